@@ -1,0 +1,36 @@
+# Everything happens in .venv; the stamp makes a warm call cost nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+SCALE ?= smoke
+
+.PHONY: demo test lint format install clean
+
+demo: $(STAMP)
+	$(BIN)/papertrial data prepare text
+	$(BIN)/papertrial run mup-weight-decay-transfer --scale $(SCALE)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: $(STAMP)
+
+# torch goes first and by itself: asked for by its exact version, pip takes the build that this machine's index offers for it.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[kernels,data,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,121 @@
+"""The command line: parsing and exit codes. What a verb does is in `harness.commands`, imported when it is used.
+
+Exit codes: 0 all trials ok; 1 some trials did not end ok, or the run was stopped; 2 usage; 3 a gate fell short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from harness.errors import PapertrialError, unknown
+from harness.lazy import load
+from harness.task import DATA_KINDS
+
+DESCRIPTION = "Puts the claims of machine-learning papers on trial: every claim re-run, decided with an interval."
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with the nearest verb when the verb is the mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"papertrial: {message} (see `{self.prog} --help`)", file=sys.stderr)
+        raise SystemExit(2)
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            label = "command" if action.dest == "verb" else str(action.dest).replace("_", "-")
+            raise unknown(label, str(value), [str(choice) for choice in action.choices])
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar. A test freezes it: options are a promise to people's scripts."""
+    top = _Parser(prog="papertrial", description=DESCRIPTION)
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def verb(name: str, module: str, summary: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=summary, description=summary)
+        added.set_defaults(run=f"harness.commands.{module}:run")
+        return added
+
+    listed = verb("list", "catalogue", "papers, tasks, claims, best verdict so far")
+    listed.add_argument("--field", help="only this field, such as llm")
+    _store(listed)
+
+    shown = verb("show", "catalogue", "methods, parameters with units, scales with cost, claims with sources")
+    shown.set_defaults(run="harness.commands.catalogue:show")
+    shown.add_argument("task", metavar="TASK")
+    shown.add_argument("--claim", help="only this claim")
+
+    _selection(verb("plan", "plan", "what would run, how many trials, what is already done, estimated cost"))
+
+    ran = verb("run", "run", "run what is left of a plan, then write tables, verdicts, report")
+    _selection(ran)
+    ran.add_argument("--local", action="store_true", help="run in this process, without Ray: a breakpoint works")
+    ran.add_argument("--retry", action="store_true", help="run again what did not end ok")
+    ran.add_argument("--address", help="join the Ray cluster at this address instead of starting an embedded one")
+    _tracking(ran)
+
+    status = verb("status", "status", "done, failed, running, time left")
+    status.add_argument("study", metavar="STUDY")
+    _store(status)
+
+    report = verb("report", "report", "leaderboard, verdicts and HTML of a study")
+    report.add_argument("study", metavar="STUDY")
+    report.add_argument("--open", action="store_true", help="open the HTML report in a browser")
+    _store(report)
+
+    published = verb("publish", "publish", "write a study to MLflow; publishing twice changes nothing")
+    published.add_argument("study", metavar="STUDY")
+    _store(published)
+    _tracking(published)
+
+    data = verb("data", "data", "what data is here, what it is, how to get the rest")
+    data.add_argument("action", choices=["list", "prepare"])
+    data.add_argument("names", nargs="*", metavar="NAME", help="data sets to prepare; all when none is named")
+    data.add_argument("--force", action="store_true", help="prepare again even if a copy is there")
+
+    new = verb("new", "new", "a working task skeleton with its test")
+    new.add_argument("name", metavar="FIELD/PAPER")
+
+    verb("doctor", "doctor", "what this machine can run: GPUs, Ray, Triton, data, versions")
+    return top
+
+
+def _selection(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("tasks", nargs="+", metavar="TASK")
+    verb.add_argument("--scale", required=True, help="smoke, laptop, gpu or paper")
+    verb.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, instead of the scale's")
+    verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help="values of a parameter instead of the scale's")
+    verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
+    verb.add_argument("--data", action="append", default=[], metavar="NAME[:KIND]=PATH", help="your own files for a data set")
+    verb.add_argument("--data-kind", choices=DATA_KINDS, help="refuse data of any other kind")
+    verb.add_argument("--study", help="name of the study, instead of one made from tasks, scale and overrides")
+    _store(verb)
+
+
+def _store(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--store", default="results", metavar="URI", help="where studies live: a folder, s3://... or gs://... (default: results)"
+    )
+
+
+def _tracking(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--tracking-uri", metavar="U", help="MLflow; `none` writes none (default: sqlite beside the study)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        return int(load(options.run)(options))
+    except PapertrialError as error:
+        print(f"papertrial: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("papertrial: stopped", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1

@@ -1,0 +1,62 @@
+"""`papertrial doctor`: what this machine can run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+
+from rich.table import Table
+
+from harness import data, provenance, registry
+from harness.console import console as make_console
+from harness.errors import DataError
+
+
+def run(_options: argparse.Namespace) -> int:
+    """Print what is here and what that allows; 0 even when something optional is missing."""
+    table = Table("what", "here", "so that")
+    for name, version in provenance.versions().items():
+        table.add_row(name, version, "")
+    table.add_row("processor", f"{provenance.cpu_name()}, {os.cpu_count()} CPUs", "scales smoke and laptop run")
+    table.add_row("GPU", *_gpu())
+    table.add_row("Triton", *_triton())
+    table.add_row("Ray", *_ray())
+    free = shutil.disk_usage(".").free / 2**30
+    table.add_row("disk", f"{free:.0f} GiB free here", "a study takes about 2 kB a trial")
+    table.add_row("cache", str(data.cache_root()), "prepared data lies there")
+    for name in registry.datasets():
+        table.add_row(f"data {name}", *_data(name))
+    make_console().print(table)
+    return 0
+
+
+def _gpu() -> tuple[str, str]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "none", "scales gpu and paper need another machine (--address)"
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(names), "scale gpu runs"
+
+
+def _triton() -> tuple[str, str]:
+    if importlib.util.find_spec("triton") is None:
+        return "not installed", "kernels run their reference; pip install papertrial[kernels]"
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        return "installed, interpreting", "kernels are checked, slowly, without a GPU"
+    return "installed", "kernels run on a GPU, and are compiled ahead of time without one"
+
+
+def _ray() -> tuple[str, str]:
+    address = os.environ.get("RAY_ADDRESS")
+    return (f"joins {address}", "run uses that cluster") if address else ("embedded", "run starts one and stops it again")
+
+
+def _data(name: str) -> tuple[str, str]:
+    try:
+        reference = data.resolve(registry.dataset(name), {})
+    except DataError as error:
+        return "not ready", str(error)
+    return f"{reference.source} ({reference.kind})", f"fingerprint {reference.fingerprint}"

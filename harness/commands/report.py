@@ -1,0 +1,25 @@
+"""`papertrial report`: leaderboard, verdicts and HTML from what is in the store."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+
+from harness.console import console as make_console
+from harness.store import open_study
+from harness.study import load
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the report files again and show the tables."""
+    from harness import report
+
+    study = load(open_study(options.study, options.store))
+    console = make_console()
+    files = report.write(study)
+    report.terminal(study, console)
+    console.print(f"report       {files['report.html']}", soft_wrap=True)
+    if options.open:
+        path = study.store.local("report.html")
+        webbrowser.open(path.as_uri() if path else files["report.html"])
+    return 0

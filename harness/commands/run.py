@@ -1,0 +1,79 @@
+"""`papertrial run`: the plan minus what is done, then tables, verdicts, report and MLflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from harness import lease, ledger, provenance
+from harness.commands.publish import publish
+from harness.commands.selection import select
+from harness.console import console as make_console
+from harness.engine import RunResult, left_to_do, run_trials
+from harness.frames import write_trials
+from harness.plan import TrialSpec
+from harness.progress import RunProgress
+from harness.store import ENV, StudyStore
+from harness.study import load, save_plan
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run, write, tell. The exit code is 0 only when every trial of the command ended ok."""
+    selection = select(options)
+    store, console = selection.store, make_console()
+    store.check_writable()
+    with lease.held(store):
+        result = _run_trials(store, selection.trials, options, console)
+        _finish(store, options, console)
+    return _tell(result, selection.trials, store, console)
+
+
+def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console) -> RunResult:
+    save_plan(store, trials)
+    store.write_text(ENV, json.dumps(provenance.environment(), indent=2) + "\n")
+    contents = ledger.read(store)
+    for line in contents.unreadable:
+        console.print(f"ledger line {line} cannot be read (a torn write?): its trial runs again", style="yellow")
+    todo = left_to_do(trials, contents.records, retry=options.retry)
+    console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(todo)} recorded before")
+    with RunProgress(trials, console) as progress:
+        return run_trials(
+            store,
+            trials,
+            local=options.local,
+            address=options.address,
+            retry=options.retry,
+            observe=progress.observe,
+            announce=lambda _count, slots: progress.begin(todo, slots),
+        )
+
+
+def _finish(store: StudyStore, options: argparse.Namespace, console: Console) -> None:
+    """Everything downstream of the ledger, from what is in the store: the same for a whole run and a stopped one."""
+    from harness import report
+
+    write_trials(store, ledger.read(store).records.values())
+    study = load(store)
+    files = report.write(study)
+    report.terminal(study, console)
+    console.print(f"report       {files['report.html']}", soft_wrap=True)
+    for name in ("leaderboard.md", "verdicts.md"):
+        console.print(f"{name:<12} {files[name]}", soft_wrap=True)
+    publish(study, options.tracking_uri, files, console)
+
+
+def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, console: Console) -> int:
+    states = Counter(record.status for record in result.records.values())
+    missing = len(trials) - len(result.records)
+    troubles = [f"{count} {state}" for state, count in sorted(states.items()) if state != "ok"]
+    if result.stopped:
+        again = " ".join(["papertrial", *sys.argv[1:]])
+        console.print(f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again}")
+    elif troubles:
+        console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
+    return 0 if states["ok"] == len(trials) else 1

@@ -1,0 +1,78 @@
+"""From the options of `plan` and `run` to a study's name and trials."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import data, registry
+from harness.errors import UsageError
+from harness.plan import Overrides, TrialSpec, data_names, expand
+from harness.store import StudyStore
+from harness.task import SCALES, Task
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user asked for."""
+
+    tasks: Sequence[Task]
+    scale: str
+    overrides: Overrides
+    trials: Sequence[TrialSpec]
+    store: StudyStore
+
+
+def select(options: argparse.Namespace) -> Selection:
+    """Check everything that can be checked before a trial runs: names, values, data."""
+    tasks = [registry.task(name) for name in dict.fromkeys(options.tasks)]
+    if options.scale not in SCALES:
+        from harness.errors import unknown
+
+        raise unknown("scale", options.scale, SCALES)
+    overrides = Overrides(seeds=options.seeds, values=_values(options.set), methods=tuple(options.method))
+    chosen = data.parse_user_data(options.data)
+    needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale)))
+    for name in chosen:
+        if name not in needed:
+            raise UsageError(f"--data names {name!r}, which these tasks do not read (they read: {', '.join(needed) or 'none'})")
+    for task in tasks:
+        expand(task, options.scale, overrides, {name: _placeholder(name) for name in needed})
+    references = {name: data.resolve(registry.dataset(name), chosen, require_kind=options.data_kind) for name in needed}
+    trials = [trial for task in tasks for trial in expand(task, options.scale, overrides, references)]
+    if options.data_kind and any(trial.data is None for trial in trials) and options.data_kind != "synthetic":
+        trials = [trial for trial in trials if trial.data is not None]
+        if not trials:
+            raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
+    name = options.study or _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""])
+    return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name))
+
+
+def _placeholder(name: str) -> data.DataRef:
+    """Stands for a data set while names and values are checked, which needs no data on the machine."""
+    return data.DataRef(name, "", "synthetic", "")
+
+
+def _values(items: Sequence[str]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for item in items:
+        name, separator, text = item.partition("=")
+        if not (name and separator and text):
+            raise UsageError(f"--set takes NAME=VALUE or NAME=VALUE,VALUE, not {item!r}")
+        values[name] = text.split(",")
+    return values
+
+
+def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_options: Sequence[str]) -> str:
+    """The same command always names the same study: that is what makes `run` resume."""
+    head = tasks[0].id if len(tasks) == 1 else f"{len(tasks)}-tasks-{_digest([task.id for task in tasks])}"
+    tail = [overrides.digest()] if overrides.digest() else []
+    if any(data_options):
+        tail.append(_digest(data_options))
+    return "-".join([head, scale, *tail])
+
+
+def _digest(items: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(items).encode()).hexdigest()[:6]

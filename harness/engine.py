@@ -1,0 +1,216 @@
+"""Drives a study: what is left of the plan goes to an executor, what comes back goes to the ledger, whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from harness import ledger as ledgers
+from harness import provenance, registry
+from harness.errors import ResourceError
+from harness.frames import CurveWriter
+from harness.ledger import Ledger
+from harness.plan import TrialSpec
+from harness.record import Record
+from harness.store import StudyStore
+from harness.task import Resources
+from harness.worker import Context, Outcome, Worker
+
+REMOTE_SYNC_S = 5.0
+"""Seconds between syncs to a remote store, where each one uploads the ledger whole. A local store syncs every group."""
+
+Observe = Callable[[Record], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left: the last record of every trial asked for, and whether it was stopped before the end."""
+
+    records: dict[str, Record]
+    executed: int
+    stopped: bool
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM end the run, but never in the middle of a write."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._pending = False
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        def handle(_signal: int, _frame: FrameType | None) -> None:
+            if self._held:
+                self._pending = True
+            else:
+                raise KeyboardInterrupt
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._pending:
+            raise KeyboardInterrupt
+
+
+def left_to_do(trials: Sequence[TrialSpec], done: dict[str, Record], *, retry: bool) -> list[TrialSpec]:
+    """The plan minus its records: `ok` ones always count as done, the others unless `retry`."""
+    return [trial for trial in trials if trial.id not in done or (retry and done[trial.id].status != "ok")]
+
+
+def run_trials(
+    store: StudyStore,
+    trials: Sequence[TrialSpec],
+    *,
+    local: bool = False,
+    address: str | None = None,
+    retry: bool = False,
+    observe: Observe = lambda _record: None,
+    announce: Callable[[int, int], None] = lambda _todo, _slots: None,
+) -> RunResult:
+    """Run what is left of `trials`, writing curves and then records as each group comes back.
+
+    `observe` sees every new record after it is safe; `announce` is told how many trials there are to run and how many
+    run at once, once that is known.
+    """
+    done = ledgers.read(store).records
+    todo = left_to_do(trials, done, retry=retry)
+    recorded: dict[str, Record] = {}
+    stop, stopped = _Stop(), False
+    if todo:
+        session = nullcontext() if local else _ray(address)
+        with closing(_Sink(store, observe)) as sink, stop.installed():
+            try:
+                with session, closing(_execute(store, todo, local=local, announce=announce)) as groups:
+                    for outcomes in groups:
+                        recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
+                        with stop.held():
+                            sink.write(outcomes)
+            except KeyboardInterrupt:
+                stopped = True
+    wanted = {trial.id for trial in trials}
+    return RunResult({id: record for id, record in (done | recorded).items() if id in wanted}, len(recorded), stopped)
+
+
+def _ray(address: str | None) -> AbstractContextManager[None]:
+    from harness.pool import ray_session
+
+    return ray_session(address)
+
+
+class _Sink:
+    """Ledger and curves of a study; buffers groups for a remote store."""
+
+    def __init__(self, store: StudyStore, observe: Observe) -> None:
+        self._ledger = Ledger(store)
+        self._curves = CurveWriter(store)
+        self._observe = observe
+        self._interval = 0.0 if store.is_local else REMOTE_SYNC_S
+        self._buffer: list[Outcome] = []
+        self._synced = time.monotonic()
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        self._buffer += outcomes
+        if time.monotonic() - self._synced >= self._interval:
+            self._flush()
+
+    def _flush(self) -> None:
+        outcomes, self._buffer = self._buffer, []
+        if outcomes:
+            self._curves.write({outcome.record.trial_id: outcome.curve for outcome in outcomes})
+            self._ledger.append([outcome.record for outcome in outcomes])
+            for outcome in outcomes:
+                self._observe(outcome.record)
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        self._flush()
+        self._curves.compact()
+        self._ledger.close()
+
+
+def _execute(
+    store: StudyStore, trials: Sequence[TrialSpec], *, local: bool, announce: Callable[[int, int], None]
+) -> Generator[list[Outcome], None, None]:
+    """Groups of outcomes, one resource shape after another: pools never wait for CPUs that another pool's idle actors hold."""
+    by_shape: dict[Resources, list[TrialSpec]] = {}
+    for trial in trials:
+        by_shape.setdefault(trial.resources, []).append(trial)
+    contexts = {shape: _context(store, shape, trials) for shape in by_shape}
+    slots = [_local_slots(shape) if local else _pool_slots(shape) for shape in by_shape]
+    announce(len(trials), max(slots))
+    for shape, group in by_shape.items():
+        yield from _run_local(contexts[shape], group) if local else _run_pool(contexts[shape], _balanced(group))
+
+
+def _run_local(context: Context, trials: Sequence[TrialSpec]) -> Iterator[list[Outcome]]:
+    worker = Worker(context)
+    for trial in trials:
+        outcome = worker.execute(trial)
+        if outcome.record.status == "oom":
+            outcome = worker.execute(trial)
+            outcome = replace(outcome, record=replace(outcome.record, attempts=2))
+        yield [outcome]
+
+
+def _run_pool(context: Context, trials: Sequence[TrialSpec]) -> Iterator[list[Outcome]]:
+    from harness.pool import Pool
+
+    yield from Pool(context, trials).run()
+
+
+def _pool_slots(shape: Resources) -> int:
+    from harness.pool import slots
+
+    return slots(shape)
+
+
+def _local_slots(shape: Resources) -> int:
+    cpus = os.cpu_count() or 1
+    gpus = 0
+    if shape.gpus:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    if shape.cpus > cpus or shape.gpus > gpus:
+        raise ResourceError(f"a trial asks for {shape}; this machine has {cpus} CPUs + {gpus} GPUs")
+    return 1
+
+
+def _balanced(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """Seed by seed, so that whole seeds finish early; the dearest trials of a seed first, so that no worker ends with one."""
+    ordered: list[TrialSpec] = []
+    for _, group in itertools.groupby(trials, key=lambda trial: (trial.task, trial.seed)):
+        ordered += sorted(group, key=lambda trial: -trial.expected_s)
+    return ordered
+
+
+def _context(store: StudyStore, shape: Resources, trials: Sequence[TrialSpec]) -> Context:
+    ids = sorted({trial.task for trial in trials})
+    folder = registry.tasks()[ids[0]].folder
+    commit, dirty = provenance.git_state(folder) if folder else ("", False)
+    return Context(
+        store_uri=store.parent_uri,
+        study=store.name,
+        resources=shape,
+        source_digests={id: provenance.source_digest(id) for id in ids},
+        git_commit=commit,
+        git_dirty=dirty,
+    )

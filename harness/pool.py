@@ -1,0 +1,265 @@
+"""The Ray actor pool: long-lived workers of one resource shape that trials are fanned out to."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from harness.errors import ResourceError
+from harness.plan import TrialSpec
+from harness.registry import TASK_PATHS
+from harness.task import Resources
+from harness.worker import Context, Outcome, Worker, blank_record
+
+BATCH_SECONDS = 0.25
+"""Cheap trials travel together until a batch is worth about this much work."""
+MAX_BATCH = 512
+MAX_ATTEMPTS = 2
+GRACE_S = 30.0
+"""What a batch may overrun its trials' own limits before its worker is killed."""
+START_LIMIT_S = 900.0
+"""How long the pool waits for its first worker: long enough for an autoscaler to bring up a node."""
+
+
+@dataclass(eq=False)
+class _Batch:
+    trials: list[TrialSpec]
+    attempt: int = 1
+    alone: bool = False
+    """Nothing else runs beside it: a second chance for a trial that ran out of memory."""
+
+
+@dataclass(eq=False)
+class _Actor:
+    handle: Any
+    batch: _Batch | None = None
+    deadline: float = math.inf
+
+
+@dataclass
+class _Cost:
+    """Running mean of seconds a trial, which sets how many travel together."""
+
+    seconds: float = 0.0
+    trials: int = 0
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        self.trials += len(outcomes)
+        self.seconds += sum(outcome.record.seconds for outcome in outcomes)
+
+    def batch_size(self) -> int:
+        if not self.trials:
+            return 1
+        return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self.seconds / self.trials, 1e-6))))
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """Join the Ray that is there (this process's, a job's, the one at `address`), or start an embedded one and stop it after."""
+    if ray.is_initialized():
+        yield
+        return
+    joins = address or os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    try:
+        if joins:
+            ray.init(address=address, **quiet)
+        else:
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            ray.init(include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ResourceError(f"no Ray cluster answers at {joins or 'this machine'}: {str(error).splitlines()[0]}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(shape: Resources) -> int:
+    """How many trials of this shape run at once on the cluster; ResourceError at once when it can never hold one."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    now = sum(_fit(shape, node) for node in nodes)
+    later = _autoscaled(shape)
+    if not now and not later:
+        offers = "; ".join(f"{node.get('CPU', 0):g} CPUs + {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise ResourceError(f"a trial asks for {shape}, which no node of the cluster has (nodes: {offers})")
+    return max(now, later)
+
+
+def _fit(shape: Resources, node: dict[str, float]) -> int:
+    by_cpu = math.floor(node.get("CPU", 0.0) / shape.cpus + 1e-9)
+    if not shape.gpus:
+        return by_cpu
+    gpus = node.get("GPU", 0.0)
+    # Ray never splits one trial's fraction over two cards, so fractions are packed card by card.
+    by_gpu = math.floor(gpus) * math.floor(1 / shape.gpus + 1e-9) if shape.gpus <= 1 else math.floor(gpus / shape.gpus + 1e-9)
+    return min(by_cpu, by_gpu)
+
+
+def _autoscaled(shape: Resources) -> int:
+    """Slots that an autoscaling cluster can grow to; 0 when there is no autoscaler."""
+    from ray._private.state import state
+
+    config = state.get_cluster_config()
+    if config is None:
+        return 0
+    groups = config.node_group_configs
+    return sum(_fit(shape, dict(group.resources)) * max(0, group.max_count) for group in groups)
+
+
+class Pool:
+    """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish."""
+
+    def __init__(self, context: Context, trials: Sequence[TrialSpec]) -> None:
+        shape = context.resources
+        self._context = context
+        self._size = min(slots(shape), len(trials))
+        self._queue = deque(trials)
+        self._split: deque[_Batch] = deque()
+        self._starved: deque[_Batch] = deque()
+        self._cost = _Cost()
+        self._starting: dict[Any, _Actor] = {}
+        self._running: dict[Any, _Actor] = {}
+        self._idle: list[_Actor] = []
+        threads = str(max(1, int(shape.cpus)))
+        variables = {"OMP_NUM_THREADS": threads, TASK_PATHS: os.environ.get(TASK_PATHS, "")}
+        variables |= {
+            name: value for name, value in os.environ.items() if name in ("PAPERTRIAL_CACHE", "XDG_CACHE_HOME", "TRITON_INTERPRET")
+        }
+        self._actor_class = ray.remote(Worker).options(
+            num_cpus=shape.cpus, num_gpus=shape.gpus, max_restarts=0, runtime_env={"env_vars": variables}
+        )
+
+    def run(self) -> Iterator[list[Outcome]]:
+        """Groups of outcomes as they come. Closing the iterator ends the workers."""
+        try:
+            for _ in range(self._size):
+                self._start_actor()
+            waiting_since = time.monotonic()
+            while self._queue or self._split or self._starved or self._running:
+                self._assign()
+                outcomes = self._collect()
+                if outcomes:
+                    yield outcomes
+                if self._running or self._idle:
+                    waiting_since = time.monotonic()
+                elif time.monotonic() - waiting_since > START_LIMIT_S:
+                    raise ResourceError(f"no worker with {self._context.resources} started within {START_LIMIT_S:g} s")
+        finally:
+            for actor in [*self._starting.values(), *self._running.values(), *self._idle]:
+                ray.kill(actor.handle)
+
+    def _start_actor(self) -> None:
+        actor = _Actor(self._actor_class.remote(self._context))
+        self._starting[actor.handle.__ray_ready__.remote()] = actor
+
+    def _assign(self) -> None:
+        while self._idle and (batch := self._next_batch()):
+            actor = self._idle.pop()
+            actor.batch = batch
+            actor.deadline = time.monotonic() + sum(trial.time_limit_s for trial in batch.trials) + GRACE_S
+            self._running[actor.handle.execute_all.remote(batch.trials)] = actor
+
+    def _next_batch(self) -> _Batch | None:
+        if any(actor.batch and actor.batch.alone for actor in self._running.values()):
+            return None
+        if self._split:
+            return self._split.popleft()
+        if self._queue:
+            fair = math.ceil(len(self._queue) / (2 * self._size))
+            count = min(self._cost.batch_size(), fair)
+            return _Batch([self._queue.popleft() for _ in range(count)])
+        return self._starved.popleft() if self._starved and not self._running else None
+
+    def _collect(self) -> list[Outcome]:
+        pending = [*self._starting, *self._running]
+        if not pending:
+            return []
+        ready, _ = ray.wait(pending, num_returns=1, timeout=0.5)
+        # Everything that is ready now shares one group sync of the ledger.
+        more = [reference for reference in pending if reference not in ready]
+        ready += ray.wait(more, num_returns=len(more), timeout=0)[0] if more else []
+        outcomes: list[Outcome] = []
+        for reference in ready:
+            if reference in self._starting:
+                self._welcome(reference)
+            else:
+                outcomes += self._finish(reference)
+        return outcomes + self._enforce_deadlines()
+
+    def _welcome(self, reference: Any) -> None:
+        actor = self._starting.pop(reference)
+        try:
+            ray.get(reference)
+        except ray.exceptions.RayError as error:
+            raise ResourceError(f"a worker could not start: {str(error).splitlines()[0]}") from error
+        self._idle.append(actor)
+
+    def _finish(self, reference: Any) -> list[Outcome]:
+        actor = self._running.pop(reference)
+        batch, actor.batch = actor.batch, None
+        assert batch is not None
+        try:
+            outcomes: list[Outcome] = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            ray.kill(actor.handle)
+            self._start_actor()
+            return self._after_death(batch, error)
+        if outcomes[-1].worn:
+            ray.kill(actor.handle)
+            self._start_actor()
+        else:
+            self._idle.append(actor)
+        left = batch.trials[len(outcomes) :]
+        if left:
+            self._split.append(_Batch(left, batch.attempt))
+        self._cost.add(outcomes)
+        return [kept for outcome in outcomes if (kept := self._settle(batch, outcome))]
+
+    def _settle(self, batch: _Batch, outcome: Outcome) -> Outcome | None:
+        """The outcome with its number of attempts; None when an out-of-memory trial gets its second chance, alone."""
+        if outcome.record.status == "oom" and not batch.alone:
+            trial = next(trial for trial in batch.trials if trial.id == outcome.record.trial_id)
+            self._starved.append(_Batch([trial], batch.attempt + 1, alone=True))
+            return None
+        return dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, attempts=batch.attempt))
+
+    def _after_death(self, batch: _Batch, error: Exception) -> list[Outcome]:
+        """A batch that killed its worker is halved until the poisonous trial is alone; that one gets a last attempt, then a record."""
+        if len(batch.trials) > 1:
+            middle = len(batch.trials) // 2
+            self._split += [_Batch(batch.trials[:middle], batch.attempt), _Batch(batch.trials[middle:], batch.attempt)]
+            return []
+        starved = isinstance(error, ray.exceptions.OutOfMemoryError) or "memory" in str(error).lower()
+        if batch.attempt < MAX_ATTEMPTS:
+            again = _Batch(batch.trials, batch.attempt + 1, alone=starved)
+            (self._starved if starved else self._split).append(again)
+            return []
+        message = f"the worker process died while running this trial\n{error}"
+        return [self._lost(batch, "oom" if starved else "failed", message)]
+
+    def _enforce_deadlines(self) -> list[Outcome]:
+        outcomes = []
+        for reference, actor in [item for item in self._running.items() if time.monotonic() > item[1].deadline]:
+            del self._running[reference]
+            assert actor.batch is not None
+            ray.kill(actor.handle)
+            self._start_actor()
+            if len(actor.batch.trials) > 1:
+                outcomes += self._after_death(actor.batch, TimeoutError())
+            else:
+                limit = actor.batch.trials[0].time_limit_s
+                outcomes.append(self._lost(actor.batch, "timeout", f"ran longer than its limit of {limit:g} s and its worker was killed"))
+        return outcomes
+
+    def _lost(self, batch: _Batch, status: Any, error: str) -> Outcome:
+        return Outcome(blank_record(batch.trials[0], self._context, metrics={}, status=status, error=error, attempts=batch.attempt), [])

@@ -1,0 +1,83 @@
+"""Where a number came from: code, versions, hardware."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from harness import registry
+
+_LIBRARIES = ("papertrial", "torch", "ray", "numpy", "triton", "pandas", "pyarrow")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a result, read without importing them."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state(folder: Path) -> tuple[str, bool]:
+    """(commit, whether the work tree differs from it) of the repository that holds `folder`; ("", False) outside one."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    return commit, bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def source_digest(task_id: str) -> str:
+    """12 hexadecimal digits over the sources that decide a task's numbers.
+
+    These are the paper's folder, the modules that its field shares, and the root's `blocks` and `datasets`; "" for a task
+    that an entry point brought.
+    """
+    folder, root = registry.tasks()[task_id].folder, registry.root_of(task_id)
+    if folder is None or root is None:
+        return ""
+    files = [*folder.rglob("*.py"), *folder.parent.glob("*.py"), *(root / "blocks").rglob("*.py"), *(root / "datasets").rglob("*.py")]
+    digest = hashlib.sha256()
+    for file in sorted(set(files)):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def cpu_name() -> str:
+    """The processor's model."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def environment() -> dict[str, object]:
+    """What `env.json` says of the driver's machine and command."""
+    folder = Path(__file__).parent
+    commit, dirty = git_state(folder)
+    return {
+        "command": ["papertrial", *sys.argv[1:]],
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "cpus": os.cpu_count(),
+        "versions": versions(),
+        "git_commit": commit,
+        "git_dirty": dirty,
+    }

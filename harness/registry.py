@@ -1,0 +1,117 @@
+"""Finds tasks and data sets without importing what they need to run.
+
+By convention task `a-b` is `TASK` in `<root>/<field>/a_b/task.py`, and data set `a-b` is `DATASET` in `<root>/datasets/a_b.py`.
+Roots are the installed `tasks` package and the folders named in $PAPERTRIAL_TASKS. Other people's packages join through
+entry points in the groups `papertrial.tasks` and `papertrial.datasets`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.data import Dataset
+from harness.errors import TaskError, unknown
+from harness.task import Task
+
+TASK_PATHS = "PAPERTRIAL_TASKS"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a task or data set is declared."""
+
+    name: str
+    field: str
+    module: str
+    attribute: str
+    folder: Path | None = None
+
+
+def tasks() -> dict[str, Entry]:
+    """Every task by id, none of them imported."""
+    found = {}
+    for package, root in _roots():
+        for file in sorted(root.glob("*/*/task.py")):
+            name, field = file.parent.name.replace("_", "-"), file.parent.parent.name
+            found[name] = Entry(name, field, f"{package}.{field}.{file.parent.name}.task", "TASK", file.parent)
+    return found | _entry_points("papertrial.tasks")
+
+
+def datasets() -> dict[str, Entry]:
+    """Every data set by name. A module of the `datasets` folder that starts with an underscore or declares none is a helper."""
+    found = {}
+    for package, root in _roots():
+        for file in sorted((root / "datasets").glob("*.py")):
+            if "DATASET = Dataset(" in file.read_text():
+                name = file.stem.replace("_", "-")
+                found[name] = Entry(name, "datasets", f"{package}.datasets.{file.stem}", "DATASET", file.parent)
+    return found | _entry_points("papertrial.datasets")
+
+
+@cache
+def task(name: str) -> Task:
+    """The task called `name`."""
+    entries = tasks()
+    if name not in entries:
+        raise unknown("task", name, list(entries))
+    found = _load(entries[name])
+    if not isinstance(found, Task) or found.id != name:
+        raise TaskError(f"{entries[name].module}: {entries[name].attribute} must be a Task with id {name!r}")
+    return found
+
+
+@cache
+def dataset(name: str) -> Dataset:
+    """The data set called `name`."""
+    entries = datasets()
+    if name not in entries:
+        raise unknown("data set", name, list(entries))
+    found = _load(entries[name])
+    if not isinstance(found, Dataset) or found.name != name:
+        raise TaskError(f"{entries[name].module}: {entries[name].attribute} must be a Dataset called {name!r}")
+    return found
+
+
+def root_of(task_id: str) -> Path | None:
+    """The folder of the task's package root (that which holds the fields), None for a task from an entry point."""
+    folder = tasks()[task_id].folder
+    return folder.parent.parent if folder else None
+
+
+def _load(entry: Entry) -> Any:
+    try:
+        return getattr(importlib.import_module(entry.module), entry.attribute)
+    except TaskError:
+        raise
+    except Exception as error:
+        raise TaskError(f"{entry.module} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _roots() -> Iterator[tuple[str, Path]]:
+    spec = importlib.util.find_spec("tasks")
+    for location in spec.submodule_search_locations or [] if spec else []:
+        yield "tasks", Path(location)
+    for text in filter(None, os.environ.get(TASK_PATHS, "").split(os.pathsep)):
+        root = Path(text).expanduser().resolve()
+        if not root.is_dir():
+            raise TaskError(f"${TASK_PATHS} names {root}, which is not a folder")
+        if str(root.parent) not in sys.path:
+            sys.path.append(str(root.parent))
+        yield root.name, root
+
+
+def _entry_points(group: str) -> dict[str, Entry]:
+    found = {}
+    for point in importlib.metadata.entry_points(group=group):
+        module, _, attribute = point.value.partition(":")
+        found[point.name] = Entry(point.name, module.partition(".")[0], module, attribute)
+    return found

@@ -1,0 +1,110 @@
+"""A study as the downstream rooms see it: the plan and what its trials left, read back from the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness import ledger, registry
+from harness.errors import StoreError
+from harness.frames import read_curves, read_trials, records_frame
+from harness.plan import TrialSpec
+from harness.record import SCHEMA_VERSION
+from harness.store import ENV, LEDGER, PLAN, StudyStore
+from harness.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One plan with its records."""
+
+    name: str
+    store: StudyStore
+    tasks: Mapping[str, Task]
+    plan: Sequence[TrialSpec]
+    frame: pd.DataFrame
+    """One row a record of the plan: the fields of `Record`, with `param.<name>` and `metric.<name>` columns for the mappings."""
+    curves: pd.DataFrame
+    """`trial_id`, `step` and one column a logged metric."""
+    env: Mapping[str, Any]
+    """Hardware, versions and command line of the last run."""
+
+    def groups(self) -> list[tuple[Task, str]]:
+        """(task, scale) pairs of the plan, in its order."""
+        seen = dict.fromkeys((trial.task, trial.scale) for trial in self.plan)
+        return [(self.tasks[task], scale) for task, scale in seen]
+
+    def records(self, task: Task, scale: str) -> pd.DataFrame:
+        """The records of one task at one scale."""
+        return self.frame[(self.frame["task"] == task.id) & (self.frame["scale"] == scale)]
+
+    def complete_seeds(self, task: Task, scale: str) -> set[int]:
+        """Seeds of which every planned trial has left a record, whatever its status."""
+        done = set(self.frame["trial_id"])
+        planned = [trial for trial in self.plan if (trial.task, trial.scale) == (task.id, scale)]
+        waiting = {trial.seed for trial in planned if trial.id not in done}
+        return {trial.seed for trial in planned} - waiting
+
+
+def save_plan(store: StudyStore, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """Merge `trials` into the study's plan and return the whole of it.
+
+    Trials of another version or other data of the same task leave the plan (their records stay in the ledger): a study
+    never averages over two meanings of a task.
+    """
+    current = {_source(trial): _meaning(trial) for trial in trials}
+    merged = {trial.id: trial for trial in load_plan(store) if current.get(_source(trial), _meaning(trial)) == _meaning(trial)}
+    merged |= {trial.id: trial for trial in trials}
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "trials": [trial.to_json() for trial in merged.values()]}, indent=1)
+    store.write_text(PLAN, text + "\n")
+    return list(merged.values())
+
+
+def load_plan(store: StudyStore) -> list[TrialSpec]:
+    """The plan of a study, empty when there is none yet."""
+    if not store.exists(PLAN):
+        return []
+    try:
+        return [TrialSpec.from_json(trial) for trial in json.loads(store.read_bytes(PLAN))["trials"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{store.uri}/{PLAN} is damaged ({error}): delete it and run the same command again, the records are kept"
+        ) from None
+
+
+def load(store: StudyStore) -> Study:
+    """A study from its store: records from the ledger, or from the Parquet files where no ledger was kept."""
+    import pandas as pd
+
+    plan = load_plan(store)
+    wanted = {trial.id for trial in plan}
+    if store.exists(LEDGER):
+        records = ledger.read(store).records
+        frame = records_frame(record for id, record in records.items() if id in wanted)
+    else:
+        parts = [read_trials(store.read_bytes(name)) for name in store.names("trials")]
+        frame = pd.concat(parts, ignore_index=True) if parts else records_frame([])
+        frame = frame[frame["trial_id"].isin(wanted)]
+    curves = read_curves(store)
+    return Study(
+        name=store.name,
+        store=store,
+        tasks={id: registry.task(id) for id in dict.fromkeys(trial.task for trial in plan)},
+        plan=plan,
+        frame=frame,
+        curves=curves[curves["trial_id"].isin(wanted)],
+        env=json.loads(store.read_bytes(ENV)) if store.exists(ENV) else {},
+    )
+
+
+def _source(trial: TrialSpec) -> tuple[str, str]:
+    return trial.task, trial.data.name if trial.data else ""
+
+
+def _meaning(trial: TrialSpec) -> tuple[int, str]:
+    return trial.version, trial.data.fingerprint if trial.data else ""

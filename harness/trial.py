@@ -1,0 +1,73 @@
+"""What a running trial sees: its parameters, seed, device, data, log and checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.plan import TrialSpec
+from harness.record import Curve
+from harness.task import Task
+
+if TYPE_CHECKING:
+    from harness.checkpoints import Checkpoints
+
+
+class Trial:
+    """Handed to a task's `run`. `params` is an instance of the task's `Params`."""
+
+    def __init__(
+        self,
+        task: Task,
+        spec: TrialSpec,
+        *,
+        device: str = "cpu",
+        open_data: Callable[[TrialSpec], Any] | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        self.id = spec.id
+        self.method = spec.method
+        self.scale = spec.scale
+        self.seed = spec.seed
+        self.device = device
+        self.params: Any = task.params(**spec.params)
+        self.curve: Curve = []
+        self.kernel_backend = ""
+        self._spec = spec
+        self._open_data = open_data
+        self._checkpoints = checkpoints
+
+    def seed_for(self, purpose: str) -> int:
+        """A 63-bit random seed for one named purpose ("init", "batches", ...).
+
+        It depends on the trial's seed and the purpose only: methods and parameters of one seed share their random
+        numbers, which is what makes their comparison a paired one.
+        """
+        digest = hashlib.sha256(f"{self._spec.task}/{self.seed}/{purpose}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
+
+    def dataset(self, name: str) -> Any:
+        """The data set called `name`, opened by its definition. The plan fixed and checked which one it is."""
+        data = self._spec.data
+        if data is None or data.name != name or self._open_data is None:
+            raise UsageError(f"this trial was planned with data {data.name if data else 'none'!r}, not {name!r}: name it in the grid")
+        return self._open_data(self._spec)
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Append one point to the trial's curves."""
+        self.curve.append({"step": float(step), **{name: float(value) for name, value in metrics.items()}})
+
+    def checkpoint(self, step: int, state: Any) -> None:
+        """Keep `state` (anything `torch.save` takes) so that `restore` in a later attempt finds it; the curve so far goes with it."""
+        if self._checkpoints is not None:
+            self._checkpoints.save(self.id, step, state, self.curve)
+
+    def restore(self) -> tuple[int, Any] | None:
+        """The last checkpoint of this trial as (step, state), None when it starts afresh."""
+        saved = self._checkpoints.load(self.id) if self._checkpoints is not None else None
+        if saved is None:
+            return None
+        step, state, self.curve = saved
+        return step, state
