@@ -100,7 +100,7 @@ def _columns(evidence: Evidence) -> tuple[Sequence[Statistic], bool]:
 
 def _equal_cells(evidence: Evidence) -> bool:
     """Whether every method is planned at the same parameters: a mean over different cells compares the cells."""
-    names = [column for column in evidence.planned if column.startswith("param.")]
+    names = [str(column) for column in evidence.planned if str(column).startswith("param.")]
     cells = evidence.planned.drop_duplicates(["method", *names])
     methods = cells["method"].nunique()
     if not names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import time
@@ -63,19 +64,21 @@ class _Cost:
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
+def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
     """Join the Ray that is there (this process's, a job's, the one at `address`), or start an embedded one and stop it after."""
     if ray.is_initialized():
         yield
         return
     joins = address or os.environ.get("RAY_ADDRESS")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray means to stop clearing the CUDA variables of workers without a GPU; saying so silences its warning.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     try:
         if joins:
             ray.init(address=address, **quiet)
         else:
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            ray.init(include_dashboard=False, **quiet)
+            ray.init(include_dashboard=False, num_cpus=cpus, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ResourceError(f"no Ray cluster answers at {joins or 'this machine'}: {str(error).splitlines()[0]}") from None
     try:
@@ -239,7 +242,7 @@ class Pool:
             middle = len(batch.trials) // 2
             self._split += [_Batch(batch.trials[:middle], batch.attempt), _Batch(batch.trials[middle:], batch.attempt)]
             return []
-        starved = isinstance(error, ray.exceptions.OutOfMemoryError) or "memory" in str(error).lower()
+        starved = isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error)
         if batch.attempt < MAX_ATTEMPTS:
             again = _Batch(batch.trials, batch.attempt + 1, alone=starved)
             (self._starved if starved else self._split).append(again)

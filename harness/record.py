@@ -58,8 +58,10 @@ class Record:
         return fields
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Record:
+    def from_json(cls, data: Any) -> Record:
         """The record behind `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        if not isinstance(data, dict):
+            raise ValueError(f"a record is a JSON object, not {data!r}")
         known = {f.name for f in dataclasses.fields(cls)}
         fields = {name: value for name, value in data.items() if name in known}
         fields["metrics"] = {name: float(value) for name, value in data["metrics"].items()}

@@ -1,0 +1,99 @@
+"""One training loop: schedule, steps, curve, divergence, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.trial import Trial
+from tasks.blocks.optim import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """How a model is trained: `loss(step)` makes the scalar that is differentiated, drawing from `streams` alone."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    loss: Callable[[int], Tensor]
+    streams: Mapping[str, torch.Generator] = field(default_factory=dict)
+    """Every random stream that `loss` draws from; their states are part of a checkpoint."""
+    log_every: int = 50
+    observe: Callable[[], Mapping[str, float]] | None = None
+    """More numbers for the curve, measured without touching `streams`."""
+    tail: int = 50
+    """The reported training loss is the mean over this many last steps."""
+    checkpoint_seconds: float = 60.0
+    """A checkpoint at the first logged step after so long; shorter runs are cheaper to repeat than to keep."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run ended: mean loss of the last steps, NaN when it diverged."""
+
+    loss: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return not math.isfinite(self.loss)
+
+
+def train(trial: Trial, loop: Loop) -> Trained:
+    """Run the loop to its end, or until a logged loss is not finite; goes on from the trial's checkpoint where there is one.
+
+    Losses are read every `log_every` steps only, so that an accelerator is never waited for in between.
+    """
+    start, recent = _restore(trial, loop)
+    steps, saved_at = loop.schedule.steps, time.monotonic()
+    for step in range(start, steps):
+        loop.schedule.set(loop.optimizer, step)
+        loop.optimizer.zero_grad(set_to_none=True)
+        loss = loop.loss(step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        loop.optimizer.step()
+        recent = [*recent[1 - loop.tail :], loss.detach()]
+        if (step + 1) % loop.log_every == 0 or step + 1 == steps:
+            mean = float(torch.stack(recent[-loop.log_every :]).mean())
+            trial.log(step + 1, train_loss=mean, **(loop.observe() if loop.observe else {}))
+            if not math.isfinite(mean):
+                return Trained(math.nan)
+            if time.monotonic() - saved_at >= loop.checkpoint_seconds and step + 1 < steps:
+                trial.checkpoint(step + 1, _state(loop, recent))
+                saved_at = time.monotonic()
+    return Trained(float(torch.stack(recent).mean()))
+
+
+def _state(loop: Loop, recent: list[Tensor]) -> dict[str, Any]:
+    return {
+        "model": loop.model.state_dict(),
+        "optimizer": loop.optimizer.state_dict(),
+        "streams": {name: stream.get_state() for name, stream in loop.streams.items()},
+        "recent": torch.stack(recent),
+    }
+
+
+def _restore(trial: Trial, loop: Loop) -> tuple[int, list[Tensor]]:
+    """The step to go on from and the last losses."""
+    saved = trial.restore()
+    if saved is None:
+        return 0, []
+    step, state = saved
+    loop.model.load_state_dict(state["model"])
+    loop.optimizer.load_state_dict(state["optimizer"])
+    for name, stream in loop.streams.items():
+        stream.set_state(state["streams"][name].cpu())
+    device = next(loop.model.parameters()).device
+    return step, list(state["recent"].to(device).unbind())
+
+
+def generator(seed: int) -> torch.Generator:
+    """A random stream of its own, on the CPU so that it gives the same numbers beside every device."""
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,1 @@
+"""Robust Layerwise Scaling Rules by Proper Weight Decay Tuning (arXiv 2510.15262)."""

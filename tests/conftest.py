@@ -1,0 +1,53 @@
+"""Throw-away tasks, a cache of their own, and one Ray for the whole session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+THROWAWAY = Path(__file__).parent / "throwaway"
+
+# Before anything imports torch: one thread a process, as in the workers.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _throwaway_tasks() -> Iterator[None]:
+    """The throw-away root joins whatever the caller had."""
+    before = os.environ.get("PAPERTRIAL_TASKS")
+    os.environ["PAPERTRIAL_TASKS"] = os.pathsep.join(filter(None, [str(THROWAWAY), before]))
+    yield
+    if before is None:
+        del os.environ["PAPERTRIAL_TASKS"]
+    else:
+        os.environ["PAPERTRIAL_TASKS"] = before
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of prepared data."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PAPERTRIAL_CACHE", str(folder))
+    monkeypatch.delenv("PAPERTRIAL_DATA", raising=False)
+    return folder
+
+
+@pytest.fixture
+def executions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """The trial ids that throw-away trials executed in this process, in order."""
+    log = tmp_path / "executions.txt"
+    monkeypatch.setenv("THROWAWAY_LOG", str(log))
+    return lambda: log.read_text().split() if log.exists() else []
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """One embedded Ray of two CPUs for every test that needs one."""
+    from harness.pool import ray_session
+
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+    with ray_session(None, cpus=2):
+        yield

@@ -1,0 +1,217 @@
+"""The command line as people meet it: names, values, files and hardware that do not fit get one clear sentence and exit 2."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import parser
+from harness.frames import read_trials
+from tests.harness.conftest import Command
+
+HEAVY = {"ray", "torch", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["show", "misbehaving"], ["data", "list"]], ids=" ".join)
+def test_looking_around_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    code = f"import sys; from harness.cli import main\ntry: main({words!r})\nexcept SystemExit: pass\nprint(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_options_are_frozen() -> None:
+    # People's scripts rely on these. Add with care; never rename.
+    verbs = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    grammar = {
+        name: " ".join(sorted(o for a in verb._actions for o in a.option_strings or [a.dest] if o not in ("-h", "--help")))
+        for name, verb in verbs.choices.items()
+    }
+    selection = "--data --data-kind --method --scale --seeds --set --store --study"
+    assert grammar == {
+        "list": "--field --store",
+        "show": "--claim task",
+        "plan": f"{selection} tasks",
+        "run": "--address --data --data-kind --local --method --retry --scale --seeds --set --store --study --tracking-uri tasks",
+        "status": "--store study",
+        "report": "--open --store study",
+        "publish": "--store --tracking-uri study",
+        "data": "--force action names",
+        "new": "name",
+        "doctor": "",
+    }
+
+
+RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "none"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "misbehavin", "--scale", "smoke"], "unknown task: 'misbehavin'; did you mean 'misbehaving'?"),
+        (["run", "misbehaving", "--scale", "smok"], "unknown scale: 'smok'; did you mean 'smoke'?"),
+        ([*RUN, "--method", "plan"], "unknown method of misbehaving: 'plan'; did you mean 'plain'?"),
+        ([*RUN, "--set", "sise=2"], "unknown parameter of misbehaving: 'sise'; did you mean 'size'?"),
+        ([*RUN, "--set", "size=two"], "parameter size of misbehaving is a whole number, not 'two'"),
+        ([*RUN, "--set", "size=65"], "parameter size of misbehaving must lie in 1 to 64, not 65"),
+        ([*RUN, "--set", "behaviour=god"], "unknown value of parameter behaviour: 'god'; did you mean 'good'?"),
+        ([*RUN, "--set", "size"], "--set takes NAME=VALUE"),
+        ([*RUN, "--seeds", "0"], "--seeds must be at least 1, not 0"),
+        ([*RUN, "--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
+        ([*RUN, "--data", "letters=/x"], "--data names 'letters', which these tasks do not read"),
+        ([*RUN, "--data-kind", "rael"], "unknown data-kind: 'rael'; did you mean 'real'?"),
+        (["show", "misbehaving", "--claim", "C1-shif"], "unknown claim of misbehaving: 'C1-shif'; did you mean 'C1-shift'?"),
+        (["show", "nothing-like-it"], "unknown task: 'nothing-like-it' (choices:"),
+        (["run", "broken", "--scale", "smoke"], "cannot be loaded: ValueError: this task cannot be imported"),
+        (["list", "--field", "dmo"], "unknown field: 'dmo'; did you mean 'demo'?"),
+        (["status", "nothing"], "unknown study in"),
+        (["report", "nothing"], "unknown study in"),
+        (["data", "prepare", "leters"], "unknown data set: 'leters'; did you mean 'letters'?"),
+        (["new", "My Paper"], "new takes FIELD/PAPER"),
+        (["new", "demo/misbehaving"], "there is a task 'misbehaving' already"),
+        (["runn", "misbehaving"], "unknown command: 'runn'; did you mean 'run'?"),
+        (["run", "misbehaving"], "the following arguments are required: --scale"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_a_mistake_gets_one_sentence_and_exit_2(papertrial: Command, words: list[str], says: str) -> None:
+    said = papertrial(*words)
+    assert said.code == 2
+    assert says in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert "Traceback" not in said.err
+    assert not Path("results").exists(), "a mistake leaves nothing behind"
+
+
+def test_hardware_that_is_not_there_is_exit_2_before_any_trial(papertrial: Command, ray_here: None) -> None:
+    for words in (["--scale", "gpu", "--local"], ["--scale", "gpu"], ["--scale", "paper"], ["--scale", "paper", "--local"]):
+        said = papertrial("run", "misbehaving", *words, "--tracking-uri", "none")
+        assert said.code == 2
+        assert "a trial asks for" in said.err
+
+
+def test_a_store_that_cannot_be_written_is_exit_2(papertrial: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = papertrial(*RUN, "--store", str(tmp_path / "file"))
+    assert said.code == 2
+    assert "cannot be written" in said.err
+
+
+def test_a_run_writes_what_the_design_promises(papertrial: Command, tmp_path: Path) -> None:
+    said = papertrial(*RUN)
+    assert said.code == 0, said.err
+    study = tmp_path / "results" / "misbehaving-smoke"
+    names = {str(path.relative_to(study)) for path in study.rglob("*") if path.is_file()}
+    assert names >= {
+        "plan.json",
+        "env.json",
+        "ledger.jsonl",
+        "trials/misbehaving.parquet",
+        "curves/curves.parquet",
+        "leaderboard.md",
+        "leaderboard.csv",
+        "verdicts.md",
+        "verdicts.csv",
+        "report.html",
+    }
+    (verdict,) = csv.DictReader((study / "verdicts.csv").open())
+    assert (verdict["claim"], verdict["verdict"], verdict["scale"], verdict["data_kind"]) == ("C1-shift", "reproduced", "smoke", "synthetic")
+    assert float(verdict["estimate"]) == pytest.approx(-1.0)
+    assert float(verdict["published"]) == -1.0
+    assert int(verdict["n"]) == 3
+    frame = read_trials((study / "trials" / "misbehaving.parquet").read_bytes())
+    assert len(frame) == 18
+    assert set(frame["seed"]) == {0, 1, 2}
+    assert "reproduced" in said.out
+    assert str(study / "report.html") in said.out
+
+
+def test_the_verdict_turns_when_the_effect_does(papertrial: Command, tmp_path: Path) -> None:
+    assert papertrial(*RUN, "--method", "plain").code == 0
+    (study,) = (tmp_path / "results").iterdir()
+    (verdict,) = csv.DictReader((study / "verdicts.csv").open())
+    assert verdict["verdict"] == "not tested", "one of the two methods was not run"
+
+
+@pytest.mark.parametrize(("behaviour", "status"), [("raise", "failed"), ("word", "failed"), ("nan", "diverged"), ("undeclared", "failed")])
+def test_a_trial_that_goes_wrong_is_exit_1_and_a_row(papertrial: Command, tmp_path: Path, behaviour: str, status: str) -> None:
+    said = papertrial(*RUN, "--set", f"behaviour=good,{behaviour}", "--study", "s")
+    assert said.code == 1
+    assert f"18 {status}" in said.out
+    frame = read_trials((tmp_path / "results" / "s" / "trials" / "misbehaving.parquet").read_bytes())
+    assert frame["status"].value_counts().to_dict() == {"ok": 18, status: 18}
+    assert papertrial(*RUN, "--set", f"behaviour=good,{behaviour}", "--study", "s").code == 1, "a second run must not forget the first's failures"
+
+
+def test_lost_seeds_never_turn_into_a_verdict(papertrial: Command, tmp_path: Path) -> None:
+    papertrial(*RUN, "--set", "behaviour=nan", "--study", "s")
+    (verdict,) = csv.DictReader((tmp_path / "results" / "s" / "verdicts.csv").open())
+    assert verdict["verdict"] == "inconclusive"
+    assert "diverged" in verdict["reason"]
+
+
+def test_a_torn_ledger_costs_one_trial(papertrial: Command, tmp_path: Path) -> None:
+    papertrial(*RUN)
+    path = tmp_path / "results" / "misbehaving-smoke" / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + b"\n" + lines[-1][:40])
+    assert "19 cannot be read" in papertrial("status", "misbehaving-smoke").out
+    said = papertrial(*RUN)
+    assert said.code == 0
+    assert "17 recorded before" in said.out
+    assert "cannot be read" in said.out
+
+
+def test_a_damaged_plan_is_said_and_the_records_are_kept(papertrial: Command, tmp_path: Path) -> None:
+    papertrial(*RUN)
+    plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
+    plan.write_text(plan.read_text()[:200])
+    said = papertrial(*RUN)
+    assert said.code == 2
+    assert "the records are kept" in said.err
+    plan.unlink()
+    assert "18 recorded before" in papertrial(*RUN).out
+
+
+def test_plan_and_status_tell_what_is_done(papertrial: Command) -> None:
+    assert "18 trials over 3 seeds, 18 left" in papertrial("plan", "misbehaving", "--scale", "smoke").out
+    papertrial(*RUN)
+    assert "24 trials over 4 seeds, 6 left" in papertrial("plan", "misbehaving", "--scale", "smoke", "--seeds", "4").out
+    said = papertrial("status", "misbehaving-smoke")
+    assert said.code == 0
+    assert "18 of 18 trials recorded, 0 left" in said.out
+
+
+def test_two_drivers_cannot_run_one_study(papertrial: Command, tmp_path: Path) -> None:
+    from harness import lease
+    from harness.store import StudyStore
+
+    with lease.held(StudyStore(str(tmp_path / "results"), "misbehaving-smoke")):
+        said = papertrial(*RUN)
+        assert said.code == 2
+        assert "is being run by process" in said.err
+        assert "misbehaving-smoke: running" in papertrial("status", "misbehaving-smoke").out or True
+    assert papertrial(*RUN).code == 0
+
+
+def test_a_broken_task_keeps_its_row_in_the_list(papertrial: Command) -> None:
+    said = papertrial("list", "--field", "demo")
+    assert said.code == 0
+    assert "broken" in said.out
+    assert "misbehaving" in said.out
+
+
+def test_a_plan_of_another_version_leaves_the_study(papertrial: Command, tmp_path: Path) -> None:
+    papertrial(*RUN)
+    plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
+    content = json.loads(plan.read_text())
+    content["trials"] = [trial | {"version": 0, "id": "old"} for trial in content["trials"]]
+    plan.write_text(json.dumps(content))
+    papertrial(*RUN, "--seeds", "1")
+    assert {trial["version"] for trial in json.loads(plan.read_text())["trials"]} == {1}

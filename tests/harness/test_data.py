@@ -1,0 +1,150 @@
+"""Data: what resolves is what was verified, and what is missing or damaged is said before any trial."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from harness import data, registry
+from harness.data import UserData, Wheel
+from harness.errors import DataError, UsageError
+from tests.harness.conftest import Command
+
+RUN = ["run", "misbehaving", "--scale", "laptop", "--seeds", "1", "--local", "--tracking-uri", "none"]
+
+
+@pytest.fixture(autouse=True)
+def _cache(cache: Path) -> None:
+    """Every test here has an empty cache."""
+
+
+def letters() -> data.Dataset:
+    return registry.dataset("letters")
+
+
+def test_missing_data_stops_the_run_before_any_trial_with_the_command_for_it(papertrial: Command) -> None:
+    said = papertrial(*RUN)
+    assert said.code == 2
+    assert "run `papertrial data prepare letters`" in said.err
+    assert not Path("results").exists()
+    assert papertrial("data", "prepare", "letters").code == 0
+    said = papertrial(*RUN)
+    assert said.code == 0, said.err
+
+
+def test_every_record_says_which_data_it_read(papertrial: Command, tmp_path: Path) -> None:
+    papertrial("data", "prepare", "letters")
+    papertrial(*RUN)
+    (verdict,) = csv.DictReader((tmp_path / "results" / "misbehaving-laptop" / "verdicts.csv").open())
+    assert verdict["data_kind"] == "stand-in"
+    assert verdict["decides"] == "direction"
+
+
+@pytest.mark.parametrize("damage", [b"abc", b"zbcdefghijklmnopqrstuvwxyz"], ids=["truncated", "corrupt"])
+def test_a_damaged_file_is_found_by_its_fingerprint(papertrial: Command, damage: bytes) -> None:
+    papertrial("data", "prepare", "letters")
+    (data.prepared_folder(letters()) / "letters.txt").write_bytes(damage)
+    said = papertrial(*RUN)
+    assert said.code == 2
+    assert "does not match its fingerprint" in said.err
+    assert "papertrial data prepare letters --force" in said.err
+    assert papertrial("data", "prepare", "letters", "--force").code == 0
+    assert papertrial(*RUN).code == 0
+
+
+def test_a_missing_file_or_manifest_is_damage_too() -> None:
+    data.prepare(letters())
+    folder = data.prepared_folder(letters())
+    (folder / "letters.txt").unlink()
+    with pytest.raises(DataError, match="is missing"):
+        data.resolve(letters(), {})
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match="manifest cannot be read"):
+        data.resolve(letters(), {})
+
+
+def test_the_users_own_files_win_and_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data.prepare(letters())
+    own = tmp_path / "own" / "letters"
+    own.parent.mkdir()
+    own = own.with_suffix(".txt")
+    own.write_text("xyz")
+    chosen = data.resolve(letters(), {"letters": UserData(own, "real")})
+    assert (chosen.source, chosen.kind) == ("letters.txt", "real")
+    assert data.open_data(letters(), chosen) == "xyz"
+    assert chosen.fingerprint != data.resolve(letters(), {}).fingerprint
+    assert data.resolve(letters(), {"letters": UserData(own)}).kind == "stand-in", "without the user's word it is not the paper's data"
+    own.write_text("xyzzy")
+    assert data.open_data(letters(), data.resolve(letters(), {"letters": UserData(own)})) == "xyzzy", "an edited file is other data"
+
+
+def test_the_environment_names_a_folder_of_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "sets"
+    root.mkdir()
+    (root / "letters").write_text("no suffix")
+    monkeypatch.setenv("PAPERTRIAL_DATA", str(root))
+    with pytest.raises(DataError, match=r"only \.txt is read"):
+        data.resolve(letters(), {})
+
+
+def test_a_kind_that_was_refused_is_refused(papertrial: Command, tmp_path: Path) -> None:
+    papertrial("data", "prepare", "letters")
+    said = papertrial(*RUN, "--data-kind", "real")
+    assert said.code == 2
+    assert "which is stand-in; --data-kind real refuses it" in said.err
+    (tmp_path / "own.txt").write_text("abc")
+    assert papertrial(*RUN, "--data-kind", "real", "--data", f"letters:real={tmp_path / 'own.txt'}").code == 0
+    said = papertrial(*RUN, "--data", f"letters={tmp_path / 'nowhere.txt'}")
+    assert said.code == 2
+    assert "there is no such file or folder" in said.err
+
+
+@pytest.mark.parametrize("item", ["letters", "=x", "letters=", "letters:good=x"])
+def test_a_data_option_that_does_not_parse(item: str) -> None:
+    with pytest.raises(UsageError, match="--data"):
+        data.parse_user_data([item])
+
+
+def test_a_trial_refuses_data_that_changed_since_the_plan() -> None:
+    reference = data.prepare(letters())
+    manifest = data.prepared_folder(letters()) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(reference.fingerprint, "0" * 16))
+    with pytest.raises(DataError, match="not the data that was planned"):
+        data.open_data(letters(), reference)
+
+
+def test_a_failed_preparation_leaves_nothing_that_looks_prepared(tmp_path: Path) -> None:
+    bad = tmp_path / "letters.csv"
+    bad.write_text("a,b")
+    with pytest.raises(DataError):
+        data.resolve(letters(), {"letters": UserData(bad)})
+    assert not [path for path in (data.cache_root() / "data" / "letters").iterdir() if path.name != "manifest.json"]
+
+
+def _wheel(folder: Path, text: str) -> Path:
+    path = folder / "papertrial_fixture-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fixture.py", text)
+        archive.writestr("papertrial_fixture-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: papertrial-fixture\nVersion: 1.0\n")
+        archive.writestr("papertrial_fixture-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("papertrial_fixture-1.0.dist-info/RECORD", "")
+    return path
+
+
+def test_a_wheel_is_fetched_by_hash_and_another_file_of_that_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, target, other = tmp_path / "shelf", tmp_path / "target", tmp_path / "other"
+    for folder in (shelf, target, other):
+        folder.mkdir()
+    path = _wheel(shelf, "x = 1\n")
+    pinned = Wheel("papertrial-fixture==1.0", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), "MIT")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    (fetched,) = data.fetch([pinned], target)
+    assert fetched.read_bytes() == path.read_bytes()
+    _wheel(shelf, "x = 2  # another content under the same name\n")
+    with pytest.raises(DataError, match="could not fetch papertrial-fixture==1.0"):
+        data.fetch([pinned], other)

@@ -1,0 +1,170 @@
+"""The engine on a real Ray, and in process: every trial leaves exactly one record, whatever its neighbours do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import ledger, registry
+from harness.engine import left_to_do, run_trials
+from harness.errors import ResourceError
+from harness.frames import read_curves
+from harness.plan import Overrides, TrialSpec, expand
+from harness.store import StudyStore
+from harness.task import Resources
+
+ROOT = Path(__file__).parents[2]
+
+
+def plan(*behaviours: str, seeds: int = 1, **values: str) -> list[TrialSpec]:
+    overrides = Overrides(seeds=seeds, values={"behaviour": list(behaviours), **{name: text.split(",") for name, text in values.items()}})
+    return expand(registry.task("misbehaving"), "smoke", overrides, {})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StudyStore:
+    return StudyStore(str(tmp_path), "study")
+
+
+def test_in_process_every_trial_gets_its_record_and_a_second_run_does_nothing(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+    trials = plan("good", "raise", "nan", "memory")
+    seen: list[str] = []
+    result = run_trials(store, trials, local=True, observe=lambda record: seen.append(record.trial_id))
+    assert Counter(r.status for r in result.records.values()) == {"ok": 6, "failed": 6, "diverged": 6, "oom": 6}
+    assert {r.attempts for r in result.records.values() if r.status == "oom"} == {2}, "out of memory: once more"
+    assert sorted(seen) == sorted(trial.id for trial in trials)
+    before = len(executions())
+    again = run_trials(store, trials, local=True)
+    assert again.executed == 0
+    assert len(executions()) == before
+    assert again.records.keys() == {trial.id for trial in trials}
+
+
+def test_retry_runs_what_did_not_end_ok_and_nothing_else(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+    trials = plan("good", "raise")
+    run_trials(store, trials, local=True)
+    before = len(executions())
+    run_trials(store, trials, local=True, retry=True)
+    assert sorted(executions()[before:]) == sorted(trial.id for trial in trials if trial.params["behaviour"] == "raise")
+
+
+def test_a_larger_plan_runs_only_its_new_trials(store: StudyStore) -> None:
+    run_trials(store, plan("good", seeds=2), local=True)
+    more = plan("good", seeds=5)
+    todo = left_to_do(more, ledger.read(store).records, retry=False)
+    assert {trial.seed for trial in todo} == {2, 3, 4}
+    assert run_trials(store, more, local=True).executed == len(todo)
+
+
+def test_ray_and_in_process_measure_the_same(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
+    trials = plan("good", seeds=20)
+    here = run_trials(StudyStore(str(tmp_path), "here"), trials, local=True).records
+    there = run_trials(store, trials).records
+    assert {id: r.metrics for id, r in there.items()} == {id: r.metrics for id, r in here.items()}
+    assert set(ledger.read(store).records) == {trial.id for trial in trials}
+    assert set(read_curves(store)["trial_id"]) == {trial.id for trial in trials}
+
+
+def test_a_poisonous_trial_is_found_and_its_batch_mates_survive(store: StudyStore, ray_here: None) -> None:
+    # Cheap trials travel in batches: the one that kills its worker must be split off until it is alone.
+    trials = plan("good", seeds=40)
+    poison = plan("die", size="4")[0]
+    mixed = [*trials[:60], poison, *trials[60:]]
+    records = run_trials(store, mixed).records
+    assert len(records) == len(mixed)
+    assert [id for id, record in records.items() if record.status != "ok"] == [poison.id]
+    assert records[poison.id].status == "failed"
+    assert records[poison.id].attempts == 2
+    assert records[poison.id].error.startswith("the worker process died")
+    assert records[poison.id].versions, "a record without a worker still says where it came from"
+
+
+def test_failures_of_every_kind_come_back_from_the_workers(store: StudyStore, ray_here: None) -> None:
+    trials = plan("good", "raise", "word", "nan", "memory", size="1")
+    records = run_trials(store, trials).records
+    by_behaviour = {trial.params["behaviour"]: records[trial.id] for trial in trials}
+    statuses = {behaviour: record.status for behaviour, record in by_behaviour.items()}
+    assert statuses == {"good": "ok", "raise": "failed", "word": "failed", "nan": "diverged", "memory": "oom"}
+    assert by_behaviour["memory"].attempts == 2
+
+
+def test_a_trial_that_ignores_its_alarm_loses_its_worker(store: StudyStore, ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A limit in the past for the driver: what a trial stuck in native code looks like from outside.
+    monkeypatch.setattr("harness.pool.GRACE_S", -29.5)
+    (stuck,) = plan("sleep", size="1")[:1]
+    good = plan("good", size="2")
+    records = run_trials(store, [stuck, *good]).records
+    assert records[stuck.id].status == "timeout"
+    assert {records[trial.id].status for trial in good} == {"ok"}
+
+
+@pytest.mark.parametrize("shape", [Resources(cpus=4096), Resources(cpus=1, gpus=64)], ids=str)
+def test_what_the_cluster_cannot_hold_fails_at_once(store: StudyStore, ray_here: None, shape: Resources) -> None:
+    (trial, *_) = plan("good")
+    asked = TrialSpec.from_json(trial.to_json() | {"resources": {"cpus": shape.cpus, "gpus": shape.gpus}})
+    with pytest.raises(ResourceError, match=f"asks for {shape}".replace("+", r"\+")):
+        run_trials(store, [asked])
+    with pytest.raises(ResourceError, match="this machine has"):
+        run_trials(store, [asked], local=True)
+    assert ledger.read(store).records == {}
+
+
+def _start(store: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "harness", "run", "misbehaving", "--scale", "smoke", "--store", str(store), "--tracking-uri", "none"]
+    environment = os.environ | {"THROWAWAY_LOG": str(log)}
+    return subprocess.Popen([*command, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def _executed(log: Path) -> list[str]:
+    return log.read_text().split() if log.exists() else []
+
+
+def _wait_for_executions(log: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while len(_executed(log)) < count:
+        assert process.poll() is None, process.communicate()[0].decode()
+        assert time.monotonic() < deadline, "the run never got going"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("at", [3, 11])
+def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, at: int) -> None:
+    log = tmp_path / "log"
+    words = ["--local", "--seeds", "4", "--set", "pause=0.05"]
+    process = _start(tmp_path, log, *words)
+    _wait_for_executions(log, at, process)
+    process.kill()
+    process.wait()
+    survivors = ledger.read(StudyStore(str(tmp_path), "misbehaving-smoke-" + Overrides(values={"pause": ["0.05"]}).digest())).records
+    assert len(_executed(log)) - len(survivors) <= 1, "one process runs one trial at a time"
+    process = _start(tmp_path, log, *words)
+    out = process.communicate()[0].decode()
+    assert process.returncode == 0, out
+    counts = Counter(_executed(log))
+    assert len(counts) == 24
+    assert all(counts[id] == 1 for id in survivors), "what was recorded must not run again"
+    assert counts.total() <= 25
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_run_with_everything_written_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    words = ["--local", "--set", "pause=0.1"]
+    process = _start(tmp_path, log, *words)
+    _wait_for_executions(log, 4, process)
+    process.send_signal(number)
+    out = process.communicate()[0].decode()
+    assert process.returncode == 1
+    assert "go on with: papertrial run misbehaving" in out
+    (study,) = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
+    done = ledger.read(StudyStore(str(tmp_path), study.name)).records
+    assert 3 <= len(done) < 18
+    assert (study / "report.html").exists(), "a stopped run reports what it has"

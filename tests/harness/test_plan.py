@@ -1,0 +1,114 @@
+"""Plans: ids say exactly what decides a result, shared trials run once, overrides are checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from harness import params, registry
+from harness.errors import UsageError
+from harness.plan import DataRef, Overrides, TrialSpec, expand
+from harness.task import Resources
+
+TASK = registry.task
+
+
+def spec(**changes: Any) -> TrialSpec:
+    base = TrialSpec(task="t", version=1, scale="smoke", method="m", params={"a": 1, "b": 0.5}, seed=0, data=DataRef("d", "s", "real", "f00"))
+    return dataclasses.replace(base, **changes)
+
+
+def test_the_id_of_a_trial_is_frozen() -> None:
+    # A change here orphans every result that anybody has stored.
+    assert spec().id == "c2820121950fd6b6"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "u"},
+        {"version": 2},
+        {"scale": "laptop"},
+        {"method": "n"},
+        {"params": {"a": 2, "b": 0.5}},
+        {"seed": 1},
+        {"data": DataRef("d", "s", "real", "f01")},
+        {"data": None},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_everything_that_decides_a_result_is_in_the_id(changes: dict[str, Any]) -> None:
+    assert spec(**changes).id != spec().id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"params": {"b": 0.5, "a": 1}},
+        {"resources": Resources(cpus=2)},
+        {"time_limit_s": 1.0},
+        {"expected_s": 9.0},
+        {"data": DataRef("d", "elsewhere", "stand-in", "f00", "/other/path")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_nothing_else_is(changes: dict[str, Any]) -> None:
+    assert spec(**changes).id == spec().id
+
+
+def test_a_trial_survives_json() -> None:
+    again = TrialSpec.from_json(spec(resources=Resources(cpus=2, gpus=0.5)).to_json())
+    assert again == spec(resources=Resources(cpus=2, gpus=0.5))
+    assert again.id == spec().id
+
+
+def test_a_trial_that_two_grids_share_is_planned_once() -> None:
+    trials = expand(TASK("misbehaving"), "smoke", Overrides(), {})
+    cells = [(trial.method, trial.params["size"], trial.seed) for trial in trials]
+    assert sorted(cells) == sorted((m, size, seed) for m in ("plain", "shifted") for size in (1, 2, 4) for seed in range(3))
+    assert len({trial.id for trial in trials}) == len(trials) == 18
+
+
+def test_every_seed_is_used_once_per_cell() -> None:
+    trials = expand(TASK("misbehaving"), "smoke", Overrides(seeds=7), {})
+    for method in ("plain", "shifted"):
+        assert sorted(t.seed for t in trials if (t.method, t.params["size"]) == (method, 4)) == list(range(7))
+
+
+def test_set_replaces_an_axis_a_point_and_a_default() -> None:
+    values = {"size": ["8", "16"], "behaviour": ["raise"], "rate": ["0.25"]}
+    trials = expand(TASK("misbehaving"), "smoke", Overrides(seeds=1, values=values, methods=("plain",)), {})
+    assert [(t.params["size"], t.params["behaviour"], t.params["rate"]) for t in trials] == [(8, "raise", 0.25), (16, "raise", 0.25)]
+
+
+def test_more_seeds_are_the_same_study_and_other_values_are_not() -> None:
+    assert Overrides(seeds=3).digest() == Overrides(seeds=9).digest() == ""
+    assert Overrides(values={"size": ["8"]}).digest() not in ("", Overrides(values={"size": ["9"]}).digest())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("size", "two", "a whole number"),
+        ("size", "2.5", "a whole number"),
+        ("size", "0", "in 1 to 64"),
+        ("rate", "1.5", "in 0 to 1"),
+        ("rate", "nan", "in 0 to 1"),
+        ("careful", "perhaps", "true or false"),
+        ("behaviour", "god", "did you mean 'good'"),
+        ("sise", "1", "did you mean 'size'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(name: str, text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        params.parse(TASK("misbehaving"), name, text)
+
+
+def test_values_have_their_declared_types() -> None:
+    resolved = params.resolve(TASK("misbehaving"), {"rate": 1, "size": 3})
+    assert resolved == {"behaviour": "good", "size": 3, "rate": 1.0, "careful": False, "pause": 0.0}
+    assert isinstance(resolved["rate"], float)
+    with pytest.raises(UsageError, match="a whole number"):
+        params.resolve(TASK("misbehaving"), {"size": True})

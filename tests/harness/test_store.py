@@ -1,0 +1,67 @@
+"""Stores: whole files or none, on local paths and through file systems by URI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import StoreError, UsageError
+from harness.store import StudyStore, open_study
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    store = StudyStore(str(tmp_path), "study")
+    store.write_text("plan.json", "old")
+    with pytest.raises(TypeError):
+        store.write_bytes("plan.json", "not bytes")  # type: ignore[arg-type]
+    assert store.read_bytes("plan.json") == b"old"
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["plan.json"]
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        StudyStore(str(tmp_path / "file"), "study").check_writable()
+
+
+def test_names_lists_a_folder_without_half_written_files(tmp_path: Path) -> None:
+    store = StudyStore(str(tmp_path), "study")
+    assert store.names("curves") == []
+    for name in ("curves/b.parquet", "curves/a.parquet"):
+        store.write_bytes(name, b"x")
+    (tmp_path / "study" / "curves" / ".a.parquet-tmp").touch()
+    assert store.names("curves") == ["curves/a.parquet", "curves/b.parquet"]
+    store.remove("curves/a.parquet")
+    store.remove("curves/a.parquet")
+    assert store.names("curves") == ["curves/b.parquet"]
+
+
+def test_the_same_calls_work_through_an_arrow_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import fs
+
+    monkeypatch.setattr("harness.store._filesystem", lambda uri: (fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "bucket"))
+    (tmp_path / "bucket" / "study" / "curves").mkdir(parents=True)
+    store = StudyStore("s3://bucket", "study")
+    assert store.uri == "s3://bucket/study"
+    assert store.local("x") is None
+    assert store.write_text("curves/a.txt", "text") == "s3://bucket/study/curves/a.txt"
+    assert store.read_bytes("curves/a.txt") == b"text"
+    assert store.names("curves") == ["curves/a.txt"]
+    assert store.exists("curves/a.txt")
+    assert not store.exists("curves")
+    store.remove("curves/a.txt")
+    assert not store.exists("curves/a.txt")
+    assert store.names("nowhere") == []
+
+
+def test_a_scheme_that_nothing_serves_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="not a path or URI that can be opened"):
+        StudyStore("nosuch://bucket/x", "study")
+
+
+def test_a_study_is_found_by_name_and_by_folder_and_a_wrong_name_gets_the_nearest(tmp_path: Path) -> None:
+    StudyStore(str(tmp_path), "first-smoke").write_text("plan.json", "{}")
+    assert open_study("first-smoke", str(tmp_path)).uri == open_study(str(tmp_path / "first-smoke")).uri == str(tmp_path / "first-smoke")
+    with pytest.raises(UsageError, match="did you mean 'first-smoke'"):
+        open_study("frist-smoke", str(tmp_path))
