@@ -65,7 +65,7 @@ def _decide(evidence: Evidence, claim: Claim) -> Verdict:
     if scale not in claim.scales:
         names = " or ".join(claim.scales) or "another"
         return _verdict(
-            evidence, claim, nothing, "not tested", f"Scale {scale} has not the trials that this claim needs; scale {names} has."
+            evidence, claim, nothing, "not tested", f"Scale {scale} does not hold the trials that this claim needs; scale {names} does."
         )
     if absent:
         return _verdict(evidence, claim, nothing, "not tested", f"The plan holds no trial of {absent[0]}.")

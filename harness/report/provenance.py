@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ def failures(study: Study) -> tuple[list[Failure], int]:
     return [_failure(row, names) for row in bad.head(MOST_FAILURES).to_dict("records")], len(bad)
 
 
-def _failure(row: dict[str, Any], names: Sequence[str]) -> Failure:
+def _failure(row: Mapping[Any, Any], names: Sequence[str]) -> Failure:
     params = ", ".join(
         f"{name.removeprefix('param.')} = {plain(row[name])}" for name in names if row[name] == row[name] and row[name] is not None
     )
@@ -114,8 +114,9 @@ def _versions(frame: pd.DataFrame) -> list[str]:
 
 
 def _data(frame: pd.DataFrame) -> list[Data]:
-    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint"]).size()
-    return [Data(name or "made by the experiment", kind, fingerprint, int(count)) for (name, kind, fingerprint), count in counts.items()]
+    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint"]).size().reset_index(name="trials")
+    rows = counts.itertuples(index=False)
+    return [Data(row.data_name or "made by the experiment", row.data_kind, row.data_fingerprint, int(row.trials)) for row in rows]
 
 
 def _warnings(frame: pd.DataFrame) -> list[str]:

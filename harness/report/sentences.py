@@ -13,7 +13,7 @@ HOW = (
     "The number shown is the mean over seeds; brackets hold its 95 % Student-t interval over seeds.",
     "A claim is reproduced when the whole interval lies in the region where it holds, not reproduced when the whole interval lies "
     "outside, and inconclusive when the interval straddles the edge.",
-    "A seed with a trial that diverged or failed is lost. A claim that lost a seed is inconclusive: the surviving seeds do not decide alone.",
+    "A seed with a trial that diverged or failed is lost. A claim that lost a seed is inconclusive: the others do not decide alone.",
     "On the leaderboard a method that lost seeds ranks below all that lost none; its number stands on the seeds that are left.",
     "Claims are judged one by one: of twenty true nulls, about one interval misses by chance.",
 )

@@ -69,9 +69,7 @@ def test_a_missing_file_or_manifest_is_damage_too() -> None:
 
 def test_the_users_own_files_win_and_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data.prepare(letters())
-    own = tmp_path / "own" / "letters"
-    own.parent.mkdir()
-    own = own.with_suffix(".txt")
+    own = tmp_path / "letters.txt"
     own.write_text("xyz")
     chosen = data.resolve(letters(), {"letters": UserData(own, "real")})
     assert (chosen.source, chosen.kind) == ("letters.txt", "real")
@@ -140,7 +138,12 @@ def test_a_wheel_is_fetched_by_hash_and_another_file_of_that_name_is_refused(tmp
     for folder in (shelf, target, other):
         folder.mkdir()
     path = _wheel(shelf, "x = 1\n")
-    pinned = Wheel("papertrial-fixture==1.0", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), "MIT")
+    pinned = Wheel(
+        requirement="papertrial-fixture==1.0",
+        filename=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        licence="MIT",
+    )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     (fetched,) = data.fetch([pinned], target)

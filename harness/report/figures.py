@@ -1,0 +1,128 @@
+"""What the figures of a report show: one line a method, the mean over seeds and its interval."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.estimates import select
+from harness.evidence import Evidence
+from harness.stats import half_width
+from harness.task import Figure, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_STEPS = 240
+"""Points of a drawn curve: more than the eye or a printer resolves at this size only make the file larger."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One method's line. Lists run along x; `low` and `high` are infinite where one seed gives no interval."""
+
+    method: str
+    x: Sequence[Any]
+    mean: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    seeds: Sequence[int]
+    planned: Sequence[int]
+    """Seeds that the plan has at each x; more than `seeds` where some were lost or are not there yet."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with its numbers."""
+
+    id: str
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    log_x: bool
+    log_y: bool
+    curves: bool
+    series: Sequence[Series]
+
+
+def plots(evidence: Evidence, curves: pd.DataFrame) -> list[Plot]:
+    """The figures that the task declares, in its order."""
+    return [_plot(evidence, figure, curves) for figure in evidence.task.figures]
+
+
+def _plot(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> Plot:
+    task, stepwise = evidence.task, figure.x == "step"
+    series = _curve_series(evidence, figure, curves) if stepwise else _parameter_series(evidence, figure)
+    return Plot(
+        id=f"{task.id}-{evidence.scale}-{figure.id}",
+        title=figure.title,
+        caption=figure.caption,
+        x_label="step" if stepwise else _with_unit(figure.x, _param_unit(task, figure.x)),
+        y_label=_with_unit(figure.y, next((m.unit for m in task.metrics if m.name == figure.y), "")),
+        log_x=figure.log_x,
+        log_y=figure.log_y,
+        curves=stepwise,
+        series=series,
+    )
+
+
+def _parameter_series(evidence: Evidence, figure: Figure) -> list[Series]:
+    """Per seed the mean over the trials at one x, and nothing for a seed of which one of them gave no number."""
+    x, y = f"param.{figure.x}", f"metric.{figure.y}"
+    rows, planned = select(evidence.records, figure.where), select(evidence.planned, figure.where)
+    if x not in rows or y not in rows or planned.empty:
+        return []
+    cell = ["method", x, "seed"]
+    found = rows.assign(value=_finite(rows[y])).groupby(cell)["value"].agg(["sum", "count"])
+    expected = planned.groupby(cell).size().rename("expected")
+    joined = found.join(expected, how="right").reset_index()
+    joined["value"] = (joined["sum"] / joined["expected"]).where(joined["count"] == joined["expected"])
+    points = joined.groupby(["method", x], sort=True)["value"].agg(["mean", "std", "count", "size"]).reset_index()
+    return _series(evidence.task, points[points["count"] > 0].rename(columns={x: "x"}))
+
+
+def _curve_series(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> list[Series]:
+    """A line ends where the first of its trials stopped logging: going on would average the survivors."""
+    rows = select(evidence.records, figure.where)[["trial_id", "method", "seed"]]
+    if figure.y not in curves or rows.empty:
+        return []
+    points = curves.loc[curves["trial_id"].isin(rows["trial_id"]), ["trial_id", "step", figure.y]].rename(columns={figure.y: "value"})
+    points = points.assign(value=_finite(points["value"])).dropna().merge(rows, on="trial_id")
+    if points.empty:
+        return []
+    logged = points.groupby("method")["trial_id"].transform("nunique")
+    points = points[points.groupby(["method", "step"])["trial_id"].transform("nunique") == logged]
+    per_seed = points.groupby(["method", "step", "seed"])["value"].mean().reset_index()
+    stats = per_seed.groupby(["method", "step"])["value"].agg(["mean", "std", "count"]).reset_index()
+    stats["size"] = stats["method"].map(select(evidence.planned, figure.where).groupby("method")["seed"].nunique())
+    return _series(evidence.task, stats.rename(columns={"step": "x"}), thin=True)
+
+
+def _series(task: Task, points: pd.DataFrame, *, thin: bool = False) -> list[Series]:
+    found = []
+    for method in task.methods:
+        rows = points[points["method"] == method.name]
+        if thin and len(rows) > MOST_STEPS:
+            rows = rows.iloc[sorted({round(i * (len(rows) - 1) / (MOST_STEPS - 1)) for i in range(MOST_STEPS)})]
+        half = half_width(rows["std"].fillna(0.0), rows["count"])
+        columns = (rows["x"], rows["mean"], rows["mean"] - half, rows["mean"] + half, rows["count"], rows["size"])
+        if len(rows):
+            found.append(Series(method.name, *(column.tolist() for column in columns)))
+    return found
+
+
+def _finite(values: pd.Series[float]) -> pd.Series[float]:
+    import numpy as np
+
+    return values.astype(float).replace([np.inf, -np.inf], np.nan)
+
+
+def _param_unit(task: Task, name: str) -> str:
+    return next((str(f.metadata.get("unit", "")) for f in dataclasses.fields(task.params) if f.name == name), "")
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return f"{name.replace('_', ' ')} ({unit})" if unit else name.replace("_", " ")
