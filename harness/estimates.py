@@ -10,7 +10,7 @@ Frames have one row a trial and the columns `method`, `seed`, `status`, `param.<
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -170,3 +170,41 @@ class Transformed:
 def Magnitude(estimate: Estimate) -> Transformed:  # noqa: N802 - reads as a constructor beside Slope and Mean
     """The absolute value of `estimate`."""
     return Transformed(abs, estimate)
+
+
+@dataclass(frozen=True)
+class Average:
+    """Arithmetic mean of several estimates; NaN as soon as one of them is."""
+
+    estimates: Sequence[Estimate]
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        values = [estimate(frame) for estimate in self.estimates]
+        return math.fsum(values) / len(values) if values else math.nan
+
+
+@dataclass(frozen=True)
+class LogDistance:
+    """Root mean square, over `metrics`, of the log-ratio between the trials at the largest and at the smallest value of `over`.
+
+    How far a description of several positive numbers moves with a parameter, as a relative distance: 0.05 is about five percent.
+    """
+
+    metrics: Sequence[str]
+    over: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        rows = select(frame, self.where)
+        column = f"param.{self.over}"
+        if column not in rows or rows[column].nunique() < 2:
+            return math.nan
+        squares = []
+        for metric in self.metrics:
+            ends = [
+                _column(rows[rows[column] == end], metric).to_numpy(dtype=float).mean() for end in (rows[column].min(), rows[column].max())
+            ]
+            if not all(math.isfinite(end) and end > 0 for end in ends):
+                return math.nan
+            squares.append(math.log(ends[1] / ends[0]) ** 2)
+        return math.sqrt(math.fsum(squares) / len(squares))

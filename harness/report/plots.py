@@ -8,15 +8,16 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from harness.report.figures import Plot, Series
 
 COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#876400", "#5b6675")
+COLOURS_ON_DARK = ("#7db2ff", "#ffa163", "#63d18d", "#cb9dff", "#ff8da6", "#5fcfe3", "#e0c25c", "#abb8c9")
 _MARKERS = "os^DvPX*"
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.4)), (0, (7, 2, 1.5, 2)))
-_INK, _GRID = "#1a2230", "#d5dae1"
+_INK, _GRID, _PAGE = "#1a2230", "#d5dae1", "#fefefd"
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -57,69 +58,83 @@ def colour(method: str, methods: Sequence[str]) -> str:
 
 
 def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
+    from matplotlib.ticker import LogFormatter, NullLocator
+
     ticks = list(dict.fromkeys(x for series in plot.series for x in series.x))
     numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in ticks)
     if numeric:
         ticks.sort()
     places: Mapping[Any, float] = {x: float(x) if numeric else float(i) for i, x in enumerate(ticks)}
-    for series in plot.series:
-        _line(axes, series, [places[x] for x in series.x], methods, markers=not plot.curves, joined=numeric)
     if plot.log_x and numeric and min(places.values(), default=0) > 0:
         axes.set_xscale("log")
     if plot.log_y and min((low for series in plot.series for low in series.mean), default=0) > 0:
         axes.set_yscale("log", nonpositive="clip")
+    looks = {series.method: _look(series.method, methods, plot, joined=numeric) for series in plot.series}
+    for i, series in enumerate(plot.series):
+        aside = 0 if plot.curves else i - (len(plot.series) - 1) / 2
+        x = _aside([places[x] for x in series.x], aside, places.values(), log=axes.get_xscale() == "log")
+        _line(axes, series, x, looks[series.method], curves=plot.curves)
     if not plot.curves and (not numeric or len(ticks) <= 10):
         axes.set_xticks([places[x] for x in ticks], [f"{x:g}" if numeric else str(x) for x in ticks])
-        axes.minorticks_off() if not plot.log_y else axes.xaxis.set_minor_locator(_no_ticks())
-    axes.yaxis.set_major_formatter(_ticks(axes))
+        axes.xaxis.set_minor_locator(NullLocator())
+    if axes.get_yscale() == "log":
+        axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
-    if plot.series:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(len(plot.series), 4), borderaxespad=0.2, handlelength=2.6)
+    if looks:
+        from matplotlib.lines import Line2D
+
+        handles = [Line2D([], [], label=method, **look) for method, look in looks.items()]
+        columns = 4 if max(map(len, looks)) < 16 else 2
+        axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.8)
 
 
-def _line(axes: Any, series: Series, x: Sequence[float], methods: Sequence[str], *, markers: bool, joined: bool) -> None:
-    index = methods.index(series.method)
-    shade = colour(series.method, methods)
-    style = _DASHES[index % len(_DASHES)] if joined else ""
-    axes.plot(x, series.mean, color=shade, linestyle=style, linewidth=1.8, label=series.method, zorder=3)
-    known = [math.isfinite(low) for low in series.low]
-    if not markers:
-        axes.fill_between(x, series.low, series.high, where=known, color=shade, alpha=0.16, linewidth=0, zorder=1)
+def _aside(x: Sequence[float], steps: float, places: Collection[float], *, log: bool) -> list[float]:
+    """Points moved a little sideways, so that one method's interval does not hide another's."""
+    if log:
+        return [value * (max(places) / min(places)) ** (0.009 * steps) for value in x]
+    return [value + 0.009 * steps * (max(places) - min(places)) for value in x]
+
+
+def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any], *, curves: bool) -> None:
+    """The mean and its interval: a band under a curve, bars on points. A point that some seeds are missing from is hollow."""
+    known = [i for i, low in enumerate(series.low) if math.isfinite(low)]
+    axes.plot(x, series.mean, zorder=3, **{**look, "marker": ""})
+    if curves:
+        band = [math.isfinite(low) for low in series.low]
+        axes.fill_between(x, series.low, series.high, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
         return
-    marks = [i for i, ok in enumerate(known) if ok]
-    spans = [[series.mean[i] - series.low[i] for i in marks], [series.high[i] - series.mean[i] for i in marks]]
-    axes.errorbar([x[i] for i in marks], [series.mean[i] for i in marks], yerr=spans, fmt="none", ecolor=shade, elinewidth=1.3, capsize=3)
+    spans = [[series.mean[i] - series.low[i] for i in known], [series.high[i] - series.mean[i] for i in known]]
+    at, mean = [x[i] for i in known], [series.mean[i] for i in known]
+    axes.errorbar(at, mean, yerr=spans, fmt="none", ecolor=look["color"], elinewidth=1.3, capsize=2.5, zorder=2)
     for whole in (True, False):
         chosen = [i for i in range(len(x)) if (series.seeds[i] == series.planned[i]) is whole]
-        face = shade if whole else "none"
-        marker = _MARKERS[index % len(_MARKERS)]
-        axes.plot(
-            [x[i] for i in chosen], [series.mean[i] for i in chosen], marker, color=shade, markerfacecolor=face, markersize=5.5, zorder=4
-        )
-    axes.lines[-3].set_marker(marker) if False else None
+        face = look["color"] if whole else _PAGE
+        points = {**look, "linestyle": "", "markerfacecolor": face, "zorder": 4}
+        axes.plot([x[i] for i in chosen], [series.mean[i] for i in chosen], **points)
 
 
-def _ticks(axes: Any) -> Any:
-    from matplotlib.ticker import LogFormatter, ScalarFormatter
-
-    if axes.get_yscale() == "log":
-        return LogFormatter(minor_thresholds=(3, 0.5))
-    return ScalarFormatter(useOffset=False)
-
-
-def _no_ticks() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
+def _look(method: str, methods: Sequence[str], plot: Plot, *, joined: bool) -> dict[str, Any]:
+    index = methods.index(method)
+    return {
+        "color": colour(method, methods),
+        "linestyle": _DASHES[index % len(_DASHES)] if joined else "",
+        "linewidth": 1.8,
+        "marker": "" if plot.curves else _MARKERS[index % len(_MARKERS)],
+        "markersize": 5.5,
+    }
 
 
 def _embeddable(text: str) -> str:
     """Only the `<svg>` element, without metadata and the ids that repeat between figures, with themable colours."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="[A-Za-z.]+[a-z_]*_[0-9]+"', "", text)
-    names = {shade: f"--m{i}" for i, shade in enumerate(COLOURS)} | {_INK: "--ink", _GRID: "--grid"}
+    text = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", text, count=1, flags=re.DOTALL)
+    text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans, sans-serif)", text)
+    text = re.sub(r'width="[0-9.]+pt" height="[0-9.]+pt"', 'width="100%" stroke-linejoin="round"', text, count=1)
+    names = {shade: f"--m{i}" for i, shade in enumerate(COLOURS)} | {_INK: "--ink", _GRID: "--grid", _PAGE: "--page"}
     for shade, name in names.items():
         text = text.replace(shade, f"var({name}, {shade})")
     return text.strip()

@@ -114,9 +114,13 @@ def _versions(frame: pd.DataFrame) -> list[str]:
 
 
 def _data(frame: pd.DataFrame) -> list[Data]:
-    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint"]).size().reset_index(name="trials")
-    rows = counts.itertuples(index=False)
-    return [Data(row.data_name or "made by the experiment", row.data_kind, row.data_fingerprint, int(row.trials)) for row in rows]
+    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint"]).size()
+    return [_data_set(key, int(count)) for key, count in counts.items()]
+
+
+def _data_set(key: Any, trials: int) -> Data:
+    name, kind, fingerprint = key
+    return Data(name or "made by the experiment", kind, fingerprint, trials)
 
 
 def _warnings(frame: pd.DataFrame) -> list[str]:

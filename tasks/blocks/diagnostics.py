@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 
 def singular_values(matrix: Tensor) -> Tensor:
-    """Singular values of (rows, columns) in falling order, float64 on the CPU."""
-    return torch.linalg.svdvals(matrix.detach().double()).cpu()
+    """Singular values of (rows, columns) in falling order, float64 on the CPU, min(rows, columns) of them.
+
+    Square roots of the eigenvalues of the smaller Gram matrix: several times faster than a decomposition of the matrix, exact to
+    1e-8 of the top value, which is far below what a spectrum is read for here.
+    """
+    tall = matrix.detach().double()
+    tall = tall if tall.shape[0] >= tall.shape[1] else tall.T
+    return torch.linalg.eigvalsh(tall.T @ tall).clamp_min(0.0).sqrt().flip(0).cpu()
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -50,9 +50,7 @@ class Corpus:
         return tokens
 
 
-def _windows(
-    tokens: npt.NDArray[np.unsignedinteger[Any]], starts: npt.NDArray[np.int64], length: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _windows(tokens: npt.NDArray[np.unsignedinteger[Any]], starts: npt.NDArray[np.int64], length: int) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
     rows = torch.from_numpy(tokens[starts[:, None] + np.arange(length + 1)].astype(np.int64))

@@ -73,7 +73,9 @@ def write_bytes(documents: Iterable[bytes], target: Path, *, licences: dict[str,
         if not counts.documents[split]:
             total = sum(counts.documents.values())
             raise DataError(f"too little text: {total} documents leave the {split} split empty (give a few hundred, or a few hundred kB)")
-    write_meta(target, vocab_size=256, dtype="uint8", bytes_per_token=1.0, documents=counts.documents, tokens=counts.tokens, licences=licences)
+    write_meta(
+        target, vocab_size=256, dtype="uint8", bytes_per_token=1.0, documents=counts.documents, tokens=counts.tokens, licences=licences
+    )
 
 
 def adopt_tokens(path: Path, target: Path) -> None:
@@ -89,7 +91,9 @@ def adopt_tokens(path: Path, target: Path) -> None:
     for split, start, end in zip(SPLITS, edges, edges[1:], strict=False):
         tokens[start:end].tofile(target / f"{split}.bin")
         counts.tokens[split] = end - start
-    write_meta(target, vocab_size=int(tokens.max()) + 1, dtype="uint16", bytes_per_token=None, documents=None, tokens=counts.tokens, licences={})
+    write_meta(
+        target, vocab_size=int(tokens.max()) + 1, dtype="uint16", bytes_per_token=None, documents=None, tokens=counts.tokens, licences={}
+    )
 
 
 def write_meta(

@@ -50,7 +50,9 @@ def run(trial: Trial) -> Mapping[str, float]:
         return {"val_loss": math.nan}
     lr, decay = matrix_rate(trial.method, params)
     metrics = {"train_loss": trained.loss, "horizon": lr * decay * schedule.total()}
-    metrics |= {f"{split}_loss": mean_loss(trial, model, *corpus.windows(split, params.eval_windows, params.length)) for split in ("val", "test")}
+    metrics |= {
+        f"{split}_loss": mean_loss(trial, model, *corpus.windows(split, params.eval_windows, params.length)) for split in ("val", "test")
+    }
     return metrics | gain_metrics(trial, model, corpus) | spectrum_metrics(model.matrices(), lr, decay)
 
 

@@ -20,7 +20,9 @@ def spectrum_metrics(matrices: Mapping[str, Sequence[Tensor]], lr: float, decay:
     spectra = {name: [singular_values(matrix) for matrix in group] for name, group in matrices.items()}
     metrics = {f"sigma_top_{name}": geometric_mean([float(values[0]) for values in group]) for name, group in spectra.items()}
     metrics["sigma_top"] = geometric_mean(list(metrics.values()))
-    metrics["entry_rms"] = geometric_mean([float(matrix.double().square().mean().sqrt()) for group in matrices.values() for matrix in group])
+    metrics["entry_rms"] = geometric_mean(
+        [float(matrix.double().square().mean().sqrt()) for group in matrices.values() for matrix in group]
+    )
     if decay > 0:
         unit = math.sqrt(lr / decay)
         for name in list(metrics):

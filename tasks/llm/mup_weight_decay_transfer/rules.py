@@ -22,8 +22,8 @@ STANDARD = "standard-parametrisation"
 def matrix_rate(method: str, params: Params) -> tuple[float, float]:
     """(eta_2, lambda_2): peak rate and decay of matrix-like parameters."""
     m = params.width / params.base_width
-    lr = params.lr * params.lr_multiplier
-    decay = params.decay * params.decay_multiplier
+    lr = params.lr * params.lr_multiplier * params.balance
+    decay = params.decay * params.decay_multiplier / params.balance
     if method == STANDARD:
         return lr, decay
     exponent = DECAY_EXPONENT[method]

@@ -1,0 +1,131 @@
+"""The report as one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.evidence import Evidence
+from harness.leaderboard import Board
+from harness.report import plots, sentences
+from harness.report.figures import Plot, Series
+from harness.report.figures import plots as plots_of
+from harness.report.provenance import failures, provenance
+from harness.report.strip import Strip, describe, strip
+from harness.stats import Interval
+from harness.task import Task
+from harness.verdict import Verdict
+
+if TYPE_CHECKING:
+    from harness.study import Study
+
+BADGES = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "≈", "not tested": "–"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A verdict with its drawing."""
+
+    verdict: Verdict
+    strip: Strip | None
+    described: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure: its drawing, and its numbers as a table of text."""
+
+    plot: Plot
+    svg: str
+    described: str
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything about one task at one scale."""
+
+    task: Task
+    scale: str
+    anchor: str
+    cards: Sequence[Card]
+    board: Board
+    colours: dict[str, int]
+    drawings: Sequence[Drawing]
+
+
+def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: dict[str, str]) -> str:
+    """The HTML text. `drawn` holds the SVG of each figure by its plot id."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["svg"] = Markup
+    template = environment.from_string((Path(__file__).parent / "template.html").read_text(encoding="utf-8"))
+    failed, failed_count = failures(study)
+    return template.render(
+        study=study,
+        sections=sections(study, boards, verdicts, drawn),
+        verdicts=verdicts,
+        tally=sentences.tally(verdicts),
+        caution=sentences.caution(verdicts),
+        provenance=provenance(study),
+        failures=failed,
+        failed_count=failed_count,
+        how=sentences.HOW,
+        badges=BADGES,
+        say=sentences,
+        palette=list(enumerate(zip(plots.COLOURS, plots.COLOURS_ON_DARK, strict=True))),
+        papers=list({task.paper.arxiv: task.paper for task, _ in study.groups()}.values()),
+    )
+
+
+def drawings(study: Study) -> dict[str, str]:
+    """The SVG of every figure by plot id."""
+    drawn = {}
+    for task, scale in study.groups():
+        methods = [method.name for method in task.methods]
+        for plot in plots_of(Evidence(study, task, scale), study.curves):
+            drawn[plot.id] = plots.svg(plot, methods)
+    return drawn
+
+
+def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: dict[str, str]) -> list[Section]:
+    """One section a (task, scale), in the plan's order."""
+    return [_section(study, task, scale, board, verdicts, drawn) for (task, scale), board in zip(study.groups(), boards, strict=True)]
+
+
+def _section(study: Study, task: Task, scale: str, board: Board, verdicts: Sequence[Verdict], drawn: dict[str, str]) -> Section:
+    own = [v for v in verdicts if (v.task, v.scale) == (task.id, scale)]
+    cards = [_card(v, task) for v in own]
+    figures = [_drawing(plot, drawn[plot.id]) for plot in plots_of(Evidence(study, task, scale), study.curves)]
+    colours = {method.name: i % len(plots.COLOURS) for i, method in enumerate(task.methods)}
+    return Section(task, scale, f"{task.id}-{scale}", cards, board, colours, figures)
+
+
+def _card(verdict: Verdict, task: Task) -> Card:
+    region = task.claim(verdict.claim).holds
+    return Card(
+        verdict, strip(verdict, region), describe(verdict.interval, verdict.unit), f"{verdict.task}-{verdict.scale}-{verdict.claim}"
+    )
+
+
+def _drawing(plot: Plot, svg: str) -> Drawing:
+    kind = "curves of" if plot.curves else "points and 95 % intervals of"
+    names = ", ".join(series.method for series in plot.series) or "no method yet"
+    described = f"{plot.title}: {kind} {plot.y_label} against {plot.x_label} for {names}; the numbers are in the table below the figure"
+    rows = [
+        _numbers(series, i)
+        for series in plot.series
+        for i in range(len(series.x))
+        if not plot.curves or i in (0, len(series.x) // 2, len(series.x) - 1)
+    ]
+    return Drawing(plot, svg, described, rows)
+
+
+def _numbers(series: Series, i: int) -> list[str]:
+    x, interval = series.x[i], Interval(series.mean[i], series.low[i], series.high[i], series.seeds[i])
+    return [series.method, f"{x:g}" if isinstance(x, int | float) else str(x), str(interval), f"{series.seeds[i]}/{series.planned[i]}"]

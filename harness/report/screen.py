@@ -1,0 +1,72 @@
+"""Leaderboard and verdicts on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from harness.console import console as make_console
+from harness.leaderboard import Board, boards
+from harness.report import sentences
+from harness.report.provenance import provenance
+from harness.verdict import Verdict, decide
+
+if TYPE_CHECKING:
+    from harness.study import Study
+
+_STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
+
+
+def show(study: Study, console: Console | None = None) -> None:
+    """For every (task, scale): the leaderboard, then the verdicts with their reasons, then what they may decide."""
+    console = console or make_console()
+    verdicts = decide(study)
+    for board in boards(study):
+        console.print(_leaderboard(board))
+        own = [v for v in verdicts if (v.task, v.scale) == (board.task, board.scale)]
+        if own:
+            console.print(_verdicts(own))
+            for verdict in own:
+                reason = escape(" ".join(filter(None, [verdict.reason, verdict.note])))
+                console.print(f"[{_STYLES[verdict.verdict]}]{escape(verdict.claim)}[/]: {reason}")
+    console.print(f"\n[bold]{sentences.tally(verdicts)}[/]. {escape(sentences.caution(verdicts))}")
+    for warning in provenance(study).warnings:
+        console.print(f"[yellow]mind[/]: {escape(warning)}")
+
+
+def _leaderboard(board: Board) -> Table:
+    table = Table(
+        title=f"{board.task} at scale {board.scale}", caption=sentences.progress(board), title_justify="left", caption_justify="left"
+    )
+    table.add_column("rank", justify="right")
+    table.add_column("method", no_wrap=True)
+    table.add_column("role")
+    for statistic in board.statistics:
+        table.add_column(Text(sentences.heading(statistic.name, statistic.unit, statistic.better)), justify="right")
+    table.add_column("ok", justify="right")
+    table.add_column("not ok", justify="right")
+    for row in board.rows:
+        numbers = [Text(row.entries[s.name].text) for s in board.statistics]
+        failed = Text(str(row.trials_failed), style="red" if row.trials_failed else "")
+        table.add_row(sentences.rank(row.rank), Text(row.method), row.role, *numbers, str(row.trials_ok), failed)
+    return table
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> Table:
+    table = Table(title="verdicts", title_justify="left")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("claim", overflow="fold")
+    for heading in ("estimate [95 %]", "the paper", "unit", "holds", "seeds"):
+        table.add_column(Text(heading), justify="left" if heading == "unit" else "right", no_wrap=heading.startswith("estimate"))
+    for heading in ("scale", "data", "decides"):
+        table.add_column(heading)
+    for v in verdicts:
+        paper = "–" if v.published is None else f"{v.published:.6g}"
+        cells = (v.claim, str(v.interval), paper, v.unit, v.holds, sentences.seeds(v), v.scale, v.data_kind, v.decides)
+        table.add_row(Text(v.verdict, style=_STYLES[v.verdict]), *(Text(cell) for cell in cells))
+    return table

@@ -1,0 +1,48 @@
+"""`papertrial new` and `papertrial doctor`, as a newcomer uses them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.conftest import Command
+
+
+@pytest.mark.parametrize("checkout", [False, True], ids=["anywhere", "in a checkout"])
+def test_the_skeletons_own_test_passes(papertrial: Command, tmp_path: Path, checkout: bool) -> None:
+    if checkout:
+        # What makes a folder a checkout; its `tasks` comes before the installed one on the path.
+        for package in ("harness", "tasks"):
+            (tmp_path / package).mkdir()
+        (tmp_path / "tasks" / "__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n")
+    said = papertrial("new", "demo/my-paper")
+    assert said.code == 0, said.err
+    (test,) = tmp_path.glob("tests/tasks/demo/test_*.py")
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]) if checkout else ""
+    if checkout:
+        (tmp_path / "harness").rmdir()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+    assert papertrial("new", "demo/my-paper").code == 2, "an existing task is not overwritten"
+
+
+def test_a_skeletons_test_can_fail(papertrial: Command, tmp_path: Path) -> None:
+    papertrial("new", "demo/my-paper")
+    experiment = tmp_path / "papertrial_tasks" / "demo" / "my_paper" / "experiment.py"
+    experiment.write_text(experiment.read_text().replace("if trial.method in _MOMENTUM", "if False"))
+    (test,) = tmp_path.glob("tests/tasks/demo/test_*.py")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", str(test)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout
+
+
+def test_doctor_says_what_is_here(papertrial: Command, cache: Path) -> None:
+    said = papertrial("doctor")
+    assert said.code == 0
+    for word in ("python", "torch", "GPU", "Ray", "Triton", "data letters", "papertrial data prepare letters"):
+        assert word in said.out
