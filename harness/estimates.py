@@ -120,7 +120,7 @@ class OptimumShift:
             points = ordered[f"param.{self.axis}"].to_numpy(dtype=float)
             losses = _column(ordered, self.metric).to_numpy(dtype=float)
             losses = np.where((ordered["status"] == "diverged").to_numpy(), math.inf, losses)
-            sizes.append(float(size))
+            sizes.append(float(str(size)))
             optima.append(log2_optimum(points, losses))
         spread = np.log2(sizes) - np.mean(np.log2(sizes))
         if len(sizes) < 2 or not np.all(np.isfinite(optima)):

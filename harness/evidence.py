@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 
+_COLUMNS = ("trial_id", "method", "seed", "status", "data_kind")
+
+
 @dataclass(frozen=True)
 class Need:
     """Trials that one leaf of an estimate reads: those of `method` (None: of every method) whose parameters equal `where`."""
@@ -79,8 +82,10 @@ class Evidence:
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """One row a record."""
-        return self.study.records(self.task, self.scale)
+        """One row a record, with the columns that an estimate may read and `trial_id` and `data_kind`."""
+        frame = self.study.records(self.task, self.scale)
+        kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
+        return frame[kept].reset_index(drop=True)
 
     @cached_property
     def planned(self) -> pd.DataFrame:
@@ -99,6 +104,10 @@ class Evidence:
         frame = pd.DataFrame(columns)
         return frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"]))
 
+    @cached_property
+    def _by_seed(self) -> dict[Any, pd.DataFrame]:
+        return dict(iter(self.records.groupby("seed")))
+
     def touched(self, estimate: Estimate, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of `frame` (records or planned) that `estimate` reads, each once."""
         leaves = [need.rows(frame).index for need in needs(estimate)]
@@ -113,11 +122,11 @@ class Evidence:
 
     def per_seed(self, estimate: Estimate, method: str | None = None) -> SeedValues:
         """`estimate` on each seed's records (of one method, if given), once all trials that it needs have left a record."""
-        planned, records = self.touched(estimate, self.planned), self.records
+        planned, frames = self.touched(estimate, self.planned), self._by_seed
         if method is not None:
-            planned, records = planned[planned["method"] == method], records[records["method"] == method]
+            planned = planned[planned["method"] == method]
+            frames = dict(iter(self.records[self.records["method"] == method].groupby("seed")))
         complete = planned.groupby("seed")["recorded"].all()
-        frames: dict[Any, pd.DataFrame] = dict(iter(records.groupby("seed")))
         values: dict[int, float] = {}
         lost: dict[int, Mapping[str, int]] = {}
         for seed in complete.index[complete]:

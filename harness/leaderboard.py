@@ -95,10 +95,10 @@ def _columns(evidence: Evidence) -> tuple[Sequence[Statistic], bool]:
     if evidence.task.statistics:
         return evidence.task.statistics, True
     means = [Statistic(name=m.name, estimate=Mean(m.name), unit=m.unit, better=m.better) for m in evidence.task.metrics]
-    return means, _equal_cells(evidence)
+    return means, equal_cells(evidence)
 
 
-def _equal_cells(evidence: Evidence) -> bool:
+def equal_cells(evidence: Evidence) -> bool:
     """Whether every method is planned at the same parameters: a mean over different cells compares the cells."""
     names = [str(column) for column in evidence.planned if str(column).startswith("param.")]
     cells = evidence.planned.drop_duplicates(["method", *names])

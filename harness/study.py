@@ -43,13 +43,6 @@ class Study:
         """The records of one task at one scale."""
         return self.frame[(self.frame["task"] == task.id) & (self.frame["scale"] == scale)]
 
-    def complete_seeds(self, task: Task, scale: str) -> set[int]:
-        """Seeds of which every planned trial has left a record, whatever its status."""
-        done = set(self.frame["trial_id"])
-        planned = [trial for trial in self.plan if (trial.task, trial.scale) == (task.id, scale)]
-        waiting = {trial.seed for trial in planned if trial.id not in done}
-        return {trial.seed for trial in planned} - waiting
-
 
 def save_plan(store: StudyStore, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     """Merge `trials` into the study's plan and return the whole of it.

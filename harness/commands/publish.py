@@ -42,7 +42,7 @@ def publish(study: Study, tracking_uri: str | None, files: Mapping[str, str], co
             highlight=False,
         )
         return None
-    console.print(f"{'mlflow':<12} {uri}   (mlflow ui --backend-store-uri {uri})", soft_wrap=True)
+    console.print(f"{'mlflow':<15} {uri}   (mlflow ui --backend-store-uri {uri})", soft_wrap=True)
     return uri
 
 

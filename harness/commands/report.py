@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     files = report.write(study)
     report.terminal(study, console)
-    console.print(f"report       {files['report.html']}", soft_wrap=True)
+    console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     if options.open:
         path = study.store.local("report.html")
         webbrowser.open(path.as_uri() if path else files["report.html"])

@@ -61,9 +61,9 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console) ->
     study = load(store)
     files = report.write(study)
     report.terminal(study, console)
-    console.print(f"report       {files['report.html']}", soft_wrap=True)
+    console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     for name in ("leaderboard.md", "verdicts.md"):
-        console.print(f"{name:<12} {files[name]}", soft_wrap=True)
+        console.print(f"{name:<15} {files[name]}", soft_wrap=True)
     publish(study, options.tracking_uri, files, console)
 
 

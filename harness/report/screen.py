@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -58,15 +59,15 @@ def _leaderboard(board: Board) -> Table:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    table = Table(title="verdicts", title_justify="left")
+    table = Table(title="verdicts", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("verdict", no_wrap=True)
     table.add_column("claim", overflow="fold")
     for heading in ("estimate [95 %]", "the paper", "unit", "holds", "seeds"):
         table.add_column(Text(heading), justify="left" if heading == "unit" else "right", no_wrap=heading.startswith("estimate"))
-    for heading in ("scale", "data", "decides"):
+    for heading in ("scale", "data"):
         table.add_column(heading)
     for v in verdicts:
         paper = "–" if v.published is None else f"{v.published:.6g}"
-        cells = (v.claim, str(v.interval), paper, v.unit, v.holds, sentences.seeds(v), v.scale, v.data_kind, v.decides)
+        cells = (v.claim, str(v.interval), paper, v.unit, v.holds, sentences.seeds(v), v.scale, v.data_kind)
         table.add_row(Text(v.verdict, style=_STYLES[v.verdict]), *(Text(cell) for cell in cells))
     return table

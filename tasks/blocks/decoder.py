@@ -72,7 +72,7 @@ class Decoder(nn.Module):
 
     def sublayers(self) -> dict[str, nn.Module]:
         """The residual branches by name ("0.attention", "0.mlp", ...): each maps a normalised input to what is added."""
-        named = {}
+        named: dict[str, nn.Module] = {}
         for index, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             named[f"{index}.attention"] = block.attention

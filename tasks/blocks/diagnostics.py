@@ -17,7 +17,8 @@ def singular_values(matrix: Tensor) -> Tensor:
     """
     tall = matrix.detach().double()
     tall = tall if tall.shape[0] >= tall.shape[1] else tall.T
-    return torch.linalg.eigvalsh(tall.T @ tall).clamp_min(0.0).sqrt().flip(0).cpu()
+    values: Tensor = torch.linalg.eigvalsh(tall.T @ tall)
+    return values.clamp_min(0.0).sqrt().flip(0).cpu()
 
 
 def geometric_mean(values: Sequence[float]) -> float:

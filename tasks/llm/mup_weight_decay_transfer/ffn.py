@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.trial import Trial
-from tasks.blocks.diagnostics import rms
+from tasks.blocks.diagnostics import geometric_mean, rms
 from tasks.blocks.optim import Schedule, adamw
 from tasks.blocks.parametrization import initialize
 from tasks.blocks.training import Loop, generator, train
@@ -41,7 +41,7 @@ class FeedForward(nn.Module):
 
 
 def run(trial: Trial) -> Mapping[str, float]:
-    """Train to the steady state of noise against decay, then measure gain and spectra."""
+    """Train to the steady state of noise against decay; the gain is averaged over the second half, the spectra are the last step's."""
     params = trial.params
     model = FeedForward(params.width)
     initialize(model, generator(trial.seed_for(f"init/{params.replicate}")), zero_head=False)
@@ -53,11 +53,12 @@ def run(trial: Trial) -> Mapping[str, float]:
     def injected(_step: int) -> Tensor:
         """A scalar whose gradient at y is g ~ N(0, I), drawn afresh with x ~ N(0, I)."""
         x, g = torch.randn(2, params.batch, params.width, generator=noise).to(trial.device).unbind()
-        return (model(x) * g).sum()
+        scalar: Tensor = (model(x) * g).sum()
+        return scalar
 
     @torch.no_grad()
-    def gain() -> float:
-        return rms(model(probes)) / rms(probes)
+    def gain() -> dict[str, float]:
+        return {"gain": rms(model(probes)) / rms(probes)}
 
     loop = Loop(
         model=model,
@@ -65,11 +66,12 @@ def run(trial: Trial) -> Mapping[str, float]:
         schedule=schedule,
         loss=injected,
         streams={"noise": noise},
-        log_every=max(1, params.steps // 10),
-        observe=lambda: {"gain": gain()},
+        log_every=max(1, params.steps // 20),
+        observe=gain,
     )
     trained = train(trial, loop)
     if trained.diverged or not finite(model.matrices()):
         return {"gain": math.nan}
     lr, decay = matrix_rate(trial.method, params)
-    return {"gain": gain(), "horizon": lr * decay * schedule.total()} | spectrum_metrics(model.matrices(), lr, decay)
+    late = [row["gain"] for row in trial.curve if row["step"] > params.steps / 2]
+    return {"gain": geometric_mean(late), "horizon": lr * decay * schedule.total()} | spectrum_metrics(model.matrices(), lr, decay)

@@ -76,7 +76,8 @@ def precision(trial: Trial) -> contextlib.AbstractContextManager[object]:
 def mean_loss(trial: Trial, model: Decoder, inputs: Tensor, targets: Tensor) -> float:
     """Mean loss over fixed windows (count, length), in nats a token."""
     total = 0.0
-    for tokens, following in zip(inputs.split(_EVAL_BATCH), targets.split(_EVAL_BATCH), strict=True):
+    for start in range(0, len(inputs), _EVAL_BATCH):
+        tokens, following = inputs[start : start + _EVAL_BATCH], targets[start : start + _EVAL_BATCH]
         with precision(trial):
             loss = next_token_loss(model(tokens.to(trial.device)), following.to(trial.device))
         total += float(loss) * len(tokens)

@@ -11,13 +11,13 @@ MUP = ("sqrt-width", "constant", "linear-width")
 _FFN = {"setting": "ffn", "batch": 64, "warmup": 0, "lr": 0.02, "decay": 1.0}
 
 
-def _spectra(base: Mapping[str, Any], data: str | None) -> Grid:
+def _spectra(base: dict[str, Any], data: str | None) -> Grid:
     """Three values of eta/lambda, each 4 times the last, at one width; and a redraw of the middle one."""
     points = [base | {"part": "spectra", "balance": c} for c in (0.5, 1.0, 2.0)] + [base | {"part": "spectra", "replicate": 1}]
     return Grid(points=points, methods=("sqrt-width",), data=data)
 
 
-def _sweep(base: Mapping[str, Any], widths: Sequence[int], data: str, decayed: Sequence[str], rated: Sequence[str]) -> list[Grid]:
+def _sweep(base: dict[str, Any], widths: Sequence[int], data: str, decayed: Sequence[str], rated: Sequence[str]) -> list[Grid]:
     """Rate sweep for the methods of `rated`, decay sweep for those of `decayed`; they meet in the middle."""
     point = [base | {"part": "sweep"}]
     return [
@@ -39,7 +39,7 @@ SMOKE = Scale(
     time_limit_s=60,
 )
 
-_LAPTOP_SWEEP = {"batch": 16, "steps": 400, "schedule": "cosine", "decay": 0.2}
+_LAPTOP_SWEEP = {"batch": 16, "steps": 400, "schedule": "cosine", "lr": 0.04, "vector_lr": 0.04, "head_lr": 0.04, "decay": 0.2}
 LAPTOP = Scale(
     description="Widths 32 to 256 of the synthetic pair and 32 to 128 of a one-block decoder on bytes; rate and decay sweeps at 16 to 64",
     grids=[
@@ -88,7 +88,7 @@ _PAPER = {
 }
 _PAPER_LM = _PAPER | {"corpus": "text-bpe", "lr": 0.004, "vector_lr": 0.004, "head_lr": 0.004, "decay": 0.5, "eval_windows": 1024}
 PAPER = Scale(
-    description="The paper's widths, 256 to 2048, with a full grid of rate x decay; bring a corpus of at least 1.3 billion tokens with --data",
+    description="The paper's widths, 256 to 2048, with a full grid of rate x decay; bring 1.3 billion tokens with --data",
     grids=[
         Grid(
             points=[_FFN | {"steps": 6400, "base_width": 64, "lr": 0.01, "decay": 2.0}],
@@ -125,10 +125,10 @@ def seconds(scale: str, params: Mapping[str, Any]) -> float:
 
 
 def _matrix_entries(params: Mapping[str, Any]) -> float:
-    width, vocab = params["width"], 4096 if params["corpus"] == "text-bpe" else 256
+    width, vocab = float(params["width"]), 4096 if params["corpus"] == "text-bpe" else 256
     if params["setting"] == "ffn":
         return 8.0 * width**2
-    return 12.25 * params["depth"] * width**2 + vocab * width
+    return 12.25 * float(params["depth"]) * width**2 + vocab * width
 
 
 def _tokens(params: Mapping[str, Any]) -> float:

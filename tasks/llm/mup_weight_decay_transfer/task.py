@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from harness.task import Figure, Method, Metric, Paper, Task
-from tasks.llm.mup_weight_decay_transfer.claims import CLAIMS, FFN_CLASSES, LM_CLASSES, STATISTICS
+from harness.task import Method, Metric, Paper, Task
+from tasks.llm.mup_weight_decay_transfer.claims import CLAIMS
+from tasks.llm.mup_weight_decay_transfer.columns import FFN_CLASSES, LM_CLASSES, STATISTICS
+from tasks.llm.mup_weight_decay_transfer.figures import FIGURES
 from tasks.llm.mup_weight_decay_transfer.params import Params
 from tasks.llm.mup_weight_decay_transfer.scales import SCALES, seconds
 
@@ -33,70 +35,6 @@ METRICS = (
     Metric("shape_q50", "ratio", "none", "median of the singular values over their RMS"),
     Metric("shape_q90", "ratio", "none", "90 % quantile of the singular values over their RMS"),
     Metric("shape_top", "ratio", "none", "top singular value over the RMS"),
-)
-
-_FFN, _LM, _SWEEP = {"setting": "ffn", "part": "rules"}, {"setting": "lm", "part": "rules"}, {"part": "sweep"}
-
-FIGURES = (
-    Figure(
-        id="gain-ffn",
-        title="Gain of the synthetic pair",
-        x="width",
-        y="gain",
-        where=_FFN,
-        log_x=True,
-        log_y=True,
-        caption="Flat is what the paper's rule promises.",
-    ),
-    Figure(
-        id="gain-lm",
-        title="Sublayer gain of the decoder",
-        x="width",
-        y="gain",
-        where=_LM,
-        log_x=True,
-        log_y=True,
-        caption="Flat is what the paper's rule promises.",
-    ),
-    Figure(id="sigma-ffn", title="Top singular value, synthetic pair", x="width", y="sigma_top", where=_FFN, log_x=True, log_y=True),
-    Figure(id="sigma-lm", title="Top singular value, decoder", x="width", y="sigma_top", where=_LM, log_x=True, log_y=True),
-    Figure(
-        id="horizon-lm",
-        title="How steady each run is",
-        x="width",
-        y="horizon",
-        where=_LM,
-        log_x=True,
-        log_y=True,
-        caption="Above 3 the start is forgotten.",
-    ),
-    Figure(id="loss-width", title="Validation loss over width", x="width", y="val_loss", where=_LM, log_x=True),
-    *(
-        Figure(
-            id=f"lr-sweep-{width}",
-            title=f"Rate sweep at width {width}",
-            x="lr_multiplier",
-            y="val_loss",
-            where=_SWEEP | {"width": width, "decay_multiplier": 1.0},
-            log_x=True,
-        )
-        for width in (16, 32, 64, 128, 256, 512, 1024)
-    ),
-    *(
-        Figure(
-            id=f"decay-sweep-{width}",
-            title=f"Decay sweep at width {width}",
-            x="decay_multiplier",
-            y="val_loss",
-            where=_SWEEP | {"width": width, "lr_multiplier": 1.0},
-            log_x=True,
-        )
-        for width in (16, 32, 64, 128, 256, 512, 1024)
-    ),
-    Figure(id="curve-lm-64", title="Training loss at width 64", x="step", y="train_loss", where=_LM | {"width": 64}),
-    Figure(
-        id="curve-ffn-64", title="Gain on the way to the steady state, width 64", x="step", y="gain", where=_FFN | {"width": 64}, log_y=True
-    ),
 )
 
 TASK = Task(

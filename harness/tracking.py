@@ -1,0 +1,145 @@
+"""A study in MLflow: written by the driver alone, after the records are safe, and the same however often it is published."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import PapertrialError
+from harness.evidence import Evidence
+from harness.frames import to_parquet
+from harness.leaderboard import Row, board
+from harness.task import Task
+from harness.tracked import allowed, digest, metrics, parent_tags, sha
+from harness.verdict import decide_claims
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from harness.study import Study
+
+KEY, DIGEST, PARENT = "papertrial.key", "papertrial.content", "mlflow.parentRunId"
+_QUIET = {
+    # MLflow reads these when it is imported or used; a user's own value stands.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class TrackingError(PapertrialError):
+    """MLflow did not take the study. Its records are safe, and `papertrial publish` tries again."""
+
+
+def publish(study: Study, tracking_uri: str, files: Mapping[str, str]) -> str:
+    """One parent run a (task, scale) with one child a method; returns the parents' run ids, joined by spaces.
+
+    What is already there with the same content stays untouched; an older version of the study is deleted once the new one is whole.
+    `files` are the report's files, name -> path. Raises TrackingError, whatever went wrong inside MLflow.
+    """
+    try:
+        client = _client(tracking_uri)
+        return " ".join(_publish_task(client, tracking_uri, study, task, scale, files) for task, scale in study.groups())
+    except PapertrialError:
+        raise
+    except Exception as error:
+        detail = re.sub(r"//[^/@\s]*@", "//", (str(error).strip() or type(error).__name__).splitlines()[0])
+        where = re.sub(r"//[^/@\s]*@", "//", tracking_uri)
+        raise TrackingError(f"MLflow at {where} did not take study {study.name}: {detail[:200]}") from error
+
+
+def _client(tracking_uri: str) -> MlflowClient:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri, tracking_uri)
+
+
+def _publish_task(client: MlflowClient, uri: str, study: Study, task: Task, scale: str, files: Mapping[str, str]) -> str:
+    ranked, verdicts = board(study, task, scale), decide_claims(study, task, scale)
+    evidence = Evidence(study, task, scale)
+    experiment = _experiment(client, uri, f"papertrial/{task.id}")
+    key = sha(study.name, study.store.uri, task.id, scale)
+    content = digest(evidence, ranked, verdicts)
+    before = _runs(client, experiment, KEY, key)
+    for run in before:
+        if run.data.tags.get(DIGEST) == content:
+            return str(run.info.run_id)
+    parent = _create(client, experiment, study.name, {KEY: key, **parent_tags(study, evidence, verdicts)})
+    for row in ranked.rows:
+        _child(client, experiment, parent, evidence, row)
+    _artifacts(client, parent, evidence, files)
+    client.set_terminated(parent)
+    # The digest comes last: a run without one was cut short, and the next publication replaces it.
+    client.set_tag(parent, DIGEST, content)
+    for run in before:
+        for child in _runs(client, experiment, PARENT, run.info.run_id):
+            client.delete_run(child.info.run_id)
+        client.delete_run(run.info.run_id)
+    return parent
+
+
+def _experiment(client: MlflowClient, uri: str, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, _artifact_location(uri)))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _artifact_location(uri: str) -> str | None:
+    """`mlartifacts` beside a SQLite file, so that the folder can be moved as one; elsewhere the server knows best."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+
+
+def _runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Any]:
+    found, token = [], None
+    while True:
+        page = client.search_runs([experiment], f"tags.`{tag}` = '{value}'", page_token=token)
+        found += list(page)
+        token = page.token
+        if not token:
+            return found
+
+
+def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+    safe = {allowed(key): text[:5000] for key, text in tags.items()}
+    return str(client.create_run(experiment, run_name=name, tags=safe).info.run_id)
+
+
+def _child(client: MlflowClient, experiment: str, parent: str, evidence: Evidence, row: Row) -> None:
+    from mlflow.entities import Metric, Param
+
+    run = _create(client, experiment, row.method, {PARENT: parent, "papertrial.role": row.role, "papertrial.scale": evidence.scale})
+    params = {"method": row.method, "role": row.role, "scale": evidence.scale, "seeds": evidence.planned["seed"].nunique()}
+    values = {name: value for name, value in metrics(evidence, row).items() if abs(value) < float("inf")}
+    client.log_batch(run, [Metric(allowed(k), v, 0, 0) for k, v in values.items()], [Param(k, str(v)) for k, v in params.items()])
+    client.set_terminated(run)
+
+
+def _artifacts(client: MlflowClient, parent: str, evidence: Evidence, files: Mapping[str, str]) -> None:
+    store = evidence.study.store
+    with tempfile.TemporaryDirectory() as folder:
+        for name in files:
+            if name.startswith("plots/") and not name.startswith(f"plots/{evidence.task.id}-{evidence.scale}-"):
+                continue
+            path = store.local(name)
+            if path is None:
+                path = Path(folder) / Path(name).name
+                path.write_bytes(store.read_bytes(name))
+            client.log_artifact(parent, str(path), str(Path(name).parent) if "/" in name else None)
+        trials = Path(folder) / f"{evidence.task.id}.parquet"
+        trials.write_bytes(to_parquet(evidence.study.records(evidence.task, evidence.scale)))
+        client.log_artifact(parent, str(trials), "trials")

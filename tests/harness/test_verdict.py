@@ -1,0 +1,230 @@
+"""The verdict engine: error rates by simulation, lost and missing seeds, what a reduced scale may decide."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from harness.errors import TaskError
+from harness.estimates import Difference, Mean, Of
+from harness.evidence import Evidence, needs
+from harness.plan import DataRef, TrialSpec
+from harness.task import Above, Below, Claim, Grid, Scale, Within
+from harness.verdict import Verdict, decide
+from tests.harness.fabricated import DATA, difference_claim, record_of, study_of, task_of
+
+CELLS = 20
+"""Independent claims of one simulated study, each on a cell of its own."""
+
+
+def many_claims() -> Any:
+    estimates = [Difference(Of("left", Mean("loss", {"width": w})), Of("right", Mean("loss", {"width": w}))) for w in range(CELLS)]
+    claims = [Claim(id=f"gap-{i}", statement="", source="", estimate=e, holds=Above(0.0)) for i, e in enumerate(estimates)]
+    grid = Grid(axes={"width": list(range(CELLS))})
+    return task_of(claims=claims, scales={"laptop": Scale(description="", grids=[grid], seeds=5, time_limit_s=1.0)})
+
+
+def simulate(folder: Path, studies: int, effect: float, seed: int) -> list[str]:
+    """Verdicts on whether `left` is worse, when it is worse by `effect` standard deviations of the paired difference."""
+    rng, task, found = np.random.default_rng(seed), many_claims(), []
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        return {"loss": rng.normal() + (effect * math.sqrt(2) if trial.method == "left" else 0.0)}
+
+    for _ in range(studies):
+        found += [v.verdict for v in decide(study_of(folder, task, outcome))]
+    return found
+
+
+def within_chance(count: int, runs: int, rate: float) -> bool:
+    low, high = scipy_stats.binom.interval(0.999, runs, rate)
+    return bool(low <= count <= high)
+
+
+def test_identical_methods_are_called_different_as_often_as_promised(tmp_path: Path) -> None:
+    found = simulate(tmp_path, 100, effect=0.0, seed=1)
+    assert len(found) == 2000
+    assert within_chance(2000 - found.count("inconclusive"), 2000, 0.05)
+    assert within_chance(found.count("reproduced"), 2000, 0.025)
+    assert within_chance(found.count("not reproduced"), 2000, 0.025)
+
+
+@pytest.mark.parametrize("effect", [0.8, 1.5])
+def test_planted_effects_are_found_as_often_as_computed(tmp_path: Path, effect: float) -> None:
+    found = simulate(tmp_path, 30, effect=effect, seed=2)
+    power = float(scipy_stats.nct.sf(scipy_stats.t.ppf(0.975, 4), 4, effect * math.sqrt(5)))
+    assert within_chance(found.count("reproduced"), len(found), power)
+    assert found.count("not reproduced") <= 2
+
+
+def verdict_of(folder: Path, outcome: Any, claim: Claim | None = None, **options: Any) -> Verdict:
+    (found,) = decide(study_of(folder, task_of(claims=[claim or difference_claim()]), outcome, **options))
+    return found
+
+
+def gap(*differences: float) -> Any:
+    """`left` minus `right` in each seed."""
+    return lambda trial: {"loss": 1.0 + (differences[trial.seed] if trial.method == "left" else 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("holds", "expected"),
+    [
+        (Above(0.0), "reproduced"),
+        (Below(0.0), "not reproduced"),
+        (Above(0.3), "inconclusive"),
+        (Within(0.0, 1.0), "reproduced"),
+        (Within(1.0, 2.0), "not reproduced"),
+        (Within(0.25, 2.0), "inconclusive"),
+    ],
+    ids=str,
+)
+def test_the_interval_is_compared_with_the_region(tmp_path: Path, holds: Any, expected: str) -> None:
+    # Mean 0.3, half-width 2.776 * 0.0791 / sqrt(5) = 0.098.
+    found = verdict_of(tmp_path, gap(0.2, 0.25, 0.3, 0.35, 0.4), difference_claim(holds))
+    assert found.verdict == expected
+    assert (found.n, found.interval.estimate) == (5, pytest.approx(0.3))
+    assert found.interval.low == pytest.approx(0.2018, abs=1e-4)
+
+
+def test_seeds_are_paired(tmp_path: Path) -> None:
+    # The seeds differ by far more than the methods do; only pairing shows the difference.
+    found = verdict_of(tmp_path, lambda t: {"loss": 100.0 * t.seed + (0.1 + 0.01 * t.seed if t.method == "left" else 0.0)})
+    assert found.verdict == "reproduced"
+    assert found.interval.estimate == pytest.approx(0.12)
+
+
+def test_an_exact_identity_is_decided_without_spread(tmp_path: Path) -> None:
+    assert verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(Within(-1e-9, 1e-9))).verdict == "reproduced"
+    assert verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(Above(0.0))).verdict == "not reproduced"
+
+
+def test_inconclusive_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, gap(0.0, 1.0, 2.0), seeds=3)
+    assert found.verdict == "inconclusive"
+    assert "about 7 seeds would decide" in found.reason
+
+
+def test_one_seed_is_inconclusive(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, gap(5.0), seeds=1)
+    assert (found.verdict, found.n, found.interval.estimate) == ("inconclusive", 1, 5.0)
+    assert "One seed" in found.reason
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "timeout", "oom"])
+def test_survivors_never_decide(tmp_path: Path, status: str) -> None:
+    good = gap(0.5, 0.51, 0.52, 0.53, 0.54)
+    assert verdict_of(tmp_path, good).verdict == "reproduced"
+    found = verdict_of(tmp_path, lambda t: status if (t.method, t.seed) == ("right", 2) else good(t))
+    assert (found.verdict, found.n, found.lost) == ("inconclusive", 4, 1)
+    assert "1 of 5 seeds were lost" in found.reason
+    assert f"1 {status}" in found.reason
+
+
+def test_all_seeds_lost_is_inconclusive_and_names_the_statuses(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, lambda t: "diverged" if t.seed else "oom")
+    assert (found.verdict, found.n, found.lost) == ("inconclusive", 0, 5)
+    assert "8 diverged" in found.reason
+    assert "2 oom" in found.reason
+
+
+def test_an_undefined_estimate_of_good_trials_loses_the_seed(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, lambda t: {"loss": math.nan if t.seed == 0 else float(t.method == "left")})
+    assert (found.verdict, found.lost) == ("inconclusive", 1)
+    assert "edge of the sweep" in found.reason
+
+
+def test_seeds_under_way_are_neither_used_nor_lost(tmp_path: Path) -> None:
+    good = gap(0.5, 0.51, 0.52, 0.53, 0.54)
+    found = verdict_of(tmp_path, lambda t: None if (t.method, t.seed) == ("right", 4) else good(t))
+    assert (found.verdict, found.n, found.lost) == ("reproduced", 4, 0)
+
+
+def test_a_seed_whose_mean_would_stand_on_half_its_trials_has_to_wait(tmp_path: Path) -> None:
+    grid = Grid(axes={"width": [1, 1000]})
+    scales = {"laptop": Scale(description="", grids=[grid], seeds=3, time_limit_s=1.0)}
+    claim = Claim(id="c", statement="", source="", estimate=Of("left", Mean("loss")), holds=Below(2.0))
+    task = task_of(claims=[claim], scales=scales)
+    half = study_of(tmp_path, task, lambda t: None if t.params["width"] == 1000 and t.seed == 2 else {"loss": float(t.params["width"])})
+    (found,) = decide(half)
+    assert (found.n, found.interval.estimate) == (2, 500.5)
+
+
+def test_a_claim_need_not_wait_for_trials_that_it_does_not_read(tmp_path: Path) -> None:
+    claim = Claim(id="c", statement="", source="", estimate=Of("left", Mean("loss")), holds=Above(0.0))
+    found = verdict_of(tmp_path, lambda t: {"loss": 1.0 + 0.01 * t.seed} if t.method == "left" else None, claim)
+    assert (found.verdict, found.n) == ("reproduced", 5)
+
+
+def test_nothing_yet_is_not_tested(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, lambda _: None)
+    assert (found.verdict, found.n, found.data_kind) == ("not tested", 0, "synthetic")
+
+
+def test_a_claim_of_another_scale_is_not_tested(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, gap(1, 1, 1, 1, 1), difference_claim(scales=["gpu", "paper"]))
+    assert (found.verdict, found.n) == ("not tested", 0)
+    assert "gpu or paper" in found.reason
+
+
+def test_a_method_left_out_of_the_plan_is_not_a_lost_seed(tmp_path: Path) -> None:
+    found = verdict_of(tmp_path, gap(1, 1, 1, 1, 1), methods=["left"])
+    assert (found.verdict, found.lost) == ("not tested", 0)
+    assert "method right" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("scale", "kind", "decides"),
+    [("paper", "real", "value"), ("paper", "stand-in", "direction"), ("gpu", "real", "direction"), ("paper", None, "direction")],
+)
+def test_only_the_papers_scale_on_real_data_decides_the_papers_number(tmp_path: Path, scale: str, kind: str | None, decides: str) -> None:
+    grid = Grid(data="corpus" if kind else None)
+    task = task_of(claims=[difference_claim(published=0.4)], scales={scale: Scale(description="", grids=[grid], seeds=2, time_limit_s=1.0)})
+    data = {"corpus": DataRef("corpus", "", kind or "", "f00")}
+    (found,) = decide(study_of(tmp_path, task, lambda _: {"loss": 1.0}, scale=scale, data=data))
+    assert (found.decides, found.data_kind, found.published) == (decides, kind or "synthetic", 0.4)
+
+
+def mixed_task(*claims: Claim) -> Any:
+    grids = [Grid(points=[{"setting": "ffn"}]), Grid(points=[{"setting": "lm"}], data="tiny-stories")]
+    return task_of(claims=claims, scales={"laptop": Scale(description="", grids=grids, seeds=2, time_limit_s=1.0)})
+
+
+def test_the_data_kind_is_that_of_the_rows_the_claim_reads(tmp_path: Path) -> None:
+    wheres: list[dict[str, Any]] = [{"setting": "ffn"}, {"setting": "lm"}, {}]
+    claims = [
+        Claim(id=f"c{i}", statement="", source="", estimate=Of("left", Mean("loss", w)), holds=Above(0.0)) for i, w in enumerate(wheres)
+    ]
+    found = decide(study_of(tmp_path, mixed_task(*claims), lambda _: {"loss": 1.0}, data=DATA))
+    assert [v.data_kind for v in found] == ["synthetic", "stand-in", "stand-in + synthetic"]
+
+
+def test_needs_walk_the_estimate() -> None:
+    estimate = Difference(Of("left", Mean("loss", {"width": 1})), Mean("loss", {"setting": "lm"}))
+    assert [(need.method, dict(need.where)) for need in needs(estimate)] == [("left", {"width": 1}), (None, {"setting": "lm"})]
+
+
+def test_a_plain_function_may_read_anything(tmp_path: Path) -> None:
+    estimate = Difference(lambda frame: float(frame["metric.loss"].mean()), Of("left", Mean("loss")))
+    assert needs(estimate)[0].method is None
+    evidence = Evidence(study_of(tmp_path, task_of(), gap(1, 1, 1, 1, 1)), task_of(), "laptop")
+    assert len(evidence.touched(estimate, evidence.records)) == 10
+
+
+def test_an_estimate_that_raises_is_named(tmp_path: Path) -> None:
+    def broken(frame: Any) -> float:
+        raise KeyError("metric.los")
+
+    with pytest.raises(TaskError, match=r"task toy: an estimate raised KeyError.*metric\.los"):
+        verdict_of(tmp_path, gap(1, 1, 1, 1, 1), difference_claim(estimate=broken))
+
+
+def test_a_record_keeps_what_the_plan_says() -> None:
+    # The fabricated records stand for real ones only if they carry the plan's ids.
+    trial = TrialSpec(task="t", version=1, scale="laptop", method="left", params={}, seed=0)
+    assert record_of(trial, "oom").trial_id == trial.id

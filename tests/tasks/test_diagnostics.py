@@ -1,0 +1,71 @@
+"""Singular values, gains and spectrum shapes against known values."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tasks.blocks.diagnostics import geometric_mean, rms, singular_values, spectrum_shape, sublayer_gains
+from tasks.blocks.training import generator
+from tasks.llm.mup_weight_decay_transfer.measure import finite, spectrum_metrics
+
+
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40), (30, 30)])
+def test_singular_values_are_those_of_a_full_decomposition(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=generator(0))
+    expected = torch.linalg.svdvals(matrix.double())
+    torch.testing.assert_close(singular_values(matrix), expected, rtol=1e-9, atol=1e-8 * float(expected[0]))
+
+
+def test_a_matrix_of_rank_one_has_one_singular_value() -> None:
+    values = singular_values(torch.outer(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0, 2.0])))
+    assert values.tolist() == pytest.approx([15.0, 0.0], abs=1e-6)
+
+
+def test_the_geometric_mean_refuses_what_has_no_logarithm() -> None:
+    assert geometric_mean([1.0, 4.0, 16.0]) == pytest.approx(4.0)
+    assert all(math.isnan(geometric_mean(values)) for values in ([], [1.0, 0.0], [1.0, math.inf], [math.nan]))
+
+
+def test_the_gain_of_a_scaling_is_its_factor() -> None:
+    layer = nn.Linear(4, 4, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(-2.5 * torch.eye(4))
+    x = torch.randn(6, 4)
+    assert sublayer_gains({"layer": layer}, lambda: layer(x)) == pytest.approx({"layer": 2.5}, rel=1e-6)
+    assert not layer._forward_hooks
+
+
+def test_hooks_are_gone_after_an_error() -> None:
+    layer = nn.Linear(4, 4)
+    with pytest.raises(RuntimeError):
+        sublayer_gains({"layer": layer}, lambda: layer(torch.ones(3)))
+    assert not layer._forward_hooks
+
+
+def test_a_shape_does_not_depend_on_the_scale_but_on_the_spread() -> None:
+    flat, steep = torch.linspace(1, 2, 50).double(), torch.logspace(-2, 2, 50).double()
+    assert spectrum_shape([flat]) == pytest.approx(spectrum_shape([7 * flat]))
+    assert spectrum_shape([flat])["shape_top"] < spectrum_shape([steep])["shape_top"]
+    assert spectrum_shape([torch.ones(9).double()]) == pytest.approx(dict.fromkeys(spectrum_shape([flat]), 1.0))
+
+
+def test_spectrum_metrics_of_known_matrices() -> None:
+    metrics = spectrum_metrics({"in": [2 * torch.eye(3)], "out": [8 * torch.eye(3), 0.5 * torch.eye(3)]}, lr=0.04, decay=0.01)
+    assert metrics["sigma_top_in"] == pytest.approx(2.0)
+    assert metrics["sigma_top_out"] == pytest.approx(2.0)
+    assert metrics["sigma_top"] == pytest.approx(2.0)
+    assert metrics["sigma_norm_out"] == pytest.approx(1.0)
+    assert metrics["entry_norm"] == pytest.approx(metrics["entry_rms"] / 2)
+    assert not any("norm" in name for name in spectrum_metrics({"in": [torch.eye(3)]}, lr=0.04, decay=0.0))
+
+
+def test_finite_sees_one_bad_entry() -> None:
+    bad = torch.zeros(3, 3)
+    bad[1, 2] = math.inf
+    assert finite({"in": [torch.zeros(3, 3)]})
+    assert not finite({"in": [torch.zeros(3, 3)], "out": [bad]})
+    assert rms(torch.tensor([3.0, 4.0])) == pytest.approx(math.sqrt(12.5))
