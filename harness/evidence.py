@@ -61,6 +61,12 @@ def _parts(estimate: Any) -> Iterator[Estimate]:
             yield from (part for part in (value if isinstance(value, tuple | list) else [value]) if callable(part))
 
 
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text as plain objects in one block: estimates take many small selections, each of which would copy every Arrow column."""
+    texts = list(frame.select_dtypes("string").columns)
+    return frame.astype(dict.fromkeys(texts, object)).copy()
+
+
 @dataclass(frozen=True)
 class SeedValues:
     """What an estimate gave: a number per usable seed, and the seeds that will never give one."""
@@ -85,7 +91,7 @@ class Evidence:
         """One row a record, with the columns that an estimate may read and `trial_id` and `data_kind`."""
         frame = self.study.records(self.task, self.scale)
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        return frame[kept].reset_index(drop=True)
+        return _plain(frame[kept].reset_index(drop=True))
 
     @cached_property
     def planned(self) -> pd.DataFrame:
@@ -101,7 +107,7 @@ class Evidence:
         }
         for name in dict.fromkeys(name for t in trials for name in t.params):
             columns[f"param.{name}"] = [t.params.get(name) for t in trials]
-        frame = pd.DataFrame(columns)
+        frame = _plain(pd.DataFrame(columns))
         return frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"]))
 
     @cached_property

@@ -135,23 +135,25 @@ def _wait_for_executions(log: Path, count: int, process: subprocess.Popen[bytes]
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("at", [3, 11])
-def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, at: int) -> None:
+@pytest.mark.parametrize(("mode", "pause", "at", "in_flight"), [("--local", "0.05", 3, 1), ("--local", "0.05", 11, 1), ("--retry", "0.3", 7, 2)])
+def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, mode: str, pause: str, at: int, in_flight: int) -> None:
+    # Without --local the trials run on an embedded Ray, two at a time; trials of 0.3 s travel alone.
     log = tmp_path / "log"
-    words = ["--local", "--seeds", "4", "--set", "pause=0.05"]
+    words = [mode, "--seeds", "4", "--set", f"pause={pause}"]
     process = _start(tmp_path, log, *words)
     _wait_for_executions(log, at, process)
     process.kill()
     process.wait()
-    survivors = ledger.read(StudyStore(str(tmp_path), "misbehaving-smoke-" + Overrides(values={"pause": ["0.05"]}).digest())).records
-    assert len(_executed(log)) - len(survivors) <= 1, "one process runs one trial at a time"
+    survivors = ledger.read(StudyStore(str(tmp_path), "misbehaving-smoke-" + Overrides(values={"pause": [pause]}).digest())).records
+    time.sleep(2 * float(pause))  # workers of a dead driver may finish the trial they are in
+    assert len(_executed(log)) - len(survivors) <= in_flight
     process = _start(tmp_path, log, *words)
     out = process.communicate()[0].decode()
     assert process.returncode == 0, out
     counts = Counter(_executed(log))
     assert len(counts) == 24
     assert all(counts[id] == 1 for id in survivors), "what was recorded must not run again"
-    assert counts.total() <= 25
+    assert counts.total() <= 24 + in_flight
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

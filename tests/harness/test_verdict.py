@@ -18,15 +18,13 @@ from harness.task import Above, Below, Claim, Grid, Scale, Within
 from harness.verdict import Verdict, decide
 from tests.harness.fabricated import DATA, difference_claim, record_of, study_of, task_of
 
-CELLS = 20
-"""Independent claims of one simulated study, each on a cell of its own."""
+METRICS = [f"loss-{i}" for i in range(20)]
+"""Independent claims of one simulated study, each on a metric of its own."""
 
 
 def many_claims() -> Any:
-    estimates = [Difference(Of("left", Mean("loss", {"width": w})), Of("right", Mean("loss", {"width": w}))) for w in range(CELLS)]
-    claims = [Claim(id=f"gap-{i}", statement="", source="", estimate=e, holds=Above(0.0)) for i, e in enumerate(estimates)]
-    grid = Grid(axes={"width": list(range(CELLS))})
-    return task_of(claims=claims, scales={"laptop": Scale(description="", grids=[grid], seeds=5, time_limit_s=1.0)})
+    estimates = {name: Difference(Of("left", Mean(name)), Of("right", Mean(name))) for name in METRICS}
+    return task_of(claims=[Claim(id=name, statement="", source="", estimate=e, holds=Above(0.0)) for name, e in estimates.items()])
 
 
 def simulate(folder: Path, studies: int, effect: float, seed: int) -> list[str]:
@@ -34,7 +32,8 @@ def simulate(folder: Path, studies: int, effect: float, seed: int) -> list[str]:
     rng, task, found = np.random.default_rng(seed), many_claims(), []
 
     def outcome(trial: TrialSpec) -> dict[str, float]:
-        return {"loss": rng.normal() + (effect * math.sqrt(2) if trial.method == "left" else 0.0)}
+        shift = effect * math.sqrt(2) if trial.method == "left" else 0.0
+        return dict(zip(METRICS, (rng.normal(size=len(METRICS)) + shift).tolist(), strict=True))
 
     for _ in range(studies):
         found += [v.verdict for v in decide(study_of(folder, task, outcome))]

@@ -107,7 +107,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 def test_a_zero_head_predicts_the_uniform_distribution() -> None:
     model = tiny_decoder(zero_head=True)
     tokens = torch.randint(0, 11, (2, 12), generator=generator(3))
-    assert float(next_token_loss(model(tokens), tokens)) == pytest.approx(math.log(11), rel=1e-6)
+    assert next_token_loss(model(tokens), tokens).item() == pytest.approx(math.log(11), rel=1e-6)
 
 
 def test_matrices_are_named_by_class_and_layer() -> None:

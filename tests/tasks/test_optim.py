@@ -49,15 +49,18 @@ def test_one_step_decays_matrices_and_nothing_else() -> None:
         torch.testing.assert_close(parameter.detach().double(), expected, rtol=1e-5, atol=2e-6)
 
 
-def test_the_steady_state_of_pure_noise_is_sqrt_of_eta_over_two_lambda() -> None:
+def test_pure_noise_against_decay_has_the_known_steady_state() -> None:
+    """sqrt(eta / (2 lambda)) for independent unit steps; with momentum b and a = 1 - eta lambda, the variance has the factor below."""
     weight = nn.Linear(60, 60, bias=False)
-    lr, decay, noise = 0.01, 2.0, generator(0)
-    optimizer = adamw(weight, {ParamClass.MATRIX: Rate(lr, decay)})
+    lr, decay, b, noise = 0.01, 2.0, 0.9, generator(0)
+    optimizer = adamw(weight, {ParamClass.MATRIX: Rate(lr, decay)}, betas=(b, 0.99))
     for _ in range(400):
         weight.weight.grad = torch.randn(60, 60, generator=noise)
         optimizer.step()
+    a = 1 - lr * decay
+    momentum = (1 - b) ** 2 / (1 - b**2) * (1 + a * b) / (1 - a * b) * 2 * (1 - a) / (1 - a**2)
     rms = float(weight.weight.detach().square().mean().sqrt())
-    assert rms == pytest.approx(math.sqrt(lr / (2 * decay)), rel=0.08)
+    assert rms == pytest.approx(math.sqrt(momentum * lr / (2 * decay)), rel=0.03)
 
 
 @pytest.mark.parametrize("zero_head", [False, True])

@@ -90,7 +90,7 @@ CLAIMS = (
     *_spectrum_claims(
         "ffn",
         "synthetic feed-forward pair",
-        "Exact by symmetry once the start is forgotten (AdamW ignores gradient scale, the network is homogeneous): checks the code.",
+        "Exact in distribution by symmetry once the start is forgotten (AdamW ignores gradient scale, the network is homogeneous): checks the code.",
     ),
     *_spectrum_claims("lm", "language model", "Vector-like parameters and the head keep their own rates."),
     *_gain_claims("ffn", "synthetic feed-forward pair", ""),

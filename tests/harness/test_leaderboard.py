@@ -1,0 +1,105 @@
+"""Ranks, unequal cells, lost seeds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.estimates import Mean
+from harness.leaderboard import UNEQUAL, Board, board
+from harness.plan import TrialSpec
+from harness.task import Grid, Method, Metric, Scale, Statistic
+from tests.harness.fabricated import study_of, task_of
+
+LEVEL = {"a": 0.3, "b": -0.1, "c": 0.2}
+
+
+def board_of(folder: Path, outcome: Any = None, better: str = "lower", **changes: Any) -> Board:
+    fields: dict[str, Any] = {
+        "methods": [Method("a", "baseline"), Method("b", "proposed"), Method("c", "control"), Method("d", "floor")],
+        "scales": {"laptop": Scale(description="", grids=[Grid(methods=["a", "b", "c"])], seeds=4, time_limit_s=1.0)},
+        "metrics": [Metric("loss", "nats", better)],  # type: ignore[arg-type]
+    }
+    task = task_of(**(fields | changes))
+    return board(study_of(folder, task, outcome or level), task, "laptop")
+
+
+def level(trial: TrialSpec) -> dict[str, float]:
+    return {"loss": LEVEL[trial.method] + 0.01 * trial.seed}
+
+
+@pytest.mark.parametrize(("better", "order"), [("lower", "bca"), ("higher", "acb"), ("zero", "bca")])
+def test_methods_are_ranked_by_what_is_better(tmp_path: Path, better: str, order: str) -> None:
+    found = board_of(tmp_path, better=better)
+    assert [(row.rank, row.method) for row in found.rows] == list(zip((1, 2, 3), order, strict=True))
+    assert found.ranked_by == "loss"
+
+
+def test_the_first_statistic_that_has_a_better_end_ranks(tmp_path: Path) -> None:
+    statistics = [Statistic(name="size", estimate=Mean("loss")), Statistic(name="score", estimate=Mean("loss"), better="higher")]
+    found = board_of(tmp_path, statistics=statistics)
+    assert found.ranked_by == "score"
+    assert [row.method for row in found.rows] == ["a", "c", "b"]
+
+
+def test_without_a_better_end_nothing_is_ranked(tmp_path: Path) -> None:
+    found = board_of(tmp_path, better="none")
+    assert [(row.rank, row.method) for row in found.rows] == [(None, "a"), (None, "b"), (None, "c")]
+
+
+def test_numbers_are_the_mean_over_seeds_with_its_interval(tmp_path: Path) -> None:
+    entry = board_of(tmp_path).rows[0].entries["loss"]
+    # Seeds give -0.10 to -0.07: standard deviation 0.01291, t(.975, 3) = 3.18245.
+    assert entry.interval.estimate == pytest.approx(-0.085)
+    assert entry.interval.high == pytest.approx(-0.085 + 3.18245 * 0.0129099 / 2, rel=1e-4)
+    assert entry.text == "-0.085 [-0.106, -0.064]"
+
+
+def test_equal_estimates_share_a_rank(tmp_path: Path) -> None:
+    found = board_of(tmp_path, lambda t: {"loss": 1.0 if t.method != "b" else 2.0})
+    assert [(row.rank, row.method) for row in found.rows] == [(1, "a"), (1, "c"), (3, "b")]
+
+
+def test_a_method_that_lost_seeds_does_not_win_by_failing(tmp_path: Path) -> None:
+    found = board_of(tmp_path, lambda t: "diverged" if (t.method, t.seed) == ("b", 3) else level(t))
+    assert [row.method for row in found.rows] == ["c", "a", "b"]
+    last = found.rows[-1]
+    assert (last.rank, last.trials_ok, last.trials_failed) == (3, 3, 1)
+    assert last.entries["loss"].text.endswith("(3/4 seeds)")
+
+
+def test_a_method_with_no_number_has_no_rank(tmp_path: Path) -> None:
+    found = board_of(tmp_path, lambda t: "failed" if t.method == "b" else level(t))
+    assert [(row.rank, row.method) for row in found.rows] == [(1, "c"), (2, "a"), (None, "b")]
+    assert found.rows[-1].entries["loss"].text == "– (4/4 seeds lost)"
+
+
+def test_an_unfinished_seed_is_left_out_without_being_lost(tmp_path: Path) -> None:
+    found = board_of(tmp_path, lambda t: None if (t.method, t.seed) == ("b", 3) else level(t))
+    entry = found.rows[0].entries["loss"]
+    assert (entry.interval.n, entry.lost) == (3, 0)
+    assert (found.recorded, found.planned) == (11, 12)
+
+
+def test_unequal_cells_are_not_averaged(tmp_path: Path) -> None:
+    grids = [Grid(methods=["a", "b"], axes={"width": [1, 2]}), Grid(methods=["c"], axes={"width": [1]})]
+    scales = {"laptop": Scale(description="", grids=grids, seeds=2, time_limit_s=1.0)}
+    found = board_of(tmp_path, scales=scales)
+    assert {row.entries["loss"].text for row in found.rows} == {UNEQUAL}
+    assert all(row.rank is None and math.isnan(row.entries["loss"].interval.estimate) for row in found.rows)
+
+
+def test_declared_statistics_may_stand_on_unequal_cells(tmp_path: Path) -> None:
+    grids = [Grid(methods=["a", "b"], axes={"width": [1, 2]}), Grid(methods=["c"], axes={"width": [1]})]
+    scales = {"laptop": Scale(description="", grids=grids, seeds=2, time_limit_s=1.0)}
+    statistics = [Statistic(name="loss at 1", estimate=Mean("loss", {"width": 1}), better="lower")]
+    found = board_of(tmp_path, scales=scales, statistics=statistics)
+    assert [row.rank for row in found.rows] == [1, 2, 3]
+
+
+def test_no_records_leave_an_empty_board(tmp_path: Path) -> None:
+    found = board_of(tmp_path, lambda _: None)
+    assert [(row.rank, row.entries["loss"].text) for row in found.rows] == [(None, "–")] * 3

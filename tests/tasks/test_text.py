@@ -1,0 +1,213 @@
+"""Text corpora: deduplicated, split by file, repeatable; what cannot be read is refused by name."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from harness import registry
+from harness.data import UserData, open_data, resolve
+from harness.errors import DataError
+from harness.plan import DataRef
+from tasks.datasets.corpus import Corpus
+from tasks.datasets.documents import PIECE_BYTES, pieces, wheel_sources
+from tasks.datasets.text_splits import END_OF_DOCUMENT, SPLITS, split_of, write_bytes
+from tests.tasks.conftest import words
+
+
+def adopt(path: Path, name: str = "text") -> tuple[DataRef, Corpus]:
+    ref = resolve(registry.dataset(name), {name: UserData(path)})
+    return ref, open_data(registry.dataset(name), ref)
+
+
+def documents(corpus: Corpus) -> dict[str, set[bytes]]:
+    return {split: set(getattr(corpus, split).tobytes().split(bytes([END_OF_DOCUMENT]))[:-1]) for split in SPLITS}
+
+
+def test_a_folder_of_text_is_split_by_file(cache: Path, tiny_text: Path) -> None:
+    _, corpus = adopt(tiny_text)
+    found = documents(corpus)
+    assert sum(map(len, found.values())) == 300
+    assert not found["train"] & (found["val"] | found["test"])
+    assert not found["val"] & found["test"]
+    for split, texts in found.items():
+        assert all(split_of(text) == split for text in texts)
+    assert 0.8 < len(found["train"]) / 300 < 0.97
+
+
+def test_copies_are_kept_once(cache: Path, tiny_text: Path) -> None:
+    before, _ = adopt(tiny_text)
+    (tiny_text / "deeper").mkdir()
+    (tiny_text / "deeper" / "copy.txt").write_text((tiny_text / "000.txt").read_text())
+    after, _ = adopt(tiny_text)
+    assert after.fingerprint == before.fingerprint
+    assert after.path != before.path
+
+
+def test_wheels_give_their_small_utf8_sources_once_each(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("a/z.py", "z = 1\n")
+        wheel.writestr("a/b.py", "b = 1\n")
+        wheel.writestr("a/latin.py", "x = 'é'\n".encode("latin-1"))
+        wheel.writestr("a/big.py", "#" * 1_000_001)
+        wheel.writestr("a/empty.py", " \n")
+        wheel.writestr("a/notes.txt", "no code")
+    assert list(wheel_sources([tmp_path / "a-1-py3-none-any.whl"])) == [b"b = 1\n", b"z = 1\n"]
+
+
+def test_the_order_of_archives_does_not_matter(tmp_path: Path) -> None:
+    for name in "ab":
+        with zipfile.ZipFile(tmp_path / f"{name}.whl", "w") as wheel:
+            for index in range(150):
+                wheel.writestr(f"{name}/{index}.py", f"{name} = {index}\n")
+    digests = []
+    for order in (["a.whl", "b.whl"], ["b.whl", "a.whl"]):
+        target = tmp_path / f"out-{order[0]}"
+        target.mkdir()
+        write_bytes(wheel_sources([tmp_path / name for name in order]), target, licences={})
+        digests.append([hashlib.sha256((target / f"{split}.bin").read_bytes()).hexdigest() for split in SPLITS])
+    assert digests[0] == digests[1]
+
+
+def test_long_documents_are_cut_at_line_ends() -> None:
+    text = words(5000).encode()
+    cut = list(pieces(text))
+    assert b"".join(cut) == text
+    assert len(cut) > 3
+    assert all(piece.endswith(b"\n") and len(piece) < 2 * PIECE_BYTES for piece in cut)
+
+
+def test_one_long_line_stays_whole() -> None:
+    assert list(pieces(b"x" * 100_000)) == [b"x" * 100_000]
+
+
+def _jsonl(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": text, "id": index}) + "\n" for index, text in enumerate(texts)))
+    return path
+
+
+def _gzipped(path: Path, texts: list[str]) -> Path:
+    path = path.with_name("texts.jsonl.gz")
+    path.write_bytes(gzip.compress("".join(json.dumps({"text": text}) + "\n" for text in texts).encode()))
+    return path
+
+
+def _parquet(path: Path, texts: list[str]) -> Path:
+    path = path.with_name("texts.parquet")
+    pq.write_table(pa.table({"text": texts, "n": list(range(len(texts)))}), path)
+    return path
+
+
+@pytest.mark.parametrize("write", [_jsonl, _gzipped, _parquet])
+def test_rows_of_a_table_are_documents(cache: Path, tmp_path: Path, write: Callable[[Path, list[str]], Path]) -> None:
+    texts = [words(3, offset=index) + f"ü{index}" for index in range(200)]
+    _, corpus = adopt(write(tmp_path / "texts.jsonl", texts))
+    assert set.union(*documents(corpus).values()) == {text.encode() for text in texts}
+
+
+def test_token_files_are_kept_and_cut_in_blocks(cache: Path, tmp_path: Path) -> None:
+    tokens = np.random.default_rng(0).integers(0, 5000, 4000).astype("<u2")
+    tokens[17] = 6000
+    tokens.tofile(tmp_path / "ids.bin")
+    _, corpus = adopt(tmp_path / "ids.bin")
+    assert corpus.vocab_size == 6001
+    assert corpus.bytes_per_token is None
+    assert np.array_equal(np.concatenate([corpus.train, corpus.val, corpus.test]), tokens)
+    assert (len(corpus.train), len(corpus.val), len(corpus.test)) == (3600, 200, 200)
+
+
+BAD = {
+    "not-utf8.txt": (b"\xff\xfe bad", "not UTF-8"),
+    "bad.jsonl": (b'{"text": "a"}\n{"text": \n', "line 2: not JSON"),
+    "no-text.jsonl": (b'{"text": "a"}\n{"body": "b"}\n', "line 2: has no `text`"),
+    "list.jsonl": (b'["text"]\n', "line 1: has no `text`"),
+    "latin.jsonl": (b'{"text": "\xe9"}\n', "line 1: not UTF-8"),
+    "surrogate.jsonl": (b'{"text": "\\ud800"}\n', "line 1: not UTF-8"),
+    "broken.jsonl.gz": (b"not gzip at all", "broken.jsonl.gz: cannot be read"),
+    "broken.parquet": (b"PAR1 no", "broken.parquet: not a Parquet file"),
+    "odd.bin": (b"\x01" * 1001, "odd.bin: 1001 bytes"),
+    "short.bin": (b"\x01" * 100, "too few"),
+    "empty.txt": (b"", "too little text"),
+    "small.txt": (b"only one short document\n", "too little text"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_refused_by_name(cache: Path, tmp_path: Path, name: str) -> None:
+    content, message = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        adopt(tmp_path / name)
+    assert not list((cache / "data" / "text").glob("user-*"))
+
+
+def test_a_table_without_text_names_its_columns(cache: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": [1, 2], "body": ["a", "b"]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"columns: text, body"):
+        adopt(tmp_path / "t.parquet")
+
+
+def test_an_empty_folder_and_token_files_in_a_folder_are_refused(cache: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(DataError, match="no file in this folder"):
+        adopt(folder)
+    (folder / "ids.bin").write_bytes(b"\x01\x00" * 500)
+    with pytest.raises(DataError, match="one file at a time"):
+        adopt(folder)
+
+
+def test_batches_are_windows_with_their_successors(tiny_ref: DataRef) -> None:
+    corpus: Corpus = open_data(registry.dataset("text"), tiny_ref)
+    inputs, targets = corpus.batch("train", 5, 20, torch.Generator().manual_seed(0))
+    assert inputs.dtype == targets.dtype == torch.int64
+    assert inputs.shape == targets.shape == (5, 20)
+    assert torch.equal(inputs[:, 1:], targets[:, :-1])
+    text = corpus.train.tobytes()
+    assert all(bytes([*row.tolist(), int(last)]) in text for row, last in zip(inputs, targets[:, -1], strict=True))
+    again, _ = corpus.batch("train", 5, 20, torch.Generator().manual_seed(0))
+    other, _ = corpus.batch("train", 5, 20, torch.Generator().manual_seed(1))
+    assert torch.equal(inputs, again)
+    assert not torch.equal(inputs, other)
+
+
+def test_evaluation_windows_are_fixed_and_reach_the_end(tiny_ref: DataRef) -> None:
+    corpus: Corpus = open_data(registry.dataset("text"), tiny_ref)
+    inputs, targets = corpus.windows("val", 6, 20)
+    assert torch.equal(inputs, corpus.windows("val", 6, 20)[0])
+    assert inputs[0].tolist() == corpus.val[:20].tolist()
+    assert targets[-1].tolist() == corpus.val[-20:].tolist()
+    with pytest.raises(DataError, match="too few for windows"):
+        corpus.windows("val", 1, 10**9)
+
+
+def test_bpe_gives_the_same_text_in_fewer_tokens_and_repeats_itself(cache: Path, tiny_text: Path) -> None:
+    from tokenizers import Tokenizer
+
+    _, plain = adopt(tiny_text)
+    ref, corpus = adopt(tiny_text, "text-bpe")
+    tokenizer = Tokenizer.from_file(f"{ref.path}/tokenizer.json")
+    end = tokenizer.token_to_id("<|end|>")
+    texts, current = set(), []
+    for token in corpus.val.tolist():
+        if token == end:
+            texts.add(tokenizer.decode(current).encode())
+            current = []
+        else:
+            current.append(token)
+    assert texts == documents(plain)["val"]
+    assert corpus.bytes_per_token is not None
+    assert corpus.bytes_per_token > 2
+    copy = cache.parent / "copied"
+    tiny_text.rename(copy)
+    assert adopt(copy, "text-bpe")[0].fingerprint == ref.fingerprint
