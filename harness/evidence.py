@@ -63,8 +63,7 @@ def _parts(estimate: Any) -> Iterator[Estimate]:
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Text as plain objects in one block: estimates take many small selections, each of which would copy every Arrow column."""
-    texts = list(frame.select_dtypes("string").columns)
-    return frame.astype(dict.fromkeys(texts, object)).copy()
+    return frame.astype({name: object for name, kind in frame.dtypes.items() if str(kind).startswith("str")}).copy()
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import data, registry
-from harness.errors import UsageError
-from harness.plan import Overrides, TrialSpec, data_names, expand
+from harness.errors import UsageError, unknown
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.store import StudyStore
 from harness.task import SCALES, Task
 
@@ -29,8 +29,6 @@ def select(options: argparse.Namespace) -> Selection:
     """Check everything that can be checked before a trial runs: names, values, data."""
     tasks = [registry.task(name) for name in dict.fromkeys(options.tasks)]
     if options.scale not in SCALES:
-        from harness.errors import unknown
-
         raise unknown("scale", options.scale, SCALES)
     overrides = Overrides(seeds=options.seeds, values=_values(options.set), methods=tuple(options.method))
     chosen = data.parse_user_data(options.data)
@@ -50,9 +48,9 @@ def select(options: argparse.Namespace) -> Selection:
     return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name))
 
 
-def _placeholder(name: str) -> data.DataRef:
+def _placeholder(name: str) -> DataRef:
     """Stands for a data set while names and values are checked, which needs no data on the machine."""
-    return data.DataRef(name, "", "synthetic", "")
+    return DataRef(name, "", "synthetic", "")
 
 
 def _values(items: Sequence[str]) -> dict[str, list[str]]:

@@ -15,8 +15,9 @@ from harness.task import Figure, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_STEPS = 240
-"""Points of a drawn curve: more than the eye or a printer resolves at this size only make the file larger."""
+MOST_MARKERS = 40
+MOST_POINTS = 240
+"""Points of a drawn line: more than the eye or a printer resolves at this size only make the file larger."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Plot:
     log_y: bool
     curves: bool
     series: Sequence[Series]
+
+    @property
+    def dense(self) -> bool:
+        """Drawn as lines with bands: curves, and sweeps of more points than markers have room for."""
+        return self.curves or any(len(series.x) > MOST_MARKERS for series in self.series)
 
 
 def plots(evidence: Evidence, curves: pd.DataFrame) -> list[Plot]:
@@ -98,15 +104,15 @@ def _curve_series(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> l
     per_seed = points.groupby(["method", "step", "seed"])["value"].mean().reset_index()
     stats = per_seed.groupby(["method", "step"])["value"].agg(["mean", "std", "count"]).reset_index()
     stats["size"] = stats["method"].map(select(evidence.planned, figure.where).groupby("method")["seed"].nunique())
-    return _series(evidence.task, stats.rename(columns={"step": "x"}), thin=True)
+    return _series(evidence.task, stats.rename(columns={"step": "x"}))
 
 
-def _series(task: Task, points: pd.DataFrame, *, thin: bool = False) -> list[Series]:
+def _series(task: Task, points: pd.DataFrame) -> list[Series]:
     found = []
     for method in task.methods:
         rows = points[points["method"] == method.name]
-        if thin and len(rows) > MOST_STEPS:
-            rows = rows.iloc[sorted({round(i * (len(rows) - 1) / (MOST_STEPS - 1)) for i in range(MOST_STEPS)})]
+        if len(rows) > MOST_POINTS:
+            rows = rows.iloc[sorted({round(i * (len(rows) - 1) / (MOST_POINTS - 1)) for i in range(MOST_POINTS)})]
         half = half_width(rows["std"].fillna(0.0), rows["count"])
         columns = (rows["x"], rows["mean"], rows["mean"] - half, rows["mean"] + half, rows["count"], rows["size"])
         if len(rows):

@@ -114,14 +114,14 @@ def _card(verdict: Verdict, task: Task) -> Card:
 
 
 def _drawing(plot: Plot, svg: str) -> Drawing:
-    kind = "curves of" if plot.curves else "points and 95 % intervals of"
+    kind = "lines of" if plot.dense else "points and 95 % intervals of"
     names = ", ".join(series.method for series in plot.series) or "no method yet"
     described = f"{plot.title}: {kind} {plot.y_label} against {plot.x_label} for {names}; the numbers are in the table below the figure"
     rows = [
         _numbers(series, i)
         for series in plot.series
         for i in range(len(series.x))
-        if not plot.curves or i in (0, len(series.x) // 2, len(series.x) - 1)
+        if not plot.dense or i in (0, len(series.x) // 2, len(series.x) - 1)
     ]
     return Drawing(plot, svg, described, rows)
 

@@ -71,9 +71,9 @@ def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
         axes.set_yscale("log", nonpositive="clip")
     looks = {series.method: _look(series.method, methods, plot, joined=numeric) for series in plot.series}
     for i, series in enumerate(plot.series):
-        aside = 0 if plot.curves else i - (len(plot.series) - 1) / 2
+        aside = 0 if plot.dense else i - (len(plot.series) - 1) / 2
         x = _aside([places[x] for x in series.x], aside, places.values(), log=axes.get_xscale() == "log")
-        _line(axes, series, x, looks[series.method], curves=plot.curves)
+        _line(axes, series, x, looks[series.method], dense=plot.dense)
     if not plot.curves and (not numeric or len(ticks) <= 10):
         axes.set_xticks([places[x] for x in ticks], [f"{x:g}" if numeric else str(x) for x in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -97,11 +97,11 @@ def _aside(x: Sequence[float], steps: float, places: Collection[float], *, log: 
     return [value + 0.009 * steps * (max(places) - min(places)) for value in x]
 
 
-def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any], *, curves: bool) -> None:
+def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any], *, dense: bool) -> None:
     """The mean and its interval: a band under a curve, bars on points. A point that some seeds are missing from is hollow."""
     known = [i for i, low in enumerate(series.low) if math.isfinite(low)]
     axes.plot(x, series.mean, zorder=3, **{**look, "marker": ""})
-    if curves:
+    if dense:
         band = [math.isfinite(low) for low in series.low]
         axes.fill_between(x, series.low, series.high, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
         return
@@ -121,7 +121,7 @@ def _look(method: str, methods: Sequence[str], plot: Plot, *, joined: bool) -> d
         "color": colour(method, methods),
         "linestyle": _DASHES[index % len(_DASHES)] if joined else "",
         "linewidth": 1.8,
-        "marker": "" if plot.curves else _MARKERS[index % len(_MARKERS)],
+        "marker": "" if plot.dense else _MARKERS[index % len(_MARKERS)],
         "markersize": 5.5,
     }
 

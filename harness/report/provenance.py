@@ -67,7 +67,6 @@ def provenance(study: Study) -> Provenance:
         ("kernel backend", ", ".join(_distinct(frame, "kernel_backend"))),
         ("driver", ", ".join(str(study.env[key]) for key in ("cpu", "platform") if key in study.env)),
         ("command", " ".join(study.env.get("command", ()))),
-        ("store", study.store.uri),
     ]
     days = sorted({text[:10] for text in _distinct(frame, "started")})
     dates = "no records yet" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

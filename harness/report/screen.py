@@ -41,9 +41,7 @@ def show(study: Study, console: Console | None = None) -> None:
 
 
 def _leaderboard(board: Board) -> Table:
-    table = Table(
-        title=f"{board.task} at scale {board.scale}", caption=sentences.progress(board), title_justify="left", caption_justify="left"
-    )
+    table = _plain(f"{board.task} at scale {board.scale}", sentences.progress(board))
     table.add_column("rank", justify="right")
     table.add_column("method", no_wrap=True)
     table.add_column("role")
@@ -59,7 +57,7 @@ def _leaderboard(board: Board) -> Table:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    table = Table(title="verdicts", title_justify="left", box=box.SIMPLE_HEAD)
+    table = _plain("verdicts", "")
     table.add_column("verdict", no_wrap=True)
     table.add_column("claim", overflow="fold")
     for heading in ("estimate [95 %]", "the paper", "unit", "holds", "seeds"):
@@ -71,3 +69,16 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
         cells = (v.claim, str(v.interval), paper, v.unit, v.holds, sentences.seeds(v), v.scale, v.data_kind)
         table.add_row(Text(v.verdict, style=_STYLES[v.verdict]), *(Text(cell) for cell in cells))
     return table
+
+
+def _plain(title: str, caption: str) -> Table:
+    return Table(
+        title=f"\n{title}",
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )

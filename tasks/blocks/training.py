@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +53,11 @@ def train(trial: Trial, loop: Loop) -> Trained:
 
     Losses are read every `log_every` steps only, so that an accelerator is never waited for in between.
     """
+    with _repeatable(next(loop.model.parameters()).device):
+        return _train(trial, loop)
+
+
+def _train(trial: Trial, loop: Loop) -> Trained:
     start, recent = _restore(trial, loop)
     steps, saved_at = loop.schedule.steps, time.monotonic()
     for step in range(start, steps):
@@ -59,39 +66,55 @@ def train(trial: Trial, loop: Loop) -> Trained:
         loss = loop.loss(step)
         loss.backward()  # type: ignore[no-untyped-call]
         loop.optimizer.step()
-        recent = [*recent[1 - loop.tail :], loss.detach()]
+        recent.append(loss.detach())
         if (step + 1) % loop.log_every == 0 or step + 1 == steps:
-            mean = float(torch.stack(recent[-loop.log_every :]).mean())
+            mean = float(torch.stack(list(recent)[-loop.log_every :]).mean())
             trial.log(step + 1, train_loss=mean, **(loop.observe() if loop.observe else {}))
             if not math.isfinite(mean):
                 return Trained(math.nan)
             if time.monotonic() - saved_at >= loop.checkpoint_seconds and step + 1 < steps:
                 trial.checkpoint(step + 1, _state(loop, recent))
                 saved_at = time.monotonic()
-    return Trained(float(torch.stack(recent).mean()))
+    return Trained(float(torch.stack(list(recent)).mean()))
 
 
-def _state(loop: Loop, recent: list[Tensor]) -> dict[str, Any]:
+@contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """On CUDA, prefer kernels that add in a fixed order (the backward pass of attention has others); the CPU's all do."""
+    if device.type != "cuda":
+        yield
+        return
+    before, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+
+
+def _state(loop: Loop, recent: Sequence[Tensor]) -> dict[str, Any]:
     return {
         "model": loop.model.state_dict(),
         "optimizer": loop.optimizer.state_dict(),
         "streams": {name: stream.get_state() for name, stream in loop.streams.items()},
-        "recent": torch.stack(recent),
+        "recent": torch.stack(list(recent)),
     }
 
 
-def _restore(trial: Trial, loop: Loop) -> tuple[int, list[Tensor]]:
+def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor]]:
     """The step to go on from and the last losses."""
     saved = trial.restore()
     if saved is None:
-        return 0, []
+        return 0, deque(maxlen=loop.tail)
     step, state = saved
     loop.model.load_state_dict(state["model"])
     loop.optimizer.load_state_dict(state["optimizer"])
     for name, stream in loop.streams.items():
         stream.set_state(state["streams"][name].cpu())
     device = next(loop.model.parameters()).device
-    return step, list(state["recent"].to(device).unbind())
+    return step, deque(state["recent"].to(device).unbind(), maxlen=loop.tail)
 
 
 def generator(seed: int) -> torch.Generator:

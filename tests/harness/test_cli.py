@@ -20,7 +20,8 @@ HEAVY = {"ray", "torch", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "matpl
 
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["show", "misbehaving"], ["data", "list"]], ids=" ".join)
 def test_looking_around_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
-    code = f"import sys; from harness.cli import main\ntry: main({words!r})\nexcept SystemExit: pass\nprint(sorted({HEAVY!r} & set(sys.modules)))"
+    look = f"import sys; from harness.cli import main\ntry: main({words!r})\nexcept SystemExit: pass\n"
+    code = f"{look}print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -121,7 +122,12 @@ def test_a_run_writes_what_the_design_promises(papertrial: Command, tmp_path: Pa
         "report.html",
     }
     (verdict,) = csv.DictReader((study / "verdicts.csv").open())
-    assert (verdict["claim"], verdict["verdict"], verdict["scale"], verdict["data_kind"]) == ("C1-shift", "reproduced", "smoke", "synthetic")
+    assert (verdict["claim"], verdict["verdict"], verdict["scale"], verdict["data_kind"]) == (
+        "C1-shift",
+        "reproduced",
+        "smoke",
+        "synthetic",
+    )
     assert float(verdict["estimate"]) == pytest.approx(-1.0)
     assert float(verdict["published"]) == -1.0
     assert int(verdict["n"]) == 3
@@ -146,7 +152,9 @@ def test_a_trial_that_goes_wrong_is_exit_1_and_a_row(papertrial: Command, tmp_pa
     assert f"18 {status}" in said.out
     frame = read_trials((tmp_path / "results" / "s" / "trials" / "misbehaving.parquet").read_bytes())
     assert frame["status"].value_counts().to_dict() == {"ok": 18, status: 18}
-    assert papertrial(*RUN, "--set", f"behaviour=good,{behaviour}", "--study", "s").code == 1, "a second run must not forget the first's failures"
+    assert papertrial(*RUN, "--set", f"behaviour=good,{behaviour}", "--study", "s").code == 1, (
+        "a second run must not forget the first's failures"
+    )
 
 
 def test_lost_seeds_never_turn_into_a_verdict(papertrial: Command, tmp_path: Path) -> None:

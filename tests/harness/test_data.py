@@ -149,5 +149,5 @@ def test_a_wheel_is_fetched_by_hash_and_another_file_of_that_name_is_refused(tmp
     (fetched,) = data.fetch([pinned], target)
     assert fetched.read_bytes() == path.read_bytes()
     _wheel(shelf, "x = 2  # another content under the same name\n")
-    with pytest.raises(DataError, match="could not fetch papertrial-fixture==1.0"):
+    with pytest.raises(DataError, match=r"could not fetch papertrial-fixture==1\.0"):
         data.fetch([pinned], other)

@@ -34,7 +34,9 @@ def store(tmp_path: Path) -> StudyStore:
     return StudyStore(str(tmp_path), "study")
 
 
-def test_in_process_every_trial_gets_its_record_and_a_second_run_does_nothing(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+def test_in_process_every_trial_gets_its_record_and_a_second_run_does_nothing(
+    store: StudyStore, executions: Callable[[], list[str]]
+) -> None:
     trials = plan("good", "raise", "nan", "memory")
     seen: list[str] = []
     result = run_trials(store, trials, local=True, observe=lambda record: seen.append(record.trial_id))
@@ -135,7 +137,9 @@ def _wait_for_executions(log: Path, count: int, process: subprocess.Popen[bytes]
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("mode", "pause", "at", "in_flight"), [("--local", "0.05", 3, 1), ("--local", "0.05", 11, 1), ("--retry", "0.3", 7, 2)])
+@pytest.mark.parametrize(
+    ("mode", "pause", "at", "in_flight"), [("--local", "0.05", 3, 1), ("--local", "0.05", 11, 1), ("--retry", "0.3", 7, 2)]
+)
 def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, mode: str, pause: str, at: int, in_flight: int) -> None:
     # Without --local the trials run on an embedded Ray, two at a time; trials of 0.3 s travel alone.
     log = tmp_path / "log"

@@ -15,9 +15,8 @@ from harness.store import StudyStore
 
 
 def record(id: str, **changes: object) -> Record:
-    base = Record(
-        trial_id=id, task="t", version=1, scale="smoke", method="m", seed=0, params={"a": 1}, metrics={"x": 0.5}, status="ok", peak_memory_mib=1.0
-    )
+    identity = {"trial_id": id, "task": "t", "version": 1, "scale": "smoke", "method": "m", "seed": 0, "params": {"a": 1}}
+    base = Record(**identity, metrics={"x": 0.5}, status="ok", peak_memory_mib=1.0)  # type: ignore[arg-type]
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -39,7 +38,8 @@ def file(store: StudyStore) -> Path:
 
 
 def test_records_come_back_as_they_went(store: StudyStore) -> None:
-    full = record("a", status="failed", error="RuntimeError: no\ntraceback", metrics={}, versions={"torch": "2"}, data_kind="real", seconds=1.5)
+    failed = record("a", status="failed", error="RuntimeError: no\ntraceback", metrics={})
+    full = dataclasses.replace(failed, versions={"torch": "2"}, data_kind="real", seconds=1.5)
     append(store, full, record("b"))
     assert ledger.read(store).records == {"a": full, "b": record("b")}
 

@@ -16,7 +16,9 @@ TASK = registry.task
 
 
 def spec(**changes: Any) -> TrialSpec:
-    base = TrialSpec(task="t", version=1, scale="smoke", method="m", params={"a": 1, "b": 0.5}, seed=0, data=DataRef("d", "s", "real", "f00"))
+    base = TrialSpec(
+        task="t", version=1, scale="smoke", method="m", params={"a": 1, "b": 0.5}, seed=0, data=DataRef("d", "s", "real", "f00")
+    )
     return dataclasses.replace(base, **changes)
 
 

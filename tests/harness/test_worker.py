@@ -10,13 +10,14 @@ import pytest
 from harness import registry
 from harness.plan import Overrides, TrialSpec, expand
 from harness.record import Record
-from harness.store import StudyStore
 from harness.trial import Trial
 from harness.worker import Context, Worker
 
 
 def trial(behaviour: str, **values: str) -> TrialSpec:
-    overrides = Overrides(seeds=1, methods=("plain",), values={"behaviour": [behaviour], "size": ["1"], **{k: [v] for k, v in values.items()}})
+    overrides = Overrides(
+        seeds=1, methods=("plain",), values={"behaviour": [behaviour], "size": ["1"], **{k: [v] for k, v in values.items()}}
+    )
     return expand(registry.task("misbehaving"), "smoke", overrides, {})[0]
 
 

@@ -174,13 +174,19 @@ def test_a_trial_repeats_itself_and_seeds_matter(make_trial: MakeTrial, tiny_ref
         assert run(make_trial("sqrt-width", values | {"replicate": 1}, data=data))["gain"] != first["gain"]
 
 
+def test_bfloat16_changes_the_arithmetic_and_little_else(make_trial: MakeTrial, tiny_ref: DataRef) -> None:
+    single, half = (run(make_trial("sqrt-width", TINY_LM | {"precision": name}, data=tiny_ref)) for name in ("float32", "bfloat16"))
+    assert half["val_loss"] != single["val_loss"]
+    assert half["val_loss"] == pytest.approx(single["val_loss"], rel=0.02)
+
+
 def test_at_the_base_width_the_three_rules_are_one(make_trial: MakeTrial) -> None:
     runs = [run(make_trial(method, TINY_FFN)) for method in ("sqrt-width", "constant", "linear-width")]
     assert runs[0] == runs[1] == runs[2]
 
 
 def test_weights_scale_with_eta_over_lambda_by_symmetry(make_trial: MakeTrial) -> None:
-    """AdamW does not see the scale of gradients: in the steady state eta times 2 and lambda over 2 double every weight (in distribution)."""
+    """AdamW ignores the scale of gradients: in the steady state eta times 2 and lambda over 2 double every weight, up to noise."""
     steady = TINY_FFN | {"steps": 400, "lr": 0.02, "decay": 2.0}
     one, double = (run(make_trial("constant", steady | {"balance": c}))["sigma_top"] for c in (1.0, 2.0))
     assert double / one == pytest.approx(2.0, rel=0.15)

@@ -40,7 +40,7 @@ def _spectrum_claims(setting: str, where: str, note: str) -> list[Claim]:
             holds=Below(0.05),
             published=0.0,
             unit="relative distance",
-            note="Distance between the ends minus the distance between two redraws; under 5 % counts as the same shape. " + note,
+            note="Distance between the ends minus the distance between two redraws of one setting; under 5 % counts as the same shape.",
         ),
         Claim(
             id=f"C2-kappa-{setting}",
@@ -90,7 +90,7 @@ CLAIMS = (
     *_spectrum_claims(
         "ffn",
         "synthetic feed-forward pair",
-        "Exact in distribution by symmetry once the start is forgotten (AdamW ignores gradient scale, the network is homogeneous): checks the code.",
+        "Exact by symmetry in the steady state (AdamW ignores the scale of gradients, the pair is homogeneous): checks the code.",
     ),
     *_spectrum_claims("lm", "language model", "Vector-like parameters and the head keep their own rates."),
     *_gain_claims("ffn", "synthetic feed-forward pair", ""),
@@ -124,7 +124,7 @@ CLAIMS = (
         estimate=closer_to_zero(lr_shift(), PROPOSED, BASELINE),
         holds=Below(0.0),
         unit="octaves per doubling",
-        scales=("gpu", "paper"),
+        scales=SWEPT,
     ),
     Claim(
         id="C4-decay",

@@ -41,7 +41,7 @@ class FeedForward(nn.Module):
 
 
 def run(trial: Trial) -> Mapping[str, float]:
-    """Train to the steady state of noise against decay; the gain is averaged over the second half, the spectra are the last step's."""
+    """Train to the steady state of noise against decay; every metric is its geometric mean over the second half of the run."""
     params = trial.params
     model = FeedForward(params.width)
     initialize(model, generator(trial.seed_for(f"init/{params.replicate}")), zero_head=False)
@@ -56,9 +56,13 @@ def run(trial: Trial) -> Mapping[str, float]:
         scalar: Tensor = (model(x) * g).sum()
         return scalar
 
+    lr, decay = matrix_rate(trial.method, params)
+
     @torch.no_grad()
-    def gain() -> dict[str, float]:
-        return {"gain": rms(model(probes)) / rms(probes)}
+    def observe() -> Mapping[str, float]:
+        if not finite(model.matrices()):
+            return {"gain": math.nan}
+        return {"gain": rms(model(probes)) / rms(probes)} | spectrum_metrics(model.matrices(), lr, decay)
 
     loop = Loop(
         model=model,
@@ -67,11 +71,10 @@ def run(trial: Trial) -> Mapping[str, float]:
         loss=injected,
         streams={"noise": noise},
         log_every=max(1, params.steps // 20),
-        observe=gain,
+        observe=observe,
     )
-    trained = train(trial, loop)
-    if trained.diverged or not finite(model.matrices()):
+    if train(trial, loop).diverged:
         return {"gain": math.nan}
-    lr, decay = matrix_rate(trial.method, params)
-    late = [row["gain"] for row in trial.curve if row["step"] > params.steps / 2]
-    return {"gain": geometric_mean(late), "horizon": lr * decay * schedule.total()} | spectrum_metrics(model.matrices(), lr, decay)
+    late = [row for row in trial.curve if row["step"] > params.steps / 2]
+    names = [name for name in late[-1] if name not in ("step", "train_loss")]
+    return {name: geometric_mean([row[name] for row in late]) for name in names} | {"horizon": lr * decay * schedule.total()}

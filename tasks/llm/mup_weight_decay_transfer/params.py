@@ -39,7 +39,9 @@ class Params:
     balance: float = param(
         1.0, "c: eta_2 times c and lambda_2 over c, so that eta/lambda moves by c^2 at a fixed eta lambda", low=1e-3, high=1e3
     )
-    precision: str = param("float32", "arithmetic of the forward pass (bfloat16: autocast, CUDA only)", choices=("float32", "bfloat16"))
+    precision: str = param(
+        "float32", "arithmetic of the forward pass (bfloat16: autocast; weights stay in float32)", choices=("float32", "bfloat16")
+    )
     eval_windows: int = param(
         128, "windows of `length` tokens that val_loss and test_loss are means over", unit="windows", low=1, high=100_000
     )

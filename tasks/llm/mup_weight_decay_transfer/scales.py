@@ -45,17 +45,24 @@ LAPTOP = Scale(
     grids=[
         Grid(points=[_FFN | {"steps": 1600}], axes={"width": (32, 64, 128, 256)}, methods=MUP),
         _spectra(_FFN | {"width": 64, "steps": 1600}, None),
-        Grid(axes={"width": (32, 64, 128)}, data="text"),
+        Grid(axes={"width": (32, 64, 128)}, methods=MUP, data="text"),
+        Grid(axes={"width": (32, 64)}, methods=("standard-parametrisation", "no-decay"), data="text"),
         _spectra({"width": 64}, "text"),
-        *_sweep(_LAPTOP_SWEEP, (16, 32, 64), "text", decayed=("sqrt-width",), rated=("sqrt-width", "standard-parametrisation")),
+        *_sweep(
+            _LAPTOP_SWEEP,
+            (16, 32, 64),
+            "text",
+            decayed=("sqrt-width",),
+            rated=("sqrt-width", "constant", "standard-parametrisation"),
+        ),
     ],
     seeds=5,
     time_limit_s=300,
 )
 
-_GPU = {"base_width": 128, "depth": 2, "head_dim": 64, "length": 128, "batch": 32, "steps": 1500, "warmup": 100, "precision": "bfloat16"}
+_GPU = {"base_width": 128, "depth": 2, "head_dim": 64, "length": 128, "batch": 32, "steps": 1200, "warmup": 100, "precision": "bfloat16"}
 _GPU_RATES = {"lr": 0.01, "vector_lr": 0.01, "head_lr": 0.01}
-_GPU_LM = _GPU | _GPU_RATES | {"corpus": "text-bpe", "decay": 2.0}
+_GPU_LM = _GPU | _GPU_RATES | {"corpus": "text-bpe", "decay": 2.5}
 GPU = Scale(
     description="Widths 128 to 1024, a two-block decoder on BPE tokens, eight trials to a card; rate and decay sweeps at every width",
     grids=[
@@ -64,7 +71,7 @@ GPU = Scale(
         Grid(points=[_GPU_LM], axes={"width": (128, 256, 512, 1024)}, data="text-bpe"),
         _spectra(_GPU_LM | {"width": 256}, "text-bpe"),
         *_sweep(
-            _GPU_LM | {"decay": 0.5, "steps": 1000, "schedule": "cosine"},
+            _GPU_LM | {"decay": 0.5, "steps": 600, "schedule": "cosine"},
             (128, 256, 512, 1024),
             "text-bpe",
             decayed=("sqrt-width",),
@@ -139,10 +146,10 @@ def _cpu_seconds(params: Mapping[str, Any], _share: float) -> float:
     """Fixed cost of a step + traffic of activations + multiply-adds."""
     width, tokens, entries = params["width"], _tokens(params), _matrix_entries(params)
     if params["setting"] == "ffn":
-        step = 1.2e-4 + 1.0e-10 * tokens * entries
+        step = 1.2e-4 + 8e-11 * tokens * entries
     else:
-        step = 7e-4 * params["depth"] + 6e-8 * tokens * width * params["depth"] + 6e-11 * tokens * entries
-    return 0.05 + float(params["steps"]) * step
+        step = 4e-4 + (6e-4 + 5.5e-8 * tokens * width) * float(params["depth"]) + 7e-11 * tokens * entries
+    return 0.1 + float(params["steps"]) * step
 
 
 def _gpu_seconds(params: Mapping[str, Any], share: float) -> float:
