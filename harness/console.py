@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-PLAIN_WIDTH = 140
+PLAIN_WIDTH = 160
 """Columns where the output is not a terminal: a log has no edge to wrap at."""
 
 

@@ -173,17 +173,6 @@ def Magnitude(estimate: Estimate) -> Transformed:  # noqa: N802 - reads as a con
 
 
 @dataclass(frozen=True)
-class Average:
-    """Arithmetic mean of several estimates; NaN as soon as one of them is."""
-
-    estimates: Sequence[Estimate]
-
-    def __call__(self, frame: pd.DataFrame) -> float:
-        values = [estimate(frame) for estimate in self.estimates]
-        return math.fsum(values) / len(values) if values else math.nan
-
-
-@dataclass(frozen=True)
 class LogDistance:
     """Root mean square, over `metrics`, of the log-ratio between the trials at the largest and at the smallest value of `over`.
 

@@ -117,7 +117,9 @@ def _row(evidence: Evidence, method: str, role: Role, columns: Sequence[Statisti
 
 def _entry(evidence: Evidence, method: str, column: Statistic) -> Entry:
     found = evidence.per_seed(column.estimate, method)
-    return Entry(seed_interval(list(found.values.values())), len(found.lost))
+    # With every trial ok and no seed giving a number, this method's cells do not define the statistic: nothing was lost.
+    defined = bool(found.values) or any(found.lost.values())
+    return Entry(seed_interval(list(found.values.values())), len(found.lost) if defined else 0)
 
 
 def _ranked(rows: Sequence[Row], ranking: Statistic | None) -> list[Row]:

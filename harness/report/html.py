@@ -12,6 +12,7 @@ from harness.leaderboard import Board
 from harness.report import plots, sentences
 from harness.report.figures import Plot, Series
 from harness.report.figures import plots as plots_of
+from harness.report.layout import Layout, leaderboard
 from harness.report.provenance import failures, provenance
 from harness.report.strip import Strip, describe, strip
 from harness.stats import Interval
@@ -53,6 +54,9 @@ class Section:
     anchor: str
     cards: Sequence[Card]
     board: Board
+    layout: Layout
+    described: dict[str, str]
+    """Descriptions of statistics by their headings."""
     colours: dict[str, int]
     drawings: Sequence[Drawing]
 
@@ -103,7 +107,8 @@ def _section(study: Study, task: Task, scale: str, board: Board, verdicts: Seque
     cards = [_card(v, task) for v in own]
     figures = [_drawing(plot, drawn[plot.id]) for plot in plots_of(Evidence(study, task, scale), study.curves)]
     colours = {method.name: i % len(plots.COLOURS) for i, method in enumerate(task.methods)}
-    return Section(task, scale, f"{task.id}-{scale}", cards, board, colours, figures)
+    described = {sentences.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description}
+    return Section(task, scale, f"{task.id}-{scale}", cards, board, leaderboard(board), described, colours, figures)
 
 
 def _card(verdict: Verdict, task: Task) -> Card:

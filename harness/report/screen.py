@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.console import console as make_console
 from harness.leaderboard import Board, boards
 from harness.report import sentences
+from harness.report.layout import leaderboard
 from harness.report.provenance import provenance
 from harness.verdict import Verdict, decide
 
@@ -41,18 +42,12 @@ def show(study: Study, console: Console | None = None) -> None:
 
 
 def _leaderboard(board: Board) -> Table:
-    table = _plain(f"{board.task} at scale {board.scale}", sentences.progress(board))
-    table.add_column("rank", justify="right")
-    table.add_column("method", no_wrap=True)
-    table.add_column("role")
-    for statistic in board.statistics:
-        table.add_column(Text(sentences.heading(statistic.name, statistic.unit, statistic.better)), justify="right")
-    table.add_column("ok", justify="right")
-    table.add_column("not ok", justify="right")
-    for row in board.rows:
-        numbers = [Text(row.entries[s.name].text) for s in board.statistics]
-        failed = Text(str(row.trials_failed), style="red" if row.trials_failed else "")
-        table.add_row(sentences.rank(row.rank), Text(row.method), row.role, *numbers, str(row.trials_ok), failed)
+    layout = leaderboard(board)
+    table = _plain(f"{board.task} at scale {board.scale}", sentences.progress(board) + sentences.empty(layout.empty))
+    for index, heading in enumerate(layout.headings):
+        table.add_column(Text(heading), justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for row in layout.rows:
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 

@@ -32,6 +32,11 @@ def caution(verdicts: Sequence[Verdict]) -> str:
     return f"{subject} a direction, never the paper's number ({where}): only the paper's scale on real data could decide that."
 
 
+def empty(statistics: int) -> str:
+    """What to add when statistics without any number are left out."""
+    return f"; {statistics} statistics have no number at this scale" if statistics else ""
+
+
 def tally(verdicts: Sequence[Verdict]) -> str:
     """`2 reproduced, 1 inconclusive`."""
     counts = {outcome: sum(v.verdict == outcome for v in verdicts) for outcome in OUTCOMES}

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.leaderboard import Board
 from harness.report import sentences
+from harness.report.layout import leaderboard
 from harness.verdict import Verdict
 
 LEADERBOARD_COLUMNS = (
@@ -25,14 +26,9 @@ def leaderboard_markdown(name: str, boards: Sequence[Board]) -> str:
     """One table a (task, scale)."""
     parts = [f"# Leaderboard of {name}\n"]
     for board in boards:
-        columns = [sentences.heading(s.name, s.unit, s.better) for s in board.statistics]
-        rows = [
-            [sentences.rank(row.rank), row.method, row.role, row.trials_ok, row.trials_failed]
-            + [row.entries[s.name].text for s in board.statistics]
-            for row in board.rows
-        ]
-        parts += [f"## {board.task}, scale {board.scale}\n", f"{sentences.progress(board)}.\n"]
-        parts.append(_table(["rank", "method", "role", "trials ok", "not ok", *columns], rows))
+        layout = leaderboard(board)
+        parts += [f"## {board.task}, scale {board.scale}\n", f"{sentences.progress(board)}{sentences.empty(layout.empty)}.\n"]
+        parts.append(_table(layout.headings, layout.rows))
     return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n"])
 
 

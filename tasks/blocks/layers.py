@@ -28,7 +28,7 @@ def rotary_angles(length: int, head_dim: int, base: float = 10_000.0) -> tuple[T
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + head_dim/2}) of (..., length, head_dim) by the angles of their positions, in single precision or better."""
+    """Turn the pairs (x_i, x_{i + head_dim/2}) of (..., length, head_dim) by their positions, in single precision or better."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1).to(x.dtype)
 

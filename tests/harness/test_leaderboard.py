@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.estimates import Mean
+from harness.estimates import Mean, Slope
 from harness.leaderboard import UNEQUAL, Board, board
 from harness.plan import TrialSpec
 from harness.task import Grid, Method, Metric, Scale, Statistic
@@ -103,3 +103,10 @@ def test_declared_statistics_may_stand_on_unequal_cells(tmp_path: Path) -> None:
 def test_no_records_leave_an_empty_board(tmp_path: Path) -> None:
     found = board_of(tmp_path, lambda _: None)
     assert [(row.rank, row.entries["loss"].text) for row in found.rows] == [(None, "–")] * 3
+
+
+def test_a_statistic_that_a_methods_cells_do_not_define_is_not_called_lost(tmp_path: Path) -> None:
+    # One size has no slope, and nothing went wrong.
+    statistics = [Statistic(name="slope", estimate=Slope("loss", over="size"), better="lower")]
+    for row in board_of(tmp_path, statistics=statistics).rows:
+        assert (row.rank, row.entries["slope"].lost, row.entries["slope"].text) == (None, 0, "–")
