@@ -27,7 +27,7 @@ class Params:
     head_dim: int = param(16, "width of one attention head, the same at every model width", unit="channels", low=2, high=256)
     length: int = param(64, "tokens of a training sequence", unit="tokens", low=2, high=65536)
     batch: int = param(8, "sequences (ffn: vectors) of a step", unit="sequences", low=1, high=65536)
-    steps: int = param(800, "optimizer steps, the same at every width: tokens are held fixed", unit="steps", low=2, high=10_000_000)
+    steps: int = param(700, "optimizer steps, the same at every width: tokens are held fixed", unit="steps", low=2, high=10_000_000)
     warmup: int = param(30, "steps of linear warm-up", unit="steps", low=0, high=1_000_000)
     schedule: str = param("constant", "after the warm-up; spectra are those of the last step", choices=("constant", "cosine"))
     lr: float = param(0.02, "peak rate of matrix-like parameters (eta_2) at the base width", low=1e-7, high=10.0)

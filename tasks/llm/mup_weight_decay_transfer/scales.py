@@ -31,8 +31,7 @@ SMOKE = Scale(
     grids=[
         Grid(points=[_FFN | {"steps": 600}], axes={"width": (32, 64, 128)}, methods=MUP),
         _spectra(_FFN | {"width": 32, "steps": 600}, None),
-        Grid(points=[{"steps": 400}], axes={"width": (32, 64)}, methods=MUP, data="text"),
-        Grid(points=[{"steps": 400, "width": 32}], methods=("standard-parametrisation", "no-decay"), data="text"),
+        Grid(points=[{"steps": 400}], axes={"width": (32, 64)}, data="text"),
         _spectra({"width": 32, "steps": 400}, "text"),
     ],
     seeds=3,
@@ -45,8 +44,7 @@ LAPTOP = Scale(
     grids=[
         Grid(points=[_FFN | {"steps": 1600}], axes={"width": (32, 64, 128, 256)}, methods=MUP),
         _spectra(_FFN | {"width": 64, "steps": 1600}, None),
-        Grid(axes={"width": (32, 64, 128)}, methods=MUP, data="text"),
-        Grid(axes={"width": (32, 64)}, methods=("standard-parametrisation", "no-decay"), data="text"),
+        Grid(axes={"width": (32, 64, 128)}, data="text"),
         _spectra({"width": 64}, "text"),
         *_sweep(
             _LAPTOP_SWEEP,
