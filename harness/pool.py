@@ -91,7 +91,7 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
             ray.init(address="local", include_dashboard=False, num_cpus=cpus, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token in ~/.ray/auth_token)" if joins else ""
-        raise ResourceError(f"no Ray cluster lets us in at {joins or 'this machine'}: {str(error).splitlines()[0]}{hint}") from None
+        raise ResourceError(f"no Ray cluster answers at {joins or 'this machine'}: {str(error).splitlines()[0]}{hint}") from None
     try:
         yield
     finally:

@@ -48,10 +48,10 @@ class Trial:
         digest = hashlib.sha256(f"{self._spec.task}/{self.seed}/{purpose}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 
-    def dataset(self, name: str) -> Any:
-        """The data set called `name`, opened by its definition. The plan fixed and checked which one it is."""
+    def dataset(self, name: str | None = None) -> Any:
+        """The data set that the trial's grid names, opened by its definition; giving the name here too checks that it is that one."""
         data = self._spec.data
-        if data is None or data.name != name or self._open_data is None:
+        if data is None or name not in (None, data.name) or self._open_data is None:
             raise UsageError(f"this trial was planned with data {data.name if data else 'none'!r}, not {name!r}: name it in the grid")
         return self._open_data(self._spec)
 

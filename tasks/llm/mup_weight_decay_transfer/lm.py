@@ -25,7 +25,7 @@ _EVAL_BATCH = 64
 def run(trial: Trial) -> Mapping[str, float]:
     """Train on the train split, then measure losses on val and test, gains on val, and the spectra of the weights."""
     params = trial.params
-    corpus: Corpus = trial.dataset(params.corpus)
+    corpus: Corpus = trial.dataset()
     model = build(trial, corpus.vocab_size)
     batches = generator(trial.seed_for(f"batches/{params.replicate}"))
     schedule = Schedule(params.steps, params.warmup, params.schedule)

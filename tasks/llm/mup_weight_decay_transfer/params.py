@@ -20,7 +20,6 @@ class Params:
         "width; sweep: rate and decay around the base",
         choices=("rules", "spectra", "sweep"),
     )
-    corpus: str = param("text", "data set of the lm setting, the one that the grid names", choices=("text", "text-bpe"))
     width: int = param(32, "model width d (ffn: input and output width, hidden 4 d)", unit="channels", low=8, high=8192)
     base_width: int = param(32, "width at which the rules leave lr and decay as they are", unit="channels", low=8, high=8192)
     depth: int = param(1, "blocks of the decoder", unit="blocks", low=1, high=128)

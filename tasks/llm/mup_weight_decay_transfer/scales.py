@@ -60,7 +60,7 @@ LAPTOP = Scale(
 
 _GPU = {"base_width": 128, "depth": 2, "head_dim": 64, "length": 128, "batch": 32, "steps": 1200, "warmup": 100, "precision": "bfloat16"}
 _GPU_RATES = {"lr": 0.01, "vector_lr": 0.01, "head_lr": 0.01}
-_GPU_LM = _GPU | _GPU_RATES | {"corpus": "text-bpe", "decay": 2.5}
+_GPU_LM = _GPU | _GPU_RATES | {"decay": 2.5}
 GPU = Scale(
     description="Widths 128 to 1024, a two-block decoder on BPE tokens, eight trials to a card; rate and decay sweeps at every width",
     grids=[
@@ -91,7 +91,7 @@ _PAPER = {
     "warmup": 500,
     "precision": "bfloat16",
 }
-_PAPER_LM = _PAPER | {"corpus": "text-bpe", "lr": 0.004, "vector_lr": 0.004, "head_lr": 0.004, "decay": 0.5, "eval_windows": 1024}
+_PAPER_LM = _PAPER | {"lr": 0.004, "vector_lr": 0.004, "head_lr": 0.004, "decay": 0.5, "eval_windows": 1024}
 PAPER = Scale(
     description="The paper's widths, 256 to 2048, with a full grid of rate x decay; bring 1.3 billion tokens with --data",
     grids=[
@@ -124,13 +124,12 @@ SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
 
 def seconds(scale: str, params: Mapping[str, Any]) -> float:
     """Expected seconds of one trial: measured on one core of an EPYC server; on a GPU, launches and FLOPs of an H200."""
-    on_gpu = SCALES[scale].resources.gpus > 0
-    cost = _gpu_seconds if on_gpu else _cpu_seconds
-    return cost(params, SCALES[scale].resources.gpus)
+    share = SCALES[scale].resources.gpus
+    return _gpu_seconds(params, share) if share else _cpu_seconds(params)
 
 
-def _matrix_entries(params: Mapping[str, Any]) -> float:
-    width, vocab = float(params["width"]), 4096 if params["corpus"] == "text-bpe" else 256
+def _matrix_entries(params: Mapping[str, Any], vocab: int) -> float:
+    width = float(params["width"])
     if params["setting"] == "ffn":
         return 8.0 * width**2
     return 12.25 * float(params["depth"]) * width**2 + vocab * width
@@ -140,9 +139,9 @@ def _tokens(params: Mapping[str, Any]) -> float:
     return float(params["batch"] * (1 if params["setting"] == "ffn" else params["length"]))
 
 
-def _cpu_seconds(params: Mapping[str, Any], _share: float) -> float:
-    """Fixed cost of a step + traffic of activations + multiply-adds."""
-    width, tokens, entries = params["width"], _tokens(params), _matrix_entries(params)
+def _cpu_seconds(params: Mapping[str, Any]) -> float:
+    """Fixed cost of a step + traffic of activations + multiply-adds, on bytes."""
+    width, tokens, entries = params["width"], _tokens(params), _matrix_entries(params, 256)
     if params["setting"] == "ffn":
         step = 1.2e-4 + 8e-11 * tokens * entries
     else:
@@ -154,5 +153,5 @@ def _gpu_seconds(params: Mapping[str, Any], share: float) -> float:
     """Launch-bound steps of about 1 ms + 2.5 ms a block, or 6 FLOPs an entry and token at 200 TFLOP/s of the trial's share."""
     ffn = params["setting"] == "ffn"
     launches = 1.5e-3 if ffn else 1e-3 + 2.5e-3 * params["depth"]
-    arithmetic = 6.0 * _tokens(params) * _matrix_entries(params) / (2e14 * share)
+    arithmetic = 6.0 * _tokens(params) * _matrix_entries(params, 4096) / (2e14 * share)
     return 3.0 + float(params["steps"]) * max(launches, arithmetic)
