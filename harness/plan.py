@@ -57,8 +57,11 @@ class TrialSpec:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, with the id."""
-        return {"id": self.id, **dataclasses.asdict(self)}
+        """Plain JSON, with the id and without the data's path, which is true on one machine only."""
+        fields = dataclasses.asdict(self)
+        if self.data:
+            del fields["data"]["path"]
+        return {"id": self.id, **fields}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrialSpec:

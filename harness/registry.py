@@ -12,17 +12,19 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from harness.data import Dataset
 from harness.errors import TaskError, unknown
 from harness.task import Task
 
 TASK_PATHS = "PAPERTRIAL_TASKS"
+
+_Declared = TypeVar("_Declared", Task, Dataset)
 
 
 @dataclass(frozen=True)
@@ -60,24 +62,18 @@ def datasets() -> dict[str, Entry]:
 @cache
 def task(name: str) -> Task:
     """The task called `name`."""
-    entries = tasks()
-    if name not in entries:
-        raise unknown("task", name, list(entries))
-    found = _load(entries[name])
-    if not isinstance(found, Task) or found.id != name:
-        raise TaskError(f"{entries[name].module}: {entries[name].attribute} must be a Task with id {name!r}")
+    found = _load("task", name, tasks(), Task)
+    if found.id != name:
+        raise TaskError(f"task {name!r} calls itself {found.id!r}: the folder and the id must agree")
     return found
 
 
 @cache
 def dataset(name: str) -> Dataset:
     """The data set called `name`."""
-    entries = datasets()
-    if name not in entries:
-        raise unknown("data set", name, list(entries))
-    found = _load(entries[name])
-    if not isinstance(found, Dataset) or found.name != name:
-        raise TaskError(f"{entries[name].module}: {entries[name].attribute} must be a Dataset called {name!r}")
+    found = _load("data set", name, datasets(), Dataset)
+    if found.name != name:
+        raise TaskError(f"data set {name!r} calls itself {found.name!r}: the module and the name must agree")
     return found
 
 
@@ -87,13 +83,19 @@ def root_of(task_id: str) -> Path | None:
     return folder.parent.parent if folder else None
 
 
-def _load(entry: Entry) -> Any:
+def _load(what: str, name: str, entries: Mapping[str, Entry], kind: type[_Declared]) -> _Declared:
+    if name not in entries:
+        raise unknown(what, name, list(entries))
+    entry = entries[name]
     try:
-        return getattr(importlib.import_module(entry.module), entry.attribute)
+        found = getattr(importlib.import_module(entry.module), entry.attribute)
     except TaskError:
         raise
     except Exception as error:
         raise TaskError(f"{entry.module} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(found, kind):
+        raise TaskError(f"{entry.module}: {entry.attribute} must be a {kind.__name__}")
+    return found
 
 
 def _roots() -> Iterator[tuple[str, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -64,6 +65,12 @@ def test_a_trial_survives_json() -> None:
     again = TrialSpec.from_json(spec(resources=Resources(cpus=2, gpus=0.5)).to_json())
     assert again == spec(resources=Resources(cpus=2, gpus=0.5))
     assert again.id == spec().id
+
+
+def test_a_plan_on_disk_names_no_path_of_this_machine() -> None:
+    here = spec(data=DataRef("d", "s", "real", "f00", "/home/somebody/cache"))
+    assert "somebody" not in json.dumps(here.to_json())
+    assert TrialSpec.from_json(here.to_json()).id == here.id
 
 
 def test_a_trial_that_two_grids_share_is_planned_once() -> None:
