@@ -110,7 +110,7 @@ def run_trials(
 
 
 def _ray(address: str | None) -> AbstractContextManager[None]:
-    from harness.pool import ray_session
+    from harness.cluster import ray_session
 
     return ray_session(address)
 
@@ -177,7 +177,7 @@ def _run_pool(context: Context, trials: Sequence[TrialSpec]) -> Iterator[list[Ou
 
 
 def _pool_slots(shape: Resources) -> int:
-    from harness.pool import slots
+    from harness.cluster import slots
 
     return slots(shape)
 

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 import math
-import os
-import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
 
+from harness.cluster import slots, worker_environment
 from harness.errors import ResourceError
 from harness.plan import TrialSpec
-from harness.registry import TASK_PATHS
-from harness.task import Resources
 from harness.worker import Context, Outcome, Worker, blank_record
 
 BATCH_SECONDS = 0.25
@@ -32,10 +25,6 @@ GRACE_S = 30.0
 """What a batch may overrun its trials' own limits before its worker is killed."""
 START_LIMIT_S = 900.0
 """How long the pool waits for its first worker: long enough for an autoscaler to bring up a node."""
-CONNECT_LIMIT_S = 10.0
-"""How long a cluster may take to answer. Ray itself knocks for ten minutes at an address where nothing is."""
-BOOTSTRAP = "~/ray_bootstrap_config.yaml"
-"""Where `ray up` leaves its configuration on the head (JSON, whatever the name says), which is where jobs run."""
 
 
 @dataclass(eq=False)
@@ -70,95 +59,6 @@ class _Cost:
         return max(1, min(MAX_BATCH, int(BATCH_SECONDS / max(self.seconds / self.trials, 1e-6))))
 
 
-@contextmanager
-def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
-    """Join the Ray that is there (this process's, a job's, the one at `address`), or start an embedded one and stop it after."""
-    if ray.is_initialized():
-        yield
-        return
-    joins = address or os.environ.get("RAY_ADDRESS")
-    if joins:
-        _knock(joins)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray means to stop clearing the CUDA variables of workers without a GPU; saying so silences its warning.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-    try:
-        if joins:
-            ray.init(address=address, **quiet)
-        else:
-            # Without "local", Ray would join whatever cluster somebody has started on this machine.
-            ray.init(address="local", include_dashboard=False, num_cpus=cpus, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token in ~/.ray/auth_token)" if joins else ""
-        raise ResourceError(f"no Ray cluster answers at {joins or 'this machine'}: {str(error).splitlines()[0]}{hint}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """ResourceError when nothing listens at `host:port`; other forms ("auto", "ray://...") are left to Ray."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT_S).close()
-    except OSError as error:
-        raise ResourceError(f"no Ray cluster answers at {address}: {error}") from None
-
-
-def slots(shape: Resources) -> int:
-    """How many trials of this shape run at once on the cluster; ResourceError at once when it can never hold one."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    now = sum(_fit(shape, node) for node in nodes)
-    later = _autoscaled(shape)
-    if not now and not later:
-        offers = "; ".join(f"{node.get('CPU', 0):g} CPUs + {node.get('GPU', 0):g} GPUs" for node in nodes)
-        raise ResourceError(f"a trial asks for {shape}, which no node of the cluster has or can add (nodes: {offers})")
-    return max(now, later)
-
-
-def _fit(shape: Resources, node: dict[str, float]) -> int:
-    by_cpu = math.floor(node.get("CPU", 0.0) / shape.cpus + 1e-9)
-    if not shape.gpus:
-        return by_cpu
-    gpus = node.get("GPU", 0.0)
-    # Ray never splits one trial's fraction over two cards, so fractions are packed card by card.
-    by_gpu = math.floor(gpus) * math.floor(1 / shape.gpus + 1e-9) if shape.gpus <= 1 else math.floor(gpus / shape.gpus + 1e-9)
-    return min(by_cpu, by_gpu)
-
-
-def _autoscaled(shape: Resources) -> int:
-    """Slots on nodes that the cluster can add; 0 when it adds none. Trials without a GPU bring up no GPU nodes."""
-    return sum(_fit(shape, node) * count for node, count in _addable() if shape.gpus or not node.get("GPU"))
-
-
-def _addable() -> list[tuple[dict[str, float], int]]:
-    """(resources, most nodes) of each kind of node that an autoscaler may start."""
-    from ray._private.state import state
-
-    config = state.get_cluster_config()
-    if config is not None:
-        return [(dict(group.resources), max(0, group.max_count)) for group in config.node_group_configs]
-    # The autoscaler of `ray up` tells the cluster nothing of what it may add.
-    file = Path(BOOTSTRAP).expanduser()
-    if not file.exists():
-        return []
-    launcher = json.loads(file.read_text())
-    kinds = [kind for name, kind in launcher["available_node_types"].items() if name != launcher["head_node_type"]]
-    most = launcher.get("max_workers", 0)
-    return [(kind["resources"], min(most, kind.get("max_workers", most))) for kind in kinds]
-
-
-def _task_paths() -> str:
-    """$PAPERTRIAL_TASKS for the workers. A job's workers start in their own copy of its folder, other ones anywhere."""
-    roots = [root for root in os.environ.get(TASK_PATHS, "").split(os.pathsep) if root]
-    in_job = bool(ray.get_runtime_context().runtime_env.get("working_dir"))
-    return os.pathsep.join(root if in_job else str(Path(root).expanduser().resolve()) for root in roots)
-
-
 class Pool:
     """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish."""
 
@@ -173,13 +73,8 @@ class Pool:
         self._starting: dict[Any, _Actor] = {}
         self._running: dict[Any, _Actor] = {}
         self._idle: list[_Actor] = []
-        threads = str(max(1, int(shape.cpus)))
-        variables = {"OMP_NUM_THREADS": threads, TASK_PATHS: _task_paths()}
-        variables |= {
-            name: value for name, value in os.environ.items() if name in ("PAPERTRIAL_CACHE", "XDG_CACHE_HOME", "TRITON_INTERPRET")
-        }
         self._actor_class = ray.remote(Worker).options(
-            num_cpus=shape.cpus, num_gpus=shape.gpus, max_restarts=0, runtime_env={"env_vars": variables}
+            num_cpus=shape.cpus, num_gpus=shape.gpus, max_restarts=0, runtime_env={"env_vars": worker_environment(shape)}
         )
 
     def run(self) -> Iterator[list[Outcome]]:

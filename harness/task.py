@@ -80,6 +80,8 @@ class Resources:
     def __post_init__(self) -> None:
         if self.cpus <= 0 or self.gpus < 0:
             raise TaskError(f"resources must be cpus > 0 and gpus >= 0, not {self.cpus} and {self.gpus}")
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise TaskError(f"a trial takes a fraction of one GPU or whole GPUs, not {self.gpus}")
 
     def __str__(self) -> str:
         cpus = f"{self.cpus:g} CPU" + ("" if self.cpus == 1 else "s")

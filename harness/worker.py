@@ -202,6 +202,8 @@ def _prepare_device(resources: Resources) -> str:
         torch.set_num_threads(threads)
     if not resources.gpus:
         return "cpu"
+    if not torch.cuda.is_available():
+        raise RuntimeError("Ray gave this trial a GPU, and torch sees none on this node")
     if 0 < resources.gpus < 1:
         torch.cuda.set_per_process_memory_fraction(min(1.0, resources.gpus))
     torch.cuda.reset_peak_memory_stats()

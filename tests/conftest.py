@@ -46,7 +46,7 @@ def executions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], 
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """One embedded Ray of two CPUs for every test that needs one."""
-    from harness.pool import ray_session
+    from harness.cluster import ray_session
 
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     with ray_session(None, cpus=2):

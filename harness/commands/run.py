@@ -73,7 +73,9 @@ def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, con
     troubles = [f"{count} {state}" for state, count in sorted(states.items()) if state != "ok"]
     if result.stopped:
         again = " ".join(["papertrial", *sys.argv[1:]])
-        console.print(f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again}")
+        console.print(
+            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again}", soft_wrap=True
+        )
     elif troubles:
         console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
     return 0 if states["ok"] == len(trials) else 1

@@ -24,7 +24,7 @@ def take(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, lis
 
 def show(title: str, unit: str, figures: Mapping[str, Sequence[float]], *, over: str, notes: Mapping[str, str]) -> None:
     """Print min, median and max of each side, and of its ratio over the side `over`, round by round."""
-    table = Table("side", f"min [{unit}]", "median", "max", f"ratio over {over}", "median", "max", "what was done", title=title)
+    table = Table("side", f"min [{unit}]", "median", "max", f"ratio over {over}: min", "median", "max", "what was done", title=title)
     for name, values in figures.items():
         ratios = [value / base for value, base in zip(values, figures[over], strict=True)]
         spread, ratio_spread = _spread(values), _spread(ratios)

@@ -27,9 +27,9 @@ from interleaved import show, take
 from ray import tune
 
 from harness import registry
+from harness.cluster import ray_session
 from harness.engine import run_trials
 from harness.plan import Overrides, expand
-from harness.pool import ray_session
 from harness.store import StudyStore
 
 WORKERS = 2

@@ -88,7 +88,7 @@ def test_what_no_node_can_hold_is_an_error_at_once(head: Head, tmp_path: Path) -
 _ASK = """
 import sys
 from harness.errors import ResourceError
-from harness.pool import ray_session, slots
+from harness.cluster import ray_session, slots
 from harness.task import Resources
 with ray_session(sys.argv[1]):
     for cpus, gpus in ((0.5, 0.5), (0.25, 0.3), (1, 0.5), (0.25, 2), (1, 3)):

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from harness import pool
+from harness.cluster import fit, slots
 from harness.errors import ResourceError
 from harness.task import Resources
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "node", "fit"),
+    ("cpus", "gpus", "node", "count"),
     [
         (1, 0, {"CPU": 8}, 8),
         (0.1, 0, {"CPU": 0.3}, 3),
@@ -30,8 +30,8 @@ from harness.task import Resources
         (1, 1, {}, 0),
     ],
 )
-def test_trials_on_a_node(cpus: float, gpus: float, node: dict[str, float], fit: int) -> None:
-    assert pool._fit(Resources(cpus=cpus, gpus=gpus), node) == fit
+def test_trials_on_a_node(cpus: float, gpus: float, node: dict[str, float], count: int) -> None:
+    assert fit(Resources(cpus=cpus, gpus=gpus), node) == count
 
 
 @pytest.fixture
@@ -62,24 +62,24 @@ def _write(home: Path, launcher: dict[str, Any]) -> None:
     ("cpus", "gpus", "count"), [(1, 1, 4), (1, 0.5, 8), (32, 0, 4), (1, 0, 128)], ids=["a GPU", "half a GPU", "32 CPUs", "1 CPU"]
 )
 def test_nodes_that_may_be_added_count_but_cpu_trials_start_no_gpu_nodes(cpus: float, gpus: float, count: int) -> None:
-    assert pool.slots(Resources(cpus=cpus, gpus=gpus)) == count
+    assert slots(Resources(cpus=cpus, gpus=gpus)) == count
 
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("shape", [Resources(gpus=2), Resources(cpus=17, gpus=1), Resources(cpus=65)], ids=str)
 def test_what_no_kind_of_node_holds_is_refused_with_what_was_asked(shape: Resources) -> None:
     with pytest.raises(ResourceError, match=f"asks for {str(shape).replace('+', '.')}, which no node.*8 CPUs . 0 GPUs"):
-        pool.slots(shape)
+        slots(shape)
 
 
 def test_without_ray_up_only_living_nodes_count(cluster: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "ray_bootstrap_config.yaml").unlink()
-    assert pool.slots(Resources()) == 8
+    assert slots(Resources()) == 8
     with pytest.raises(ResourceError):
-        pool.slots(Resources(gpus=1))
+        slots(Resources(gpus=1))
 
 
 def test_the_limit_of_the_cluster_holds_for_each_kind(cluster: dict[str, Any], tmp_path: Path) -> None:
     _write(tmp_path, cluster | {"max_workers": 0})
     with pytest.raises(ResourceError):
-        pool.slots(Resources(gpus=1))
+        slots(Resources(gpus=1))
