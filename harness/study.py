@@ -53,8 +53,8 @@ def save_plan(store: StudyStore, trials: Sequence[TrialSpec]) -> list[TrialSpec]
     current = {_source(trial): _meaning(trial) for trial in trials}
     merged = {trial.id: trial for trial in load_plan(store) if current.get(_source(trial), _meaning(trial)) == _meaning(trial)}
     merged |= {trial.id: trial for trial in trials}
-    text = json.dumps({"schema_version": SCHEMA_VERSION, "trials": [trial.to_json() for trial in merged.values()]}, indent=1)
-    store.write_text(PLAN, text + "\n")
+    lines = ",\n".join(json.dumps(trial.to_json()) for trial in merged.values())
+    store.write_text(PLAN, f'{{"schema_version": {SCHEMA_VERSION}, "trials": [\n{lines}\n]}}\n')
     return list(merged.values())
 
 
