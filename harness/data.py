@@ -152,6 +152,22 @@ def manifest(folder: Path) -> dict[str, Any]:
     return read
 
 
+def is_missing(dataset: Dataset) -> bool:
+    """Whether nothing of the set is here: neither a prepared copy nor files of the user's in $PAPERTRIAL_DATA."""
+    return not prepared_folder(dataset).exists() and _from_environment(dataset) is None
+
+
+def state(dataset: Dataset) -> str:
+    """A few words for tables: what is ready here, the command that gets it, or what is wrong."""
+    if is_missing(dataset):
+        return f"papertrial data prepare {dataset.name}"
+    try:
+        data = resolve(dataset, {})
+    except DataError as error:
+        return str(error)
+    return f"{data.source} ({data.kind}), {data.fingerprint}"
+
+
 def open_data(dataset: Dataset, data: DataRef) -> Any:
     """The opened set, on whatever machine the trial runs; the fingerprint must be the planned one."""
     folder = Path(data.path) if data.path and Path(data.path).exists() else prepared_folder(dataset)

@@ -7,13 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 
 from harness import ledger as ledgers
 from harness import provenance, registry
-from harness.errors import ResourceError
+from harness.errors import ResourceError, StoreError
 from harness.frames import CurveWriter
 from harness.ledger import Ledger
 from harness.plan import TrialSpec
@@ -119,6 +119,7 @@ class _Sink:
     """Ledger and curves of a study; buffers groups for a remote store."""
 
     def __init__(self, store: StudyStore, observe: Observe) -> None:
+        self._uri = store.uri
         self._ledger = Ledger(store)
         self._curves = CurveWriter(store)
         self._observe = observe
@@ -134,15 +135,21 @@ class _Sink:
     def _flush(self) -> None:
         outcomes, self._buffer = self._buffer, []
         if outcomes:
-            self._curves.write({outcome.record.trial_id: outcome.curve for outcome in outcomes})
-            self._ledger.append([outcome.record for outcome in outcomes])
+            try:
+                self._curves.write({outcome.record.trial_id: outcome.curve for outcome in outcomes})
+                self._ledger.append([outcome.record for outcome in outcomes])
+            except OSError as error:
+                raise StoreError(
+                    f"{self._uri} cannot be written any more: {error.strerror or error}; what was recorded before is safe"
+                ) from None
             for outcome in outcomes:
                 self._observe(outcome.record)
         self._synced = time.monotonic()
 
     def close(self) -> None:
         self._flush()
-        self._curves.compact()
+        with suppress(OSError):  # packing only tidies: the parts are read as well
+            self._curves.compact()
         self._ledger.close()
 
 

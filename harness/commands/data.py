@@ -9,7 +9,7 @@ from rich.table import Table
 
 from harness import data, registry
 from harness.console import console as make_console
-from harness.errors import DataError, unknown
+from harness.errors import unknown
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,13 +31,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(console: Console, names: list[str]) -> None:
-    table = Table("name", "source", "kind", "size", "state", "what it is")
+    table = Table("name", "default source", "kind", "size", "here", "what it is")
     for name in names:
         dataset = registry.dataset(name)
-        try:
-            state = f"ready, {data.resolve(dataset, {}).fingerprint}"
-        except DataError as error:
-            state = f"papertrial data prepare {name}" if "is not prepared" in str(error) else str(error)
-        table.add_row(name, dataset.source, dataset.kind, dataset.size, state, dataset.description)
+        table.add_row(name, dataset.source, dataset.kind, dataset.size, data.state(dataset), dataset.description)
     console.print(table)
     console.print("your own files: --data NAME=PATH (or NAME:KIND=PATH), or $PAPERTRIAL_DATA/NAME")

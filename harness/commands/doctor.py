@@ -11,7 +11,6 @@ from rich.table import Table
 
 from harness import data, provenance, registry
 from harness.console import console as make_console
-from harness.errors import DataError
 
 
 def run(_options: argparse.Namespace) -> int:
@@ -27,7 +26,7 @@ def run(_options: argparse.Namespace) -> int:
     table.add_row("disk", f"{free:.0f} GiB free here", "a study takes about 2 kB a trial")
     table.add_row("cache", str(data.cache_root()), "prepared data lies there")
     for name in registry.datasets():
-        table.add_row(f"data {name}", *_data(name))
+        table.add_row(f"data {name}", data.state(registry.dataset(name)), "")
     make_console().print(table)
     return 0
 
@@ -52,11 +51,3 @@ def _triton() -> tuple[str, str]:
 def _ray() -> tuple[str, str]:
     address = os.environ.get("RAY_ADDRESS")
     return (f"joins {address}", "run uses that cluster") if address else ("embedded", "run starts one and stops it again")
-
-
-def _data(name: str) -> tuple[str, str]:
-    try:
-        reference = data.resolve(registry.dataset(name), {})
-    except DataError as error:
-        return "not ready", str(error)
-    return f"{reference.source} ({reference.kind})", f"fingerprint {reference.fingerprint}"

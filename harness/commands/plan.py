@@ -18,7 +18,7 @@ from harness.wording import duration
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a selection; nothing is run or written."""
-    selection = select(options)
+    selection = select(options, data_optional=True)
     done = ledger.read(selection.store).records
     console = make_console()
     console.print(f"study [bold]{selection.store.name}[/] in {selection.store.parent_uri}")
@@ -42,7 +42,10 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
     seeds = len({trial.seed for trial in selection.trials})
     console.print(f"{len(selection.trials)} trials over {seeds} seeds, {len(left)} left, {_cost(left)} of trial time")
     for data in {trial.data for trial in selection.trials if trial.data}:
-        console.print(f"data {data.name}: {data.source} ({data.kind}), fingerprint {data.fingerprint}")
+        if data.fingerprint:
+            console.print(f"data {data.name}: {data.source} ({data.kind}), fingerprint {data.fingerprint}")
+        else:
+            console.print(f"data {data.name} is not here yet: papertrial data prepare {data.name}", style="yellow")
     for shape in {trial.resources for trial in left}:
         seconds = sum(trial.expected_s for trial in left if trial.resources == shape)
         if shape.gpus:

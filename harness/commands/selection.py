@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import data, registry
 from harness.errors import UsageError, unknown
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.store import StudyStore
-from harness.task import SCALES, Task
+from harness.task import SCALES, DataKind, Task
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,11 @@ class Selection:
     store: StudyStore
 
 
-def select(options: argparse.Namespace) -> Selection:
-    """Check everything that can be checked before a trial runs: names, values, data."""
+def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selection:
+    """Check everything that can be checked before a trial runs: names, values, data.
+
+    With `data_optional`, a set that nobody prepared yet is planned without a fingerprint instead of refused.
+    """
     tasks = [registry.task(name) for name in dict.fromkeys(options.tasks)]
     if options.scale not in SCALES:
         raise unknown("scale", options.scale, SCALES)
@@ -38,7 +41,7 @@ def select(options: argparse.Namespace) -> Selection:
             raise UsageError(f"--data names {name!r}, which these tasks do not read (they read: {', '.join(needed) or 'none'})")
     for task in tasks:
         expand(task, options.scale, overrides, {name: _placeholder(name) for name in needed})
-    references = {name: data.resolve(registry.dataset(name), chosen, require_kind=options.data_kind) for name in needed}
+    references = {name: _reference(name, chosen, options.data_kind, optional=data_optional) for name in needed}
     trials = [trial for task in tasks for trial in expand(task, options.scale, overrides, references)]
     if options.data_kind and any(trial.data is None for trial in trials) and options.data_kind != "synthetic":
         trials = [trial for trial in trials if trial.data is not None]
@@ -46,6 +49,13 @@ def select(options: argparse.Namespace) -> Selection:
             raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
     name = options.study or _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""])
     return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name))
+
+
+def _reference(name: str, chosen: Mapping[str, data.UserData], kind: DataKind | None, *, optional: bool) -> DataRef:
+    dataset = registry.dataset(name)
+    if optional and name not in chosen and data.is_missing(dataset):
+        return _placeholder(name)
+    return data.resolve(dataset, chosen, require_kind=kind)
 
 
 def _placeholder(name: str) -> DataRef:

@@ -36,6 +36,13 @@ def test_missing_data_stops_the_run_before_any_trial_with_the_command_for_it(pap
     assert said.code == 0, said.err
 
 
+def test_a_plan_needs_no_data_and_says_what_is_missing(papertrial: Command) -> None:
+    said = papertrial("plan", "misbehaving", "--scale", "laptop")
+    assert said.code == 0, said.err
+    assert "18 trials over 3 seeds, 18 left" in said.out
+    assert "papertrial data prepare letters" in said.out
+
+
 def test_every_record_says_which_data_it_read(papertrial: Command, tmp_path: Path) -> None:
     papertrial("data", "prepare", "letters")
     papertrial(*RUN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from harness import ledger, registry
 from harness.engine import left_to_do, run_trials
-from harness.errors import ResourceError
+from harness.errors import ResourceError, StoreError
 from harness.frames import read_curves
 from harness.plan import Overrides, TrialSpec, expand
 from harness.store import StudyStore
@@ -174,3 +175,21 @@ def test_a_signal_stops_the_run_with_everything_written_and_says_how_to_go_on(tm
     done = ledger.read(StudyStore(str(tmp_path), study.name)).records
     assert 3 <= len(done) < 18
     assert (study / "report.html").exists(), "a stopped run reports what it has"
+
+
+def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_was_recorded(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = plan("good", seeds=2)
+    real, calls = os.fsync, iter(range(100))
+
+    def fsync(descriptor: int) -> None:
+        if next(calls) >= 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(StoreError, match="cannot be written any more: No space left on device"):
+        run_trials(store, trials, local=True)
+    monkeypatch.setattr("os.fsync", real)
+    before = ledger.read(store).records
+    assert 0 < len(before) < len(trials)
+    assert run_trials(store, trials, local=True).records.keys() == {trial.id for trial in trials}
