@@ -14,7 +14,7 @@ from rich.text import Text
 from harness.console import console as make_console
 from harness.leaderboard import Board, boards
 from harness.report import sentences
-from harness.report.layout import leaderboard
+from harness.report.layout import Layout, leaderboard
 from harness.report.provenance import provenance
 from harness.verdict import Verdict, decide
 
@@ -29,7 +29,9 @@ def show(study: Study, console: Console | None = None) -> None:
     console = console or make_console()
     verdicts = decide(study)
     for board in boards(study):
-        console.print(_leaderboard(board))
+        layout = leaderboard(board)
+        console.print(_leaderboard(board, layout))
+        console.print(f"[dim]{escape(sentences.progress(board) + sentences.empty(layout.empty))}[/]")
         own = [v for v in verdicts if (v.task, v.scale) == (board.task, board.scale)]
         if own:
             console.print(_verdicts(own))
@@ -41,9 +43,8 @@ def show(study: Study, console: Console | None = None) -> None:
         console.print(f"[yellow]mind[/]: {escape(warning)}")
 
 
-def _leaderboard(board: Board) -> Table:
-    layout = leaderboard(board)
-    table = _plain(f"{board.task} at scale {board.scale}", sentences.progress(board) + sentences.empty(layout.empty))
+def _leaderboard(board: Board, layout: Layout) -> Table:
+    table = _plain(f"{board.task} at scale {board.scale}")
     for index, heading in enumerate(layout.headings):
         table.add_column(Text(heading), justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in layout.rows:
@@ -52,7 +53,7 @@ def _leaderboard(board: Board) -> Table:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    table = _plain("verdicts", "")
+    table = _plain("verdicts")
     table.add_column("verdict", no_wrap=True)
     table.add_column("claim", overflow="fold")
     for heading in ("estimate [95 %]", "the paper", "unit", "holds", "seeds"):
@@ -66,12 +67,10 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
-def _plain(title: str, caption: str) -> Table:
+def _plain(title: str) -> Table:
     return Table(
         title=f"\n{title}",
-        caption=caption,
         title_justify="left",
-        caption_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
