@@ -13,10 +13,10 @@ from harness.errors import UsageError
 from harness.registry import TASK_PATHS
 
 _FIXTURE = """
+
 @pytest.fixture(autouse=True)
 def _task_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("{variable}", "{root}")
-
 """
 _NAME = re.compile(r"([a-z][a-z0-9-]*)/([a-z][a-z0-9-]*)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,13 +19,19 @@ def test_the_skeletons_own_test_passes(papertrial: Command, tmp_path: Path, chec
         # What makes a folder a checkout; its `tasks` comes before the installed one on the path.
         for package in ("harness", "tasks"):
             (tmp_path / package).mkdir()
-        (tmp_path / "tasks" / "__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n")
+            (tmp_path / package / "__init__.py").touch()
+        (tmp_path / "tasks" / "__init__.py").write_text('__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n')
     said = papertrial("new", "demo/my-paper")
     assert said.code == 0, said.err
     (test,) = tmp_path.glob("tests/tasks/demo/test_*.py")
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]) if checkout else ""
     if checkout:
-        (tmp_path / "harness").rmdir()
+        shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
+        for ruff in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+            linted = subprocess.run([sys.executable, "-m", "ruff", *ruff, "."], cwd=tmp_path, capture_output=True, text=True)
+            assert linted.returncode == 0, linted.stdout
+        (tmp_path / "pyproject.toml").unlink()
+        shutil.rmtree(tmp_path / "harness")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
     assert done.returncode == 0, done.stdout
