@@ -101,7 +101,7 @@ def test_failures_of_every_kind_come_back_from_the_workers(store: StudyStore, ra
 
 def test_a_trial_that_ignores_its_alarm_loses_its_worker(store: StudyStore, ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     # A limit in the past for the driver: what a trial stuck in native code looks like from outside.
-    monkeypatch.setattr("harness.pool.GRACE_S", -29.5)
+    monkeypatch.setattr("harness.pool.GRACE_S", -26.0)
     (stuck,) = plan("sleep", size="1")[:1]
     good = plan("good", size="2")
     records = run_trials(store, [stuck, *good]).records
