@@ -11,6 +11,9 @@ import pytest
 import ray
 import yaml
 
+from harness import registry
+from harness.plan import data_names
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -93,3 +96,11 @@ def test_nodes_run_the_ray_of_the_constraints_and_install_what_is_mounted(config
         assert local.startswith("~/") or (ROOT / local).exists(), f"{local} is mounted and not in the checkout"
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     assert packages <= set(config["file_mounts"].values())
+
+
+def test_nodes_prepare_every_set_that_a_gpu_or_paper_scale_reads(config: dict[str, Any]) -> None:
+    (prepare,) = [command for command in config["setup_commands"] if "data prepare" in command]
+    tasks = [registry.task(name) for name, entry in registry.tasks().items() if entry.module.startswith("tasks.")]
+    needed = {name for task in tasks for scale in {"gpu", "paper"} & set(task.scales) for name in data_names(task, scale)}
+    assert needed
+    assert needed <= set(prepare.split())
