@@ -15,7 +15,7 @@ from harness import ledger as ledgers
 from harness import provenance, registry
 from harness.errors import ResourceError, StoreError
 from harness.frames import CurveWriter
-from harness.ledger import Ledger
+from harness.ledger import Ledger, LedgerContents
 from harness.plan import TrialSpec
 from harness.record import Record
 from harness.store import StudyStore
@@ -26,6 +26,7 @@ REMOTE_SYNC_S = 5.0
 """Seconds between syncs to a remote store, where each one uploads the ledger whole. A local store syncs every group."""
 
 Observe = Callable[[Record], None]
+Announce = Callable[[Sequence[TrialSpec], int], None]
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,16 @@ def run_trials(
     local: bool = False,
     address: str | None = None,
     retry: bool = False,
+    before: LedgerContents | None = None,
     observe: Observe = lambda _record: None,
-    announce: Callable[[int, int], None] = lambda _todo, _slots: None,
+    announce: Announce = lambda _todo, _slots: None,
 ) -> RunResult:
     """Run what is left of `trials`, writing curves and then records as each group comes back.
 
-    `observe` sees every new record after it is safe; `announce` is told how many trials there are to run and how many
-    run at once, once that is known.
+    `before` is what the ledger holds, for a caller that has read it. `observe` sees every new record after it is safe;
+    `announce` is told which trials there are to run and how many run at once, when that is known.
     """
-    done = ledgers.read(store).records
+    done = (before or ledgers.read(store)).records
     todo = left_to_do(trials, done, retry=retry)
     recorded: dict[str, Record] = {}
     stop, stopped = _Stop(), False
@@ -100,9 +102,9 @@ def run_trials(
             try:
                 with session, closing(_execute(store, todo, local=local, announce=announce)) as groups:
                     for outcomes in groups:
-                        recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
                         with stop.held():
                             sink.write(outcomes)
+                            recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
             except KeyboardInterrupt:
                 stopped = True
     wanted = {trial.id for trial in trials}
@@ -153,16 +155,14 @@ class _Sink:
         self._ledger.close()
 
 
-def _execute(
-    store: StudyStore, trials: Sequence[TrialSpec], *, local: bool, announce: Callable[[int, int], None]
-) -> Generator[list[Outcome], None, None]:
+def _execute(store: StudyStore, trials: Sequence[TrialSpec], *, local: bool, announce: Announce) -> Generator[list[Outcome], None, None]:
     """Groups of outcomes, one resource shape after another: pools never wait for CPUs that another pool's idle actors hold."""
     by_shape: dict[Resources, list[TrialSpec]] = {}
     for trial in trials:
         by_shape.setdefault(trial.resources, []).append(trial)
     contexts = {shape: _context(store, shape, trials) for shape in by_shape}
     slots = [_local_slots(shape) if local else _pool_slots(shape) for shape in by_shape]
-    announce(len(trials), max(slots))
+    announce(trials, max(slots))
     for shape, group in by_shape.items():
         yield from _run_local(contexts[shape], group) if local else _run_pool(contexts[shape], _balanced(group))
 

@@ -70,14 +70,14 @@ def load_plan(store: StudyStore) -> list[TrialSpec]:
         ) from None
 
 
-def load(store: StudyStore) -> Study:
-    """A study from its store: records from the ledger, or from the Parquet files where no ledger was kept."""
+def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> Study:
+    """A study from its store: records from the ledger (`contents`, where it was read before), or from Parquet where none was kept."""
     import pandas as pd
 
     plan = load_plan(store)
     wanted = {trial.id for trial in plan}
-    if store.exists(LEDGER):
-        records = ledger.read(store).records
+    if contents or store.exists(LEDGER):
+        records = (contents or ledger.read(store)).records
         frame = records_frame(record for id, record in records.items() if id in wanted)
     else:
         parts = [read_trials(store.read_bytes(name)) for name in store.names("trials")]

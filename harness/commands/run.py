@@ -39,8 +39,8 @@ def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argpars
     contents = ledger.read(store)
     for line in contents.unreadable:
         console.print(f"ledger line {line} cannot be read (a torn write?): its trial runs again", style="yellow")
-    todo = left_to_do(trials, contents.records, retry=options.retry)
-    console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(todo)} recorded before")
+    left = left_to_do(trials, contents.records, retry=options.retry)
+    console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(left)} recorded before")
     with RunProgress(trials, console) as progress:
         return run_trials(
             store,
@@ -48,8 +48,9 @@ def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argpars
             local=options.local,
             address=options.address,
             retry=options.retry,
+            before=contents,
             observe=progress.observe,
-            announce=lambda _count, slots: progress.begin(todo, slots),
+            announce=progress.begin,
         )
 
 
@@ -57,8 +58,9 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console) ->
     """Everything downstream of the ledger, from what is in the store: the same for a whole run and a stopped one."""
     from harness import report
 
-    write_trials(store, ledger.read(store).records.values())
-    study = load(store)
+    contents = ledger.read(store)
+    write_trials(store, contents.records.values())
+    study = load(store, contents)
     files = report.write(study)
     report.terminal(study, console)
     console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)

@@ -22,7 +22,7 @@ def write(study: Study) -> dict[str, str]:
         "leaderboard.csv": tables.leaderboard_csv(ranked),
         "verdicts.md": tables.verdicts_markdown(study.name, verdicts),
         "verdicts.csv": tables.verdicts_csv(verdicts),
-        **{f"plots/{id}.svg": text for id, text in drawn.items()},
+        **{f"plots/{drawing.plot.id}.svg": drawing.svg for figures in drawn for drawing in figures},
         "report.html": html.render(study, ranked, verdicts, drawn),
     }
     return {name: study.store.write_text(name, text) for name, text in texts.items()}

@@ -61,8 +61,8 @@ class Section:
     drawings: Sequence[Drawing]
 
 
-def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: dict[str, str]) -> str:
-    """The HTML text. `drawn` holds the SVG of each figure by its plot id."""
+def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: Sequence[Sequence[Drawing]]) -> str:
+    """The HTML text. `drawn` holds the figures of each (task, scale), in the plan's order."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -87,25 +87,25 @@ def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], d
     )
 
 
-def drawings(study: Study) -> dict[str, str]:
-    """The SVG of every figure by plot id."""
-    drawn = {}
-    for task, scale in study.groups():
-        methods = [method.name for method in task.methods]
-        for plot in plots_of(Evidence(study, task, scale), study.curves):
-            drawn[plot.id] = plots.svg(plot, methods)
-    return drawn
+def drawings(study: Study) -> list[list[Drawing]]:
+    """The figures of each (task, scale), in the plan's order."""
+    return [_drawings(study, task, scale) for task, scale in study.groups()]
 
 
-def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: dict[str, str]) -> list[Section]:
+def _drawings(study: Study, task: Task, scale: str) -> list[Drawing]:
+    methods = [method.name for method in task.methods]
+    return [_drawing(plot, plots.svg(plot, methods)) for plot in plots_of(Evidence(study, task, scale), study.curves)]
+
+
+def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: Sequence[Sequence[Drawing]]) -> list[Section]:
     """One section a (task, scale), in the plan's order."""
-    return [_section(study, task, scale, board, verdicts, drawn) for (task, scale), board in zip(study.groups(), boards, strict=True)]
+    groups = zip(study.groups(), boards, drawn, strict=True)
+    return [_section(task, scale, board, verdicts, figures) for (task, scale), board, figures in groups]
 
 
-def _section(study: Study, task: Task, scale: str, board: Board, verdicts: Sequence[Verdict], drawn: dict[str, str]) -> Section:
+def _section(task: Task, scale: str, board: Board, verdicts: Sequence[Verdict], figures: Sequence[Drawing]) -> Section:
     own = [v for v in verdicts if (v.task, v.scale) == (task.id, scale)]
     cards = [_card(v, task) for v in own]
-    figures = [_drawing(plot, drawn[plot.id]) for plot in plots_of(Evidence(study, task, scale), study.curves)]
     colours = {method.name: i % len(plots.COLOURS) for i, method in enumerate(task.methods)}
     described = {sentences.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description}
     return Section(task, scale, f"{task.id}-{scale}", cards, board, leaderboard(board), described, colours, figures)

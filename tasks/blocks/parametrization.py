@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 import torch
@@ -54,9 +53,3 @@ def initialize(model: nn.Module, generator: torch.Generator, *, zero_head: bool)
         else:
             std = 1.0 if kind is ParamClass.VECTOR else 1.0 / math.sqrt(parameter.shape[1])
             parameter.copy_(std * torch.randn(parameter.shape, generator=generator))
-
-
-def names_of(model: nn.Module, kinds: Iterable[ParamClass]) -> Iterator[str]:
-    """Names of the parameters of `model` whose class is in `kinds`."""
-    wanted = set(kinds)
-    return (name for name, parameter in model.named_parameters() if param_class(name, parameter) in wanted)

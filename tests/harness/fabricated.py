@@ -19,10 +19,12 @@ from harness.record import Record
 from harness.store import StudyStore
 from harness.study import Study
 from harness.task import Above, Below, Claim, Figure, Grid, Method, Metric, Paper, Scale, Statistic, Task, Within, param
+from harness.worker import Context, blank_record
 
 Outcome = Mapping[str, float] | str | None
 """The metrics of a good trial, the status of a bad one, or None: no record yet."""
-DATA = {"tiny-stories": DataRef("tiny-stories", "shipped", "stand-in", "9f31c0aa52d7")}
+DATA = {"tiny-stories": DataRef("tiny-stories", "tiny-stories", "stand-in", "9f31c0aa52d7")}
+CONTEXT = Context(store_uri="", study="", git_commit="7c0d9e1f4b2a8d3366aa01b2c3d4e5f60718293a")
 
 
 @dataclass(frozen=True)
@@ -67,30 +69,20 @@ def difference_claim(holds: Any = None, **changes: Any) -> Claim:
 def record_of(trial: TrialSpec, outcome: Mapping[str, float] | str, **changes: Any) -> Record:
     """What `trial` left."""
     bad = isinstance(outcome, str)
-    record = Record(
-        trial_id=trial.id,
-        task=trial.task,
-        version=trial.version,
-        scale=trial.scale,
-        method=trial.method,
-        seed=trial.seed,
-        params=trial.params,
+    record = blank_record(
+        trial,
+        CONTEXT,
         metrics={} if isinstance(outcome, str) else outcome,
-        status=outcome if isinstance(outcome, str) else "ok",  # type: ignore[arg-type]
+        status=outcome if isinstance(outcome, str) else "ok",
         error=f"RuntimeError: made to end {outcome}\nTraceback (most recent call last): ..." if bad else "",
         started="2026-11-23T10:00:00+00:00",
         seconds=2.5,
         host="node-1",
         device="AMD EPYC (2 cores)",
-        data_name=trial.data.name if trial.data else "",
-        data_kind=trial.data.kind if trial.data else "synthetic",
-        data_fingerprint=trial.data.fingerprint if trial.data else "",
-        git_commit="7c0d9e1f4b2a8d3366aa01b2c3d4e5f60718293a",
-        source_digest="a1b2c3d4e5f6",
-        versions={"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6"},
         kernel_backend="reference",
     )
-    return replace(record, **changes)
+    fixed = {"source_digest": "a1b2c3d4e5f6", "versions": {"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6"}}
+    return replace(record, **(fixed | changes))
 
 
 def study_of(

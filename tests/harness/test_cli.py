@@ -200,11 +200,13 @@ def test_two_drivers_cannot_run_one_study(papertrial: Command, tmp_path: Path) -
     from harness import lease
     from harness.store import StudyStore
 
+    assert papertrial(*RUN, "--seeds", "1").code == 0
     with lease.held(StudyStore(str(tmp_path / "results"), "misbehaving-smoke")):
         said = papertrial(*RUN)
         assert said.code == 2
         assert "is being run by process" in said.err
-        assert "misbehaving-smoke: running" in papertrial("status", "misbehaving-smoke").out or True
+        assert "misbehaving-smoke: running" in papertrial("status", "misbehaving-smoke").out
+    assert "misbehaving-smoke: not running" in papertrial("status", "misbehaving-smoke").out
     assert papertrial(*RUN).code == 0
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tasks.blocks.decoder import Decoder, DecoderConfig
 from tasks.blocks.optim import Rate, Schedule, adamw
-from tasks.blocks.parametrization import ParamClass, initialize, names_of, param_class
+from tasks.blocks.parametrization import ParamClass, by_class, initialize, param_class
 from tasks.blocks.training import generator
 
 CONFIG = DecoderConfig(vocab_size=11, width=64, depth=1, head_dim=16, length=8)
@@ -25,14 +25,16 @@ def decoder(seed: int = 0, *, zero_head: bool = False) -> Decoder:
 
 def test_every_parameter_has_its_class() -> None:
     model = decoder()
-    assert list(names_of(model, [ParamClass.HEAD])) == ["head.weight"]
-    assert set(names_of(model, [ParamClass.VECTOR])) == {
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    found = {kind: [names[parameter] for parameter in parameters] for kind, parameters in by_class(model).items()}
+    assert found[ParamClass.HEAD] == ["head.weight"]
+    assert set(found[ParamClass.VECTOR]) == {
         "embedding.weight",
         "norm.gain",
         "blocks.0.attention_norm.gain",
         "blocks.0.mlp_norm.gain",
     }
-    assert len(list(names_of(model, [ParamClass.MATRIX]))) == 5
+    assert len(found[ParamClass.MATRIX]) == 5
     assert param_class("map_in.weight", nn.Parameter(torch.zeros(2, 3))) is ParamClass.MATRIX
 
 
