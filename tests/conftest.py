@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ THROWAWAY = Path(__file__).parent / "throwaway"
 
 # Before anything imports torch: one thread a process, as in the workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before anything imports triton: without a GPU its kernels are interpreted.
+if importlib.util.find_spec("triton") and not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,1 @@
+"""Group-wise rational activation of the Kolmogorov-Arnold Transformer."""

@@ -1,0 +1,68 @@
+"""Which implementation runs: chosen by argument or environment, recorded, and refused when it cannot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from kernels import backend, group_rational
+from kernels.backend import BackendError, choose
+
+X, NUMERATOR, DENOMINATOR = torch.randn(4, 8), torch.randn(2, 6), torch.randn(2, 4)
+
+
+def test_auto_on_a_cpu_is_the_reference_and_the_record_says_so() -> None:
+    with backend.recording() as used:
+        group_rational(X, NUMERATOR, DENOMINATOR)
+    assert used.summary() == "group_rational=reference"
+
+
+def test_the_environment_chooses_and_an_argument_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERNELS_BACKEND", "triton")
+    with backend.recording() as used:
+        group_rational(X, NUMERATOR, DENOMINATOR)
+        group_rational(X, NUMERATOR, DENOMINATOR, backend="reference")
+    assert used.summary() == "group_rational=reference,group_rational=triton"
+
+
+def test_nothing_is_recorded_outside_the_block() -> None:
+    with backend.recording() as used:
+        pass
+    group_rational(X, NUMERATOR, DENOMINATOR)
+    assert used.summary() == ""
+
+
+def test_an_unknown_backend_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown backend 'cuda'; choose one of auto, reference, compile, triton"):
+        group_rational(X, NUMERATOR, DENOMINATOR, backend="cuda")
+
+
+def test_triton_on_the_cpu_without_its_interpreter_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(BackendError, match="backend triton was asked for, but the tensors are on cpu"):
+        group_rational(X, NUMERATOR, DENOMINATOR, backend="triton")
+
+
+def test_a_bfloat16_tile_product_is_refused_in_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    with pytest.raises(BackendError, match="multiplies bfloat16 tiles wrongly"):
+        choose("product", X.bfloat16(), backend="triton", dot=True)
+    assert choose("product", X.half(), backend="triton", dot=True) == "triton"
+    assert choose("pointwise", X.bfloat16(), backend="triton") == "triton"
+    assert choose("product", X.bfloat16(), backend="auto", dot=True) == "reference"
+
+
+def test_the_compiled_reference_equals_the_reference() -> None:
+    compiled = group_rational(X, NUMERATOR, DENOMINATOR, backend="compile")
+    assert torch.allclose(compiled, group_rational(X, NUMERATOR, DENOMINATOR, backend="reference"), rtol=1e-5, atol=1e-6)
+
+
+def test_importing_the_package_or_running_a_reference_imports_no_triton() -> None:
+    code = (
+        "import sys, torch, kernels; assert 'triton' not in sys.modules\n"
+        "kernels.group_rational(torch.ones(1, 2), torch.ones(6), torch.ones(1, 4)); assert 'triton' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
