@@ -93,7 +93,7 @@ def _shape_rows(
 def _context_rows(
     spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device, providers: dict[str, Callable[..., Any]], rounds: int
 ) -> Iterator[dict[str, Any]]:
-    """The op inside its real block, forward and backward: a custom op is a wall to the compiler's fusion, so this may turn a gain around."""
+    """The op inside its real block: a custom op is a wall to the compiler's fusion, so that a gain alone can be a loss there."""
     assert spec.block is not None
     block, inputs = spec.block, spec.inputs(shape, dtype, device, 22)
     leaves = {name: _leaf(spec, name, value) for name, value in inputs.items()}

@@ -15,7 +15,8 @@ from kernels.spec import Inputs, OpSpec
 def evaluate(spec: OpSpec, function: Callable[..., Any], inputs: Inputs, **options: Any) -> dict[str, Tensor]:
     """Outputs and gradients (`d_<input>`) of one call, by the names that tolerances use.
 
-    `function` gets copies of `inputs`; the same random numbers are pulled back through every output that has a gradient.
+    `function` gets copies of `inputs`, which it must not change; the same random numbers are pulled back through every output that
+    has a gradient.
     """
     leaves = {name: _leaf(value, name in spec.differentiable) for name, value in inputs.items()}
     produced = function(**leaves, **options)
@@ -31,6 +32,9 @@ def evaluate(spec: OpSpec, function: Callable[..., Any], inputs: Inputs, **optio
             if gradient is None:
                 raise AssertionError(f"no gradient for {name}")
             values[f"d_{name}"] = gradient
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and not torch.equal(leaves[name], value):
+            raise AssertionError(f"input {name} was changed")
     return {name: torch.as_tensor(value).detach() for name, value in values.items()}
 
 

@@ -103,7 +103,8 @@ def test_offsets_pass_two_to_the_thirty_first_element() -> None:
 
     from kernels.group_rational.triton import forward_kernel
 
-    # Memory that nobody writes is mapped, not stored: three rows of 16 channels, 2^30 elements apart. The interpreter copies what it is given, so it is given the start.
+    # Memory that nobody writes is mapped, not stored: three rows of 16 channels, 2^30 elements apart.
+    # The interpreter copies the tensors that it is given, so it is given their start.
     stride = 2**30
     x, y = (torch.empty(2 * stride + 16, dtype=torch.float16) for _ in range(2))
     x[-16:] = torch.arange(16)
