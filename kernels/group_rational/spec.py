@@ -136,6 +136,7 @@ SPECS = (
         small=(
             {"rows": 5, "width": 24, "groups": 3},
             {"rows": 70, "width": 2 * 129, "groups": 2},
+            {"rows": 530, "width": 16, "groups": 1},  # more row tiles than programs
             {"rows": 1, "width": 128, "groups": 1},
             {"rows": 0, "width": 16, "groups": 2},
         ),
