@@ -42,6 +42,19 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DebianPackage:
+    """Files of a package of Debian and its relatives, fetched without root: nothing is installed, no script of it runs.
+
+    The files are pinned, not the package: every distribution builds its own from the same data.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    """Path inside the package -> SHA-256."""
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A definition: where a set comes from and how it is read. The functions are named `package.module:function`."""
 
@@ -54,12 +67,13 @@ class Dataset:
     version: int
     """Raise it when `prepare` or `adopt` writes something else: prepared copies of older versions are left alone."""
     prepare: str
-    """`(archives: Sequence[Path], target: Path) -> None`: writes the prepared files from the fetched archives."""
+    """`(archives: Sequence[Path], target: Path) -> None`: writes the prepared files from what `fetch` gave. Empty where nothing
+    may be fetched and only the user's own copy will do."""
     adopt: str
     """`(path: Path, target: Path) -> None`: the same from the user's own files; DataError names what it cannot read."""
     open: str
     """`(folder: Path) -> Any`: what `Trial.dataset` hands out."""
-    archives: Sequence[Wheel] = ()
+    archives: Sequence[Wheel | DebianPackage] = ()
     size: str = ""
 
 
@@ -111,6 +125,8 @@ def resolve(dataset: Dataset, chosen: Mapping[str, UserData], *, require_kind: D
 
 def prepare(dataset: Dataset, *, force: bool = False) -> DataRef:
     """Fetch, verify and write the default source of a set; nothing is done when a sound copy is there."""
+    if not dataset.prepare:
+        raise DataError(f"data set {dataset.name} cannot be fetched from anywhere: {_bring_your_own(dataset)}")
     folder = prepared_folder(dataset)
     if folder.exists() and not force:
         return _prepared(dataset)
@@ -120,8 +136,14 @@ def prepare(dataset: Dataset, *, force: bool = False) -> DataRef:
     return _prepared(dataset)
 
 
-def fetch(wheels: Sequence[Wheel], target: Path) -> list[Path]:
-    """Download pinned wheels with pip, from the registry that pip is set up for, and check every hash again."""
+def fetch(archives: Sequence[Wheel | DebianPackage], target: Path) -> list[Path]:
+    """Wheels as they are, then packages as folders of their files, from where pip and apt are set up to look; every hash is checked."""
+    wheels = [archive for archive in archives if isinstance(archive, Wheel)]
+    packages = [archive for archive in archives if isinstance(archive, DebianPackage)]
+    return (_fetch_wheels(wheels, target) if wheels else []) + [_fetch_package(package, target) for package in packages]
+
+
+def _fetch_wheels(wheels: Sequence[Wheel], target: Path) -> list[Path]:
     lines = [f"{wheel.requirement} --hash=sha256:{wheel.sha256}" for wheel in wheels]
     requirements = target / "requirements.txt"
     requirements.write_text("\n".join(lines) + "\n")
@@ -130,11 +152,34 @@ def fetch(wheels: Sequence[Wheel], target: Path) -> list[Path]:
     if done.returncode:
         reason = next((line for line in reversed(done.stderr.splitlines()) if "ERROR" in line), "pip failed without saying why")
         raise DataError(f"could not fetch {', '.join(wheel.requirement for wheel in wheels)}: {reason}")
-    archives = [target / wheel.filename for wheel in wheels]
-    for wheel, archive in zip(wheels, archives, strict=True):
-        if file_digest(archive) != wheel.sha256:
+    files = [target / wheel.filename for wheel in wheels]
+    for wheel, file in zip(wheels, files, strict=True):
+        if file_digest(file) != wheel.sha256:
             raise DataError(f"{wheel.filename}: its SHA-256 is not {wheel.sha256}")
-    return archives
+    return files
+
+
+def _fetch_package(package: DebianPackage, target: Path) -> Path:
+    folder = target / package.name
+    folder.mkdir()
+    _run(["apt-get", "download", package.name], folder, f"could not fetch {package.name}", "`apt-get update` renews its lists")
+    for archive in folder.glob("*.deb"):
+        _run(["dpkg-deb", "--extract", archive.name, "."], folder, f"could not unpack {archive.name}", "the file is damaged")
+    for file, digest in package.files.items():
+        if not (folder / file).is_file() or file_digest(folder / file) != digest:
+            raise DataError(f"{package.name}: {file} is missing from the package, or its SHA-256 is not {digest}")
+    return folder
+
+
+def _run(command: list[str], folder: Path, failed: str, mend: str) -> None:
+    own = "files of your own are read with --data NAME=PATH"
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    except OSError as error:
+        raise DataError(f"{failed}: {command[0]} cannot run here ({error.strerror}); {own}") from None
+    if done.returncode:
+        reason = next((line for line in done.stderr.splitlines() if line.strip()), f"{command[0]} failed without saying why")
+        raise DataError(f"{failed}: {reason} ({mend}); {own}")
 
 
 def file_digest(path: Path) -> str:
@@ -160,7 +205,7 @@ def is_missing(dataset: Dataset) -> bool:
 def state(dataset: Dataset) -> str:
     """A few words for tables: what is ready here, the command that gets it, or what is wrong."""
     if is_missing(dataset):
-        return f"papertrial data prepare {dataset.name}"
+        return f"papertrial data prepare {dataset.name}" if dataset.prepare else _bring_your_own(dataset)
     try:
         data = resolve(dataset, {})
     except DataError as error:
@@ -172,10 +217,15 @@ def open_data(dataset: Dataset, data: DataRef) -> Any:
     """The opened set, on whatever machine the trial runs; the fingerprint must be the planned one."""
     folder = Path(data.path) if data.path and Path(data.path).exists() else prepared_folder(dataset)
     if not folder.exists():
-        raise DataError(f"data set {dataset.name} is not on this machine: run `papertrial data prepare {dataset.name}` on every node")
+        mend = f"run `papertrial data prepare {dataset.name}` on every node" if dataset.prepare else _bring_your_own(dataset)
+        raise DataError(f"data set {dataset.name} is not on this machine: {mend}")
     if manifest(folder)["fingerprint"] != data.fingerprint:
         raise DataError(f"{folder} is not the data that was planned: its fingerprint differs")
     return load(dataset.open)(folder)
+
+
+def _bring_your_own(dataset: Dataset) -> str:
+    return f"name your own copy with --data {dataset.name}=PATH or put it at $PAPERTRIAL_DATA/{dataset.name}"
 
 
 def _from_environment(dataset: Dataset) -> UserData | None:
@@ -188,7 +238,8 @@ def _prepared(dataset: Dataset) -> DataRef:
     folder = prepared_folder(dataset)
     command = f"papertrial data prepare {dataset.name}"
     if not folder.exists():
-        raise DataError(f"data set {dataset.name} is not prepared on this machine: run `{command}`")
+        mend = f"run `{command}`" if dataset.prepare else _bring_your_own(dataset)
+        raise DataError(f"data set {dataset.name} is not prepared on this machine: {mend}")
     return _verified(dataset.name, folder, mend=f"{command} --force")
 
 

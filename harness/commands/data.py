@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "list":
         _list(console, options.names or names)
         return 0
-    for name in options.names or names:
+    for name in options.names or [name for name in names if registry.dataset(name).prepare]:
         dataset = registry.dataset(name)
         console.print(f"{name}: {dataset.source}, {dataset.size}")
         reference = data.prepare(dataset, force=options.force)

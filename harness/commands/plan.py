@@ -8,9 +8,10 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-from harness import ledger
+from harness import ledger, registry
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
+from harness.data import state
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
 from harness.wording import duration
@@ -45,7 +46,7 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
         if data.fingerprint:
             console.print(f"data {data.name}: {data.source} ({data.kind}), fingerprint {data.fingerprint}")
         else:
-            console.print(f"data {data.name} is not here yet: papertrial data prepare {data.name}", style="yellow")
+            console.print(f"data {data.name} is not here yet: {state(registry.dataset(data.name))}", style="yellow")
     for shape in {trial.resources for trial in left}:
         seconds = sum(trial.expected_s for trial in left if trial.resources == shape)
         if shape.gpus:

@@ -1,7 +1,8 @@
-"""A LLaMA-style decoder: pre-norm blocks of attention and SwiGLU, an untied head."""
+"""A LLaMA-style decoder: pre-norm blocks of attention and SwiGLU (or another mlp), an untied head."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,14 +29,14 @@ class DecoderConfig:
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
+    """x + attention(norm(x)), then x + mlp(norm(x)). `mlp` maps (..., width) to (..., width)."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, mlp: nn.Module) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(config.width)
         self.attention = Attention(config.width, config.head_dim)
         self.mlp_norm = RMSNorm(config.width)
-        self.mlp = SwiGLU(config.width, config.inner)
+        self.mlp = mlp
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """(batch, length, width) -> (batch, length, width)."""
@@ -45,16 +46,17 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Token ids -> next-token logits."""
+    """Token ids -> next-token logits. `make_mlp` builds the mlp of each block; SwiGLU of `config.inner` unless given."""
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, make_mlp: Callable[[], nn.Module] | None = None) -> None:
         super().__init__()
+        make = make_mlp or (lambda: SwiGLU(config.width, config.inner))
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(Block(config, make()) for _ in range(config.depth))
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         cos, sin = rotary_angles(config.length, config.head_dim)
@@ -80,10 +82,11 @@ class Decoder(nn.Module):
         return named
 
     def matrices(self) -> dict[str, list[Tensor]]:
-        """Matrix-like weights by class, one entry a layer: qkv (three matrices a layer), o, gate, up, down."""
+        """Matrix-like weights of a SwiGLU decoder by class, one entry a layer: qkv (three matrices a layer), o, gate, up, down."""
         named: dict[str, list[Tensor]] = {name: [] for name in ("qkv", "o", "gate", "up", "down")}
         for block in self.blocks:
             assert isinstance(block, Block)
+            assert isinstance(block.mlp, SwiGLU)
             named["qkv"] += block.attention.qkv.weight.detach().chunk(3)
             for name, linear in (("o", block.attention.out), ("gate", block.mlp.gate), ("up", block.mlp.up), ("down", block.mlp.down)):
                 named[name].append(linear.weight.detach())

@@ -1,0 +1,1 @@
+"""Kolmogorov-Arnold Transformer (arXiv 2409.10594)."""
