@@ -97,6 +97,8 @@ def _obstacle(tensor: Tensor, dot: bool) -> str:
         return ""
     if not tensor.is_cuda:
         return f"the tensors are on {tensor.device}: it needs a CUDA device, or TRITON_INTERPRET=1 before triton is imported"
+    if dot and tensor.dtype == torch.float64:
+        return "it does not multiply float64 tiles on a GPU: use the reference"
     capability = torch.cuda.get_device_capability(tensor.device)
     if capability < _CAPABILITY:
         return f"the device has compute capability {capability[0]}.{capability[1]}, under {_CAPABILITY[0]}.{_CAPABILITY[1]}"
