@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 SCALE ?= smoke
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test lint format kernels install clean
 
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
@@ -12,6 +12,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+kernels: $(STAMP)
+	$(BIN)/python -m kernels check
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -23,7 +23,8 @@ def group_rational(x: Tensor, numerator: Tensor, denominator: Tensor, *, backend
         schedule: how the Triton backward sums the coefficient gradients: `two_stage` (no atomics, same bits every run), or one of the
             published ones, `per_element_atomic` and `per_tile_atomic`, which exist to be compared with.
 
-    Subgradients at zero: d|b|/db = +1, d|x|/dx = 0. |x| above about 4e7 overflows x^5 in float32 and gives infinity or NaN, as in plain torch.
+    Subgradients at zero: d|b|/db = +1, d|x|/dx = 0. |x| above about 4e7 overflows x^5 in float32 and gives infinity or NaN, as in plain
+    torch.
 
     Raises:
         ValueError, TypeError: shapes, dtypes or devices that do not fit.

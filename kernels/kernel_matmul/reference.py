@@ -1,0 +1,74 @@
+"""The kernel product in plain torch, a block of rows at a time: the truth that the kernels are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+BLOCK_ELEMENTS = 1 << 24
+"""Entries of K that one block of rows holds at most (a single row may hold more)."""
+
+Block = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Sequence[float], Sequence[float]], Tensor]
+
+
+def kernel_matmul_reference(
+    x: Tensor,
+    y: Tensor,
+    v: Tensor,
+    gammas: Sequence[float],
+    weights: Sequence[float] | None = None,
+    *,
+    block: Block | None = None,
+    block_elements: int = BLOCK_ELEMENTS,
+) -> Tensor:
+    """K v with K_ij = sum_q w_q exp(-gamma_q ||x_i - y_j||^2); x (N, D), y (M, D), v (M, P), the result (N, P) in v's dtype.
+
+    Memory is O(block_elements + (N + M)(D + P)), also under autograd: with more than one block each is computed again in the backward pass.
+    `block` replaces `kernel_block` (a compiled one). Low-precision inputs are computed in float32.
+    """
+    block = kernel_block if block is None else block
+    weights = [1.0] * len(gammas) if weights is None else weights
+    xs, ys, x_norms, y_norms = centred(x, y, compute_dtype(x, y, v))
+    columns = v.to(xs.dtype)
+    rows = max(1, block_elements // max(1, len(y)))
+    if len(x) <= rows:
+        return block(xs, ys, x_norms, y_norms, columns, gammas, weights).to(v.dtype)
+    parts = [
+        checkpoint(block, part, ys, norms, y_norms, columns, gammas, weights, use_reentrant=False)
+        for part, norms in zip(torch.split(xs, rows), torch.split(x_norms, rows), strict=True)
+    ]
+    return torch.cat(parts).to(v.dtype)
+
+
+def kernel_block(
+    x: Tensor, y: Tensor, x_norms: Tensor, y_norms: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float]
+) -> Tensor:
+    """K v for the rows at hand, from what `centred` returns. Squared distances are clamped at 0: rounding can make them negative."""
+    distances = (x_norms[:, None] + y_norms[None, :] - 2.0 * (x @ y.T)).clamp(min=0.0)
+    kernel = torch.zeros_like(distances)
+    for gamma, weight in zip(gammas, weights, strict=True):
+        kernel = kernel + weight * torch.exp(-gamma * distances)
+    return kernel @ v
+
+
+def compute_dtype(*tensors: Tensor) -> torch.dtype:
+    """float64 when one of the tensors is, else float32."""
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
+def centred(x: Tensor, y: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x and y about a common centre in `dtype`, and their squared norms, (N,) and (M,).
+
+    |x|^2 + |y|^2 - 2 x.y cancels when the data lie far from the origin. The centre ignores entries that are not finite, so that one bad row
+    stays one bad row: its squared norm, when it is not finite, is NaN.
+    """
+    x, y = x.to(dtype), y.to(dtype)
+    pooled = [part.detach().nan_to_num(0.0, 0.0, 0.0).sum(0) for part in (x, y)]
+    centre = (pooled[0] + pooled[1]) / max(1, len(x) + len(y))
+    x, y = x - centre, y - centre
+    norms = [part.square().sum(-1) for part in (x, y)]
+    marked = [torch.where(norm.isfinite(), norm, torch.nan) for norm in norms]
+    return x, y, marked[0], marked[1]

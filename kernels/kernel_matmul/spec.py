@@ -1,0 +1,172 @@
+"""The specs of `kernel_matmul` and of `mmd2`, which stands on its kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernels.configs import Config
+from kernels.kernel_matmul.mmd import mmd2
+from kernels.kernel_matmul.op import kernel_matmul
+from kernels.kernel_matmul.reference import kernel_matmul_reference
+from kernels.kernel_matmul.tiles import FORWARD, GRADIENT
+from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
+
+_MODULE = "kernels.kernel_matmul.triton"
+_SIZES = {"n": "i32", "m": "i32", "depth": "i32", "width": "i32"}
+_TF32X3 = 6.0
+"""bfloat16 tensor operations that one tf32x3 operation takes the time of: three products at half the rate."""
+
+
+def _inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
+    """Two clouds off the origin a distance of about one bandwidth apart; `terms` bandwidths, a doubling ladder when even."""
+    generator = torch.Generator().manual_seed(seed)
+    depth, terms = shape["depth"], shape["terms"]
+    x, y = (torch.randn(shape[rows], depth, generator=generator) + shift for rows, shift in (("n", 1.0), ("m", 1.5)))
+    v = torch.randn(shape["m"], shape["width"], generator=generator)
+    gammas = [0.125 / depth * (2.0 if terms % 2 == 0 else 2.5) ** q for q in range(terms)]
+    tensors = {name: tensor.to(dtype).to(device) for name, tensor in (("x", x), ("y", y), ("v", v))}
+    return tensors | {"gammas": gammas, "weights": [1.0 / (1 + q) for q in range(terms)]}
+
+
+def _reference(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float]) -> Tensor:
+    return kernel_matmul_reference(x, y, v, gammas, weights)
+
+
+def _cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
+    """Every matrix once; forward 2NM(D + P) operations, dx and dy each 2NM(2D + P), dv as the forward."""
+    n, m, depth, width = shape["n"], shape["m"], shape["depth"], shape["width"]
+    elements = (n + m) * (depth + width) * dtype.itemsize
+    forward = 2.0 * n * m * (depth + width) * _TF32X3
+    if mode == "forward":
+        return Cost(bytes=elements, flops=forward)
+    return Cost(bytes=3.0 * elements, flops=2.0 * forward + 4.0 * n * m * (2 * depth + width) * _TF32X3)
+
+
+def _samples() -> Iterable[tuple[Any, tuple[Any, ...]]]:
+    inputs = _inputs({"n": 5, "m": 4, "depth": 3, "width": 2, "terms": 2}, torch.float32, torch.device("cpu"), 5)
+    numbers = (inputs["gammas"], inputs["weights"])
+    x, y, v = (inputs[name].requires_grad_() for name in ("x", "y", "v"))
+    for layout in (x, torch.randn(3, 5).T.requires_grad_()):
+        yield torch.ops.kernels.kernel_matmul, (layout, y, v, *numbers)
+    plain = [tensor.detach() for tensor in (x, y, v)]
+    for needs in ([True, True, True], [False, True, False]):
+        yield torch.ops.kernels.kernel_matmul_backward, (torch.ones(5, 2), *plain, *numbers, needs)
+
+
+def _cases(kernel: str, pointers: dict[str, str], widths: Sequence[int]) -> Any:
+    """The doubling ladder and separate exponentials, five terms each; `widths` are padded columns of v for the forward kernel."""
+
+    def cases(config: Config) -> Sequence[AotCase]:
+        return [
+            AotCase(
+                name=f"kernel_matmul_{kernel}_{'ladder' if ladder else 'general'}" + (f"_width{width}" if width else ""),
+                jit=f"{_MODULE}:{kernel}_kernel",
+                types=pointers | _SIZES,
+                constants={"TERMS": 5, "LADDER": ladder, "COMPUTE": "fp32"} | ({"WIDTH": width} if width else {}),
+                aligned=(*pointers, "m", "depth"),
+                config=config,
+                elements=config.tiles["ROWS"] * config.tiles["COLUMNS"],
+                contains=("HGMMA",),
+            )
+            for width in widths
+            for ladder in (True, False)
+        ]
+
+    return cases
+
+
+_FORWARD_POINTERS = {f"{name}_ptr": "*fp32" for name in ("x", "y", "x_norm", "y_norm", "v", "mixture", "out")}
+_GRADIENT_POINTERS = {f"{name}_ptr": "*fp32" for name in ("x", "y", "y_transposed", "x_norm", "y_norm", "dout", "v", "mixture", "dx")}
+
+
+def _sample_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
+    """Two samples whose means differ by half a standard deviation in every coordinate."""
+    made = _inputs({**shape, "width": 1, "terms": 2}, dtype, device, seed)
+    return {name: made[name] for name in ("x", "y", "gammas")}
+
+
+def _mmd2_value(x: Tensor, y: Tensor, gammas: Sequence[float], backend: str | None = None) -> Tensor:
+    return mmd2(x, y, gammas=gammas, backend=backend).value
+
+
+def _mmd2_reference(x: Tensor, y: Tensor, gammas: Sequence[float]) -> Tensor:
+    return mmd2(x, y, gammas=gammas, backend="reference").value
+
+
+def _mmd2_cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
+    pooled = shape["n"] + shape["m"]
+    return _cost({"n": pooled, "m": pooled, "depth": shape["depth"], "width": 2}, dtype, mode)
+
+
+SPECS = (
+    OpSpec(
+        name="kernel_matmul",
+        summary="Mixture-of-Gaussians kernel matrix times a matrix, the kernel matrix never stored",
+        formula="O_i = sum_j sum_q w_q exp(-gamma_q |x_i - y_j|^2) v_j",
+        source="Gretton et al., JMLR 13, 2012 (kernel sums of the MMD); gradients derived in the kernel's docstring",
+        reference=_reference,
+        op=kernel_matmul,
+        inputs=_inputs,
+        outputs=("out",),
+        differentiable=("x", "y", "v"),
+        tolerances={
+            torch.float64: {"out": 1e-13, "d_x": 1e-12, "d_y": 1e-12, "d_v": 1e-13},
+            torch.float32: {"out": 1e-5, "d_x": 1e-5, "d_y": 1e-5, "d_v": 1e-5},
+            torch.float16: {"out": 5e-4, "d_x": 5e-4, "d_y": 5e-4, "d_v": 5e-4},
+            torch.bfloat16: {"out": 3e-3, "d_x": 3e-3, "d_y": 3e-3, "d_v": 3e-3},
+        },
+        dot=True,
+        small=(
+            {"n": 37, "m": 70, "depth": 5, "width": 3, "terms": 2},
+            {"n": 65, "m": 33, "depth": 70, "width": 130, "terms": 3},
+            {"n": 1, "m": 128, "depth": 32, "width": 1, "terms": 1},
+            {"n": 3, "m": 0, "depth": 2, "width": 2, "terms": 1},
+            {"n": 0, "m": 4, "depth": 2, "width": 2, "terms": 1},
+        ),
+        paper={"n": 65_536, "m": 65_536, "depth": 64, "width": 16, "terms": 5},
+        neighbours=(
+            {"n": 32_768, "m": 65_536, "depth": 256, "width": 128, "terms": 6},
+            {"n": 20_001, "m": 30_007, "depth": 50, "width": 1, "terms": 1},
+        ),
+        size=lambda shape: shape["n"] * shape["m"],
+        cost=_cost,
+        samples=_samples,
+        kernels=(
+            KernelSpec(tunable=FORWARD, cases=_cases("forward", _FORWARD_POINTERS, (16, 128))),
+            KernelSpec(tunable=GRADIENT, cases=_cases("gradient", _GRADIENT_POINTERS, (0,))),
+        ),
+        benchmark_dtype=torch.float32,
+        target=Target(eager=8.0, compile=1.5, roof=0.60),
+    ),
+    OpSpec(
+        name="mmd2",
+        summary="Unbiased squared maximum mean discrepancy of two samples, in memory linear in them",
+        formula="mean_{i!=j} k(x_i, x_j) + mean_{i!=j} k(y_i, y_j) - 2 mean_{ij} k(x_i, y_j)",
+        source="Gretton et al., JMLR 13, 2012, eq. 3",
+        reference=_mmd2_reference,
+        op=_mmd2_value,
+        inputs=_sample_inputs,
+        outputs=("value",),
+        differentiable=("x", "y"),
+        tolerances={
+            torch.float64: {"value": 1e-12, "d_x": 1e-12, "d_y": 1e-12},
+            torch.float32: {"value": 1e-5, "d_x": 1e-5, "d_y": 1e-5},
+            torch.float16: {"value": 1e-5, "d_x": 5e-4, "d_y": 5e-4},
+            torch.bfloat16: {"value": 1e-5, "d_x": 3e-3, "d_y": 3e-3},
+        },
+        dot=True,
+        small=({"n": 40, "m": 31, "depth": 5}, {"n": 9, "m": 65, "depth": 33}),
+        paper={"n": 32_768, "m": 32_768, "depth": 64},
+        neighbours=({"n": 8192, "m": 8192, "depth": 256}, {"n": 5001, "m": 7003, "depth": 50}),
+        size=lambda shape: (shape["n"] + shape["m"]) ** 2,
+        cost=_mmd2_cost,
+        samples=lambda: (),
+        kernels=(),
+        benchmark_dtype=torch.float32,
+        target=Target(eager=8.0, compile=1.5, roof=0.60),
+    ),
+)

@@ -1,0 +1,24 @@
+"""Launch candidates of the kernel-product kernels: ROWS x COLUMNS is a tile of K, DEPTH the step along D (and P), OUT a slice of dx."""
+
+from __future__ import annotations
+
+from kernels.configs import Config, Tunable
+
+FORWARD = Tunable(
+    "kernel_matmul_forward",
+    (
+        Config(tiles={"ROWS": 128, "COLUMNS": 64, "DEPTH": 32}, num_warps=8, num_stages=1),
+        Config(tiles={"ROWS": 128, "COLUMNS": 64, "DEPTH": 16}, num_warps=8, num_stages=2),
+        Config(tiles={"ROWS": 128, "COLUMNS": 32, "DEPTH": 32}, num_warps=8, num_stages=2),
+        Config(tiles={"ROWS": 64, "COLUMNS": 32, "DEPTH": 32}, num_warps=4, num_stages=2),
+    ),
+)
+GRADIENT = Tunable(
+    "kernel_matmul_gradient",
+    (
+        Config(tiles={"ROWS": 128, "COLUMNS": 32, "DEPTH": 32, "OUT": 64}, num_warps=8, num_stages=1),
+        Config(tiles={"ROWS": 128, "COLUMNS": 64, "DEPTH": 16, "OUT": 64}, num_warps=8, num_stages=1),
+        Config(tiles={"ROWS": 64, "COLUMNS": 32, "DEPTH": 32, "OUT": 64}, num_warps=4, num_stages=1),
+        Config(tiles={"ROWS": 128, "COLUMNS": 32, "DEPTH": 32, "OUT": 128}, num_warps=8, num_stages=1),
+    ),
+)
