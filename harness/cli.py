@@ -67,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--open", action="store_true", help="open the HTML report in a browser")
     _store(report)
 
+    _fit(verb("fit", "fit", "fit a scaling law to a CSV, a Parquet file or a study"))
+
     published = verb("publish", "publish", "write a study to MLflow; publishing twice changes nothing")
     published.add_argument("study", metavar="STUDY")
     _store(published)
@@ -93,6 +95,34 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--data", action="append", default=[], metavar="NAME[:KIND]=PATH", help="your own files for a data set")
     verb.add_argument("--data-kind", choices=DATA_KINDS, help="refuse data of any other kind")
     verb.add_argument("--study", help="name of the study, instead of one made from tasks, scale and overrides")
+    _store(verb)
+
+
+def _fit(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "law", metavar="LAW", help="power-law, power-law-floor, chinchilla, precision, ...; `help` lists them with their columns"
+    )
+    verb.add_argument("source", metavar="FILE|STUDY", nargs="?", help="a .csv, a .parquet, or a study by name, folder or URI")
+    for name in ("x", "x1", "x2", "n", "d", "flops", "y"):
+        verb.add_argument(f"--{name}", metavar="COLUMN", help=f"the table's column for the law's {name}")
+    verb.add_argument("--where", action="append", default=[], metavar="K=V[,V...]", help="only rows whose K is one of V (repeatable)")
+    verb.add_argument("--group", default="", metavar="COLUMN[,COLUMN...]", help="columns whose values make the groups")
+    verb.add_argument("--reference", metavar="[COLUMN=]VALUE", help="the group in which efficiencies are 1")
+    verb.add_argument("--share", metavar="NAME[,NAME...]", help="parameters that have one value in all groups")
+    verb.add_argument("--separate", action="store_true", help="share nothing between groups")
+    verb.add_argument("--huber", metavar="DELTA", help="Huber's delta in log y, or `none` for least squares (default: the law's)")
+    verb.add_argument("--starts", choices=["data", "published"], default="data", help="add the starting grid of the law's paper")
+    verb.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples; 0 gives no intervals (default: 1000)")
+    verb.add_argument("--cluster", metavar="COLUMN", help="resample over the values of this column, such as seed, instead of over rows")
+    verb.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    verb.add_argument("--better", choices=["higher", "lower"], default="higher", help="pareto: which y is better")
+    verb.add_argument("--compare", action="store_true", help="score nested laws and separate fits too")
+    verb.add_argument("--skip-empty", action="store_true", help="leave out rows with an empty cell instead of refusing them")
+    verb.add_argument("--allow-gap", action="store_true", help="accept a column whose values lie 10,000-fold apart")
+    verb.add_argument("--json", metavar="FILE", help="write everything that was found")
+    verb.add_argument("--markdown", metavar="FILE", help="write the tables")
+    verb.add_argument("--plots", metavar="DIR", help="write figures: fit with extrapolation, residuals")
+    verb.add_argument("--tracking-uri", metavar="U", help="write the fit to MLflow there")
     _store(verb)
 
 

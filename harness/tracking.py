@@ -68,14 +68,14 @@ def connect(tracking_uri: str) -> MlflowClient:
 def _publish_task(client: MlflowClient, uri: str, study: Study, task: Task, scale: str, files: Mapping[str, str]) -> str:
     ranked, verdicts = board(study, task, scale), decide_claims(study, task, scale)
     evidence = Evidence(study, task, scale)
-    experiment = _experiment(client, uri, f"papertrial/{task.id}")
+    experiment = experiment_id(client, uri, f"papertrial/{task.id}")
     key = sha(study.name, study.store.uri, task.id, scale)
     content = digest(evidence, ranked, verdicts)
-    before = _runs(client, experiment, KEY, key)
+    before = find_runs(client, experiment, KEY, key)
     for run in before:
         if run.data.tags.get(DIGEST) == content:
             return str(run.info.run_id)
-    parent = _create(client, experiment, study.name, {KEY: key, **parent_tags(study, evidence, verdicts)})
+    parent = create_run(client, experiment, study.name, {KEY: key, **parent_tags(study, evidence, verdicts)})
     for row in ranked.rows:
         _child(client, experiment, parent, evidence, row)
     _artifacts(client, parent, evidence, files)
@@ -83,13 +83,14 @@ def _publish_task(client: MlflowClient, uri: str, study: Study, task: Task, scal
     # The digest comes last: a run without one was cut short, and the next publication replaces it.
     client.set_tag(parent, DIGEST, content)
     for run in before:
-        for child in _runs(client, experiment, PARENT, run.info.run_id):
+        for child in find_runs(client, experiment, PARENT, run.info.run_id):
             client.delete_run(child.info.run_id)
         client.delete_run(run.info.run_id)
     return parent
 
 
-def _experiment(client: MlflowClient, uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+    """The id of the experiment `name`, made or brought back when it is not there."""
     found = client.get_experiment_by_name(name)
     if found is None:
         return str(client.create_experiment(name, _artifact_location(uri)))
@@ -105,7 +106,8 @@ def _artifact_location(uri: str) -> str | None:
     return (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
 
 
-def _runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Any]:
+def find_runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Any]:
+    """All runs of an experiment whose `tag` is `value`."""
     found, token = [], None
     while True:
         page = client.search_runs([experiment], f"tags.`{tag}` = '{value}'", page_token=token)
@@ -115,7 +117,8 @@ def _runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[A
             return found
 
 
-def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+def create_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+    """A new run's id."""
     safe = {allowed(key): text[:5000] for key, text in tags.items()}
     return str(client.create_run(experiment, run_name=name, tags=safe).info.run_id)
 
@@ -123,7 +126,7 @@ def _create(client: MlflowClient, experiment: str, name: str, tags: Mapping[str,
 def _child(client: MlflowClient, experiment: str, parent: str, evidence: Evidence, row: Row) -> None:
     from mlflow.entities import Metric, Param
 
-    run = _create(client, experiment, row.method, {PARENT: parent, "papertrial.role": row.role, "papertrial.scale": evidence.scale})
+    run = create_run(client, experiment, row.method, {PARENT: parent, "papertrial.role": row.role, "papertrial.scale": evidence.scale})
     params = {"method": row.method, "role": row.role, "scale": evidence.scale, "seeds": evidence.planned["seed"].nunique()}
     values = {name: value for name, value in metrics(evidence, row).items() if abs(value) < float("inf")}
     client.log_batch(run, [Metric(allowed(k), v, 0, 0) for k, v in values.items()], [Param(k, str(v)) for k, v in params.items()])

@@ -41,6 +41,10 @@ def test_the_options_are_frozen() -> None:
         "run": "--address --data --data-kind --local --method --retry --scale --seeds --set --store --study --tracking-uri tasks",
         "status": "--store study",
         "report": "--open --store study",
+        "fit": (
+            "--allow-gap --better --cluster --compare --d --flops --group --huber --json --markdown --n --plots --reference --resamples "
+            "--seed --separate --share --skip-empty --starts --store --tracking-uri --where --x --x1 --x2 --y law source"
+        ),
         "publish": "--store --tracking-uri study",
         "data": "--force action names",
         "new": "name",
@@ -73,6 +77,9 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         (["status", "nothing"], "unknown study in"),
         (["report", "nothing"], "unknown study in"),
         (["data", "prepare", "leters"], "unknown data set: 'leters'; did you mean 'letters'?"),
+        (["fit", "powerlaw", "runs.csv"], "unknown law: 'powerlaw'; did you mean 'power-law'?"),
+        (["fit", "power-law", "runs.csv"], "there is no file runs.csv"),
+        (["fit", "power-law", "nothing"], "unknown study in"),
         (["new", "My Paper"], "new takes FIELD/PAPER"),
         (["new", "demo/misbehaving"], "there is a task 'misbehaving' already"),
         (["runn", "misbehaving"], "unknown command: 'runn'; did you mean 'run'?"),

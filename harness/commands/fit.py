@@ -1,0 +1,214 @@
+"""`papertrial fit`: a scaling law from anyone's table or from a study."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.console import console as make_console
+from harness.errors import UsageError, unknown
+from harness.store import replace_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.laws import Fit, Options
+
+COLUMNS = ("x", "x1", "x2", "n", "d", "flops", "y")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit, print, and write what was asked for. Exit code 1 when the optimum was not reached from any start."""
+    from harness.laws import table
+    from harness.laws.law import LAWS
+
+    console = make_console()
+    if options.law == "help":
+        _laws(console)
+        return 0
+    if options.law not in (*LAWS, *PROCEDURES):
+        raise unknown("law", options.law, [*LAWS, *PROCEDURES])
+    if options.source is None:
+        raise UsageError("fit needs a .csv, a .parquet or a study after the law")
+    frame, notes = table.read(options.source, options.store)
+    frame = table.where(frame, _pairs(options.where), options.source)
+    for note in notes:
+        console.print(f"mind: {note}", style="yellow")
+    columns = {name: value for name in COLUMNS if (value := getattr(options, name))}
+    if options.law in PROCEDURES:
+        return PROCEDURES[options.law](options, frame, columns, console)
+    return _fit(options, frame, columns, console)
+
+
+def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
+    from harness.laws import fit
+
+    if options.better != "higher":
+        raise UsageError("--better is for pareto")
+    return _finish(options, fit(options.law, frame, columns, fit_options(options), source=options.source), console)
+
+
+def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
+    """The optima of the budgets, then a power law on them."""
+    from harness.laws import fit, isoflop
+    from harness.laws.rows import complete
+
+    _refuse(options, "cluster", "reference")
+    used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
+    for name in columns:
+        if name not in used:
+            raise unknown("column of law isoflop", name, isoflop.COLUMNS)
+    frame = complete(frame, used, options.source) if options.skip_empty else frame
+    found, notes = isoflop.optima(frame, used, wishes.group, options.source)
+    for line in notes:
+        console.print(Text(line, style="yellow"))
+    names = {"x": used["flops"], "y": isoflop.OPTIMUM}
+    return _finish(options, fit("power-law", found, names, wishes, source=f"optima of {options.source}"), console)
+
+
+def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
+    import json
+
+    from harness.laws import pareto, render
+
+    _refuse(options, "compare", "plots", "separate", "share", "reference", "huber")
+    used = {name: columns.get(name, name) for name in ("flops", "y")}
+    for name in columns:
+        if name not in used:
+            raise unknown("column of law pareto", name, list(used))
+    found = pareto.fit(frame, used, fit_options(options), better=options.better, source=options.source)
+    _show(console, pareto.HEADINGS, found.rows())
+    for line in found.notes:
+        console.print(Text(line, style="yellow"))
+    text = f"# pareto: {options.source}\n\n{render.markdown(pareto.HEADINGS, found.rows())}\n"
+    text += "".join(f"\n- {line}\n" for line in found.notes)
+    _publish(options, found.to_json(), _write(options, json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n", text), console)
+    return 0
+
+
+PROCEDURES = {"isoflop": _isoflop, "pareto": _pareto}
+
+
+def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
+    from harness.laws import compare, plots, render
+
+    scores = compare.compare(found) if options.compare else []
+    console.print(Text(f"{found.law.formula}\n{render.about(found)}"))
+    _show(console, render.ESTIMATES, render.estimates(found))
+    _show(console, render.OPTIMA, render.optima(found))
+    if scores:
+        _show(console, render.SCORES, render.comparison(scores))
+    for line in render.reasons(found):
+        console.print(Text(line, style="yellow"))
+    files = _write(options, render.to_json(found, scores), render.to_markdown(found, scores))
+    if options.plots:
+        files += plots.write(found, options.plots)
+    _publish(options, found.to_json(), files, console)
+    return 0 if found.converged else 1
+
+
+def _publish(options: argparse.Namespace, found: Mapping[str, Any], files: Sequence[str], console: Console) -> None:
+    for path in files:
+        console.print(path, soft_wrap=True)
+    if options.tracking_uri in (None, "none"):
+        return
+    from harness import fit_tracking
+
+    fit_tracking.publish(options.law, found, files, options.tracking_uri)
+    console.print(f"{'mlflow':<15} {options.tracking_uri}", soft_wrap=True)
+
+
+def fit_options(options: argparse.Namespace) -> Options:
+    """The command line's wishes."""
+    from harness.laws.rows import Options
+
+    if options.resamples < 0:
+        raise UsageError(f"--resamples must be at least 0, not {options.resamples}")
+    return Options(
+        group=_names(options.group),
+        reference=options.reference,
+        share=None if options.share is None else _names(options.share),
+        separate=options.separate,
+        delta=_delta(options.huber),
+        starts="published" if options.starts == "published" else (),
+        resamples=options.resamples,
+        cluster=options.cluster,
+        seed=options.seed,
+        skip_empty=options.skip_empty,
+        allow_gap=options.allow_gap,
+    )
+
+
+def _delta(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if text == "none":
+        return math.inf
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise UsageError(f"--huber takes a positive number or `none`, not {text!r}")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _pairs(items: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for item in items:
+        name, separator, value = item.partition("=")
+        if not (name and separator):
+            raise UsageError(f"--where takes COLUMN=VALUE, not {item!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _refuse(options: argparse.Namespace, *names: str) -> None:
+    for name in names:
+        if getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')} means nothing to {options.law}")
+
+
+def _write(options: argparse.Namespace, json_text: str, markdown_text: str) -> list[str]:
+    files = []
+    for name, text in ((options.json, json_text), (options.markdown, markdown_text)):
+        if name:
+            path = Path(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(path, text.encode())
+            except OSError as error:
+                raise UsageError(f"{name} cannot be written: {error.strerror or error}") from None
+            files.append(str(path))
+    return files
+
+
+def _show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, heading in enumerate(headings):
+        shown.add_column(Text(heading), overflow="fold", no_wrap=i == 0)
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    console.print(shown)
+
+
+def _laws(console: Console) -> None:
+    from harness.laws import isoflop, pareto
+    from harness.laws.law import LAWS
+
+    rows = [(law.name, law.formula, " ".join(f"--{c.name}" for c in (*law.columns, law.y)), law.summary) for law in LAWS.values()]
+    rows += [("isoflop", isoflop.FORMULA, "--flops --n --y", isoflop.SUMMARY), ("pareto", pareto.FORMULA, "--flops --y", pareto.SUMMARY)]
+    _show(console, ("law", "formula", "columns", "what it is"), rows)

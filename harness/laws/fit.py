@@ -1,0 +1,171 @@
+"""Fits a law to a table: from many starts, robustly, with what the data cannot say said beside what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import unknown
+from harness.laws import bootstrap, starts, table
+from harness.laws.design import Design, Quantity, build
+from harness.laws.identify import identify
+from harness.laws.law import LAWS, Law
+from harness.laws.result import Estimate, Fit, Part
+from harness.laws.rows import Options, check_part, complete, read_rows, shared_parameters, split, take, used_columns
+from harness.laws.solver import Array, Solutions, objective, solve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.laws.design import Rows
+
+MOST_LOST = 0.05
+"""Share of resamples that may fail to converge before their quantiles are no interval."""
+_SAME_OBJECTIVE = 1e-6
+
+
+def fit(
+    law: str | Law,
+    data: pd.DataFrame | Mapping[str, Any],
+    columns: Mapping[str, str] | None = None,
+    options: Options | None = None,
+    *,
+    source: str = "table",
+) -> Fit:
+    """Fit `law`, by name or one's own, to the rows of `data`.
+
+    `columns` maps the law's columns (`n`, `d`, `y`) to those of `data` where the names differ; `source` is what errors call the data.
+    Raises DataError, naming row and column, and UsageError. A parameter that the data cannot pin down gets no interval but a reason.
+    """
+    import pandas as pd
+
+    options, law = options or Options(), law if isinstance(law, Law) else named(law)
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
+    frame = frame if frame.index.name == table.ROW else table.numbered(frame)
+    used, whole = used_columns(law, columns or {}), len(frame)
+    frame = complete(frame, used, source) if options.skip_empty else frame
+    rows = read_rows(law, frame, used, options, source)
+    cluster = table.clusters(frame, options.cluster, source)
+    families = len(set(rows.family))
+    shared = shared_parameters(law, families, options)
+    parts = []
+    for group, index in split(rows, shared):
+        own = shared if not group and families > 1 else frozenset(law.parameters) - set(law.efficiencies)
+        where = f"{source}, {group}" if group else source
+        clusters = None if cluster is None else [cluster[i] for i in index]
+        numbers = [int(frame.index[i]) for i in index]
+        chosen = take(rows, index)
+        design = build(law, chosen, own)
+        check_part(law, chosen, design.terms.shape[2], used, where)
+        parts.append(_part(group, design, chosen, numbers, clusters, options))
+    return Fit(
+        law=law,
+        source=source,
+        columns=used,
+        group=options.group,
+        shared=sorted(shared) if families > 1 else [],
+        cluster=options.cluster,
+        confidence=options.confidence,
+        seed=options.seed,
+        rows_skipped=whole - len(frame),
+        parts=parts,
+    )
+
+
+def named(name: str) -> Law:
+    """The law of that name, or the error that lists them."""
+    if name not in LAWS:
+        raise unknown("law", name, list(LAWS))
+    return LAWS[name]
+
+
+def optimum(design: Design, delta: float, extra: Array | None = None) -> tuple[Solutions, int]:
+    """The end of every start (equal starts are followed once), and the best that converged (of all, where none did)."""
+    grid = starts.data_grid(design)
+    tried = grid if extra is None else np.concatenate([grid, extra])
+    distinct, which = np.unique(tried, axis=0, return_inverse=True)
+    ends_of = solve(design.problem(delta), distinct, design.log_y, np.ones(len(design.log_y)))
+    found = Solutions(*(getattr(ends_of, name)[which.ravel()] for name in Solutions.__dataclass_fields__))
+    ends = np.where(found.converged, found.objective, np.inf) if found.converged.any() else found.objective
+    return found, int(ends.argmin())
+
+
+def _part(group: str, design: Design, rows: Rows, numbers: Sequence[int], cluster: Sequence[str] | None, options: Options) -> Part:
+    delta = design.law.delta if options.delta is None else options.delta
+    problem, ones = design.problem(delta), np.ones(len(numbers))
+    extra = starts.given(design, options.starts)
+    found, best = optimum(design, delta, extra)
+    theta, converged = found.theta[best], bool(found.converged[best])
+    spread = bootstrap.covariance(problem, theta[None], design.log_y, cluster)[0]
+    identification = identify(design, theta, np.sqrt(np.maximum(np.diagonal(spread), 0.0)))
+    drawn = None
+    if options.resamples and problem.points > problem.size:
+        rng = np.random.default_rng(options.seed)
+        drawn = bootstrap.resample(design, delta, theta, options.resamples, rng, cluster)
+    lows, highs, general = _intervals(design, delta, theta, drawn, cluster, options, converged=converged)
+    estimates = [
+        _estimate(design, quantity, theta, (low, high), reason or general)
+        for quantity, low, high, reason in zip(design.quantities, lows, highs, identification.reasons, strict=True)
+    ]
+    return Part(
+        group=group,
+        design=design,
+        rows=rows,
+        numbers=numbers,
+        delta=delta,
+        theta=theta,
+        objective=float(found.objective[best]),
+        gradient=float(found.gradient[best]),
+        converged=converged,
+        starts=len(found.objective),
+        reached=int((found.objective <= found.objective[best] * (1 + _SAME_OBJECTIVE)).sum()),
+        given=objective(problem, extra, design.log_y, ones).tolist() if 0 < len(extra) <= 100 else [],
+        condition=identification.condition,
+        estimates=estimates,
+        resamples=drawn,
+    )
+
+
+def _estimate(design: Design, quantity: Quantity, theta: Array, interval: tuple[float, float], reason: str) -> Estimate:
+    ends = quantity.reported(np.array(interval)).tolist()
+    if not reason and not np.isfinite(ends).all():
+        reason = "the resamples put no bound on it"
+    return Estimate(
+        name=quantity.name,
+        group=quantity.group,
+        meaning=design.law.meanings[quantity.name],
+        value=float(quantity.reported(quantity.fitted(theta[None]))[0]),
+        low=None if reason else ends[0],
+        high=None if reason else ends[1],
+        reason=reason,
+    )
+
+
+def _intervals(
+    design: Design,
+    delta: float,
+    theta: Array,
+    drawn: bootstrap.Resamples | None,
+    cluster: Sequence[str] | None,
+    options: Options,
+    *,
+    converged: bool,
+) -> tuple[Array, Array, str]:
+    """Lows, highs, and a reason why there are none for the whole fit."""
+    nothing = np.full(len(design.quantities), np.nan)
+    problem = design.problem(delta)
+    if problem.points <= problem.size:
+        return nothing, nothing, f"{problem.points} rows for {problem.size} parameters leave no error to estimate"
+    if drawn is None:
+        return nothing, nothing, "no resamples were asked for"
+    if not converged:
+        return nothing, nothing, "no start converged"
+    lost = int((~drawn.converged).sum())
+    if lost > MOST_LOST * len(drawn.converged):
+        return nothing, nothing, f"{lost} of {len(drawn.converged)} resamples did not converge"
+    error = bootstrap.standard_errors(design, problem, theta[None], design.log_y, cluster)[0]
+    estimate = bootstrap.quantities(design, theta[None])[0]
+    degrees = bootstrap.degrees_of_freedom(problem, cluster)
+    return *bootstrap.intervals(estimate, error, drawn, degrees, options.confidence), ""

@@ -1,0 +1,104 @@
+"""A fit as Markdown and as JSON text."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from harness.laws.compare import Score
+from harness.laws.result import Estimate, Fit
+from harness.stats import decimals, number
+
+
+def to_json(fit: Fit, scores: Sequence[Score]) -> str:
+    """The fit and, where asked for, the comparison."""
+    found: dict[str, Any] = fit.to_json()
+    if scores:
+        found["comparison"] = [score.to_json() for score in scores]
+    return json.dumps(found, indent=2, allow_nan=False) + "\n"
+
+
+def to_markdown(fit: Fit, scores: Sequence[Score]) -> str:
+    """Estimates, how the optimum was reached, and the comparison, as tables."""
+    tables = f"{markdown(ESTIMATES, estimates(fit))}\n\n{markdown(OPTIMA, optima(fit))}\n"
+    text = f"# {fit.law.name}: `{fit.law.formula}`\n\n{about(fit)}\n\n{tables}"
+    if reasons(fit):
+        text += "\n" + "\n".join(f"- {line}" for line in reasons(fit)) + "\n"
+    return text + (f"\n{markdown(SCORES, comparison(scores))}\n" if scores else "")
+
+
+def about(fit: Fit) -> str:
+    """What was fitted to what, in one line."""
+    columns = ", ".join(f"{name} = {theirs}" for name, theirs in fit.columns.items())
+    shared = f"; shared by all families: {', '.join(fit.shared)}" if fit.shared else ""
+    over = f"clusters of {fit.cluster}" if fit.cluster else "runs"
+    skipped = f"; {fit.rows_skipped} rows with an empty cell left out" if fit.rows_skipped else ""
+    return f"{fit.source}: {columns}{shared}; {100 * fit.confidence:g} % bootstrap-t intervals over {over}{skipped}"
+
+
+ESTIMATES = ("parameter", "group", "estimate", "interval", "meaning")
+OPTIMA = ("fit", "rows", "objective", "converged", "starts at it", "condition", "rms log residual", "resamples not converged")
+SCORES = ("fit", "law", "parameters", "objective", "AICc", "BIC", "leave-one-out rms", "largest held out rms")
+
+
+def estimates(fit: Fit) -> list[tuple[str, ...]]:
+    """Rows under `ESTIMATES`."""
+    return [(e.name, e.group or part, *_value(e), e.meaning) for part, e in fit.estimates]
+
+
+def optima(fit: Fit) -> list[tuple[str, ...]]:
+    """Rows under `OPTIMA`."""
+    found: list[tuple[str, ...]] = []
+    for part in fit.parts:
+        drawn = 0 if part.resamples is None else len(part.resamples.converged)
+        rms = math.sqrt(float((part.residuals**2).mean()))
+        reached = f"{part.reached} of {part.starts}"
+        counts = (f"{part.objective:.6g}", "yes" if part.converged else "NO", reached, f"{part.condition:.3g}", f"{rms:.2g}")
+        found.append((part.group or "all", str(len(part.numbers)), *counts, f"{part.not_converged} of {drawn}"))
+    return found
+
+
+def comparison(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    """Rows under `SCORES`."""
+    return [
+        (
+            s.group or "all",
+            s.candidate,
+            str(s.parameters),
+            f"{s.objective:.4g}",
+            f"{s.aicc:.1f}",
+            f"{s.bic:.1f}",
+            _error(s.left_out),
+            _error(s.extrapolated),
+        )
+        for s in scores
+    ]
+
+
+def _error(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"
+
+
+def reasons(fit: Fit) -> list[str]:
+    """A line for every parameter that has no interval."""
+    grouped: dict[str, list[str]] = {}
+    for part, estimate in fit.estimates:
+        if estimate.reason:
+            label = estimate.label if estimate.group or not part else f"{estimate.name}[{part}]"
+            grouped.setdefault(estimate.reason, []).append(label)
+    return [f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items()]
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; bars in cells are escaped."""
+    cells = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+def _value(estimate: Estimate) -> tuple[str, str]:
+    if estimate.low is None or estimate.high is None:
+        return number(estimate.value), "none"
+    digits = decimals(estimate.value, (estimate.high - estimate.low) / 2)
+    return number(estimate.value, digits), f"[{number(estimate.low, digits)}, {number(estimate.high, digits)}]"

@@ -1,0 +1,154 @@
+"""What a fit found: estimates with intervals or the reason why there is none, and how the optimum was reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.errors import unknown
+from harness.laws.bootstrap import Resamples
+from harness.laws.design import Design, Rows
+from harness.laws.law import Law
+from harness.laws.solver import Array, predict
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A parameter with its interval; no interval and the reason where the data cannot pin it down."""
+
+    name: str
+    group: str
+    """The family or group it belongs to; empty where all rows share it."""
+    meaning: str
+    value: float
+    low: float | None
+    high: float | None
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """`rho[4]`, `alpha`."""
+        return f"{self.name}[{self.group}]" if self.group else self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        found = {"name": self.name, "group": self.group, "value": finite_or_none(self.value), "low": self.low, "high": self.high}
+        return found | ({"no_interval_because": self.reason} if self.reason else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One optimisation: all rows together, or those of one family where families share nothing."""
+
+    group: str
+    design: Design
+    rows: Rows
+    numbers: Sequence[int]
+    """The rows' numbers in the table."""
+    delta: float
+    theta: Array
+    objective: float
+    """Sum of the Huber losses of log y."""
+    gradient: float
+    """Largest component of the gradient over the forces that balance in it."""
+    converged: bool
+    starts: int
+    reached: int
+    """Starts that ended at this objective."""
+    given: Sequence[float]
+    """Objective at the starts that the user gave, before any step."""
+    condition: float
+    """Of the Jacobian with columns of length one; infinite where a parameter has no effect."""
+    estimates: Sequence[Estimate]
+    resamples: Resamples | None
+
+    @property
+    def residuals(self) -> Array:
+        """(n,): log y minus its fitted value."""
+        return np.asarray(self.design.log_y - predict(self.design.terms, self.theta[None])[0][0])
+
+    @property
+    def not_converged(self) -> int:
+        """Resamples that did not converge: left out of the intervals, and counted."""
+        return 0 if self.resamples is None else int((~self.resamples.converged).sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the rows."""
+        return {
+            "group": self.group,
+            "rows": len(self.numbers),
+            "objective": self.objective,
+            "huber_delta": finite_or_none(self.delta),
+            "converged": self.converged,
+            "relative_gradient": self.gradient,
+            "starts": self.starts,
+            "starts_at_optimum": self.reached,
+            "objective_at_given_starts": list(self.given),
+            "condition": finite_or_none(self.condition),
+            "rms_log_residual": float(np.sqrt(np.mean(self.residuals**2))),
+            "resamples": 0 if self.resamples is None else len(self.resamples.converged),
+            "resamples_not_converged": self.not_converged,
+            "parameters": [estimate.to_json() for estimate in self.estimates],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A law on a table."""
+
+    law: Law
+    source: str
+    columns: Mapping[str, str]
+    """The law's columns -> the table's."""
+    group: Sequence[str]
+    shared: Sequence[str]
+    """Parameters with one value for all families."""
+    cluster: str | None
+    confidence: float
+    seed: int
+    rows_skipped: int
+    """Rows with an empty cell, left out on request."""
+    parts: Sequence[Part]
+
+    @property
+    def converged(self) -> bool:
+        """Whether every part did."""
+        return all(part.converged for part in self.parts)
+
+    @property
+    def estimates(self) -> list[tuple[str, Estimate]]:
+        """(family or empty, estimate) over all parts."""
+        return [(part.group, estimate) for part in self.parts for estimate in part.estimates]
+
+    def estimate(self, name: str, group: str = "") -> Estimate:
+        """A parameter of a family or group, or the shared one; an unknown name is an error that lists them."""
+        found = {(estimate.name, estimate.group or part): estimate for part, estimate in self.estimates}
+        for key in ((name, group), (name, "")):
+            if key in found:
+                return found[key]
+        raise unknown("estimate", f"{name}[{group}]", [f"{name}[{group}]" if group else name for name, group in found])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`; infinities and missing intervals are null."""
+        return {
+            "law": self.law.name,
+            "formula": self.law.formula,
+            "source": self.source,
+            "columns": dict(self.columns),
+            "group": list(self.group),
+            "shared": list(self.shared),
+            "cluster": self.cluster,
+            "confidence": self.confidence,
+            "seed": self.seed,
+            "rows_skipped": self.rows_skipped,
+            "fits": [part.to_json() for part in self.parts],
+        }
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,121 @@
+"""From a table and the user's wishes to the rows of a fit: which column is which, which rows belong together, what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from harness.errors import DataError, UsageError, unknown
+from harness.laws import table
+from harness.laws.design import Rows
+from harness.laws.law import Law
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to fit; the defaults are those of `papertrial fit`."""
+
+    group: Sequence[str] = ()
+    """Table columns that make the groups."""
+    reference: str | None = None
+    """`VALUE` or `COLUMN=VALUE` of a group column: where efficiencies are 1."""
+    share: Sequence[str] | None = None
+    """Parameters with one value for all families. None: all but levels where the law has efficiencies, otherwise none."""
+    separate: bool = False
+    """Nothing is shared between families."""
+    delta: float | None = None
+    """Huber's delta in log y; infinite is least squares. None: the law's."""
+    starts: tuple[Mapping[str, float], ...] | Literal["published"] = ()
+    """Starts besides the law's own: raw parameter values, or the grid of the law's paper."""
+    resamples: int = 1000
+    cluster: str | None = None
+    """Table column whose values (seeds) are resampled as wholes."""
+    confidence: float = 0.95
+    seed: int = 0
+    skip_empty: bool = False
+    """Leave out rows with an empty cell in a fitted column (and say how many) instead of refusing them."""
+    allow_gap: bool = False
+    """Accept columns that look as if they mixed units."""
+
+
+def used_columns(law: Law, columns: Mapping[str, str]) -> dict[str, str]:
+    """Law column -> table column, for all columns of the law; each table column once."""
+    names = [column.name for column in (*law.columns, law.y)]
+    for name in columns:
+        if name not in names:
+            raise unknown(f"column of law {law.name}", name, names)
+    used = {name: columns.get(name, name) for name in names}
+    for name, theirs in used.items():
+        for other, also in used.items():
+            if also == theirs and other != name:
+                raise UsageError(f"column {theirs} cannot be both {name} and {other}")
+    return used
+
+
+def complete(frame: pd.DataFrame, used: Mapping[str, str], source: str) -> pd.DataFrame:
+    """The rows without an empty cell in a fitted column."""
+    names = [table.column(frame, theirs, source).name for theirs in used.values()]
+    found = frame.dropna(subset=names)
+    if found.empty:
+        raise DataError(f"{source}: every row has an empty cell in {', '.join(map(str, names))}")
+    return found
+
+
+def read_rows(law: Law, frame: pd.DataFrame, used: Mapping[str, str], options: Options, source: str) -> Rows:
+    """The checked rows; DataError names row and column."""
+    for name in options.group:
+        if name in used.values():
+            raise UsageError(f"column {name} cannot be both fitted and a group")
+    for theirs in used.values():
+        table.column(frame, theirs, source)
+    family, group, reference = table.families(frame, options.group, options.reference, source, efficiency=bool(law.efficiencies))
+    values = {name: table.positive(frame, theirs, source, allow_gap=options.allow_gap) for name, theirs in used.items()}
+    return Rows(values, values.pop(law.y.name), family, group, reference)
+
+
+def shared_parameters(law: Law, families: int, options: Options) -> frozenset[str]:
+    """Parameters with one value for all of `families` families."""
+    free = [name for name in law.parameters if name not in law.efficiencies]
+    if options.separate and options.share is not None:
+        raise UsageError("--separate and --share contradict each other")
+    for name in options.share or ():
+        if name not in free:
+            raise unknown(f"parameter of law {law.name} that families can share", name, free)
+    if options.separate and law.efficiencies and families == 1:
+        raise UsageError(f"--separate needs a group column besides the reference's: law {law.name} compares groups of one fit")
+    if families == 1:
+        return frozenset(free)
+    if options.share is not None:
+        return frozenset(options.share)
+    if options.separate or not law.efficiencies:
+        return frozenset()
+    return frozenset(free) - {term.level for term in law.terms if term.powers}
+
+
+def split(rows: Rows, shared: frozenset[str]) -> list[tuple[str, np.ndarray]]:
+    """(family, its rows) for each independent fit: everything at once where anything is shared, and then the name is empty."""
+    families = list(dict.fromkeys(rows.family))
+    if shared and len(families) > 1:
+        return [("", np.arange(len(rows.y)))]
+    return [(family, np.flatnonzero([own == family for own in rows.family])) for family in families]
+
+
+def take(rows: Rows, index: np.ndarray) -> Rows:
+    """The rows at `index`."""
+    family, group = ([labels[i] for i in index] for labels in (rows.family, rows.group))
+    return Rows({name: values[index] for name, values in rows.x.items()}, rows.y[index], family, group, rows.reference)
+
+
+def check_part(law: Law, rows: Rows, size: int, columns: Mapping[str, str], where: str) -> None:
+    """Refuse an independent fit of fewer rows than its `size` parameters, or one in which a column does not vary."""
+    if len(rows.y) < size:
+        raise DataError(f"{where}: {len(rows.y)} rows cannot determine the {size} parameters of {law.name}")
+    for name, values in rows.x.items():
+        if np.ptp(np.log(values)) < table.LEAST_SPREAD:
+            raise DataError(f"{where}: column {columns[name]} is {values[0]:g} in all {len(values)} rows: nothing can be fitted along it")
