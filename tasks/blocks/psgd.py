@@ -62,7 +62,7 @@ class PSGDKron(torch.optim.Optimizer):
             probe = torch.randn(weight.shape, generator=self.probes).to(mean)
             refine(state["left"], state["right"], mean, probe, group["preconditioner_lr"])
         left, right = state["left"], state["right"]
-        update = left.T @ (left @ mean @ right.T) @ right
+        update: Tensor = left.T @ (left @ mean @ right.T) @ right
         return update * (LARGEST_RMS / update.square().mean().sqrt().clamp_min(LARGEST_RMS))
 
 
@@ -95,5 +95,6 @@ def refine(left: Tensor, right: Tensor, gradient: Tensor, probe: Tensor, lr: flo
 def spectral_norm_bound(gram: Tensor) -> Tensor:
     """A lower bound of the largest eigenvalue of a symmetric positive semidefinite (n, n) matrix: one power step from its longest row."""
     row = gram[gram.square().sum(1).argmax()]
-    image = gram @ (row / row.norm().clamp_min(torch.finfo(gram.dtype).tiny))
-    return image.norm()
+    image: Tensor = gram @ (row / row.norm().clamp_min(torch.finfo(gram.dtype).tiny))
+    bound: Tensor = image.norm()
+    return bound

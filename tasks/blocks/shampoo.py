@@ -69,7 +69,8 @@ class Shampoo(torch.optim.Optimizer):
             for side in ("left", "right"):
                 state[f"{side}_root"] = inverse_root(state[side], 4, group["damping"])
         state["step"] += 1
-        return state["left_root"] @ state["mean"] @ state["right_root"]
+        update: Tensor = state["left_root"] @ state["mean"] @ state["right_root"]
+        return update
 
 
 def inverse_root(gram: Tensor, order: int, damping: float) -> Tensor:
@@ -80,4 +81,5 @@ def inverse_root(gram: Tensor, order: int, damping: float) -> Tensor:
     values, vectors = torch.linalg.eigh(gram)
     relative = (values / values[-1].clamp_min(torch.finfo(gram.dtype).tiny)).clamp_min(0.0) + damping
     factors = relative.pow(-1.0 / order) * math.pow(damping, 1.0 / order)
-    return (vectors * factors) @ vectors.T
+    root: Tensor = (vectors * factors) @ vectors.T
+    return root

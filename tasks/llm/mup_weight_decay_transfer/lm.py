@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from harness.trial import Trial
@@ -16,10 +14,9 @@ from tasks.blocks.optim import Schedule, adamw
 from tasks.blocks.parametrization import initialize
 from tasks.blocks.training import Loop, generator, train
 from tasks.datasets.corpus import Corpus
+from tasks.llm.evaluation import EVAL_BATCH, mean_loss, precision
 from tasks.llm.mup_weight_decay_transfer.measure import finite, spectrum_metrics
 from tasks.llm.mup_weight_decay_transfer.rules import STANDARD, matrix_rate, rates
-
-_EVAL_BATCH = 64
 
 
 def run(trial: Trial) -> Mapping[str, float]:
@@ -33,7 +30,7 @@ def run(trial: Trial) -> Mapping[str, float]:
     def loss(_step: int) -> Tensor:
         inputs, targets = corpus.batch("train", params.batch, params.length, batches)
         inputs, targets = inputs.to(trial.device, non_blocking=True), targets.to(trial.device, non_blocking=True)
-        with precision(trial):
+        with precision(trial.device, params.precision):
             return next_token_loss(model(inputs), targets)
 
     loop = Loop(
@@ -51,7 +48,8 @@ def run(trial: Trial) -> Mapping[str, float]:
     lr, decay = matrix_rate(trial.method, params)
     metrics = {"train_loss": trained.loss, "horizon": lr * decay * schedule.total()}
     metrics |= {
-        f"{split}_loss": mean_loss(trial, model, *corpus.windows(split, params.eval_windows, params.length)) for split in ("val", "test")
+        f"{split}_loss": mean_loss(model, *corpus.windows(split, params.eval_windows, params.length), params.precision)
+        for split in ("val", "test")
     }
     return metrics | gain_metrics(trial, model, corpus) | spectrum_metrics(model.matrices(), lr, decay)
 
@@ -65,28 +63,9 @@ def build(trial: Trial, vocab_size: int) -> Decoder:
     return model.to(trial.device)
 
 
-def precision(trial: Trial) -> contextlib.AbstractContextManager[object]:
-    """The arithmetic of the forward pass. bfloat16 is autocast: weights and optimizer stay in single precision."""
-    if trial.params.precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(trial.device, dtype=torch.bfloat16)
-
-
-@torch.no_grad()
-def mean_loss(trial: Trial, model: Decoder, inputs: Tensor, targets: Tensor) -> float:
-    """Mean loss over fixed windows (count, length), in nats a token."""
-    total = 0.0
-    for start in range(0, len(inputs), _EVAL_BATCH):
-        tokens, following = inputs[start : start + _EVAL_BATCH], targets[start : start + _EVAL_BATCH]
-        with precision(trial):
-            loss = next_token_loss(model(tokens.to(trial.device)), following.to(trial.device))
-        total += float(loss) * len(tokens)
-    return total / len(inputs)
-
-
 def gain_metrics(trial: Trial, model: Decoder, corpus: Corpus) -> dict[str, float]:
     """Geometric mean over blocks of the attention and the mlp gain, and of all sublayers, on validation windows."""
-    tokens, _ = corpus.windows("val", min(_EVAL_BATCH, trial.params.eval_windows), trial.params.length)
+    tokens, _ = corpus.windows("val", min(EVAL_BATCH, trial.params.eval_windows), trial.params.length)
     gains = sublayer_gains(model.sublayers(), lambda: model(tokens.to(trial.device)))
     attention = geometric_mean([gain for name, gain in gains.items() if name.endswith("attention")])
     mlp = geometric_mean([gain for name, gain in gains.items() if name.endswith("mlp")])

@@ -1,0 +1,31 @@
+"""Evaluation of language models, the same for every paper here: arithmetic of the forward pass and losses over fixed windows."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch import Tensor, nn
+
+from tasks.blocks.decoder import next_token_loss
+
+EVAL_BATCH = 64
+"""Windows read at once."""
+
+
+def precision(device: str, name: str) -> contextlib.AbstractContextManager[object]:
+    """The arithmetic of the forward pass, float32 or bfloat16 (autocast: weights and optimizer stay in single precision)."""
+    return contextlib.nullcontext() if name == "float32" else torch.autocast(device, dtype=torch.bfloat16)
+
+
+@torch.no_grad()
+def mean_loss(model: nn.Module, inputs: Tensor, targets: Tensor, arithmetic: str = "float32") -> float:
+    """Mean loss over fixed windows, int64 (count, length), in nats a token, on the device of the model."""
+    device = next(iter((*model.parameters(), *model.buffers()))).device
+    total = 0.0
+    for start in range(0, len(inputs), EVAL_BATCH):
+        tokens, following = inputs[start : start + EVAL_BATCH].to(device), targets[start : start + EVAL_BATCH].to(device)
+        with precision(device.type, arithmetic):
+            loss = next_token_loss(model(tokens), following)
+        total += float(loss) * len(tokens)
+    return total / len(inputs)
