@@ -64,6 +64,22 @@ def test_a_wrong_provider_is_named_and_not_timed(roof: Ceilings) -> None:
     assert timed == {(mode, name) for mode in ("forward", "forward_backward") for name in ("eager", "compile", "eager again")}
 
 
+@pytest.mark.parametrize(("wrong_peer", "code"), [(True, 0), (False, 1)])
+def test_a_wrong_peer_is_a_finding_and_a_wrong_form_of_ours_a_failure(
+    roof: Ceilings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong_peer: bool, code: int
+) -> None:
+    spec = toy.spec(peers={"a peer": lambda: lambda x: 1.01 * x**3}) if wrong_peer else toy.spec()
+    if not wrong_peer:
+        monkeypatch.setattr(bench, "compiled", lambda reference, mode=None: lambda x: 1.01 * x**3)
+    monkeypatch.setattr(bench, "specs", lambda names: [spec])
+    monkeypatch.setattr(bench, "ceilings", lambda device, dtype: roof)
+    out = tmp_path / "rows.jsonl"
+    assert bench.run([], rounds=2, out=out, small=True) == code
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert any(row.get("wrong") for row in rows)
+    assert {"device", "torch", "commit", "when"} <= set(rows[0])
+
+
 def test_rows_carry_ratio_roof_and_noise_floor(roof: Ceilings) -> None:
     rows = list(bench._shape_rows(toy.spec(), SHAPE, torch.float32, CPU, roof, 3))
     eager = next(row for row in rows if row["provider"] == "eager" and row["mode"] == "forward")

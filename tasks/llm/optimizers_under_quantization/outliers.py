@@ -46,7 +46,7 @@ def row_statistics(x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     return {
         "mmr_median": (peak / _median_of_nonzero(size), peak != 0),
         "mmr_mean": (peak / size.mean(-1), peak != 0),
-        "kurtosis": (centred.pow(4).mean(-1) / variance.square(), spread | peak.isnan()),
+        "kurtosis": (centred.pow(4).mean(-1) / variance.square(), spread | ~peak.isfinite()),
     }
 
 
