@@ -233,6 +233,7 @@ C5 = (
         estimate=Difference(over_methods("log_alignment"), over_methods("log_spectral")),
         holds=Above(0.0),
         unit="nats",
+        note="G = G1 G2 holds where only weights are rounded. Rounding a layer's own inputs adds a third factor, the metric gain_rounding.",
     ),
     Claim(
         id="C5-muon-gain",

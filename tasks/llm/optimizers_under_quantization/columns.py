@@ -31,8 +31,10 @@ METRICS = (
     Metric("gain", "ratio", "lower", "G = A_l / R_(l-1) of linear layers, geometric mean"),
     Metric("gain_spectral", "ratio", "none", "G1 of linear layers, geometric mean"),
     Metric("gain_alignment", "ratio", "none", "G2 of linear layers, geometric mean"),
+    Metric("gain_rounding", "ratio", "none", "G3 of linear layers: what rounding their own inputs adds, geometric mean"),
     Metric("log_spectral", "nats", "none", "mean |log G1|"),
     Metric("log_alignment", "nats", "none", "mean |log G2|"),
+    Metric("log_rounding", "nats", "none", "mean |log G3|"),
     Metric("mmr_median", "ratio", "lower", "max / median of non-zero |h| of a row, inputs of the linear layers"),
     Metric("mmr_mean", "ratio", "lower", "max / mean of |h| of a row"),
     Metric("kurtosis", "ratio", "lower", "of a row, 3 for a Gaussian"),
@@ -42,7 +44,7 @@ METRICS = (
 _LOWER = {"val_loss", "test_loss", "r_l", "mmr_median", "mmr_mean", "kurtosis", "test_rise_w4a4", *map(rise, SCHEME_NAMES)}
 _SELECTED = (
     *("val_loss", "test_loss", *map(rise, SCHEME_NAMES), "test_rise_w4a4", "r_l", "mmr_median", "mmr_mean", "kurtosis"),
-    *("share_a", "share_b", "share_c", "accumulated", "gain", "gain_spectral", "gain_alignment"),
+    *("share_a", "share_b", "share_c", "accumulated", "gain", "gain_spectral", "gain_alignment", "gain_rounding"),
 )
 
 STATISTICS = (

@@ -14,6 +14,8 @@ from tasks.llm.optimizers_under_quantization.decomposition import LayerError, de
 from tasks.llm.optimizers_under_quantization.outliers import activation_statistics
 from tasks.llm.optimizers_under_quantization.ptq import SCHEMES, quantized
 
+GAINS = ("gain", "gain_spectral", "gain_alignment", "gain_rounding")
+"""G = G1 G2 G3; G3 is what rounding the layer's own inputs adds, one for schemes that leave activations alone."""
 Windows = tuple[Tensor, Tensor]
 ERROR_WINDOWS = 16
 """Validation windows that errors and outliers are measured on: their terms are sums over tokens, channels and layers."""
@@ -49,8 +51,10 @@ def _shares(errors: Sequence[LayerError]) -> dict[str, float]:
 
 def _gains(errors: Sequence[LayerError]) -> dict[str, float]:
     """Geometric means of the linear layers' gains, and how far each factor is from one: mean |log|."""
-    gains = [(e.G, e.G1, e.G2) for e in errors if e.G is not None and e.G1 is not None and e.G2 is not None]
-    metrics = {name: geometric_mean([gain[i] for gain in gains]) for i, name in enumerate(("gain", "gain_spectral", "gain_alignment"))}
-    for i, name in ((1, "log_spectral"), (2, "log_alignment")):
-        metrics[name] = math.fsum(abs(math.log(gain[i])) for gain in gains) / len(gains)
+    factors = [(e.G, e.G1, e.G2, e.G3) for e in errors]
+    gains = [[factor for factor in gain if factor is not None] for gain in factors if None not in gain]
+    columns = {name: [gain[i] for gain in gains] for i, name in enumerate(GAINS)}
+    metrics = {name: geometric_mean(values) for name, values in columns.items()}
+    for name in GAINS[1:]:
+        metrics[name.replace("gain", "log")] = math.fsum(abs(math.log(value)) for value in columns[name]) / len(gains)
     return metrics
