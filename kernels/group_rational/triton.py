@@ -18,6 +18,22 @@ from kernels.group_rational.tiles import BACKWARD, FORWARD, PER_ELEMENT_ATOMIC, 
 
 
 @triton.jit
+def _coefficients(numerator_ptr, denominator_ptr, group, COMPUTE: tl.constexpr):
+    """a_0 to a_5 and |b_1| to |b_4| of a group, or of a block of groups."""
+    a0 = tl.load(numerator_ptr + group * 6).to(COMPUTE)
+    a1 = tl.load(numerator_ptr + group * 6 + 1).to(COMPUTE)
+    a2 = tl.load(numerator_ptr + group * 6 + 2).to(COMPUTE)
+    a3 = tl.load(numerator_ptr + group * 6 + 3).to(COMPUTE)
+    a4 = tl.load(numerator_ptr + group * 6 + 4).to(COMPUTE)
+    a5 = tl.load(numerator_ptr + group * 6 + 5).to(COMPUTE)
+    b1 = tl.abs(tl.load(denominator_ptr + group * 4).to(COMPUTE))
+    b2 = tl.abs(tl.load(denominator_ptr + group * 4 + 1).to(COMPUTE))
+    b3 = tl.abs(tl.load(denominator_ptr + group * 4 + 2).to(COMPUTE))
+    b4 = tl.abs(tl.load(denominator_ptr + group * 4 + 3).to(COMPUTE))
+    return a0, a1, a2, a3, a4, a5, b1, b2, b3, b4
+
+
+@triton.jit
 def forward_kernel(
     x_ptr,
     numerator_ptr,
@@ -39,16 +55,7 @@ def forward_kernel(
     offset = tl.arange(0, ROWS)[:, None] * width + column[None, :]
     mask = (row < rows)[:, None] & (column < group_width)[None, :]
     x = tl.load(x_ptr + start + offset, mask=mask, other=0.0).to(COMPUTE)
-    a0 = tl.load(numerator_ptr + group * 6).to(COMPUTE)
-    a1 = tl.load(numerator_ptr + group * 6 + 1).to(COMPUTE)
-    a2 = tl.load(numerator_ptr + group * 6 + 2).to(COMPUTE)
-    a3 = tl.load(numerator_ptr + group * 6 + 3).to(COMPUTE)
-    a4 = tl.load(numerator_ptr + group * 6 + 4).to(COMPUTE)
-    a5 = tl.load(numerator_ptr + group * 6 + 5).to(COMPUTE)
-    b1 = tl.abs(tl.load(denominator_ptr + group * 4).to(COMPUTE))
-    b2 = tl.abs(tl.load(denominator_ptr + group * 4 + 1).to(COMPUTE))
-    b3 = tl.abs(tl.load(denominator_ptr + group * 4 + 2).to(COMPUTE))
-    b4 = tl.abs(tl.load(denominator_ptr + group * 4 + 3).to(COMPUTE))
+    a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = _coefficients(numerator_ptr, denominator_ptr, group, COMPUTE)
     u = tl.abs(x)
     top = ((((a5 * x + a4) * x + a3) * x + a2) * x + a1) * x + a0
     bottom = (((b4 * u + b3) * u + b2) * u + b1) * u + 1.0
@@ -91,16 +98,7 @@ def backward_kernel(
     column = (tl.program_id(1) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
     offset = tl.arange(0, ROWS)[:, None] * width + column[None, :]
     in_group = (column < group_width)[None, :]
-    a0 = tl.load(numerator_ptr + group * 6).to(COMPUTE)
-    a1 = tl.load(numerator_ptr + group * 6 + 1).to(COMPUTE)
-    a2 = tl.load(numerator_ptr + group * 6 + 2).to(COMPUTE)
-    a3 = tl.load(numerator_ptr + group * 6 + 3).to(COMPUTE)
-    a4 = tl.load(numerator_ptr + group * 6 + 4).to(COMPUTE)
-    a5 = tl.load(numerator_ptr + group * 6 + 5).to(COMPUTE)
-    b1 = tl.abs(tl.load(denominator_ptr + group * 4).to(COMPUTE))
-    b2 = tl.abs(tl.load(denominator_ptr + group * 4 + 1).to(COMPUTE))
-    b3 = tl.abs(tl.load(denominator_ptr + group * 4 + 2).to(COMPUTE))
-    b4 = tl.abs(tl.load(denominator_ptr + group * 4 + 3).to(COMPUTE))
+    a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = _coefficients(numerator_ptr, denominator_ptr, group, COMPUTE)
     da0 = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
     da1 = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
     da2 = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
@@ -169,16 +167,7 @@ def per_tile_atomic_kernel(
     mask = (row < rows)[:, None] & (column < group_width)[None, :]
     x = tl.load(x_ptr + start + offset, mask=mask, other=0.0).to(COMPUTE)
     dy = tl.load(dy_ptr + start + offset, mask=mask, other=0.0).to(COMPUTE)
-    a0 = tl.load(numerator_ptr + group * 6).to(COMPUTE)
-    a1 = tl.load(numerator_ptr + group * 6 + 1).to(COMPUTE)
-    a2 = tl.load(numerator_ptr + group * 6 + 2).to(COMPUTE)
-    a3 = tl.load(numerator_ptr + group * 6 + 3).to(COMPUTE)
-    a4 = tl.load(numerator_ptr + group * 6 + 4).to(COMPUTE)
-    a5 = tl.load(numerator_ptr + group * 6 + 5).to(COMPUTE)
-    b1 = tl.abs(tl.load(denominator_ptr + group * 4).to(COMPUTE))
-    b2 = tl.abs(tl.load(denominator_ptr + group * 4 + 1).to(COMPUTE))
-    b3 = tl.abs(tl.load(denominator_ptr + group * 4 + 2).to(COMPUTE))
-    b4 = tl.abs(tl.load(denominator_ptr + group * 4 + 3).to(COMPUTE))
+    a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = _coefficients(numerator_ptr, denominator_ptr, group, COMPUTE)
     dx, h, hy = _terms(x, dy, a0, a1, a2, a3, a4, a5, b1, b2, b3, b4)
     tl.store(dx_ptr + start + offset, dx.to(dx_ptr.dtype.element_ty), mask=mask)
     u = tl.abs(x)
@@ -217,16 +206,7 @@ def per_element_atomic_kernel(
     group = (index % width) // group_width
     x = tl.load(x_ptr + index, mask=mask, other=0.0).to(COMPUTE)
     dy = tl.load(dy_ptr + index, mask=mask, other=0.0).to(COMPUTE)
-    a0 = tl.load(numerator_ptr + group * 6, mask=mask, other=0.0).to(COMPUTE)
-    a1 = tl.load(numerator_ptr + group * 6 + 1, mask=mask, other=0.0).to(COMPUTE)
-    a2 = tl.load(numerator_ptr + group * 6 + 2, mask=mask, other=0.0).to(COMPUTE)
-    a3 = tl.load(numerator_ptr + group * 6 + 3, mask=mask, other=0.0).to(COMPUTE)
-    a4 = tl.load(numerator_ptr + group * 6 + 4, mask=mask, other=0.0).to(COMPUTE)
-    a5 = tl.load(numerator_ptr + group * 6 + 5, mask=mask, other=0.0).to(COMPUTE)
-    b1 = tl.abs(tl.load(denominator_ptr + group * 4, mask=mask, other=0.0).to(COMPUTE))
-    b2 = tl.abs(tl.load(denominator_ptr + group * 4 + 1, mask=mask, other=0.0).to(COMPUTE))
-    b3 = tl.abs(tl.load(denominator_ptr + group * 4 + 2, mask=mask, other=0.0).to(COMPUTE))
-    b4 = tl.abs(tl.load(denominator_ptr + group * 4 + 3, mask=mask, other=0.0).to(COMPUTE))
+    a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = _coefficients(numerator_ptr, denominator_ptr, group, COMPUTE)
     dx, h, hy = _terms(x, dy, a0, a1, a2, a3, a4, a5, b1, b2, b3, b4)
     tl.store(dx_ptr + index, dx.to(dx_ptr.dtype.element_ty), mask=mask)
     u = tl.abs(x)
