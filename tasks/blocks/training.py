@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,11 @@ class Trained:
     def diverged(self) -> bool:
         """Whether the loss stopped being finite."""
         return not math.isfinite(self.loss)
+
+
+def precision(device: str, name: str) -> AbstractContextManager[object]:
+    """The arithmetic of the forward pass, float32 or bfloat16 (autocast: weights and optimizer stay in single precision)."""
+    return nullcontext() if name == "float32" else torch.autocast(device, dtype=torch.bfloat16)
 
 
 def train(trial: Trial, loop: Loop) -> Trained:

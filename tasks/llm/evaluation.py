@@ -1,21 +1,15 @@
-"""Evaluation of language models, the same for every paper here: arithmetic of the forward pass and losses over fixed windows."""
+"""Evaluation of language models, the same for every paper here: losses over fixed windows."""
 
 from __future__ import annotations
-
-import contextlib
 
 import torch
 from torch import Tensor, nn
 
 from tasks.blocks.decoder import next_token_loss
+from tasks.blocks.training import precision
 
 EVAL_BATCH = 64
 """Windows read at once."""
-
-
-def precision(device: str, name: str) -> contextlib.AbstractContextManager[object]:
-    """The arithmetic of the forward pass, float32 or bfloat16 (autocast: weights and optimizer stay in single precision)."""
-    return contextlib.nullcontext() if name == "float32" else torch.autocast(device, dtype=torch.bfloat16)
 
 
 @torch.no_grad()

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from harness.trial import Trial
 from kernels.group_rational.reference import group_rational_reference
-from tasks.blocks.training import generator
+from tasks.blocks.training import generator, precision
 from tasks.kan.kat_group_rational.designs import BASELINE, DESIGNS
 from tasks.kan.kat_group_rational.mlp import GroupRational, RationalMLP, SplineMLP, make_mlp
-from tasks.kan.kat_group_rational.problems import Problem, precision
+from tasks.kan.kat_group_rational.problems import Problem
 from tasks.kan.kat_group_rational.quality import optimizer
 from tasks.kan.kat_group_rational.spline import cubic_bases
 
@@ -53,7 +53,7 @@ def _step(trial: Trial, problem: Problem, method: str, inputs: Tensor, targets: 
 
     def step() -> None:
         stepper.zero_grad(set_to_none=True)
-        with precision(trial):
+        with precision(trial.device, trial.params.precision):
             logits = model(inputs)
         problem.train_loss(logits, targets).backward()  # type: ignore[no-untyped-call]
         stepper.step()

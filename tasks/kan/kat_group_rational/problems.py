@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -52,13 +51,6 @@ class Problem:
 def problem(trial: Trial) -> Problem:
     """The trial's setting."""
     return _lm(trial) if trial.params.setting == "lm" else _vit(trial)
-
-
-def precision(trial: Trial) -> contextlib.AbstractContextManager[object]:
-    """The arithmetic of the forward pass. bfloat16 is autocast: weights and optimizer stay in single precision."""
-    if trial.params.precision == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(trial.device, dtype=torch.bfloat16)
 
 
 def _lm(trial: Trial) -> Problem:

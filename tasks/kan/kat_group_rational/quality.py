@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from harness.trial import Trial
 from tasks.blocks.optim import Rate, Schedule, adamw
 from tasks.blocks.parametrization import ParamClass
-from tasks.blocks.training import Loop, generator, train
+from tasks.blocks.training import Loop, generator, precision, train
 from tasks.datasets.text_splits import Split
-from tasks.kan.kat_group_rational.problems import Problem, precision
+from tasks.kan.kat_group_rational.problems import Problem
 
 
 def run(trial: Trial, problem: Problem) -> Mapping[str, float]:
@@ -24,7 +24,7 @@ def run(trial: Trial, problem: Problem) -> Mapping[str, float]:
 
     def loss(_step: int) -> Tensor:
         inputs, targets = problem.batch(batches)
-        with precision(trial):
+        with precision(trial.device, trial.params.precision):
             logits = model(inputs.to(trial.device, non_blocking=True))
         return problem.train_loss(logits, targets.to(trial.device, non_blocking=True))
 
@@ -58,7 +58,7 @@ def held_out(trial: Trial, problem: Problem, model: nn.Module, split: Split) -> 
     loss, right, count = 0.0, 0, 0
     for inputs, labels in problem.held_out(split):
         targets = labels.to(trial.device)
-        with precision(trial):
+        with precision(trial.device, trial.params.precision):
             logits = model(inputs.to(trial.device))
         loss += float(problem.loss(logits, targets)) * len(inputs)
         right += int((logits.argmax(-1) == targets).sum()) if problem.classifies else 0

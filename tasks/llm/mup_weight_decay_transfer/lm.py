@@ -12,9 +12,9 @@ from tasks.blocks.decoder import Decoder, DecoderConfig, next_token_loss
 from tasks.blocks.diagnostics import geometric_mean, sublayer_gains
 from tasks.blocks.optim import Schedule, adamw
 from tasks.blocks.parametrization import initialize
-from tasks.blocks.training import Loop, generator, train
+from tasks.blocks.training import Loop, generator, precision, train
 from tasks.datasets.corpus import Corpus
-from tasks.llm.evaluation import EVAL_BATCH, mean_loss, precision
+from tasks.llm.evaluation import EVAL_BATCH, mean_loss
 from tasks.llm.mup_weight_decay_transfer.measure import finite, spectrum_metrics
 from tasks.llm.mup_weight_decay_transfer.rules import STANDARD, matrix_rate, rates
 

@@ -13,9 +13,9 @@ from tasks.blocks.decoder import DecoderConfig, next_token_loss
 from tasks.blocks.matrix_optimizers import optimizer
 from tasks.blocks.olmo import OlmoDecoder, initialize_olmo
 from tasks.blocks.optim import Schedule
-from tasks.blocks.training import Loop, generator, train
+from tasks.blocks.training import Loop, generator, precision, train
 from tasks.datasets.corpus import Corpus
-from tasks.llm.evaluation import mean_loss, precision
+from tasks.llm.evaluation import mean_loss
 from tasks.llm.optimizers_under_quantization import ladder
 from tasks.llm.optimizers_under_quantization.measure import error_metrics, scheme_metrics
 from tasks.llm.optimizers_under_quantization.ptq import SCHEMES, quantized
