@@ -6,21 +6,24 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 
 from harness import ledger as ledgers
 from harness import provenance, registry
+from harness.artifacts import Artifacts
 from harness.errors import ResourceError, StoreError
 from harness.frames import CurveWriter
 from harness.ledger import Ledger, LedgerContents
 from harness.plan import TrialSpec
-from harness.record import Record
+from harness.precedence import Precedence
+from harness.record import Record, Status
 from harness.store import StudyStore
 from harness.task import Resources
-from harness.worker import Context, Outcome, Worker
+from harness.worker import Context, Outcome, Worker, lost
 
 REMOTE_SYNC_S = 5.0
 """Seconds between syncs to a remote store, where each one uploads the ledger whole. A local store syncs every group."""
@@ -71,9 +74,21 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def left_to_do(trials: Sequence[TrialSpec], done: dict[str, Record], *, retry: bool) -> list[TrialSpec]:
-    """The plan minus its records: `ok` ones always count as done, the others unless `retry`."""
-    return [trial for trial in trials if trial.id not in done or (retry and done[trial.id].status != "ok")]
+def left_to_do(store: StudyStore, trials: Sequence[TrialSpec], done: Mapping[str, Record], *, retry: bool) -> list[TrialSpec]:
+    """The plan minus its records: `ok` ones always count as done, the others unless `retry`.
+
+    A trial that is done runs again where one that is left stands on it and what it kept is gone.
+    """
+    left = {trial.id for trial in trials if trial.id not in done or (retry and done[trial.id].status != "ok")}
+    kept = Artifacts(store)
+    planned = {trial.id: trial for trial in trials}
+    unseen = [trial for trial in trials if trial.id in left]
+    while unseen:
+        needed = {trial.requires for trial in unseen} - left
+        again = {id for id in needed if id in planned and done[id].status == "ok" and id not in kept}
+        left |= again
+        unseen = [planned[id] for id in again]
+    return [trial for trial in trials if trial.id in left]
 
 
 def run_trials(
@@ -93,14 +108,15 @@ def run_trials(
     `announce` is told which trials there are to run and how many run at once, when that is known.
     """
     done = (before or ledgers.read(store)).records
-    todo = left_to_do(trials, done, retry=retry)
+    todo = left_to_do(store, trials, done, retry=retry)
+    states = {id: record.status for id, record in done.items()}
     recorded: dict[str, Record] = {}
     stop, stopped = _Stop(), False
     if todo:
         session = nullcontext() if local else _ray(address)
         with closing(_Sink(store, observe)) as sink, stop.installed():
             try:
-                with session, closing(_execute(store, todo, local=local, announce=announce)) as groups:
+                with session, closing(_execute(store, todo, states, local=local, announce=announce)) as groups:
                     for outcomes in groups:
                         with stop.held():
                             sink.write(outcomes)
@@ -155,7 +171,9 @@ class _Sink:
         self._ledger.close()
 
 
-def _execute(store: StudyStore, trials: Sequence[TrialSpec], *, local: bool, announce: Announce) -> Generator[list[Outcome], None, None]:
+def _execute(
+    store: StudyStore, trials: Sequence[TrialSpec], states: Mapping[str, Status], *, local: bool, announce: Announce
+) -> Generator[list[Outcome], None, None]:
     """Groups of outcomes, one resource shape after another: pools never wait for CPUs that another pool's idle actors hold."""
     by_shape: dict[Resources, list[TrialSpec]] = {}
     for trial in trials:
@@ -164,23 +182,36 @@ def _execute(store: StudyStore, trials: Sequence[TrialSpec], *, local: bool, ann
     slots = [_local_slots(shape) if local else _pool_slots(shape) for shape in by_shape]
     announce(trials, max(slots))
     for shape, group in by_shape.items():
-        yield from _run_local(contexts[shape], group) if local else _run_pool(contexts[shape], _balanced(group))
+        yield from _run_local(contexts[shape], group, states) if local else _run_pool(contexts[shape], _balanced(group), states)
 
 
-def _run_local(context: Context, trials: Sequence[TrialSpec]) -> Iterator[list[Outcome]]:
-    worker = Worker(context)
-    for trial in trials:
-        outcome = worker.execute(trial)
-        if outcome.record.status == "oom":
-            outcome = worker.execute(trial)
-            outcome = replace(outcome, record=replace(outcome.record, attempts=2))
+def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status]) -> Iterator[list[Outcome]]:
+    worker, precedence = Worker(context), Precedence(trials, states)
+    ready, given_up = deque(precedence.start.released), deque(precedence.start.lost)
+    while ready or given_up:
+        if given_up:
+            trial, why = given_up.popleft()
+            outcome = lost(trial, context, "failed", why)
+        else:
+            outcome = _execute_here(worker, ready.popleft())
         yield [outcome]
+        settled = precedence.settle(outcome.record.trial_id, outcome.record.status)
+        ready.extend(settled.released)
+        given_up.extend(settled.lost)
 
 
-def _run_pool(context: Context, trials: Sequence[TrialSpec]) -> Iterator[list[Outcome]]:
+def _execute_here(worker: Worker, trial: TrialSpec) -> Outcome:
+    outcome = worker.execute(trial)
+    if outcome.record.status != "oom":
+        return outcome
+    outcome = worker.execute(trial)
+    return replace(outcome, record=replace(outcome.record, attempts=2))
+
+
+def _run_pool(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status]) -> Iterator[list[Outcome]]:
     from harness.pool import Pool
 
-    yield from Pool(context, trials).run()
+    yield from Pool(context, trials, states).run()
 
 
 def _pool_slots(shape: Resources) -> int:

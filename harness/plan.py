@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from harness import params
-from harness.errors import UsageError
-from harness.task import Grid, Resources, Task
+from harness.errors import TaskError, UsageError
+from harness.task import Grid, Resources, Scale, Task
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class TrialSpec:
     resources: Resources = Resources()
     time_limit_s: float = 3600.0
     expected_s: float = 0.0
+    requires: str = ""
+    """Id of the trial that has to end ok first; empty where there is none. It follows from the method and the parameters."""
 
     @cached_property
     def id(self) -> str:
@@ -95,7 +97,10 @@ def data_names(task: Task, scale: str) -> list[str]:
 
 
 def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, DataRef]) -> list[TrialSpec]:
-    """All trials of a task at a scale, seed-major so that whole seeds finish first; a trial that two grids share comes once."""
+    """All trials of a task at a scale, seed-major so that whole seeds finish first; a trial that two grids share comes once.
+
+    What a trial stands on comes before it, whether a grid names it or not.
+    """
     chosen = task.scale(scale)
     seeds = overrides.seeds if overrides.seeds is not None else chosen.seeds
     if seeds < 1:
@@ -109,24 +114,49 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
         for point in _points(grid, parsed)
         for method in _methods(task, grid, overrides.methods)
     ]
+    build = _Builder(task, scale, chosen)
     trials: dict[str, TrialSpec] = {}
     for seed, (method, values, data_name) in itertools.product(range(seeds), cells):
-        trial = TrialSpec(
-            task=task.id,
-            version=task.version,
-            scale=scale,
-            method=method,
-            params=values,
-            seed=seed,
-            data=data[data_name] if data_name else None,
-            resources=chosen.resources,
-            time_limit_s=chosen.time_limit_s,
-            expected_s=task.seconds(scale, values) if task.seconds else 0.0,
-        )
-        trials.setdefault(trial.id, trial)
+        for trial in build(method, values, seed, data[data_name] if data_name else None):
+            trials.setdefault(trial.id, trial)
     if not trials:
         raise UsageError(f"nothing to run: no grid of {task.id} at scale {scale} uses the chosen methods")
     return list(trials.values())
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Trials of a task at a scale."""
+
+    task: Task
+    name: str
+    scale: Scale
+
+    def __call__(
+        self, method: str, values: Mapping[str, Any], seed: int, data: DataRef | None, behind: Sequence[str] = ()
+    ) -> list[TrialSpec]:
+        """The trial, preceded by what it stands on; `behind` are the methods that stand on it."""
+        if method in behind:
+            raise TaskError(f"task {self.task.id}: {' stands on '.join([*behind, method])}")
+        needed = self.task.requires(method, values) if self.task.requires else None
+        before: list[TrialSpec] = []
+        if needed:
+            self.task.method(needed.method)
+            before = self(needed.method, params.resolve(self.task, needed.params), seed, data, [*behind, method])
+        trial = TrialSpec(
+            task=self.task.id,
+            version=self.task.version,
+            scale=self.name,
+            method=method,
+            params=values,
+            seed=seed,
+            data=data,
+            resources=self.scale.resources,
+            time_limit_s=self.scale.time_limit_s,
+            expected_s=self.task.seconds(self.name, values) if self.task.seconds else 0.0,
+            requires=before[-1].id if before else "",
+        )
+        return [*before, trial]
 
 
 def _methods(task: Task, grid: Grid, chosen: Sequence[str]) -> list[str]:

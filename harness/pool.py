@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ import ray
 from harness.cluster import slots, worker_environment
 from harness.errors import ResourceError
 from harness.plan import TrialSpec
-from harness.worker import Context, Outcome, Worker, blank_record
+from harness.precedence import Precedence, Settled
+from harness.record import Status
+from harness.worker import Context, Outcome, Worker, lost
 
 BATCH_SECONDS = 0.25
 """Cheap trials travel together until a batch is worth about this much work."""
@@ -60,13 +62,17 @@ class _Cost:
 
 
 class Pool:
-    """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish."""
+    """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish.
 
-    def __init__(self, context: Context, trials: Sequence[TrialSpec]) -> None:
+    `recorded` are the states of trials that ran before, for those that stand on them.
+    """
+
+    def __init__(self, context: Context, trials: Sequence[TrialSpec], recorded: Mapping[str, Status]) -> None:
         shape = context.resources
         self._context = context
         self._size = min(slots(shape), len(trials))
-        self._queue = deque(trials)
+        self._precedence = Precedence(trials, recorded)
+        self._queue: deque[TrialSpec] = deque()
         self._split: deque[_Batch] = deque()
         self._starved: deque[_Batch] = deque()
         self._cost = _Cost()
@@ -80,12 +86,16 @@ class Pool:
     def run(self) -> Iterator[list[Outcome]]:
         """Groups of outcomes as they come. Closing the iterator ends the workers."""
         try:
-            for _ in range(self._size):
+            if given_up := self._admit(self._precedence.start):
+                yield given_up
+            for _ in range(self._size if self._queue else 0):
                 self._start_actor()
             waiting_since = time.monotonic()
             while self._queue or self._split or self._starved or self._running:
                 self._assign()
                 outcomes = self._collect()
+                for outcome in list(outcomes):
+                    outcomes += self._admit(self._precedence.settle(outcome.record.trial_id, outcome.record.status))
                 if outcomes:
                     yield outcomes
                 if self._running or self._idle:
@@ -95,6 +105,14 @@ class Pool:
         finally:
             for actor in [*self._starting.values(), *self._running.values(), *self._idle]:
                 ray.kill(actor.handle)
+
+    def _admit(self, settled: Settled) -> list[Outcome]:
+        """Queue what may start now; the outcomes of what never will, and of what stands on that."""
+        self._queue += settled.released
+        outcomes = [lost(trial, self._context, "failed", why) for trial, why in settled.lost]
+        for trial, _ in settled.lost:
+            outcomes += self._admit(self._precedence.settle(trial.id, "failed"))
+        return outcomes
 
     def _start_actor(self) -> None:
         actor = _Actor(self._actor_class.remote(self._context))
@@ -199,5 +217,5 @@ class Pool:
                 outcomes.append(self._lost(actor.batch, "timeout", f"ran longer than its limit of {limit:g} s and its worker was killed"))
         return outcomes
 
-    def _lost(self, batch: _Batch, status: Any, error: str) -> Outcome:
-        return Outcome(blank_record(batch.trials[0], self._context, metrics={}, status=status, error=error, attempts=batch.attempt), [])
+    def _lost(self, batch: _Batch, status: Status, error: str) -> Outcome:
+        return lost(batch.trials[0], self._context, status, error, attempts=batch.attempt)

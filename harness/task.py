@@ -116,6 +116,18 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """What a trial stands on: a trial of the same task, scale, seed and data that has to end ok first, such as a network to prune.
+
+    It is planned by itself, keyed like any trial, run once a seed and shared by all that name it.
+    """
+
+    method: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Its parameters; those not named take their defaults."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Region:
     """The open interval (low, high) of the estimate in which a claim holds."""
 
@@ -213,6 +225,8 @@ class Task:
     """`package.module:function`, a string so that listing tasks imports no experiment."""
     statistics: Sequence[Statistic] = ()
     figures: Sequence[Figure] = ()
+    requires: Callable[[str, Mapping[str, Any]], Requirement | None] | None = None
+    """What a trial of (method, parameters) stands on; None where it stands alone."""
     seconds: Callable[[str, Mapping[str, Any]], float] | None = None
     """Expected seconds of one trial, from (scale, parameters), on the hardware that the scale names."""
     summary: str = ""

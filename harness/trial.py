@@ -12,6 +12,7 @@ from harness.record import Curve
 from harness.task import Task
 
 if TYPE_CHECKING:
+    from harness.artifacts import Artifacts
     from harness.checkpoints import Checkpoints
 
 
@@ -26,6 +27,7 @@ class Trial:
         device: str = "cpu",
         open_data: Callable[[TrialSpec], Any] | None = None,
         checkpoints: Checkpoints | None = None,
+        artifacts: Artifacts | None = None,
     ) -> None:
         self.id = spec.id
         self.method = spec.method
@@ -38,6 +40,7 @@ class Trial:
         self._spec = spec
         self._open_data = open_data
         self._checkpoints = checkpoints
+        self._artifacts = artifacts
 
     def seed_for(self, purpose: str) -> int:
         """A 63-bit random seed for one named purpose ("init", "batches", ...).
@@ -71,3 +74,17 @@ class Trial:
             return None
         step, state, self.curve = saved
         return step, state
+
+    def keep(self, state: Any) -> None:
+        """Keep `state` for the trials that stand on this one, which get it from `required`.
+
+        Anything `torch.save` takes that is tensors, numbers, text and containers of these. The last call counts.
+        """
+        if self._artifacts is not None:
+            self._artifacts.save(self.id, state)
+
+    def required(self) -> Any:
+        """What the trial that this one stands on kept, on the CPU. UsageError when the task's `requires` names none."""
+        if not self._spec.requires or self._artifacts is None:
+            raise UsageError(f"this trial ({self.method}) was planned to stand on no other: the task's `requires` decides")
+        return self._artifacts.load(self._spec.requires)

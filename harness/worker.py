@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from harness import provenance, registry
+from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
 from harness.lazy import load
@@ -67,7 +68,8 @@ class Worker:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._checkpoints = Checkpoints(StudyStore(context.store_uri, context.study))
+        store = StudyStore(context.store_uri, context.study)
+        self._checkpoints, self._artifacts = Checkpoints(store), Artifacts(store)
         self._rss_limit = math.inf
         self._opened: dict[str, Any] = {}
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(context.resources.cpus)))
@@ -84,7 +86,7 @@ class Worker:
             device = _prepare_device(self._context.resources)
             _seed_globals(spec)
             clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
-            trial = Trial(task, spec, device=device, open_data=self._open, checkpoints=self._checkpoints)
+            trial = Trial(task, spec, device=device, open_data=self._open, checkpoints=self._checkpoints, artifacts=self._artifacts)
             with _time_limit(spec.time_limit_s):
                 returned = run(trial)
             metrics = _checked(task, returned)
@@ -137,6 +139,11 @@ class Worker:
 
     def _record(self, spec: TrialSpec, **outcome: Any) -> Record:
         return blank_record(spec, self._context, host=platform.node(), **outcome)
+
+
+def lost(spec: TrialSpec, context: Context, status: Status, error: str, *, attempts: int = 1) -> Outcome:
+    """The outcome of a trial that no worker can tell of."""
+    return Outcome(blank_record(spec, context, metrics={}, status=status, error=error, attempts=attempts), [])
 
 
 def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:

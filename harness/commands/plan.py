@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     done = ledger.read(selection.store).records
     console = make_console()
     console.print(f"study [bold]{selection.store.name}[/] in {selection.store.parent_uri}")
+    left = left_to_do(selection.store, selection.trials, done, retry=False)
     table = Table("task", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
     for task in selection.tasks:
         for method in task.methods:
@@ -30,11 +31,10 @@ def run(options: argparse.Namespace) -> int:
             if not trials:
                 continue
             states = [done[trial.id].status for trial in trials if trial.id in done]
-            left = left_to_do(trials, done, retry=False)
+            mine = [trial for trial in left if (trial.task, trial.method) == (task.id, method.name)]
             not_ok = sum(state != "ok" for state in states)
-            table.add_row(task.id, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(left)), _cost(left))
+            table.add_row(task.id, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine))
     console.print(table)
-    left = left_to_do(selection.trials, done, retry=False)
     _totals(console, selection, left)
     return 0
 

@@ -39,7 +39,7 @@ def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argpars
     contents = ledger.read(store)
     for line in contents.unreadable:
         console.print(f"ledger line {line} cannot be read (a torn write?): its trial runs again", style="yellow")
-    left = left_to_do(trials, contents.records, retry=options.retry)
+    left = left_to_do(store, trials, contents.records, retry=options.retry)
     console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(left)} recorded before")
     with RunProgress(trials, console) as progress:
         return run_trials(

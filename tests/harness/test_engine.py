@@ -62,7 +62,7 @@ def test_retry_runs_what_did_not_end_ok_and_nothing_else(store: StudyStore, exec
 def test_a_larger_plan_runs_only_its_new_trials(store: StudyStore) -> None:
     run_trials(store, plan("good", seeds=2), local=True)
     more = plan("good", seeds=5)
-    todo = left_to_do(more, ledger.read(store).records, retry=False)
+    todo = left_to_do(store, more, ledger.read(store).records, retry=False)
     assert {trial.seed for trial in todo} == {2, 3, 4}
     assert run_trials(store, more, local=True).executed == len(todo)
 

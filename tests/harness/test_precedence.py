@@ -1,0 +1,171 @@
+"""Trials that stand on others: planned with them, run after them, once, and failing with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import ledger, registry
+from harness.artifacts import Artifacts, name
+from harness.engine import run_trials
+from harness.errors import StoreError, TaskError, UsageError
+from harness.plan import Overrides, TrialSpec, expand
+from harness.precedence import Precedence
+from harness.store import StudyStore
+from harness.trial import Trial
+from tests.harness.conftest import Command
+
+
+def plan(ground: str = "good", *, seeds: int = 2, methods: tuple[str, ...] = ()) -> list[TrialSpec]:
+    return expand(registry.task("standing"), "smoke", Overrides(seeds=seeds, values={"ground": [ground]}, methods=methods), {})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StudyStore:
+    return StudyStore(str(tmp_path), "study")
+
+
+def test_what_a_trial_stands_on_is_planned_before_it_and_once_a_seed() -> None:
+    trials = plan()
+    # Heights matter to middle and top alone: three each, one more middle of height 1 is the one that tops stand on.
+    assert Counter(trial.method for trial in trials) == {"base": 2, "middle": 6, "top": 6}
+    place = {trial.id: index for index, trial in enumerate(trials)}
+    by_id = {trial.id: trial for trial in trials}
+    for trial in trials:
+        below = {"top": "middle", "middle": "base"}.get(trial.method)
+        assert (by_id[trial.requires].method if trial.requires else None) == below
+        if below:
+            assert place[trial.requires] < place[trial.id]
+            assert (by_id[trial.requires].seed, by_id[trial.requires].data) == (trial.seed, trial.data)
+
+
+def test_the_ids_are_those_of_a_plan_without_requirements() -> None:
+    (base, *_) = plan()
+    alone = TrialSpec.from_json({key: value for key, value in base.to_json().items() if key != "requires"})
+    assert alone.id == base.id
+    assert TrialSpec.from_json(plan()[-1].to_json()) == plan()[-1]
+
+
+def test_a_chosen_method_brings_what_it_stands_on() -> None:
+    assert {trial.method for trial in plan(methods=("top",))} == {"base", "middle", "top"}
+
+
+def test_a_task_that_stands_on_itself_is_refused() -> None:
+    with pytest.raises(TaskError, match="circle stands on circle"):
+        expand(registry.task("standing"), "laptop", Overrides(), {})
+
+
+def test_in_process_and_on_ray_everything_is_handed_on(
+    store: StudyStore, tmp_path: Path, ray_here: None, executions: Callable[[], list[str]]
+) -> None:
+    trials = plan(seeds=3)
+    here = run_trials(store, list(reversed(trials)), local=True).records
+    assert Counter(executions()) == dict.fromkeys((trial.id for trial in trials), 1)
+    there = run_trials(StudyStore(str(tmp_path), "ray"), list(reversed(trials))).records
+    assert {record.status for record in here.values()} == {"ok"}
+    assert {id: record.metrics for id, record in there.items()} == {id: record.metrics for id, record in here.items()}
+    by_id = {trial.id: trial for trial in trials}
+    for id, record in here.items():
+        below = by_id[id].requires
+        if below:
+            assert record.metrics["value"] == pytest.approx(here[below].metrics["value"] + record.params["height"])
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["in-process", "ray"])
+@pytest.mark.parametrize(("ground", "how"), [("raise", "failed"), ("nan", "diverged")])
+def test_what_stands_on_a_failure_fails_without_running(
+    store: StudyStore, ray_here: None, local: bool, ground: str, how: str, executions: Callable[[], list[str]]
+) -> None:
+    trials = plan(ground, seeds=1)
+    records = run_trials(store, trials, local=local).records
+    assert set(ledger.read(store).records) == {trial.id for trial in trials}, "a trial that never ran leaves a record too"
+    (base,) = [trial.id for trial in trials if trial.method == "base"]
+    assert records[base].status == how
+    for trial in trials:
+        if trial.method == "middle":
+            assert records[trial.id].error == f"not run: the trial {base} that it stands on ended {how}"
+        if trial.method == "top":
+            assert records[trial.id].error == f"not run: the trial {trial.requires} that it stands on ended failed"
+    assert set(executions()) <= {base}
+    again = run_trials(store, trials, local=local)
+    assert again.executed == 0
+
+
+def test_a_base_that_kills_its_worker_takes_nothing_else_along(store: StudyStore, ray_here: None) -> None:
+    bad, good = plan("die", seeds=1), plan("good", seeds=1)
+    records = run_trials(store, [*bad, *good]).records
+    assert {records[trial.id].status for trial in bad} == {"failed"}
+    assert {records[trial.id].status for trial in good} == {"ok"}
+
+
+def test_retry_runs_the_failure_and_what_stands_on_it(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+    trials = plan("raise", seeds=1)
+    run_trials(store, trials, local=True)
+    result = run_trials(store, trials, local=True, retry=True)
+    assert result.executed == len(trials)
+    assert len(executions()) == 2, "the base twice, the rest never"
+
+
+def test_a_larger_plan_uses_what_is_kept_and_makes_it_again_when_it_is_gone(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+    trials = plan(seeds=1)
+    first = [trial for trial in trials if trial.method != "top"]
+    run_trials(store, first, local=True)
+    tops = [trial for trial in trials if trial.method == "top"]
+    before = len(executions())
+    run_trials(store, [*first, tops[0]], local=True)
+    assert executions()[before:] == [tops[0].id]
+    for trial in first:
+        store.remove(name(trial.id))
+    before = len(executions())
+    result = run_trials(store, trials, local=True)
+    middle = tops[1].requires
+    (base,) = [trial.id for trial in trials if trial.method == "base"]
+    assert executions()[before:] == [base, middle, tops[1].id, tops[2].id], "only what is needed, in order"
+    assert {record.status for record in result.records.values()} == {"ok"}
+
+
+def test_a_trial_whose_base_is_not_in_the_study_says_so(store: StudyStore) -> None:
+    (middle, *_) = [trial for trial in plan(seeds=1) if trial.method == "middle"]
+    records = run_trials(store, [middle], local=True).records
+    assert records[middle.id].error == f"not run: the trial {middle.requires} that it stands on is not in this study"
+
+
+def test_a_base_that_keeps_nothing_or_a_damaged_file_fails_in_one_sentence(store: StudyStore) -> None:
+    mute = plan("mute", seeds=1)
+    records = run_trials(store, mute, local=True).records
+    (middle, *_) = [trial for trial in mute if trial.method == "middle"]
+    assert "kept nothing" in records[middle.id].error.splitlines()[0]
+    store.write_bytes(name("feed"), b"not a tensor")
+    with pytest.raises(StoreError, match="is damaged"):
+        Artifacts(store).load("feed")
+
+
+def test_a_trial_that_stands_alone_has_nothing_to_load(store: StudyStore) -> None:
+    (base, *_) = plan(seeds=1)
+    with pytest.raises(UsageError, match="stand on no other"):
+        Trial(registry.task("standing"), base, artifacts=Artifacts(store)).required()
+
+
+def test_every_trial_is_settled_once_however_deep_it_stands() -> None:
+    trials = plan(seeds=2)
+    precedence = Precedence(trials, {})
+    assert [trial.method for trial in precedence.start.released] == ["base", "base"]
+    seen, frontier = [], list(precedence.start.released)
+    while frontier:
+        trial = frontier.pop()
+        seen.append(trial.id)
+        frontier += precedence.settle(trial.id, "ok").released
+    assert sorted(seen) == sorted(trial.id for trial in trials)
+    assert precedence.settle(trials[0].id, "ok").released == [], "a second end releases nothing"
+
+
+def test_the_command_line_plans_runs_and_resumes(papertrial: Command) -> None:
+    said = papertrial("run", "standing", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
+    assert said.code == 0, said.out
+    assert "10 trials" in said.out
+    again = papertrial("run", "standing", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
+    assert "10 recorded before" in again.out
+    assert papertrial("plan", "standing", "--scale", "laptop").code == 2
