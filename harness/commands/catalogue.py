@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import registry
+from harness import params, registry
 from harness.console import console as make_console
 from harness.errors import PapertrialError, unknown
 from harness.plan import DataRef, Overrides, data_names, expand
@@ -75,10 +75,18 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _methods(console: Console, task: Task) -> None:
-    table = Table("method", "role", "what it does", title="methods")
+    stands_on = {method.name: _stands_on(task, method.name) for method in task.methods}
+    shared = any(stands_on.values())
+    table = Table("method", "role", *(["stands on"] if shared else []), "what it does", title="methods")
     for method in task.methods:
-        table.add_row(method.name, method.role, method.description)
+        table.add_row(method.name, method.role, *([stands_on[method.name]] if shared else []), method.description)
     console.print(table)
+
+
+def _stands_on(task: Task, method: str) -> str:
+    """The method whose trial comes first, at the default parameters."""
+    needed = task.requires(method, params.resolve(task, {})) if task.requires else None
+    return needed.method if needed else ""
 
 
 def _parameters(console: Console, task: Task) -> None:

@@ -169,3 +169,13 @@ def test_the_command_line_plans_runs_and_resumes(papertrial: Command) -> None:
     again = papertrial("run", "standing", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
     assert "10 recorded before" in again.out
     assert papertrial("plan", "standing", "--scale", "laptop").code == 2
+
+
+def test_show_says_what_a_method_stands_on(papertrial: Command) -> None:
+    # Scale `laptop` of the throw-away task stands on itself; the methods are shown before the scales are planned.
+    lines = papertrial("show", "standing").out.splitlines()
+    cells = [[cell.strip() for cell in line.split("│")] for line in lines]
+    shown = {row[1]: row[3] for row in cells if len(row) > 4}
+    assert shown["top"] == "middle"
+    assert shown["base"] == ""
+    assert not any("stands on" in line for line in papertrial("show", "misbehaving").out.splitlines())
