@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.errors import DataError
 from tasks.datasets.images import Pixels, normalized, spread
@@ -56,9 +57,14 @@ class FolderImages:
         """`size` augmented images drawn with replacement: float32 (size, 3, height, width) and int64 labels (size,)."""
         import torch
 
-        index = torch.randint(0, self.count(split), (size,), generator=generator).tolist()
-        draws = torch.rand(size, 5, generator=generator).tolist()
-        return self._decode([(split, i, draw) for i, draw in zip(index, draws, strict=True)])
+        return self.take(split, torch.randint(0, self.count(split), (size,), generator=generator).numpy(), generator)
+
+    def take(self, split: Split, index: npt.NDArray[np.int64], generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images at these places, in this order, augmented."""
+        import torch
+
+        draws = torch.rand(len(index), 5, generator=generator).tolist()
+        return self._decode([(split, int(i), draw) for i, draw in zip(index, draws, strict=True)])
 
     def batches(self, split: Split, size: int, limit: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The same `limit` images on every call, not augmented, evenly spread over the split, at most `size` at a time."""

@@ -1,0 +1,53 @@
+"""The network that every pruning paper starts from: parameters that its `Params` inherits, and the trial that trains it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.task import Requirement, param
+
+DENSE = "dense"
+"""The method that trains the network all others prune."""
+
+_ARCHITECTURES = (
+    *("vgg7", "vgg11", "vgg13", "vgg16", "vgg19", "resnet8", "resnet20", "resnet56", "resnet18", "resnet34", "resnet50"),
+    *("mobilenet-v1", "mobilenet-v2", "mlp"),
+)
+"""Those of `tasks.blocks.convnets`, which imports torch; a test compares them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A dense network and its training. The trial that trains it depends on these parameters alone, so that all methods share it."""
+
+    arch: str = param("vgg7", "architecture of the dense network", choices=_ARCHITECTURES)
+    width: float = param(0.25, "multiplier of every hidden channel count", low=0.01, high=16.0)
+    norm: bool = param(True, "BatchNorm behind every convolution (false: convolutions with a bias)")
+    dense_epochs: float = param(10.0, "training of the dense network", unit="epochs", low=0.0, high=10_000.0)
+    dense_lr: float = param(0.05, "its peak learning rate (SGD, momentum 0.9)", low=1e-6, high=10.0)
+    dense_schedule: str = param(
+        "cosine",
+        "its learning rate. cosine: to 0; steps: a tenth from 50 % and again from 75 % on",
+        choices=("cosine", "steps", "constant"),
+    )
+    batch: int = param(64, "images of a step, in every training", unit="images", low=1, high=65536)
+    decay: float = param(5e-4, "L2 penalty of all weights, in every training", low=0.0, high=10.0)
+    augment: bool = param(False, "mirror half of the training images and shift them by up to 4 pixels (an ImageFolder always has its own)")
+    train_images: int = param(0, "training images, evenly spread over the split (0: all)", unit="images", low=0, high=100_000_000)
+    eval_images: int = param(0, "images that val and test are measured on, evenly spread (0: all)", unit="images", low=0, high=100_000_000)
+    precision: str = param(
+        "float32", "arithmetic of the forward pass (bfloat16: autocast; weights stay in float32)", choices=("float32", "bfloat16")
+    )
+
+
+def network_fields(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters in `params` that the dense network depends on."""
+    return {field.name: params[field.name] for field in dataclasses.fields(Network)}
+
+
+def requires_dense(method: str, params: Mapping[str, Any]) -> Requirement | None:
+    """The dense network of the same parameters; the dense trial itself stands alone."""
+    return None if method == DENSE else Requirement(method=DENSE, params=network_fields(params))
