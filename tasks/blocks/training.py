@@ -34,6 +34,8 @@ class Loop:
     """The reported training loss is the mean over this many last steps."""
     checkpoint_seconds: float = 60.0
     """A checkpoint at the first logged step after so long; shorter runs are cheaper to repeat than to keep."""
+    stage: str = ""
+    """Tells the loops of one trial apart: a checkpoint of another stage is passed over, and the curve goes on behind what it holds."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def train(trial: Trial, loop: Loop) -> Trained:
 
 
 def _train(trial: Trial, loop: Loop) -> Trained:
-    start, recent = _restore(trial, loop)
+    start, recent, logged = _restore(trial, loop)
     steps, saved_at = loop.schedule.steps, time.monotonic()
     for step in range(start, steps):
         loop.schedule.set(loop.optimizer, step)
@@ -74,11 +76,11 @@ def _train(trial: Trial, loop: Loop) -> Trained:
         recent.append(loss.detach())
         if (step + 1) % loop.log_every == 0 or step + 1 == steps:
             mean = float(torch.stack(list(recent)[-loop.log_every :]).mean())
-            trial.log(step + 1, train_loss=mean, **(loop.observe() if loop.observe else {}))
+            trial.log(logged + step + 1, train_loss=mean, **(loop.observe() if loop.observe else {}))
             if not math.isfinite(mean):
                 return Trained(math.nan)
             if time.monotonic() - saved_at >= loop.checkpoint_seconds and step + 1 < steps:
-                trial.checkpoint(step + 1, _state(loop, recent))
+                trial.checkpoint(step + 1, _state(loop, recent) | {"logged": logged})
                 saved_at = time.monotonic()
     return Trained(float(torch.stack(list(recent)).mean()))
 
@@ -105,21 +107,24 @@ def _state(loop: Loop, recent: Sequence[Tensor]) -> dict[str, Any]:
         "optimizer": loop.optimizer.state_dict(),
         "streams": {name: stream.get_state() for name, stream in loop.streams.items()},
         "recent": torch.stack(list(recent)),
+        "stage": loop.stage,
     }
 
 
-def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor]]:
-    """The step to go on from and the last losses."""
+def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor], int]:
+    """The step to go on from, the last losses, and the steps of the curve that earlier stages hold."""
+    curve = trial.curve
     saved = trial.restore()
-    if saved is None:
-        return 0, deque(maxlen=loop.tail)
+    if saved is None or saved[1].get("stage", "") != loop.stage:
+        trial.curve = curve
+        return 0, deque(maxlen=loop.tail), int(curve[-1]["step"]) if curve else 0
     step, state = saved
     loop.model.load_state_dict(state["model"])
     loop.optimizer.load_state_dict(state["optimizer"])
     for name, stream in loop.streams.items():
         stream.set_state(state["streams"][name].cpu())
     device = next(loop.model.parameters()).device
-    return step, deque(state["recent"].to(device).unbind(), maxlen=loop.tail)
+    return step, deque(state["recent"].to(device).unbind(), maxlen=loop.tail), int(state.get("logged", 0))
 
 
 def generator(seed: int) -> torch.Generator:

@@ -61,11 +61,13 @@ def fit(
     loss: BatchLoss = cross_entropy,
     optimizer: torch.optim.Optimizer | None = None,
     on_epoch: Callable[[int], None] | None = None,
+    stage: str = "",
 ) -> Trained:
     """Train `model` in place on the trial's training images; the methods of a seed see the same batches.
 
     `optimizer` is SGD with momentum 0.9, the recipe's rate and the trial's decay unless given (its groups need `initial_lr`).
     `on_epoch(epoch)` is called before the first step of epoch 0, 1, ... A resumed run does not call it again for an epoch it is in.
+    A trial that fits more than once names each `stage`, so that no stage goes on from the checkpoint of another.
     """
     params, device = trial.params, next(model.parameters()).device
     batches = _Batches(trial)
@@ -84,7 +86,8 @@ def fit(
     model.train()
     logged = max(1, min(50, schedule.steps // 20))
     streams = {"augmentation": batches.stream}
-    return train(trial, Loop(model=model, optimizer=optimizer, schedule=schedule, loss=step_loss, streams=streams, log_every=logged))
+    loop = Loop(model=model, optimizer=optimizer, schedule=schedule, loss=step_loss, streams=streams, log_every=logged, stage=stage)
+    return train(trial, loop)
 
 
 class _Batches:

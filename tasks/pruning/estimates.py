@@ -1,0 +1,80 @@
+"""Accuracy at matched cost: one method's curve read at the reduction that another method reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.estimates import Estimate, select
+from tasks.pruning.params import DENSE
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class AtReduction:
+    """`metric` of a method's curve over the reached reduction, at the reduction `at`, linearly between the two points beside it.
+
+    The curve's points are the trials of `method` that match `where`, and the dense network at a reduction of 0 (unless `dense` is
+    empty). Trials that agree in `target`, the parameter that asks for a reduction, are one point: of these the one with the highest
+    `val_accuracy` counts, never the one that looks best on test. NaN outside the curve (nothing is extrapolated), and when a
+    trial of the curve is missing its numbers; a diverged trial among several of a target counts as infinitely bad.
+    """
+
+    metric: str
+    method: str
+    at: Estimate
+    """Percent of the dense network's multiply-adds, such as Of("ftwt", Mean("flops_reduction", {...}))."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    target: str = "reduction"
+    reached: str = "flops_reduction"
+    chosen_by: str = "val_accuracy"
+    dense: str = DENSE
+    dense_where: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        """The estimate in the records of one seed."""
+        import numpy as np
+
+        rows = select(frame[frame["method"] == self.method], self.where)
+        if rows.empty or f"param.{self.target}" not in rows:
+            return math.nan
+        points = [self._point(group) for _, group in rows.groupby(f"param.{self.target}")]
+        if self.dense:
+            dense = select(frame[frame["method"] == self.dense], self.dense_where)
+            points.append((0.0, float(_values(dense, self.metric).mean()) if len(dense) else math.nan))
+        x, y = (np.array(axis) for axis in zip(*sorted(points), strict=True))
+        return interpolated(x, y, self.at(frame))
+
+    def _point(self, group: pd.DataFrame) -> tuple[float, float]:
+        """(reduction, metric) of the trial that val chooses among those of one target."""
+        import numpy as np
+
+        quality = np.where(group["status"] == "diverged", -math.inf, _values(group, self.chosen_by))
+        if np.isnan(quality).any() or not np.isfinite(quality).any():
+            return math.nan, math.nan
+        best = int(np.argmax(quality))
+        return float(_values(group, self.reached)[best]), float(_values(group, self.metric)[best])
+
+
+def interpolated(x: np.ndarray, y: np.ndarray, at: float) -> float:
+    """The piecewise linear curve through (x, y) at `at`; the mean of y where x repeats; NaN outside, or when any number is not finite."""
+    import numpy as np
+
+    if not (math.isfinite(at) and np.isfinite(x).all() and np.isfinite(y).all()) or len(x) == 0:
+        return math.nan
+    knots = np.unique(x)
+    if not knots[0] <= at <= knots[-1]:
+        return math.nan
+    return float(np.interp(at, knots, [y[x == knot].mean() for knot in knots]))
+
+
+def _values(frame: pd.DataFrame, metric: str) -> np.ndarray:
+    import numpy as np
+
+    column = f"metric.{metric}"
+    return frame[column].to_numpy(dtype=float) if column in frame else np.full(len(frame), math.nan)
