@@ -39,7 +39,7 @@ class Need:
 
 
 def needs(estimate: Estimate, method: str | None = None, where: Mapping[str, Any] | None = None) -> list[Need]:
-    """The leaves of an estimate, found by walking its dataclass fields.
+    """The leaves of an estimate, found by walking its dataclass fields, or what it names as `reads`, a sequence of estimates.
 
     A part that is not a dataclass, such as a plain function, may read anything its parent passes it, so it counts as a leaf.
     """
@@ -53,7 +53,9 @@ def needs(estimate: Estimate, method: str | None = None, where: Mapping[str, Any
 
 def _parts(estimate: Any) -> Iterator[Estimate]:
     """Estimates inside an estimate."""
-    if isinstance(estimate, Transformed):
+    if hasattr(estimate, "reads"):
+        yield from estimate.reads
+    elif isinstance(estimate, Transformed):
         yield estimate.estimate
     elif dataclasses.is_dataclass(estimate):
         for f in dataclasses.fields(estimate):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Estimate, select
+from harness.estimates import Estimate, Mean, Of, select
 from tasks.pruning.params import DENSE
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ class AtReduction:
     chosen_by: str = "val_accuracy"
     dense: str = DENSE
     dense_where: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> tuple[Estimate, ...]:
+        """Whose trials have to be there before a seed counts: those of the curve, the dense network, and what `at` reads."""
+        dense = (Of(self.dense, Mean(self.metric, self.dense_where)),) if self.dense else ()
+        return (Of(self.method, Mean(self.metric, self.where)), *dense, self.at)
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The estimate in the records of one seed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,20 @@ def test_a_record_keeps_what_the_plan_says() -> None:
     # The fabricated records stand for real ones only if they carry the plan's ids.
     trial = TrialSpec(task="t", version=1, scale="laptop", method="left", params={}, seed=0)
     assert record_of(trial, "oom").trial_id == trial.id
+
+
+def test_an_estimate_may_name_what_it_reads_beside_its_parts() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Curve:
+        method: str
+        at: Of
+
+        @property
+        def reads(self) -> tuple[Of, ...]:
+            return (Of(self.method, Mean("value", {"size": 2})), self.at)
+
+        def __call__(self, frame: Any) -> float:
+            return math.nan
+
+    found = needs(Difference(Curve("curve", Of("point", Mean("value"))), Of("other", Mean("value"))))
+    assert [(need.method, dict(need.where)) for need in found] == [("curve", {"size": 2}), ("point", {}), ("other", {})]
