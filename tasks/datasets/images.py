@@ -49,19 +49,20 @@ class Images:
         """`size` images drawn with replacement: float32 (size, channels, height, width) and int64 labels (size,)."""
         import torch
 
-        return self._read(split, torch.randint(0, self.count(split), (size,), generator=generator).numpy())
+        return self.take(split, torch.randint(0, self.count(split), (size,), generator=generator).numpy())
 
     def batches(self, split: Split, size: int, limit: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The same `limit` images on every call, evenly spread over the split (all, where it has no more), at most `size` at a time."""
         index = spread(self.count(split), limit)
         for start in range(0, len(index), size):
-            yield self._read(split, index[start : start + size])
+            yield self.take(split, index[start : start + size])
 
     def all(self, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
         """A whole split at once."""
-        return self._read(split, slice(None))
+        return self.take(split, slice(None))
 
-    def _read(self, split: Split, index: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def take(self, split: Split, index: npt.NDArray[np.int64] | slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images at these places, in this order."""
         import torch
 
         pixels = torch.from_numpy(np.array(self.pixels[split][index])).permute(0, 3, 1, 2)
@@ -81,8 +82,18 @@ def normalized(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, 
     return ((pixels / 255.0 - shift) / scale).contiguous()
 
 
-def write_images(target: Path, splits: Mapping[Split, tuple[Pixels, Labels]], *, num_classes: int, licence: str) -> None:
-    """Write `{train,val,test}.npy`, `{train,val,test}-labels.npy` and `meta.json` with the statistics of the training split."""
+def write_images(
+    target: Path,
+    splits: Mapping[Split, tuple[Pixels, Labels]],
+    *,
+    num_classes: int,
+    licence: str,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `{train,val,test}.npy`, `{train,val,test}-labels.npy` and `meta.json` with the statistics of the training split.
+
+    `about` is what a reader of `meta.json` should know besides.
+    """
     for split in SPLITS:
         pixels, labels = splits[split]
         if not len(labels):
@@ -93,7 +104,8 @@ def write_images(target: Path, splits: Mapping[Split, tuple[Pixels, Labels]], *,
         np.save(target / f"{split}-labels.npy", labels.astype(np.int64))
     train = splits["train"][0].astype(np.float64).reshape(-1, splits["train"][0].shape[-1]) / 255.0
     counts = {split: len(splits[split][1]) for split in SPLITS}
-    meta = {"num_classes": num_classes, "mean": train.mean(0).tolist(), "std": train.std(0).tolist(), "images": counts, "licence": licence}
+    statistics = {"mean": train.mean(0).tolist(), "std": train.std(0).tolist()}
+    meta = {"num_classes": num_classes, **statistics, "images": counts, "licence": licence, **(about or {})}
     (target / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 
 
