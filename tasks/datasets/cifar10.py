@@ -1,0 +1,20 @@
+"""CIFAR-10 (Krizhevsky 2009): the user's own copy."""
+
+from __future__ import annotations
+
+from harness.data import Dataset
+
+DATASET = Dataset(
+    name="cifar10",
+    description=(
+        "Own data only: 60,000 photographs, 32 x 32 colour, 10 classes. The folder cifar-10-batches-py (or the one that holds it, as "
+        "torchvision leaves it) or Parquet files train*.parquet and test*.parquet with `img` and `label`"
+    ),
+    source="cs.toronto.edu",
+    kind="real",
+    version=1,
+    prepare="",
+    adopt="tasks.datasets.cifar_files:adopt_cifar10",
+    open="tasks.datasets.images:open_images",
+    size="170 MB, yours to bring; 185 MB prepared",
+)
