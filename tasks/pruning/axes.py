@@ -75,7 +75,8 @@ def trace(model: nn.Module, shape: Shape) -> list[Traced]:
     example = torch.zeros(1, *shape, device=first.device, dtype=first.dtype)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    graph = tp.DependencyGraph().build_dependency(model.eval(), example_inputs=example)
+    with torch.enable_grad():
+        graph = tp.DependencyGraph().build_dependency(model.eval(), example_inputs=example)
     names = {module: name for name, module in model.named_modules()}
     order = {name: place for place, name in enumerate(names.values())}
     found: list[Traced] = []

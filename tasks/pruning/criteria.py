@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.errors import UsageError, unknown
 from tasks.blocks.complexity import Shape
-from tasks.pruning.axes import Dim, Traced, torch_pruning, trace
+from tasks.pruning.axes import Traced, torch_pruning, trace
 
 CRITERIA: tuple[str, ...] = ("random", "l1", "l2", "l2-in-out", "fpgm", "taylor", "bn-scale", "group-norm")
 
@@ -47,7 +48,8 @@ def scores(
     traced = trace(ghost, shape)
     if batch is not None and criterion == "taylor":
         ghost.zero_grad()
-        F.cross_entropy(ghost(batch[0]).float(), batch[1]).backward()  # type: ignore[no-untyped-call]
+        with torch.enable_grad():
+            F.cross_entropy(ghost(batch[0]).float(), batch[1]).backward()  # type: ignore[no-untyped-call]
     result = {}
     for one in traced:
         drawn = torch.rand(one.axis.size, generator=generator) if criterion == "random" else _score(one, ghost, criterion)
@@ -58,11 +60,11 @@ def scores(
 def _score(traced: Traced, model: nn.Module, criterion: str) -> Tensor:
     tp = torch_pruning().importance
     if criterion == "l1":
-        return _summed(traced, 1, "out")
+        return _norms(traced, 1)
     if criterion == "l2":
-        return _summed(traced, 2, "out").sqrt()
+        return _norms(traced, 2).sqrt()
     if criterion == "l2-in-out":
-        return _summed(traced, 2, "out").sqrt() * _summed(traced, 2, "in").sqrt()
+        return _norms(traced, 2).sqrt() * _reading(traced, model).sqrt()
     if criterion == "fpgm":
         return _distances(traced, model)
     if criterion == "taylor":
@@ -77,10 +79,19 @@ def _score(traced: Traced, model: nn.Module, criterion: str) -> Tensor:
     return coupled
 
 
-def _summed(traced: Traced, p: int, dim: Dim) -> Tensor:
-    """Sum of |weight|^p over the filters of each channel ("out") or over the weights that read it ("in")."""
+def _norms(traced: Traced, p: int) -> Tensor:
+    """Sum of |weight|^p over the filters of each channel."""
     importance = torch_pruning().importance.MagnitudeImportance(p=p, group_reduction="sum", normalizer=None, target_types=_LAYERS)
-    total: Tensor = importance(_part(traced, dim))
+    total: Tensor = importance(_part(traced, "out"))
+    return total.cpu()
+
+
+def _reading(traced: Traced, model: nn.Module) -> Tensor:
+    """Sum of weight^2 over all that reads each channel. torch-pruning's has the size of its first layer, too many behind a flatten."""
+    total = torch.zeros(traced.axis.size)
+    for name in traced.axis.modules("in"):
+        weight = model.get_submodule(name).get_parameter("weight").detach()
+        total += weight.transpose(0, 1).reshape(traced.axis.size, -1).square().sum(1).cpu()
     return total
 
 
@@ -93,12 +104,9 @@ def _distances(traced: Traced, model: nn.Module) -> Tensor:
     return total
 
 
-def _part(traced: Traced, dim: Dim) -> list[object]:
+def _part(traced: Traced, dim: Literal["out", "norm"]) -> list[object]:
     """The items of the group that are members of this kind; an importance class only walks over them."""
     tp = torch_pruning()
-    handlers = {
-        "out": (tp.prune_conv_out_channels, tp.prune_linear_out_channels),
-        "in": (tp.prune_conv_in_channels, tp.prune_linear_in_channels),
-        "norm": (tp.prune_batchnorm_out_channels, tp.prune_batchnorm_in_channels),
-    }[dim]
+    norms = (tp.prune_batchnorm_out_channels, tp.prune_batchnorm_in_channels)
+    handlers = (tp.prune_conv_out_channels, tp.prune_linear_out_channels) if dim == "out" else norms
     return [item for item in traced.group if item.dep.handler in handlers]
