@@ -78,13 +78,14 @@ def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
 
 
 def where(frame: pd.DataFrame, conditions: Mapping[str, str], source: str) -> pd.DataFrame:
-    """The rows whose columns, as text, are among the comma-separated values of `conditions`."""
+    """The rows whose columns, as text, are among the comma-separated values of `conditions`; 1, 1.0 and 1e0 are one number."""
     for name, value in conditions.items():
         texts = column(frame, name, source).map(text)
-        wanted = value.split(",")
+        present = set(texts)
+        wanted = [one if one in present else _number(one) for one in value.split(",")]
         for one in wanted:
-            if one not in set(texts):
-                raise unknown(f"value of column {name}", one, sorted(set(texts))[:30])
+            if one not in present:
+                raise unknown(f"value of column {name}", one, sorted(present)[:30])
         frame = frame[texts.isin(wanted)]
         if frame.empty:
             raise DataError(f"{source}: no row has {', '.join(f'{k}={v}' for k, v in conditions.items())}")
@@ -94,6 +95,14 @@ def where(frame: pd.DataFrame, conditions: Mapping[str, str], source: str) -> pd
 def text(value: Any) -> str:
     """A cell as people write it: 16 for 16.0."""
     return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _number(written: str) -> str:
+    """A number as `text` writes it; what is no number as it is."""
+    try:
+        return text(float(written))
+    except ValueError:
+        return written
 
 
 def labels(frame: pd.DataFrame, names: Sequence[str], source: str) -> list[str]:

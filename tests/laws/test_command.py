@@ -46,6 +46,11 @@ def test_a_parquet_and_a_filter(papertrial: Command) -> None:  # noqa: F811
     frame.to_parquet("runs.parquet")
     assert papertrial("fit", "chinchilla", "runs.parquet", "--where", "kind=kept", *FAST, "--json", "fit.json").code == 0
     assert json.loads(Path("fit.json").read_text())["fits"][0]["rows"] == 60
+    frame.assign(rate=[0.5] * 60 + [1.0] * 60).to_parquet("rates.parquet")
+    for written in ("0.5", "5e-1", ".50"):
+        assert papertrial("fit", "chinchilla", "rates.parquet", "--where", f"rate={written}", *FAST).code == 0
+    said = papertrial("fit", "chinchilla", "rates.parquet", "--where", "rate=0.25", *FAST)
+    assert (said.code, "choices: 0.5, 1)" in said.err) == (2, True)
     said = papertrial("fit", "chinchilla", "runs.parquet", *FAST)
     assert said.code == 2
     assert "runs.parquet, row 61: column y is -1, which is not positive" in said.err
