@@ -204,6 +204,10 @@ class Figure:
     x: str
     y: str
     where: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+    """A metric that places each value of `x` on the horizontal axis, by its mean over seeds: what was reached, not what was asked for."""
+    methods: Sequence[str] = ()
+    """Methods that are drawn; empty means all."""
     log_x: bool = False
     log_y: bool = False
     caption: str = ""
@@ -244,6 +248,9 @@ class Task:
                     raise TaskError(f"task {self.id}: {kind} {name!r} is declared twice")
         for name, scale in self.scales.items():
             self._check_scale(name, scale)
+        for figure in self.figures:
+            for method in figure.methods:
+                self.method(method)
         for claim in self.claims:
             for name in claim.scales:
                 if name not in SCALES:

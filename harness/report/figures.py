@@ -46,6 +46,8 @@ class Plot:
     log_x: bool
     log_y: bool
     curves: bool
+    measured_x: bool
+    """x was measured, so every point has a place of its own."""
     series: Sequence[Series]
 
     @property
@@ -66,33 +68,42 @@ def _plot(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> Plot:
         id=f"{task.id}-{evidence.scale}-{figure.id}",
         title=figure.title,
         caption=figure.caption,
-        x_label="step" if stepwise else _with_unit(figure.x, _param_unit(task, figure.x)),
-        y_label=_with_unit(figure.y, next((m.unit for m in task.metrics if m.name == figure.y), "")),
+        x_label="step" if stepwise else _metric_label(task, figure.at) if figure.at else _with_unit(figure.x, _param_unit(task, figure.x)),
+        y_label=_metric_label(task, figure.y),
         log_x=figure.log_x,
         log_y=figure.log_y,
         curves=stepwise,
+        measured_x=bool(figure.at),
         series=series,
     )
 
 
 def _parameter_series(evidence: Evidence, figure: Figure) -> list[Series]:
     """Per seed the mean over the trials at one x, and nothing for a seed of which one of them gave no number."""
-    x, y = f"param.{figure.x}", f"metric.{figure.y}"
-    rows, planned = select(evidence.records, figure.where), select(evidence.planned, figure.where)
-    if x not in rows or y not in rows or planned.empty:
+    x, y, at = f"param.{figure.x}", f"metric.{figure.y}", f"metric.{figure.at}" if figure.at else ""
+    rows, planned = _rows(evidence.records, figure), _rows(evidence.planned, figure)
+    if x not in rows or y not in rows or (at and at not in rows) or planned.empty:
         return []
     cell = ["method", x, "seed"]
-    found = rows.assign(value=_finite(rows[y])).groupby(cell)["value"].agg(["sum", "count"])
+    place = _finite(rows[at]) if at else rows[x]
+    found = (
+        rows.assign(value=_finite(rows[y]), place=place)
+        .groupby(cell)
+        .agg(sum=("value", "sum"), count=("value", "count"), place=("place", "mean" if at else "first"))
+    )
     expected = planned.groupby(cell).size().rename("expected")
     joined = found.join(expected, how="right").reset_index()
     joined["value"] = (joined["sum"] / joined["expected"]).where(joined["count"] == joined["expected"])
-    points = joined.groupby(["method", x], sort=True)["value"].agg(["mean", "std", "count", "size"]).reset_index()
-    return _series(evidence.task, points[points["count"] > 0].rename(columns={x: "x"}))
+    by_x = joined.groupby(["method", x], sort=True)
+    points = by_x["value"].agg(["mean", "std", "count", "size"])
+    points["x"] = by_x["place"].mean() if at else points.index.get_level_values(x)
+    points = points[points["count"] > 0].dropna(subset=["x"]).reset_index()
+    return _series(evidence.task, points.sort_values("x", kind="stable") if at else points)
 
 
 def _curve_series(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> list[Series]:
     """A line ends where the first of its trials stopped logging: going on would average the survivors."""
-    rows = select(evidence.records, figure.where)[["trial_id", "method", "seed"]]
+    rows = _rows(evidence.records, figure)[["trial_id", "method", "seed"]]
     if figure.y not in curves or rows.empty:
         return []
     points = curves.loc[curves["trial_id"].isin(rows["trial_id"]), ["trial_id", "step", figure.y]].rename(columns={figure.y: "value"})
@@ -103,8 +114,14 @@ def _curve_series(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> l
     points = points[points.groupby(["method", "step"])["trial_id"].transform("nunique") == logged]
     per_seed = points.groupby(["method", "step", "seed"])["value"].mean().reset_index()
     stats = per_seed.groupby(["method", "step"])["value"].agg(["mean", "std", "count"]).reset_index()
-    stats["size"] = stats["method"].map(select(evidence.planned, figure.where).groupby("method")["seed"].nunique())
+    stats["size"] = stats["method"].map(_rows(evidence.planned, figure).groupby("method")["seed"].nunique())
     return _series(evidence.task, stats.rename(columns={"step": "x"}))
+
+
+def _rows(frame: pd.DataFrame, figure: Figure) -> pd.DataFrame:
+    """The records or planned trials that a figure shows."""
+    rows = select(frame, figure.where)
+    return rows[rows["method"].isin(figure.methods)] if figure.methods else rows
 
 
 def _series(task: Task, points: pd.DataFrame) -> list[Series]:
@@ -128,6 +145,10 @@ def _finite(values: pd.Series[float]) -> pd.Series[float]:
 
 def _param_unit(task: Task, name: str) -> str:
     return next((str(f.metadata.get("unit", "")) for f in dataclasses.fields(task.params) if f.name == name), "")
+
+
+def _metric_label(task: Task, name: str) -> str:
+    return _with_unit(name, next((metric.unit for metric in task.metrics if metric.name == name), ""))
 
 
 def _with_unit(name: str, unit: str) -> str:

@@ -71,10 +71,10 @@ def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
         axes.set_yscale("log", nonpositive="clip")
     looks = {series.method: _look(series.method, methods, plot, joined=numeric) for series in plot.series}
     for i, series in enumerate(plot.series):
-        aside = 0 if plot.dense else i - (len(plot.series) - 1) / 2
+        aside = 0 if plot.dense or plot.measured_x else i - (len(plot.series) - 1) / 2
         x = _aside([places[x] for x in series.x], aside, places.values(), log=axes.get_xscale() == "log")
         _line(axes, series, x, looks[series.method], dense=plot.dense)
-    if not plot.curves and (not numeric or len(ticks) <= 10):
+    if not (plot.curves or plot.measured_x) and (not numeric or len(ticks) <= 10):
         axes.set_xticks([places[x] for x in ticks], [f"{x:g}" if numeric else str(x) for x in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
     if axes.get_yscale() == "log":

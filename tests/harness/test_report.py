@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from harness import report
+from harness.errors import UsageError
 from harness.estimates import Mean, Of
 from harness.evidence import Evidence
 from harness.plan import DataRef, TrialSpec
@@ -226,6 +227,25 @@ def test_a_figure_drops_a_seed_that_lost_a_cell_instead_of_averaging_the_rest(tm
 def test_a_figure_keeps_to_its_rows(tmp_path: Path) -> None:
     plot = figure_of(tmp_path, Figure(id="f", title="f", x="width", y="loss", where={"setting": "lm"}), loss)
     assert plot.series[0].mean[0] == pytest.approx(9.1)
+
+
+def test_a_measured_axis_places_a_point_where_its_seeds_came_out(tmp_path: Path) -> None:
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        # What is asked for (8, 16) is reached at 80 and 40 by the left method: its points change their order.
+        reached = {8: 80.0, 16: 40.0}[trial.params["width"]] if trial.method == "left" else 5.0 * trial.params["width"]
+        return loss(trial) | {"reached": reached + trial.seed}
+
+    figure = Figure(id="f", title="f", x="width", y="loss", at="reached", where={"setting": "ffn"}, methods=("left",))
+    plot = figure_of(tmp_path, figure, outcome)
+    (left,) = plot.series
+    assert (left.x, plot.x_label) == ([41.0, 81.0], "reached")
+    assert left.mean == pytest.approx([16.1, 8.1])
+    assert ">41</text>" not in svg(plot, ["left", "right"]), "measured places are no ticks"
+
+
+def test_a_figure_of_an_unknown_method_is_refused() -> None:
+    with pytest.raises(UsageError, match="did you mean 'left'"):
+        task_of(figures=[Figure(id="f", title="f", x="width", y="loss", methods=("lift",))])
 
 
 def test_words_make_an_axis_too(tmp_path: Path) -> None:
