@@ -157,7 +157,8 @@ def test_counts_shares_and_what_they_refuse() -> None:
     found = {axis.name: -torch.arange(axis.size, dtype=torch.float32) for axis in axes}
     assert [len(kept) for kept in keep_counts(axes, found, 2).values()] == [2] * 6
     assert [kept.tolist() for kept in keep_counts(axes, found, 0.3).values()][0::2] == [[0], [0, 1, 2], list(range(7))]
-    assert share_of(10, 0.3) == 3  # 0.3 * 10 is below 3 in binary
+    assert share_of(100, 0.29) == 29  # 0.29 x 100 is below 29 in binary
+    assert all(share_of(size, count / size) == count for size in range(1, 200) for count in range(1, size + 1))
     for bad, message in ((7, "features.0.conv has 6 channels, so 1 to 6"), (0, "not 0"), (1.5, "share .* not at 1.5"), (0.0, "not at 0")):
         with pytest.raises(UsageError, match=message):
             keep_counts(axes, found, bad)

@@ -65,6 +65,17 @@ def test_an_interrupted_run_goes_on_to_the_bit(make_trial: MakeTrial) -> None:
     assert trained[2] == whole[2]
 
 
+def test_a_loop_of_another_stage_starts_afresh_and_the_curve_goes_on(make_trial: MakeTrial) -> None:
+    trial = make_trial("constant", TINY_FFN)
+    for stage in ("first", "second"):
+        loop = regression()
+        steps_run: list[int] = []
+        inner = loop.loss
+        train(trial, Loop(**{**vars(loop), "stage": stage, "loss": lambda step: (steps_run.append(step), inner(step))[1]}))  # noqa: B023
+        assert steps_run == list(range(30))
+    assert [row["step"] for row in trial.curve] == list(range(5, 65, 5))
+
+
 def test_the_loss_falls_and_its_tail_is_reported(make_trial: MakeTrial) -> None:
     trained, _, curve = finished(make_trial("constant", TINY_FFN), regression(steps=100))
     assert curve[-1]["step"] == 100
