@@ -1,0 +1,1 @@
+"""Iterative Feature Merging, arXiv 2310.06756."""

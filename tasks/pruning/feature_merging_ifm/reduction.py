@@ -1,0 +1,99 @@
+"""A network with fewer channels, by each of the methods: none of them trains or sees an image."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from harness.errors import UsageError
+from tasks.blocks.complexity import Shape
+from tasks.blocks.training import generator
+from tasks.pruning.axes import Axis, cut
+from tasks.pruning.feature_merging_ifm.batchnorm import folded, standardized
+from tasks.pruning.feature_merging_ifm.carriers import carriers, counts_at, mergeable
+from tasks.pruning.feature_merging_ifm.clustering import clusters, features, repair
+from tasks.pruning.feature_merging_ifm.distances import Incremental
+from tasks.pruning.feature_merging_ifm.grouping import FOLDING, IFM, IFM_DEVIATIONS, Rule, grouped
+from tasks.pruning.feature_merging_ifm.merging import Merged, to_counts, to_threshold
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A smaller network, and what is left of each axis that merges."""
+
+    model: nn.Module
+    axes: tuple[Axis, ...]
+    """As they were in the dense network, input side first."""
+    left: tuple[int, ...]
+    """Channels left of each."""
+
+
+@dataclass(frozen=True)
+class Merging:
+    """Iterative Feature Merging: what is done to BatchNorm first, and what becomes of the tensors of a merged pair."""
+
+    prepare: Callable[[nn.Module], nn.Module]
+    rule: Rule
+
+
+MERGING = {
+    "ifm": Merging(copy.deepcopy, IFM),
+    "ifm-folded": Merging(folded, IFM),
+    "ifm-deviations": Merging(copy.deepcopy, IFM_DEVIATIONS),
+}
+CLUSTERING = ("kmeans", "kmeans-repair")
+CUTTING = {"random": "random", "l2": "l2", "l2-in-out": "l2-in-out", "fpgm": "fpgm", "group-norm": "group-norm"}
+"""Methods that cut channels out, with their criterion in `tasks.pruning.criteria`."""
+
+
+def by_share(method: str, model: nn.Module, shape: Shape, kept: float, seed: int) -> Reduced:
+    """`kept` of the channels of every axis that merges, the same number for every method. UsageError when an axis would keep none."""
+    axes = mergeable(model, shape)
+    counts = counts_at(axes, kept)
+    if method in MERGING:
+        return _merge(MERGING[method], model, shape, lambda distances, order: to_counts(distances, order, counts))
+    if method in CLUSTERING:
+        return _cluster(method, model, shape, counts, seed)
+    return _cut(CUTTING[method], model, shape, axes, counts, seed)
+
+
+def by_threshold(method: str, model: nn.Module, shape: Shape, beta: float) -> Reduced:
+    """Merged while channels are closer than `beta` times the largest distance. UsageError for methods that do not merge."""
+    if method not in MERGING:
+        raise UsageError(f"{method} has no threshold: merging up to beta is for {', '.join(MERGING)}")
+    return _merge(MERGING[method], model, shape, lambda distances, order: to_threshold(distances, order, beta))
+
+
+def _merge(merging: Merging, model: nn.Module, shape: Shape, decide: Callable[[Incremental, list[str]], Merged]) -> Reduced:
+    dense = merging.prepare(model).eval()
+    axes = mergeable(dense, shape)
+    groups = decide(Incremental(carriers(dense, axes)), [axis.name for axis in axes]).groups
+    small = grouped(dense, axes, groups, merging.rule)
+    return _reduced(small, axes, {name: len(found) for name, found in groups.items()})
+
+
+def _cluster(method: str, model: nn.Module, shape: Shape, counts: Mapping[str, int], seed: int) -> Reduced:
+    dense = standardized(model) if method == "kmeans-repair" else copy.deepcopy(model).eval()
+    axes = mergeable(dense, shape)
+    tensors = carriers(dense, axes)
+    groups = {axis.name: clusters(features(tensors, axis.name), counts[axis.name], seed) for axis in axes}
+    small = grouped(dense, axes, groups, FOLDING)
+    if method == "kmeans-repair":
+        repair(small, axes, groups, tensors)
+    return _reduced(small, axes, counts)
+
+
+def _cut(criterion: str, model: nn.Module, shape: Shape, axes: list[Axis], counts: Mapping[str, int], seed: int) -> Reduced:
+    from tasks.pruning.criteria import scores
+
+    importance = scores(model, shape, criterion, generator=generator(seed))
+    keep = {axis.name: torch.sort(torch.topk(importance[axis.name], counts[axis.name]).indices).values for axis in axes}
+    return _reduced(cut(model, axes, keep), axes, counts)
+
+
+def _reduced(model: nn.Module, axes: list[Axis], counts: Mapping[str, int]) -> Reduced:
+    return Reduced(model.eval(), tuple(axes), tuple(counts[axis.name] for axis in axes))
