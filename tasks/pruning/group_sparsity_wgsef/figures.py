@@ -1,0 +1,50 @@
+"""Plots of the report, one line a method."""
+
+from __future__ import annotations
+
+from harness.task import Figure
+from tasks.pruning.group_sparsity_wgsef.estimates import TIMED, trained
+
+_SWEEP = "Every method has its own range of lam; methods without a penalty stand at the default."
+
+
+def _of_setting(setting: str, where: str) -> list[Figure]:
+    matching = trained(setting)
+    return [
+        Figure(
+            id=f"accuracy-{setting}",
+            title=f"Validation accuracy with k groups kept, {where}",
+            x="lam",
+            y="val_accuracy",
+            where=matching,
+            log_x=True,
+            caption=_SWEEP,
+        ),
+        Figure(
+            id=f"groups-{setting}",
+            title=f"Non-zero groups over k, {where}",
+            x="lam",
+            y="nonzero_groups",
+            where=matching,
+            log_x=True,
+            log_y=True,
+            caption=_SWEEP,
+        ),
+        Figure(
+            id=f"count-{setting}",
+            title=f"Non-zero groups over k during training, {where}",
+            x="step",
+            y="nonzero_groups",
+            where=matching,
+            log_y=True,
+            caption="At the beginning of every epoch; mean over the lam of the scale.",
+        ),
+    ]
+
+
+FIGURES = (
+    *_of_setting("units", "hidden units"),
+    *_of_setting("filters", "filters"),
+    Figure(id="prox", title="Seconds of one prox", x="groups", y="prox_seconds", where=TIMED, log_x=True, log_y=True),
+    Figure(id="value", title="Seconds of one value", x="groups", y="value_seconds", where=TIMED, log_x=True, log_y=True),
+)

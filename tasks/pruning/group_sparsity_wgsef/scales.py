@@ -1,0 +1,116 @@
+"""The sizes at which the task runs, and what a trial costs there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.task import Grid, Resources, Scale
+
+PENALISED: Mapping[str, Sequence[str]] = {
+    "envelope": ("wgsef", "wgsef-hspg", "wgsef-finetune"),
+    "lasso": ("group-lasso", "hspg"),
+}
+"""Methods with a lam to choose. The two penalties differ in size, so that each has its own range."""
+UNSWEPT = ("magnitude-finetune", "k-from-scratch", "random-finetune", "one-shot")
+TIMED = ("wgsef", "wgsef-sorted", "group-lasso")
+
+
+def _grids(network: Mapping[str, Any], data: str, *, envelope: Sequence[float], lasso: Sequence[float]) -> list[Grid]:
+    """Every method on one network: the dense one once, a sweep over lam for those that have one. `network` may hold `keep` too."""
+    dense = {name: value for name, value in network.items() if name != "keep"}
+    return [
+        Grid(points=[dense], methods=["dense"], data=data),
+        Grid(points=[network], methods=UNSWEPT, data=data),
+        Grid(points=[network], axes={"lam": envelope}, methods=PENALISED["envelope"], data=data),
+        Grid(points=[network], axes={"lam": lasso}, methods=PENALISED["lasso"], data=data),
+    ]
+
+
+def _cost(sizes: Sequence[int]) -> Grid:
+    return Grid(points=[{"part": "cost", "keep": 0.125}], axes={"groups": sizes}, methods=TIMED)
+
+
+_UNITS: dict[str, Any] = {"setting": "units", "arch": "mlp", "width": 0.25, "dense_lr": 0.1, "keep": 0.125}
+SMOKE = Scale(
+    description="Does it run: two hidden layers of 64 units on 8 x 8 digits, k = 8 of each",
+    grids=[
+        *_grids(_UNITS | {"dense_epochs": 20.0}, "digits", envelope=(0.3, 1.0), lasso=(0.04, 0.08)),
+        _cost((16_384, 131_072, 1_048_576)),
+    ],
+    seeds=3,
+    time_limit_s=60,
+)
+
+_SMALL: dict[str, Any] = {"arch": "vgg7", "width": 0.25, "dense_lr": 0.05, "batch": 32, "dense_epochs": 5.0}
+LAPTOP = Scale(
+    description="The same for longer, and six convolutions of 16 to 64 filters on Fashion-MNIST, a quarter of the filters kept",
+    grids=[
+        *_grids(_UNITS | {"dense_epochs": 60.0}, "digits", envelope=(0.1, 0.3, 0.6, 1.0), lasso=(0.02, 0.04, 0.06, 0.08)),
+        *_grids(_SMALL | {"train_images": 3000, "eval_images": 1500}, "fashion-mnist", envelope=(0.3, 0.6, 1.0), lasso=(0.02, 0.025, 0.03)),
+        _cost((16_384, 131_072, 1_048_576, 4_194_304)),
+    ],
+    seeds=5,
+    time_limit_s=300,
+)
+
+_ENVELOPE, _LASSO = (0.1, 0.3, 1.0), (0.003, 0.01, 0.03)
+_GPU: dict[str, Any] = {"batch": 128, "precision": "bfloat16", "augment": True}
+GPU = Scale(
+    description="Half-width VGG16 on Fashion-MNIST and ResNet-20 on photo patches, a quarter of the filters kept; eight trials to a card",
+    grids=[
+        *_grids(
+            _GPU | {"arch": "vgg16", "width": 0.5, "train_images": 20_000, "dense_epochs": 6.0},
+            "fashion-mnist",
+            envelope=_ENVELOPE,
+            lasso=_LASSO,
+        ),
+        *_grids(_GPU | {"arch": "resnet20", "width": 1.0, "dense_epochs": 30.0}, "photo-patch", envelope=_ENVELOPE, lasso=_LASSO),
+        _cost((1_048_576, 4_194_304, 16_777_216)),
+    ],
+    seeds=3,
+    time_limit_s=600,
+    resources=Resources(cpus=1, gpus=0.125),
+)
+
+_PAPER: dict[str, Any] = {"width": 1.0, "dense_lr": 0.1, "dense_epochs": 200.0, "batch": 128, "augment": True}
+PAPER = Scale(
+    description="VGG16, ResNet-18 and MobileNetV1 on CIFAR-10 (bring it with --data), 200 epochs, three k and five lam each",
+    grids=[
+        *(
+            grid
+            for arch in ("vgg16", "resnet18", "mobilenet-v1")
+            for keep in (0.125, 0.25, 0.5)
+            for grid in _grids(
+                _PAPER | {"arch": arch, "keep": keep}, "cifar10", envelope=(0.01, 0.03, *_ENVELOPE), lasso=(0.0003, 0.001, *_LASSO)
+            )
+        ),
+        _cost((1_048_576, 4_194_304, 16_777_216, 67_108_864)),
+    ],
+    seeds=3,
+    time_limit_s=2 * 24 * 3600,
+    resources=Resources(cpus=8, gpus=1),
+)
+
+SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
+
+_TRAIN_IMAGES = {"mlp": 1300, "vgg7": 3000, "vgg16": 55_000, "resnet20": 5000, "resnet18": 45_000, "mobilenet-v1": 45_000}
+"""Training images of the data that the scales give each architecture, where no parameter says how many."""
+_IMAGE_SECONDS = {"mlp": 1.6e-5, "vgg7": 7.0e-4}
+"""Forward, backward and step on one quiet core of an EPYC server."""
+_GPU_FLOPS = {"vgg16": 3.1e8, "resnet20": 4.1e7, "resnet18": 5.6e8, "mobilenet-v1": 4.7e7}
+"""Multiply-adds of one 32 x 32 image at width 1."""
+
+
+def seconds(scale: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of one trial: measured on a core of an EPYC server; on a GPU, estimates for an H200."""
+    share = SCALES[scale].resources.gpus
+    if params["part"] == "cost":
+        return (2.0 if share else 0.2) + float(params["rounds"]) * float(params["groups"]) * (1e-9 if share else 2e-7)
+    arch = params["arch"]
+    images = float(params["train_images"] or _TRAIN_IMAGES.get(arch, 50_000)) * float(params["dense_epochs"])
+    if not share:
+        return 0.3 + images * _IMAGE_SECONDS.get(arch, 7e-4) * max(1.0, 4.0 * float(params["width"])) + (1.0 if arch != "mlp" else 0.0)
+    steps = images / float(params["batch"])
+    arithmetic = 6.0 * images * _GPU_FLOPS.get(arch, 5e8) * float(params["width"]) ** 2 / (1e14 * share)
+    return 5.0 + max(steps * 0.025, arithmetic)
