@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.store import StudyStore
 from harness.task import Task
 from harness.trial import Trial
+from tasks.blocks.convnets import initialize
+from tasks.blocks.training import generator
 from tasks.pruning.group_sparsity_wgsef import cost, quality
-from tasks.pruning.group_sparsity_wgsef.estimates import AtLargest, chosen, gap, trained
+from tasks.pruning.group_sparsity_wgsef.estimates import AtLargest, AtSparsity, chosen, gap, trained
 from tasks.pruning.group_sparsity_wgsef.experiment import run
 from tasks.pruning.group_sparsity_wgsef.proximal import Plain, Prox
 
@@ -107,6 +110,18 @@ def test_the_largest_lam_and_gaps() -> None:
     assert AtLargest("metric.group_error", trained("units"))(own) == 0.0
     assert chosen("units", "group_error")(own) == 4.0
     assert gap("units", "m", "n")(frame) == 3.0
+
+
+def test_at_a_sparsity_the_better_of_truncated_and_sparse_enough_counts() -> None:
+    def at(*rows: dict[str, Any]) -> float:
+        return AtSparsity("test", trained("units"))(pd.DataFrame(rows))
+
+    sparse = {"nonzero_groups": 0.9, "val_accuracy_untruncated": 95.0, "test_accuracy_untruncated": 7.0}
+    dense = sparse | {"nonzero_groups": 1.1, "val_accuracy_untruncated": 99.0}
+    assert at(row(0.1, 90.0, test_accuracy=3.0, **sparse)) == 7.0
+    assert at(row(0.1, 90.0, test_accuracy=3.0, **dense)) == 3.0, "one that has too many groups is offered truncated only"
+    assert at(row(0.1, 96.0, test_accuracy=3.0, **sparse)) == 3.0
+    assert at(row(0.1, 90.0, test_accuracy=3.0, **sparse), row(0.3, 97.0, test_accuracy=2.0, **dense)) == 2.0
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "gpu", "paper"])
@@ -226,7 +241,9 @@ def test_the_network_from_scratch_has_k_channels_and_its_own_scale(make_trial: M
     axes = quality.channel_axes(quality.fresh_network(trial), (1, 8, 8))
     small, now = quality.smaller_network(trial, quality.fresh_network(trial), axes, torch.tensor([3, 4]))
     assert [axis.size for axis in now] == [3, 4]
-    assert float(small.get_parameter("second.weight").detach().std()) == pytest.approx(math.sqrt(2 / 3), rel=0.5)
+    twin = copy.deepcopy(small)
+    initialize(twin, generator(trial.seed_for("init")))
+    assert all(torch.equal(a, b) for a, b in zip(small.parameters(), twin.parameters(), strict=True))
 
 
 def test_a_run_that_diverges_says_so(make_trial: MakeTrial) -> None:

@@ -193,6 +193,20 @@ def test_the_half_space_step_moves_down_the_penalty_too() -> None:
     assert torch.allclose(steps.groups.norms(), before - 0.01 * steps.groups.elements.sqrt(), atol=1e-5)
 
 
+def test_a_group_that_the_penalty_alone_would_turn_is_cut() -> None:
+    """No gradient: z = x - lr lam sqrt(|s|) x / ||x||, cut where lr lam sqrt(65) / ||x|| > 1 - eps."""
+    model = network()
+    norms = parts(model).norms()
+    lam = float(norms[0].median()) * 0.599 / math.sqrt(65)
+    steps = optimizer(model, HalfSpace(GroupLasso(lam, parts(model).elements), 0.4), momentum=0.0, lr=1.0)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    steps.step()
+    left = steps.groups.norms()[0] > 0
+    assert torch.equal(left, norms[0] >= norms[0].median())
+    assert 0 < int(left.sum()) < 13
+
+
 def test_momentum_brings_a_group_back_and_it_is_counted() -> None:
     """A group far above the threshold whose gradient points outwards is zeroed once by hand: the next step's momentum moves it."""
     model = network()

@@ -31,6 +31,17 @@ def _of_setting(setting: str, where: str) -> list[Figure]:
             caption=_SWEEP,
         ),
         Figure(
+            id=f"untruncated-{setting}",
+            title=f"Validation accuracy as training left the network, over its non-zero groups, {where}",
+            x="lam",
+            y="val_accuracy_untruncated",
+            where=matching,
+            at="nonzero_groups",
+            methods=("wgsef", "wgsef-hspg", "group-lasso", "hspg"),
+            log_x=True,
+            caption="Non-zero groups over k, mean over seeds of every lam; 1 is the budget.",
+        ),
+        Figure(
             id=f"count-{setting}",
             title=f"Non-zero groups over k during training, {where}",
             x="step",

@@ -8,22 +8,24 @@ from typing import Any
 from harness.task import Grid, Resources, Scale
 
 PENALISED: Mapping[str, Sequence[str]] = {
-    "envelope": ("wgsef", "wgsef-hspg", "wgsef-finetune"),
+    "envelope": ("wgsef", "wgsef-hspg"),
+    "selector": ("wgsef-finetune",),
     "lasso": ("group-lasso", "hspg"),
 }
-"""Methods with a lam to choose. The two penalties differ in size, so that each has its own range."""
+"""Methods with a lam to choose. The penalties differ in size, and one that only selects may be weaker: each has its own range."""
 UNSWEPT = ("magnitude-finetune", "k-from-scratch", "random-finetune", "one-shot")
 TIMED = ("wgsef", "wgsef-sorted", "group-lasso")
 
+Sweeps = Mapping[str, Sequence[float]]
 
-def _grids(network: Mapping[str, Any], data: str, *, envelope: Sequence[float], lasso: Sequence[float]) -> list[Grid]:
+
+def _grids(network: Mapping[str, Any], data: str, sweeps: Sweeps) -> list[Grid]:
     """Every method on one network: the dense one once, a sweep over lam for those that have one. `network` may hold `keep` too."""
     dense = {name: value for name, value in network.items() if name != "keep"}
     return [
         Grid(points=[dense], methods=["dense"], data=data),
         Grid(points=[network], methods=UNSWEPT, data=data),
-        Grid(points=[network], axes={"lam": envelope}, methods=PENALISED["envelope"], data=data),
-        Grid(points=[network], axes={"lam": lasso}, methods=PENALISED["lasso"], data=data),
+        *(Grid(points=[network], axes={"lam": sweep}, methods=PENALISED[kind], data=data) for kind, sweep in sweeps.items()),
     ]
 
 
@@ -32,40 +34,34 @@ def _cost(sizes: Sequence[int]) -> Grid:
 
 
 _UNITS: dict[str, Any] = {"setting": "units", "arch": "mlp", "width": 0.25, "dense_lr": 0.1, "keep": 0.125}
+_ON_UNITS: Sweeps = {"envelope": (0.3, 0.6, 1.0), "selector": (0.1, 0.3, 0.6), "lasso": (0.03, 0.045, 0.07)}
 SMOKE = Scale(
     description="Does it run: two hidden layers of 64 units on 8 x 8 digits, k = 8 of each",
-    grids=[
-        *_grids(_UNITS | {"dense_epochs": 20.0}, "digits", envelope=(0.3, 1.0), lasso=(0.04, 0.08)),
-        _cost((16_384, 131_072, 1_048_576)),
-    ],
+    grids=[*_grids(_UNITS | {"dense_epochs": 20.0}, "digits", _ON_UNITS), _cost((16_384, 131_072, 1_048_576))],
     seeds=3,
     time_limit_s=60,
 )
 
 _SMALL: dict[str, Any] = {"arch": "vgg7", "width": 0.25, "dense_lr": 0.05, "batch": 32, "dense_epochs": 5.0}
+_ON_FILTERS: Sweeps = {"envelope": (0.3, 0.5, 1.0), "selector": (0.1, 0.3, 0.5), "lasso": (0.02, 0.021, 0.023)}
 LAPTOP = Scale(
     description="The same for longer, and six convolutions of 16 to 64 filters on Fashion-MNIST, a quarter of the filters kept",
     grids=[
-        *_grids(_UNITS | {"dense_epochs": 60.0}, "digits", envelope=(0.1, 0.3, 0.6, 1.0), lasso=(0.02, 0.04, 0.06, 0.08)),
-        *_grids(_SMALL | {"train_images": 3000, "eval_images": 1500}, "fashion-mnist", envelope=(0.3, 0.6, 1.0), lasso=(0.02, 0.025, 0.03)),
-        _cost((16_384, 131_072, 1_048_576, 4_194_304)),
+        *_grids(_UNITS | {"dense_epochs": 60.0}, "digits", _ON_UNITS),
+        *_grids(_SMALL | {"train_images": 3000, "eval_images": 1500}, "fashion-mnist", _ON_FILTERS),
+        _cost((16_384, 65_536, 262_144, 1_048_576)),
     ],
     seeds=5,
     time_limit_s=300,
 )
 
-_ENVELOPE, _LASSO = (0.1, 0.3, 1.0), (0.003, 0.01, 0.03)
 _GPU: dict[str, Any] = {"batch": 128, "precision": "bfloat16", "augment": True}
+_WIDE: Sweeps = {"envelope": (0.1, 0.3, 1.0), "selector": (0.03, 0.1, 0.3), "lasso": (0.003, 0.01, 0.03)}
 GPU = Scale(
     description="Half-width VGG16 on Fashion-MNIST and ResNet-20 on photo patches, a quarter of the filters kept; eight trials to a card",
     grids=[
-        *_grids(
-            _GPU | {"arch": "vgg16", "width": 0.5, "train_images": 20_000, "dense_epochs": 6.0},
-            "fashion-mnist",
-            envelope=_ENVELOPE,
-            lasso=_LASSO,
-        ),
-        *_grids(_GPU | {"arch": "resnet20", "width": 1.0, "dense_epochs": 30.0}, "photo-patch", envelope=_ENVELOPE, lasso=_LASSO),
+        *_grids(_GPU | {"arch": "vgg16", "width": 0.5, "train_images": 20_000, "dense_epochs": 6.0}, "fashion-mnist", _WIDE),
+        *_grids(_GPU | {"arch": "resnet20", "width": 1.0, "dense_epochs": 30.0}, "photo-patch", _WIDE),
         _cost((1_048_576, 4_194_304, 16_777_216)),
     ],
     seeds=3,
@@ -74,6 +70,11 @@ GPU = Scale(
 )
 
 _PAPER: dict[str, Any] = {"width": 1.0, "dense_lr": 0.1, "dense_epochs": 200.0, "batch": 128, "augment": True}
+_WIDEST: Sweeps = {
+    "envelope": (0.01, 0.03, 0.1, 0.3, 1.0),
+    "selector": (0.01, 0.03, 0.1, 0.3, 1.0),
+    "lasso": (0.0003, 0.001, 0.003, 0.01, 0.03),
+}
 PAPER = Scale(
     description="VGG16, ResNet-18 and MobileNetV1 on CIFAR-10 (bring it with --data), 200 epochs, three k and five lam each",
     grids=[
@@ -81,9 +82,7 @@ PAPER = Scale(
             grid
             for arch in ("vgg16", "resnet18", "mobilenet-v1")
             for keep in (0.125, 0.25, 0.5)
-            for grid in _grids(
-                _PAPER | {"arch": arch, "keep": keep}, "cifar10", envelope=(0.01, 0.03, *_ENVELOPE), lasso=(0.0003, 0.001, *_LASSO)
-            )
+            for grid in _grids(_PAPER | {"arch": arch, "keep": keep}, "cifar10", _WIDEST)
         ),
         _cost((1_048_576, 4_194_304, 16_777_216, 67_108_864)),
     ],
