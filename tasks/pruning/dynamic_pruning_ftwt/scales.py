@@ -1,0 +1,117 @@
+"""The sizes at which the task runs, and what a trial costs there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.task import Grid, Resources, Scale
+from tasks.pruning.dynamic_pruning_ftwt.claims import AT_GPU, CIFAR_BATCH, IMAGENET_BATCH
+from tasks.pruning.dynamic_pruning_ftwt.designs import CRITERIA, GATED, SCRATCH, SFP
+from tasks.pruning.dynamic_pruning_ftwt.estimates import TARGETS
+from tasks.pruning.params import DENSE
+
+CURVE = (0.4, 0.7, 0.9)
+"""Reductions of the static curves. A dynamic method often saves more than it aims at: the last bounds what it reaches."""
+SCRATCH_CURVE = (0.4, 0.7, 0.85)
+"""The narrowest network from scratch has four filters a layer."""
+READ_AS_CURVES = ("ftwt-uniform", "ftwt-constant")
+"""Dynamic methods that claims read at another's reduction, so that their curves have to bound it too."""
+
+
+def _sweep(network: dict[str, Any], data: str) -> list[Grid]:
+    """The dense network, dynamic methods at their targets, static ones along their curves."""
+    return [
+        Grid(points=[network], methods=(DENSE,), data=data),
+        Grid(points=[network], axes={"reduction": TARGETS}, methods=tuple(GATED), data=data),
+        Grid(points=[network], axes={"reduction": CURVE[-1:]}, methods=READ_AS_CURVES, data=data),
+        Grid(points=[network], axes={"reduction": CURVE}, methods=(*CRITERIA, SFP), data=data),
+        Grid(points=[network], axes={"reduction": SCRATCH_CURVE}, methods=(SCRATCH,), data=data),
+    ]
+
+
+_SMALL = {"arch": "vgg7", "width": 0.125, "batch": 32, "dense_lr": 0.1, "lr": 0.05}
+SMOKE = Scale(
+    description="Does it run: a VGG of six narrow convolutions on 8 x 8 digits",
+    grids=_sweep(_SMALL | {"dense_epochs": 8.0, "epochs": 3.0, "level_images": 128}, "digits"),
+    seeds=3,
+    time_limit_s=120,
+)
+
+LAPTOP = Scale(
+    description="A VGG of six convolutions (8 to 32 filters) on photo-patch, 8 epochs dense, then 3 of every method",
+    grids=_sweep(_SMALL | {"dense_epochs": 8.0, "epochs": 3.0, "train_images": 4000}, "photo-patch"),
+    seeds=5,
+    time_limit_s=300,
+)
+
+_GPU = {
+    **{"batch": CIFAR_BATCH, "width": 1.0, "dense_epochs": 20.0, "dense_lr": 0.1, "epochs": 10.0, "lr": 0.01, "augment": True},
+    **{"precision": "bfloat16", "level_images": 512, "rounds": 20},
+}
+GPU = Scale(
+    description="VGG-16 swept, ResNet-56 and MobileNetV1 at a published threshold, on photo-patch; eight trials to a card",
+    grids=[
+        *_sweep(_GPU | {"arch": "vgg16"}, "photo-patch"),
+        *(
+            Grid(points=[_GPU | {"arch": arch, "threshold": threshold}], methods=(method,), data="photo-patch")
+            for method, arch, threshold in AT_GPU
+        ),
+    ],
+    seeds=3,
+    time_limit_s=300,
+    resources=Resources(cpus=1, gpus=0.125),
+)
+
+_CIFAR = {
+    **{"batch": CIFAR_BATCH, "width": 1.0, "dense_epochs": 200.0, "dense_lr": 0.1, "dense_schedule": "steps", "decay": 5e-4},
+    **{"epochs": 200.0, "lr": 0.01, "schedule": "steps", "augment": True, "level_images": 2048, "rounds": 50},
+}
+_IMAGENET = _CIFAR | {
+    "batch": IMAGENET_BATCH,
+    "dense_epochs": 90.0,
+    "epochs": 60.0,
+    "decay": 1e-4,
+    "precision": "bfloat16",
+    "level_images": 512,
+}
+_PUBLISHED_CIFAR = {
+    "ftwt-code": {"vgg16": (0.92, 0.85), "resnet56": (0.80,), "mobilenet-v1": (1.0,)},
+    "ftwt-joint": {"vgg16": (0.92, 0.88), "resnet56": (0.88,), "mobilenet-v1": (1.0,)},
+}
+_PUBLISHED_IMAGENET = {"resnet34": (0.97, 0.95, 0.93, 0.92), "resnet18": (0.91,), "mobilenet-v1": (1.0,)}
+PAPER = Scale(
+    description="CIFAR-10 and ImageNet-1k at the published thresholds (bring both with --data), VGG-16 swept against every static method",
+    grids=[
+        *_sweep(_CIFAR | {"arch": "vgg16"}, "cifar10"),
+        *(
+            Grid(points=[_CIFAR | {"arch": arch}], axes={"threshold": thresholds}, methods=(method,), data="cifar10")
+            for method, networks in _PUBLISHED_CIFAR.items()
+            for arch, thresholds in networks.items()
+        ),
+        *(
+            Grid(points=[_IMAGENET | {"arch": arch}], axes={"threshold": thresholds}, methods=("ftwt-code",), data="imagenet")
+            for arch, thresholds in _PUBLISHED_IMAGENET.items()
+        ),
+    ],
+    seeds=3,
+    time_limit_s=14 * 24 * 3600,
+    resources=Resources(cpus=16, gpus=1),
+)
+
+SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
+
+_IMAGES = {"smoke": 1_200, "laptop": 5_000, "gpu": 5_000, "paper": 45_000}
+_PER_IMAGE = {"smoke": 1e-4, "laptop": 5.5e-4, "gpu": 2e-4, "paper": 1.5e-4}
+"""Seconds of training an image; on a GPU estimates for an H200, of which scale gpu gives a trial an eighth."""
+_START = {"smoke": 0.3, "laptop": 1.0, "gpu": 5.0, "paper": 20.0}
+
+
+def seconds(scale: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of one trial, mean over the methods: measured on a busy core of an EPYC server; on a GPU estimates."""
+    imagenet = params["batch"] == IMAGENET_BATCH
+    images = 1_250_000 if imagenet else params["train_images"] or _IMAGES[scale]
+    dense = params["reduction"] == params["threshold"] == 0
+    # From scratch counts both trainings, static methods less than a dense pass, gated ones more: about one pass an epoch in the mean.
+    epochs = params["dense_epochs"] if dense else params["epochs"]
+    return _START[scale] + float(epochs) * images * (6e-4 if imagenet else _PER_IMAGE[scale])

@@ -1,0 +1,52 @@
+"""Static baselines at the same FLOPs and the same training: filters removed once for all inputs, and a smaller network from scratch."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from harness.trial import Trial
+from tasks.blocks.training import generator
+from tasks.pruning.axes import remove
+from tasks.pruning.budget import keep_at_reduction, scaled_width
+from tasks.pruning.criteria import scores
+from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, problem
+from tasks.pruning.dynamic_pruning_ftwt.designs import SCRATCH, SFP
+from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense
+from tasks.pruning.dynamic_pruning_ftwt.soft import soft_filter_pruning
+from tasks.pruning.dynamic_pruning_ftwt.timing import latencies
+from tasks.pruning.measure import measured
+from tasks.pruning.training import Recipe, Trained, fit
+
+
+def run(trial: Trial) -> dict[str, float]:
+    """Metrics of a static method."""
+    dense = dense_network(trial).to(trial.device)
+    model, trained = train(trial, dense)
+    if trained.diverged:
+        return {"val_loss": math.nan}
+    metrics = measured(trial, model, dense) | {"train_loss": trained.loss, "dense_accuracy": dense_accuracy(trial)}
+    return metrics | latencies(trial, model, dense) | {"accuracy_drop": metrics["dense_accuracy"] - metrics["test_accuracy"]}
+
+
+def train(trial: Trial, dense: nn.Module) -> tuple[nn.Module, Trained]:
+    """The trained, physically smaller network."""
+    params, (shape, _) = trial.params, problem(trial)
+    if trial.method == SCRATCH:
+        model = fresh_network(trial, width=scaled_width(trial, params.reduction))
+        # As many epochs as a pruned network saw in all, at the dense network's rates.
+        return model, fit(trial, model, Recipe(params.dense_epochs + params.epochs, params.dense_lr, params.dense_schedule))
+    batch = importance_batch(trial)
+    if trial.method == SFP:
+        return soft_filter_pruning(trial, dense_network(trial), shape, batch[0])
+    importance = scores(dense, shape, trial.method, generator=generator(trial.seed_for("random")), batch=batch)
+    model = remove(dense, shape, keep_at_reduction(dense, shape, importance, params.reduction))
+    return model, fit(trial, model, after_dense(params))
+
+
+def importance_batch(trial: Trial) -> tuple[Tensor, Tensor]:
+    """Training images and labels, as many as the dynamic methods' rule sees; Taylor's criterion reads gradients off them."""
+    images = trial.dataset()
+    inputs, targets = next(iter(images.batches("train", trial.params.level_images, trial.params.level_images)))
+    return inputs.to(trial.device), targets.to(trial.device)
