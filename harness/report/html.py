@@ -80,6 +80,7 @@ def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], d
         failures=failed,
         failed_count=failed_count,
         how=sentences.HOW,
+        split=_tested_and_not,
         badges=BADGES,
         say=sentences,
         palette=list(enumerate(zip(plots.COLOURS, plots.COLOURS_ON_DARK, strict=True))),
@@ -116,6 +117,12 @@ def _card(verdict: Verdict, task: Task) -> Card:
     return Card(
         verdict, strip(verdict, region), describe(verdict.interval, verdict.unit), f"{verdict.task}-{verdict.scale}-{verdict.claim}"
     )
+
+
+def _tested_and_not(cards: Sequence[Card]) -> tuple[list[Card], list[Card]]:
+    """What this scale decides, and what it cannot: a reader wants the first."""
+    tested = [card for card in cards if card.verdict.verdict != "not tested"]
+    return tested, [card for card in cards if card.verdict.verdict == "not tested"]
 
 
 def _drawing(plot: Plot, svg: str) -> Drawing:

@@ -17,6 +17,10 @@ COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#8
 COLOURS_ON_DARK = ("#7db2ff", "#ffa163", "#63d18d", "#cb9dff", "#ff8da6", "#5fcfe3", "#e0c25c", "#abb8c9")
 _MARKERS = "os^DvPX*"
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.4)), (0, (7, 2, 1.5, 2)))
+_WIDTH, _HEIGHT, _LEGEND_ROW = 6.0, 3.7, 0.19
+"""Inches: of a figure with up to two rows of legend, and of each row more."""
+_CHARACTERS = 76
+"""Of the legend's font across a figure."""
 _INK, _GRID, _PAGE = "#1a2230", "#d5dae1", "#fefefd"
 _STYLE = {
     "svg.fonttype": "none",
@@ -43,7 +47,8 @@ def svg(plot: Plot, methods: Sequence[str]) -> str:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({**_STYLE, "svg.hashsalt": plot.id}):
-        figure = Figure(figsize=(6.0, 3.7), layout="constrained")
+        extra_rows = max(0, math.ceil(len(plot.series) / _legend_columns(plot)) - 2)
+        figure = Figure(figsize=(_WIDTH, _HEIGHT + _LEGEND_ROW * extra_rows), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         _draw(axes, plot, methods)
@@ -86,8 +91,14 @@ def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], label=method, **look) for method, look in looks.items()]
-        columns = 4 if max(map(len, looks)) < 16 else 2
-        axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.8)
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": _legend_columns(plot)}
+        axes.legend(handles=handles, **place, borderaxespad=0.2, handlelength=2.8)
+
+
+def _legend_columns(plot: Plot) -> int:
+    """As many as the longest name leaves room for beside its line."""
+    longest = max((len(series.method) for series in plot.series), default=0)
+    return max(1, min(4, _CHARACTERS // (longest + 7)))
 
 
 def _aside(x: Sequence[float], steps: float, places: Collection[float], *, log: bool) -> list[float]:
@@ -117,11 +128,12 @@ def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any]
 
 def _look(method: str, methods: Sequence[str], plot: Plot, *, joined: bool) -> dict[str, Any]:
     index = methods.index(method)
+    turn = index // len(COLOURS)  # a ninth method has the first one's colour, so it needs another marker and dash
     return {
         "color": colour(method, methods),
-        "linestyle": _DASHES[index % len(_DASHES)] if joined else "",
+        "linestyle": _DASHES[(index + turn) % len(_DASHES)] if joined else "",
         "linewidth": 1.8,
-        "marker": "" if plot.dense else _MARKERS[index % len(_MARKERS)],
+        "marker": "" if plot.dense else _MARKERS[(index + 3 * turn) % len(_MARKERS)],
         "markersize": 5.5,
     }
 

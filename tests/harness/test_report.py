@@ -20,9 +20,9 @@ from harness.errors import UsageError
 from harness.estimates import Mean, Of
 from harness.evidence import Evidence
 from harness.plan import DataRef, TrialSpec
-from harness.report.figures import plots
+from harness.report.figures import Plot, plots
 from harness.report.html import drawings
-from harness.report.plots import svg
+from harness.report.plots import _look, svg
 from harness.report.provenance import failures, provenance
 from harness.report.strip import strip
 from harness.stats import seed_interval
@@ -241,6 +241,25 @@ def test_a_measured_axis_places_a_point_where_its_seeds_came_out(tmp_path: Path)
     assert (left.x, plot.x_label) == ([41.0, 81.0], "reached")
     assert left.mean == pytest.approx([16.1, 8.1])
     assert ">41</text>" not in svg(plot, ["left", "right"]), "measured places are no ticks"
+
+
+def test_claims_that_a_scale_cannot_test_are_folded_away(tmp_path: Path) -> None:
+    claims = [difference_claim(id="here"), difference_claim(id="elsewhere", scales=("paper",))]
+    mixed = report.write(study_of(tmp_path / "mixed", task_of(claims=claims), lambda _: {"loss": 1.0}))
+    text = Path(mixed["report.html"]).read_text()
+    folded = "".join(re.findall(r"<details>.*?</details>", text, flags=re.DOTALL))
+    assert 'id="toy-laptop-elsewhere"' in folded
+    assert 'id="toy-laptop-here"' in text.replace(folded, "")
+    assert 'id="toy-laptop-here"' not in folded
+    alone = report.write(study_of(tmp_path / "alone", task_of(claims=claims[1:]), lambda _: {"loss": 1.0}))
+    assert "<details open><summary>1 not tested" in Path(alone["report.html"]).read_text(), "nothing else to show"
+
+
+def test_many_methods_look_different() -> None:
+    methods = [f"method-{i}" for i in range(24)]
+    plot = Plot("id", "", "", "x", "y", False, False, False, False, [])
+    looks = {tuple(_look(method, methods, plot, joined=True)[key] for key in ("color", "linestyle", "marker")) for method in methods}
+    assert len(looks) == len(methods)
 
 
 def test_a_figure_of_an_unknown_method_is_refused() -> None:
