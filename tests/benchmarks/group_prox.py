@@ -108,7 +108,7 @@ def main() -> None:
         "Python loop": f"{HALVINGS} halvings, a loop over the groups each",
     }
     show(f"prox of {options.groups:,} groups", "s", take(sides, options.rounds), over="papertrial", notes=notes)
-    sizes = [options.groups // 64, options.groups // 16, options.groups // 4, options.groups]
+    sizes = [options.groups // 16, options.groups // 4, options.groups, 4 * options.groups]
     exponent("prox", lambda n, k: factors(n, k, LAM), sizes, 4 * options.rounds)
     exponent("prox, sorted", lambda n, k: sorted_factors(n, k, LAM), sizes, 4 * options.rounds)
     exponent("value", value, sizes, 4 * options.rounds)

@@ -25,7 +25,7 @@ from harness.trial import Trial
 from tasks.blocks.convnets import initialize
 from tasks.blocks.training import generator
 from tasks.pruning.group_sparsity_wgsef import cost, quality
-from tasks.pruning.group_sparsity_wgsef.estimates import AtLargest, AtSparsity, chosen, gap, trained
+from tasks.pruning.group_sparsity_wgsef.estimates import AtChosen, AtLargest, AtSparsity, chosen, gap, trained
 from tasks.pruning.group_sparsity_wgsef.experiment import run
 from tasks.pruning.group_sparsity_wgsef.proximal import Plain, Prox
 
@@ -81,6 +81,9 @@ def test_validation_chooses_lam_and_test_only_reports() -> None:
     frame = pd.DataFrame([row(0.1, 80.0, test_accuracy=99.0), row(0.3, 90.0, test_accuracy=70.0), row(1.0, 85.0, test_accuracy=95.0)])
     assert chosen("units", "test_accuracy")(frame) == 70.0
     assert math.isnan(chosen("filters", "test_accuracy")(frame))
+    lam = AtChosen("param.lam", trained("units"), swept=True)
+    assert lam(frame) == 0.3
+    assert math.isnan(lam(frame[:1]))
 
 
 def test_ties_go_to_the_lower_loss_and_then_to_the_larger_lam() -> None:
@@ -121,6 +124,7 @@ def test_at_a_sparsity_the_better_of_truncated_and_sparse_enough_counts() -> Non
     assert at(row(0.1, 90.0, test_accuracy=3.0, **sparse)) == 7.0
     assert at(row(0.1, 90.0, test_accuracy=3.0, **dense)) == 3.0, "one that has too many groups is offered truncated only"
     assert at(row(0.1, 96.0, test_accuracy=3.0, **sparse)) == 3.0
+    assert math.isnan(at(row(0.1, 96.0, nonzero_groups=math.nan))), "the dense network is not sparse"
     assert at(row(0.1, 90.0, test_accuracy=3.0, **sparse), row(0.3, 97.0, test_accuracy=2.0, **dense)) == 2.0
 
 

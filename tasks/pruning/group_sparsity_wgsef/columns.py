@@ -33,7 +33,7 @@ def _of_setting(setting: str) -> list[Statistic]:
     return [
         *metrics,
         sparse,
-        Statistic(name=f"lam_{setting}", estimate=AtChosen("param.lam", trained(setting)), description="that validation chose"),
+        Statistic(name=f"lam_{setting}", estimate=AtChosen("param.lam", trained(setting), swept=True), description="that validation chose"),
     ]
 
 

@@ -26,10 +26,15 @@ class AtChosen:
 
     column: str
     where: Mapping[str, Any]
+    swept: bool = False
+    """Whether a method without a sweep has no number: its lam says nothing."""
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The estimate in the records of one method and seed."""
-        return _mean_over_cells(select(frame, self.where), self.column, _best)
+        rows = select(frame, self.where)
+        if self.swept and (rows.empty or rows["param.lam"].nunique() < 2):
+            return math.nan
+        return _mean_over_cells(rows, self.column, _best)
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,12 @@ class AtSparsity:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The estimate in the records of one method and seed."""
-        rows, last = select(frame, self.where), "metric.val_accuracy_untruncated"
-        if last not in rows:
+        rows = select(frame, self.where)
+        if "metric.nonzero_groups" not in rows or not rows["metric.nonzero_groups"].notna().any():
             return math.nan
-        offered = [rows]
-        if "metric.nonzero_groups" in rows:
-            few = rows[rows["metric.nonzero_groups"] <= 1.0]
-            offered.append(
-                few.assign(**{f"metric.{split}_accuracy": few[f"metric.{split}_accuracy_untruncated"] for split in ("val", "test")})
-            )
-        return _mean_over_cells(_joined(offered), f"metric.{self.split}_accuracy", _best)
+        few = rows[rows["metric.nonzero_groups"] <= 1.0]
+        sparse = few.assign(**{f"metric.{split}_accuracy": few[f"metric.{split}_accuracy_untruncated"] for split in ("val", "test")})
+        return _mean_over_cells(_joined([rows, sparse]), f"metric.{self.split}_accuracy", _best)
 
 
 Record = Mapping[str, Any]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from harness.task import Figure
 from tasks.pruning.group_sparsity_wgsef.estimates import TIMED, trained
 
-_SWEEP = "Every method has its own range of lam; methods without a penalty stand at the default."
+_SWEEP = "Every penalty has its own range of lam."
+_SWEPT = ("wgsef", "wgsef-hspg", "wgsef-finetune", "group-lasso", "hspg")
 
 
 def _of_setting(setting: str, where: str) -> list[Figure]:
@@ -17,6 +18,7 @@ def _of_setting(setting: str, where: str) -> list[Figure]:
             x="lam",
             y="val_accuracy",
             where=matching,
+            methods=_SWEPT,
             log_x=True,
             caption=_SWEEP,
         ),
@@ -26,6 +28,7 @@ def _of_setting(setting: str, where: str) -> list[Figure]:
             x="lam",
             y="nonzero_groups",
             where=matching,
+            methods=_SWEPT,
             log_x=True,
             log_y=True,
             caption=_SWEEP,
@@ -37,7 +40,7 @@ def _of_setting(setting: str, where: str) -> list[Figure]:
             y="val_accuracy_untruncated",
             where=matching,
             at="nonzero_groups",
-            methods=("wgsef", "wgsef-hspg", "group-lasso", "hspg"),
+            methods=tuple(name for name in _SWEPT if name != "wgsef-finetune"),
             log_x=True,
             caption="Non-zero groups over k, mean over seeds of every lam; 1 is the budget.",
         ),
