@@ -133,6 +133,8 @@ def test_every_scale_expands_and_serves_its_claims(task: Task, scale: str) -> No
         rows.append(identity | {f"metric.{m.name}": 1.0 for m in task.metrics} | {"metric.flops_reduction": saved})
     frame = pd.DataFrame(rows)
     assert set(frame["method"]) == set(METHODS)
+    networks = frame[frame["method"] == "dense"][["param.arch", "param.batch"]]
+    assert not networks.duplicated().any(), "a dense network is trained once a seed"
     for claim in task.claims:
         assert math.isfinite(claim.estimate(frame)) == (scale in claim.scales), claim.id
 

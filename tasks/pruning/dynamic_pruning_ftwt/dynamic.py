@@ -40,10 +40,11 @@ def run(trial: Trial) -> dict[str, float]:
     trained = learn(trial, network)
     if trained.diverged:
         return {"val_loss": math.nan}
+    network.watch(False)
     metrics = evaluate(trial, network, "val") | evaluate(trial, network, "test") | savings(trial, network, size)
     metrics |= {"train_loss": trained.loss, "level": plan.rule.level, "predicted_reduction": plan.predicted_reduction}
     metrics |= {"parameters": float(parameters(network)), "parameters_kept": 100.0 * parameters(network) / parameters(dense)}
-    metrics |= {"dense_accuracy": dense_accuracy(trial)} | latencies(trial, network, dense)
+    metrics |= {"dense_accuracy": dense_accuracy(trial)} | latencies(trial, network.watch(False), dense)
     return metrics | {"accuracy_drop": metrics["dense_accuracy"] - metrics["test_accuracy"]}
 
 
@@ -101,10 +102,16 @@ def learn(trial: Trial, network: GatedNetwork) -> Trained:
 
     optimizer.register_step_pre_hook(keep_rate)
 
+    taken: int | None = None
+
     def loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        nonlocal taken
         assert isinstance(model, GatedNetwork)
-        total = F.cross_entropy(model(inputs).float(), targets)
-        if predictors and model.steps < learning:
+        # A run that resumes has its count in the network; after that it is kept here, because reading it would wait for the device.
+        taken = int(model.steps) if taken is None else taken + 1
+        teaches = bool(predictors) and taken < learning
+        total = F.cross_entropy(model.watch(teaches)(inputs).float(), targets)
+        if teaches:
             total = total + model.mask_loss()
         model.steps += 1
         return total
@@ -115,7 +122,7 @@ def learn(trial: Trial, network: GatedNetwork) -> Trained:
 @torch.no_grad()
 def savings(trial: Trial, network: GatedNetwork, dense: int) -> dict[str, float]:
     """What the test images' masks save, and how they agree with the ground truth; the constant rival is chosen on training images."""
-    network.eval()
+    network.eval().watch(True)
     majority = Majority()
     network(level_images(trial))
     majority.add(network)

@@ -23,12 +23,14 @@ class Gate(nn.Module):
 
     Without a predictor, M is the ground truth itself (an oracle). Without a rule the unit stays as it is, and is only counted.
     What the last masked pass saw is kept in `logits`, `target` and `mask`, (batch, filters) each; `positions` are those of its output.
+    There is a new target only while the gate `watches`: it costs a pass over the output.
     """
 
     def __init__(self, unit: nn.Module, conv: nn.Conv2d, predictor: AnyPredictor | None, rule: Rule | None, *, joint: bool = False) -> None:
         super().__init__()
         self.unit, self.predictor = unit, predictor
         self.rule, self.joint, self.mode = rule, joint, "open"
+        self.watches = True
         self.groups, self.kernel = conv.groups, conv.kernel_size[0] * conv.kernel_size[1]
         self.channels, self.filters = conv.in_channels, conv.out_channels
         self.peaks = self.logits = self.target = self.mask = torch.empty(0)
@@ -46,7 +48,8 @@ class Gate(nn.Module):
             self.peaks = peaks(outputs)
             self.mask = torch.ones_like(self.peaks, dtype=torch.bool)
             return outputs
-        self.target = self.rule(peaks(outputs))
+        if self.watches or self.predictor is None:
+            self.target = self.rule(peaks(outputs))
         if self.predictor is None:
             self.mask = self.target
         else:
@@ -111,6 +114,12 @@ class GatedNetwork(nn.Module):
         finally:
             for name, gate in self.gates.items():
                 gate.mode = before[name]
+
+    def watch(self, on: bool) -> GatedNetwork:
+        """Whether masked passes find the ground truth too."""
+        for gate in self.switched:
+            gate.watches = on
+        return self
 
     def set_rule(self, rule: Rule) -> None:
         """Give all gates that have a rule this one."""

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tasks.pruning.dynamic_pruning_ftwt.masks import spatial_max
+
 Pool = Literal["avg", "max"]
 
 
@@ -26,7 +28,7 @@ class Predictor(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits; a filter is computed where they are positive (sigmoid above a half)."""
-        pooled = inputs.mean(dim=(2, 3)) if self.pool == "avg" else inputs.amax(dim=(2, 3))
+        pooled = inputs.mean(dim=(2, 3)) if self.pool == "avg" else spatial_max(inputs)
         return nn.functional.linear(pooled.softmax(dim=1) if self.softmax else pooled, self.weight, self.bias)
 
     def multiply_adds(self, positions: int) -> int:
