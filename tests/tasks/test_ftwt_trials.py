@@ -244,6 +244,24 @@ def test_shortcuts_are_counted_and_never_switched() -> None:
     assert bool((cost(network, images).multiply_adds < dense).all())
 
 
+@pytest.mark.parametrize("arch", ["vgg16", "resnet50", "mobilenet-v1", "mobilenet-v2"])
+def test_open_gates_cost_what_torch_counts(arch: str) -> None:
+    backbone = convnet(arch, shape=(3, 32, 32), num_classes=10, width=0.1, stream=generator(0))
+    dense = multiply_adds(backbone, (3, 32, 32))
+    inside = {name: (unit, unit.conv) for name, unit in units(backbone).items()}
+    network = gated(backbone, inside, Rule("mass", 0.9), lambda channels, filters: None, always_on=dynamic._is_shortcut).eval()
+    images = torch.randn(2, 3, 32, 32, generator=generator(1))
+    network.set_mode("open")(images)
+    assert cost(network, images).multiply_adds.tolist() == [dense] * 2
+    network.set_mode("masked")(images)
+    masked = cost(network, images)
+    assert bool((masked.multiply_adds < dense).all())
+    if arch != "vgg16":
+        assert bool((masked.as_published < masked.multiply_adds - 10 * backbone.get_submodule("head").in_features).all()), (
+            "credited too much"
+        )
+
+
 def test_soft_pruning_lets_filters_grow_until_it_settles(make_trial: MakeTrial) -> None:
     dense = dense_network(make_trial("sfp", {"reduction": 0.5}))
     softly = Softly(dense, (1, 8, 8), 0.5)
