@@ -23,9 +23,12 @@ from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.store import StudyStore
 from harness.task import Task
 from harness.trial import Trial
+from tasks.blocks.convnets import convnet
 from tasks.datasets.images import Images
+from tasks.pruning.criteria import CRITERIA
 from tasks.pruning.feature_merging_ifm import experiment
-from tasks.pruning.feature_merging_ifm.designs import MERGING, NEED_BATCHNORM, WITH_NORM, WITHOUT_NORM
+from tasks.pruning.feature_merging_ifm.carriers import mergeable
+from tasks.pruning.feature_merging_ifm.designs import CUTTING, MERGING, NEED_BATCHNORM, WITH_NORM, WITHOUT_NORM
 from tasks.pruning.feature_merging_ifm.estimates import (
     LossAt,
     MiddleOverEnds,
@@ -36,6 +39,7 @@ from tasks.pruning.feature_merging_ifm.estimates import (
 )
 from tasks.pruning.feature_merging_ifm.experiment import run
 from tasks.pruning.feature_merging_ifm.metrics import DEEPEST, layer_metric
+from tasks.pruning.feature_merging_ifm.reduction import RULES
 
 TASK_ID = "feature-merging-ifm"
 TINY = {"arch": "vgg7", "width": 0.0625, "dense_epochs": 1.0, "train_images": 256, "eval_images": 64}
@@ -300,7 +304,14 @@ def test_a_checkpoint_of_another_architecture_is_refused(make_trial: MakeTrial) 
 
 def test_methods_that_need_batchnorm_are_those_that_say_so() -> None:
     assert set(WITH_NORM) - set(WITHOUT_NORM) == set(NEED_BATCHNORM)
-    assert DEEPEST >= 33
+    assert tuple(RULES) == MERGING
+    assert set(CUTTING) <= set(CRITERIA)
+
+
+@pytest.mark.parametrize("arch", ["vgg19", "resnet34", "resnet50", "resnet56"])
+def test_every_layer_of_the_deepest_networks_has_its_metric(arch: str) -> None:
+    model = convnet(arch, shape=(3, 32, 32), num_classes=10, width=0.07)
+    assert len(mergeable(model, (3, 32, 32))) <= DEEPEST
 
 
 def test_declaring_the_task_imports_no_torch() -> None:

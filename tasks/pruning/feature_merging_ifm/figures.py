@@ -36,6 +36,18 @@ FIGURES = (
     ),
     *(
         Figure(
+            id=f"parameters-{name}",
+            title=f"Parameters left by beta, {words}",
+            x="beta",
+            y="test_accuracy",
+            at="parameters_kept",
+            where=of("threshold", norm),
+            caption="Each point is a beta, placed by the parameters it left (percent).",
+        )
+        for norm, name, words in _NAMES
+    ),
+    *(
+        Figure(
             id=f"complexity-{name}",
             title=f"Complexity at a threshold, {words}",
             x="beta",

@@ -16,6 +16,7 @@ from tasks.pruning.axes import Axis, cut
 from tasks.pruning.feature_merging_ifm.batchnorm import folded, standardized
 from tasks.pruning.feature_merging_ifm.carriers import carriers, counts_at, mergeable
 from tasks.pruning.feature_merging_ifm.clustering import clusters, features, repair
+from tasks.pruning.feature_merging_ifm.designs import CLUSTERING
 from tasks.pruning.feature_merging_ifm.distances import Incremental
 from tasks.pruning.feature_merging_ifm.grouping import FOLDING, IFM, IFM_DEVIATIONS, Rule, grouped
 from tasks.pruning.feature_merging_ifm.merging import Merged, to_counts, to_threshold
@@ -40,32 +41,29 @@ class Merging:
     rule: Rule
 
 
-MERGING = {
+RULES = {
     "ifm": Merging(copy.deepcopy, IFM),
     "ifm-folded": Merging(folded, IFM),
     "ifm-deviations": Merging(copy.deepcopy, IFM_DEVIATIONS),
 }
-CLUSTERING = ("kmeans", "kmeans-repair")
-CUTTING = {"random": "random", "l2": "l2", "l2-in-out": "l2-in-out", "fpgm": "fpgm", "group-norm": "group-norm"}
-"""Methods that cut channels out, with their criterion in `tasks.pruning.criteria`."""
 
 
 def by_share(method: str, model: nn.Module, shape: Shape, kept: float, seed: int) -> Reduced:
     """`kept` of the channels of every axis that merges, the same number for every method. UsageError when an axis would keep none."""
     axes = mergeable(model, shape)
     counts = counts_at(axes, kept)
-    if method in MERGING:
-        return _merge(MERGING[method], model, shape, lambda distances, order: to_counts(distances, order, counts))
+    if method in RULES:
+        return _merge(RULES[method], model, shape, lambda distances, order: to_counts(distances, order, counts))
     if method in CLUSTERING:
         return _cluster(method, model, shape, counts, seed)
-    return _cut(CUTTING[method], model, shape, axes, counts, seed)
+    return _cut(method, model, shape, axes, counts, seed)
 
 
 def by_threshold(method: str, model: nn.Module, shape: Shape, beta: float) -> Reduced:
     """Merged while channels are closer than `beta` times the largest distance. UsageError for methods that do not merge."""
-    if method not in MERGING:
-        raise UsageError(f"{method} has no threshold: merging up to beta is for {', '.join(MERGING)}")
-    return _merge(MERGING[method], model, shape, lambda distances, order: to_threshold(distances, order, beta))
+    if method not in RULES:
+        raise UsageError(f"{method} has no threshold: merging up to beta is for {', '.join(RULES)}")
+    return _merge(RULES[method], model, shape, lambda distances, order: to_threshold(distances, order, beta))
 
 
 def _merge(merging: Merging, model: nn.Module, shape: Shape, decide: Callable[[Incremental, list[str]], Merged]) -> Reduced:

@@ -73,14 +73,14 @@ SMOKE = Scale(
     time_limit_s=60,
 )
 
-_LAPTOP_BN = {"arch": "vgg7", "width": 0.25, "dense_epochs": 5.0, "decay": 5e-3, "train_images": 5000, "eval_images": 1000}
+_LAPTOP_BN = {"arch": "vgg7", "width": 0.25, "dense_epochs": 5.0, "decay": 5e-3, "train_images": 5000, "eval_images": 800}
 _LAPTOP_PLAIN = _SMOKE_PLAIN | {"dense_epochs": 10.0, "decay": 2e-3, "train_images": 10_000, "eval_images": 2000}
 _NARROW_BETAS = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.8)
 LAPTOP = Scale(
     description="VGG7 of 16 to 64 channels with BatchNorm and two layers of 256 units without, on Fashion-MNIST",
     grids=[
         *_grids(
-            _LAPTOP_BN, "fashion-mnist", at=_AT_NARROW, kept=(0.9, 0.75, 0.6, 0.5), betas=_NARROW_BETAS, widths=(0.0625, 0.125, 0.25, 0.5)
+            _LAPTOP_BN, "fashion-mnist", at=_AT_NARROW, kept=(0.9, 0.75, 0.6, 0.5), betas=_NARROW_BETAS, widths=(0.0625, 0.125, 0.25, 0.375)
         ),
         *_grids(_LAPTOP_BN | {"width": 0.125}, "fashion-mnist", at=_AT_NARROW, decays=(1e-3, 2e-3, 5e-3, 1e-2, 2e-2)),
         *_grids(
