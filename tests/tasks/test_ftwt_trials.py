@@ -85,14 +85,14 @@ def row(method: str, reduction: float, reached: float, accuracy: float, **metric
 CURVES = [
     row("dense", 0.0, 0.0, 80.0),
     *(row("l1", 0.4, 40.0, 78.0), row("l1", 0.7, 70.0, 70.0), row("l1", 0.9, 90.0, 50.0)),
-    *(row("ftwt-code", 0.4, 20.0, 80.0, predicted_reduction=38.0), row("ftwt-code", 0.7, 80.0, 58.0, predicted_reduction=71.0)),
+    *(row("ftwt-code", 0.4, 20.0, 80.0, predicted_reduction=38.0), row("ftwt-code", 0.6, 80.0, 58.0, predicted_reduction=71.0)),
 ]
 
 
 def test_a_gain_is_read_off_the_rivals_curve_at_what_was_reached() -> None:
     frame = pd.DataFrame(CURVES)
     assert Gain("ftwt-code", "l1", 0.4)(frame) == pytest.approx(80.0 - 79.0), "half way from the dense network to 78"
-    assert Gain("ftwt-code", "l1", 0.7)(frame) == pytest.approx(58.0 - 60.0), "half way from 70 to 50"
+    assert Gain("ftwt-code", "l1", 0.6)(frame) == pytest.approx(58.0 - 60.0), "half way from 70 to 50"
     assert gains("ftwt-code", "l1")(frame) == pytest.approx(-0.5)
     assert misprediction("ftwt-code")(frame) == pytest.approx(18.0)
 

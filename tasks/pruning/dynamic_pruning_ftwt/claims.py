@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.estimates import Difference
+from harness.estimates import Difference, Mean, Of
 from harness.task import Above, Below, Claim, Within
 from tasks.pruning.dynamic_pruning_ftwt.designs import SCRATCH
-from tasks.pruning.dynamic_pruning_ftwt.estimates import gains, misprediction, over_targets, published
+from tasks.pruning.dynamic_pruning_ftwt.estimates import Swept, gains, misprediction, over_targets, published
 
 CODE, CAPTION, PLAIN = "ftwt-code", "ftwt-paper", "ftwt-no-softmax"
 RIVALS = {
@@ -22,7 +22,7 @@ PUBLISHED_AT = ("gpu", "paper")
 
 _MATCHED = (
     "Test accuracy at the FLOPs reduction that FTWT reached, predictors counted, against the rival's curve interpolated there; mean over "
-    "the targets of 40 and 70 %. Every rival has the same training after the dense network."
+    "the targets of 40 and 60 %. Every rival has the same training after the dense network."
 )
 
 
@@ -140,10 +140,10 @@ def _controls() -> list[Claim]:
             id="control-latency-static",
             statement="A batch takes less time through the network that L1 pruning made smaller than through the dense one",
             source="control of control-latency",
-            estimate=over_targets("l1", "latency_ratio"),
+            estimate=Swept(Of("l1", Mean("latency_ratio", {"threshold": 0.0}))),
             holds=Below(1.0),
             unit="ratio",
-            note="The filters are physically gone.",
+            note="The filters are physically gone. Mean over the reductions of its curve.",
         ),
     ]
 

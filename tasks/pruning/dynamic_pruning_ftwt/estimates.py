@@ -15,7 +15,7 @@ from tasks.pruning.params import DENSE
 if TYPE_CHECKING:
     import pandas as pd
 
-TARGETS = (0.4, 0.7)
+TARGETS = (0.4, 0.6)
 """Reductions that every dynamic method aims at, at every scale."""
 
 
