@@ -25,7 +25,10 @@ _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yell
 
 
 def show(study: Study, console: Console | None = None) -> None:
-    """For every (task, scale): the leaderboard, then the verdicts with their reasons, then what they may decide."""
+    """For every (task, scale): the leaderboard, then the verdicts with their reasons, then what they may decide.
+
+    Claims that are not tested are only named, unless nothing else is there to show.
+    """
     console = console or make_console()
     verdicts = decide(study)
     for board in boards(study):
@@ -33,11 +36,15 @@ def show(study: Study, console: Console | None = None) -> None:
         console.print(_leaderboard(board, layout))
         console.print(f"[dim]{escape(sentences.progress(board) + sentences.empty(layout.empty))}[/]")
         own = [v for v in verdicts if (v.task, v.scale) == (board.task, board.scale)]
+        tested = [v for v in own if v.verdict != "not tested"]
         if own:
-            console.print(_verdicts(own))
-            for verdict in own:
+            console.print(_verdicts(tested or own))
+            for verdict in tested or own:
                 reason = escape(" ".join(filter(None, [verdict.reason, verdict.note])))
                 console.print(f"[{_STYLES[verdict.verdict]}]{escape(verdict.claim)}[/]: {reason}")
+        untested = [v.claim for v in own if v.verdict == "not tested"]
+        if tested and untested:
+            console.print(f"[{_STYLES['not tested']}]not tested (reasons in verdicts.md): {escape(', '.join(untested))}[/]")
     console.print(f"\n[bold]{sentences.tally(verdicts)}[/]. {escape(sentences.caution(verdicts))}")
     for warning in provenance(study).warnings:
         console.print(f"[yellow]mind[/]: {escape(warning)}")

@@ -369,3 +369,15 @@ def test_the_terminal_shows_the_paper_beside_ours(study: Study) -> None:
     assert "laptop" in line
     assert "synthetic" in line
     assert "never the paper's number" in sink.getvalue()
+
+
+def test_the_terminal_names_what_is_not_tested_in_one_line(tmp_path: Path) -> None:
+    claims = [difference_claim(id="here"), *(difference_claim(id=f"elsewhere-{i}", scales=("paper",), note="long") for i in range(9))]
+    sink = io.StringIO()
+    report.terminal(study_of(tmp_path, task_of(claims=claims), lambda _: {"loss": 1.0}), Console(file=sink, width=140))
+    lines = [line for line in sink.getvalue().splitlines() if "elsewhere-" in line]
+    assert len(lines) <= 2
+    assert "long" not in sink.getvalue()
+    alone = io.StringIO()
+    report.terminal(study_of(tmp_path, task_of(claims=claims[1:2]), lambda _: {"loss": 1.0}), Console(file=alone, width=140))
+    assert "elsewhere-0: " in alone.getvalue(), "with nothing else to show, the reason is"
