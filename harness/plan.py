@@ -153,7 +153,7 @@ class _Builder:
             data=data,
             resources=self.scale.resources,
             time_limit_s=self.scale.time_limit_s,
-            expected_s=self.task.seconds(self.name, values) if self.task.seconds else 0.0,
+            expected_s=self.task.seconds(self.name, method, values) if self.task.seconds else 0.0,
             requires=before[-1].id if before else "",
         )
         return [*before, trial]

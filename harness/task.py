@@ -231,8 +231,8 @@ class Task:
     figures: Sequence[Figure] = ()
     requires: Callable[[str, Mapping[str, Any]], Requirement | None] | None = None
     """What a trial of (method, parameters) stands on; None where it stands alone."""
-    seconds: Callable[[str, Mapping[str, Any]], float] | None = None
-    """Expected seconds of one trial, from (scale, parameters), on the hardware that the scale names."""
+    seconds: Callable[[str, str, Mapping[str, Any]], float] | None = None
+    """Expected seconds of one trial, from (scale, method, parameters), on the hardware that the scale names."""
     summary: str = ""
 
     def __post_init__(self) -> None:

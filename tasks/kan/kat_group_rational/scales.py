@@ -85,7 +85,7 @@ _SIDE = {"smoke": 8, "laptop": 28, "gpu": 28, "paper": 224}
 """Pixels across an image of each scale."""
 
 
-def seconds(scale: str, params: Mapping[str, Any]) -> float:
+def seconds(scale: str, _method: str, params: Mapping[str, Any]) -> float:
     """Expected seconds of one trial, mean over the methods: measured on a busy core of an EPYC server; on a GPU, estimates for an H200."""
     share = SCALES[scale].resources.gpus
     vit, batch = params["setting"] == "vit", float(params["batch"])

@@ -122,7 +122,7 @@ PAPER = Scale(
 SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
 
 
-def seconds(scale: str, params: Mapping[str, Any]) -> float:
+def seconds(scale: str, _method: str, params: Mapping[str, Any]) -> float:
     """Expected seconds of one trial: measured on one core of an EPYC server; on a GPU, launches and FLOPs of an H200."""
     share = SCALES[scale].resources.gpus
     return _gpu_seconds(params, share) if share else _cpu_seconds(params)

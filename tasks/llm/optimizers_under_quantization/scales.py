@@ -104,7 +104,7 @@ PAPER = Scale(
 SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
 
 
-def seconds(scale: str, params: Mapping[str, Any]) -> float:
+def seconds(scale: str, _method: str, params: Mapping[str, Any]) -> float:
     """Expected seconds of one trial: measured on one core of an EPYC server; on a GPU, launches and FLOPs of an H200."""
     share = SCALES[scale].resources.gpus
     step = _gpu_step(params, share) if share else _cpu_step(params)

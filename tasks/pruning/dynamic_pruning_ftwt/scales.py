@@ -110,11 +110,18 @@ _PER_IMAGE = {"smoke": 1e-4, "laptop": 4.6e-4, "gpu": 2e-4, "paper": 1.5e-4}
 _START = {"smoke": 0.3, "laptop": 1.0, "gpu": 5.0, "paper": 20.0}
 
 
-def seconds(scale: str, params: Mapping[str, Any]) -> float:
-    """Expected seconds of one trial, mean over the methods: measured on a busy core of an EPYC server; on a GPU estimates."""
+def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of one trial: measured on a busy core of an EPYC server; on a GPU estimates."""
     imagenet = params["batch"] == IMAGENET_BATCH
     images = 1_250_000 if imagenet else params["train_images"] or _IMAGES[scale]
-    dense = params["reduction"] == params["threshold"] == 0
-    # From scratch counts both trainings, static methods less than a dense pass, gated ones more: about one pass an epoch in the mean.
-    epochs = params["dense_epochs"] if dense else params["epochs"]
-    return _START[scale] + float(epochs) * images * (6e-4 if imagenet else _PER_IMAGE[scale])
+    per_image = 6e-4 if imagenet else _PER_IMAGE[scale]
+    return _START[scale] + _dense_epochs(method, params) * images * per_image
+
+
+def _dense_epochs(method: str, params: Mapping[str, Any]) -> float:
+    """Epochs of the dense network that take as long: gates and targets cost a fifth, a narrow network saves about as much."""
+    if method == DENSE:
+        return float(params["dense_epochs"])
+    if method == SCRATCH:
+        return 0.8 * float(params["dense_epochs"] + params["epochs"])
+    return float(params["epochs"]) * (1.2 if method in GATED else 1.0)

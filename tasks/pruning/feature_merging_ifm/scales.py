@@ -154,14 +154,14 @@ _IMAGES = {"smoke": (1292, 64), "laptop": (53_700, 784), "gpu": (5000, 1024), "p
 """Training images and pixels of one, of each scale's larger set."""
 
 
-def seconds(scale: str, params: Mapping[str, Any]) -> float:
-    """Expected seconds of one trial, mean over the methods: measured on a core of an EPYC server; on a GPU, estimates for an H200."""
+def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of one trial: measured on a core of an EPYC server; on a GPU, estimates for an H200."""
     images, pixels = _IMAGES[scale]
     width, deep = float(params["width"]), params["arch"] != "mlp"
     steps = float(params["dense_epochs"]) * (float(params["train_images"]) or images) / float(params["batch"])
     gpu = bool(SCALES[scale].resources.gpus)
     step = 0.015 if gpu else _cpu_step(width, pixels, deep)
-    if params["part"] == "kept" and params["kept"] == 1.0:
+    if method == DENSE:
         return (6.0 if gpu else 0.3) + steps * step
     held_out = (float(params["eval_images"]) or 0.2 * images) / 64 * step
     merging = (5.0 if deep else 0.3) * width**2 if gpu else 0.1 + 0.3 * width

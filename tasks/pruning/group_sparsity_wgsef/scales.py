@@ -99,17 +99,19 @@ _TRAIN_IMAGES = {"mlp": 1300, "vgg7": 3000, "vgg16": 55_000, "resnet20": 5000, "
 """Training images of the data that the scales give each architecture, where no parameter says how many."""
 _IMAGE_SECONDS = {"mlp": 1.1e-5, "vgg7": 7.0e-4}
 """Forward, backward and step on one quiet core of an EPYC server."""
+_TRAINED = {"one-shot": 0.0, "k-from-scratch": 0.5}
+"""What a method trains, as a share of the dense network's training, where it is not all of it."""
 _GPU_FLOPS = {"vgg16": 3.1e8, "resnet20": 4.1e7, "resnet18": 5.6e8, "mobilenet-v1": 4.7e7}
 """Multiply-adds of one 32 x 32 image at width 1."""
 
 
-def seconds(scale: str, params: Mapping[str, Any]) -> float:
+def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
     """Expected seconds of one trial: measured on a core of an EPYC server; on a GPU, estimates for an H200."""
     share = SCALES[scale].resources.gpus
     if params["part"] == "cost":
         return (2.0 if share else 0.2) + float(params["rounds"]) * float(params["groups"]) * (1e-9 if share else 1e-7)
     arch = params["arch"]
-    images = float(params["train_images"] or _TRAIN_IMAGES.get(arch, 50_000)) * float(params["dense_epochs"])
+    images = _TRAINED.get(method, 1.0) * float(params["train_images"] or _TRAIN_IMAGES.get(arch, 50_000)) * float(params["dense_epochs"])
     if not share:
         return 0.3 + images * _IMAGE_SECONDS.get(arch, 7e-4) * max(1.0, 4.0 * float(params["width"])) + (1.0 if arch != "mlp" else 0.0)
     steps = images / float(params["batch"])

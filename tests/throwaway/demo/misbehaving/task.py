@@ -51,5 +51,5 @@ TASK = Task(
     ],
     figures=[Figure(id="curve", title="Curve", x="step", y="value")],
     run="throwaway.demo.misbehaving.experiment:run",
-    seconds=lambda _scale, params: params["pause"] or 1e-4,
+    seconds=lambda _scale, _method, params: params["pause"] or 1e-4,
 )
