@@ -92,7 +92,13 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, instead of the scale's")
     verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help="values of a parameter instead of the scale's")
     verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
-    verb.add_argument("--data", action="append", default=[], metavar="NAME[:KIND]=PATH", help="your own files for a data set")
+    verb.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME[:KIND]=PATH",
+        help="your own files for a data set; NAME=@OTHER reads another set in its place",
+    )
     verb.add_argument("--data-kind", choices=DATA_KINDS, help="refuse data of any other kind")
     verb.add_argument("--study", help="name of the study, instead of one made from tasks, scale and overrides")
     _store(verb)

@@ -75,6 +75,8 @@ class Dataset:
     """`(folder: Path) -> Any`: what `Trial.dataset` hands out."""
     archives: Sequence[Wheel | DebianPackage] = ()
     size: str = ""
+    form: str = ""
+    """What an example is, such as "labelled images": sets of one form can be read in each other's place (`--data NAME=@OTHER`)."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,30 @@ def prepared_folder(dataset: Dataset) -> Path:
     return cache_root() / "data" / dataset.name / f"{dataset.source}-v{dataset.version}"
 
 
+def parse_replacements(items: Sequence[str]) -> dict[str, str]:
+    """`NAME=@OTHER` from the command line: the set that is read in the place of another."""
+    pairs = (item.split("=", 1) for item in items if "=@" in item)
+    return {name: other.removeprefix("@") for name, other in pairs}
+
+
+def replacement(dataset: Dataset, other: Dataset) -> Dataset:
+    """`other`, to be read in the place of `dataset`; UsageError where its examples are of another form."""
+    if not dataset.form or other.form != dataset.form:
+        ours, theirs = dataset.form or "a form of its own", other.form or "a form of its own"
+        raise UsageError(f"{other.name} ({theirs}) cannot be read in the place of {dataset.name} ({ours})")
+    return other
+
+
 def parse_user_data(items: Sequence[str]) -> dict[str, UserData]:
-    """`NAME=PATH` or `NAME:KIND=PATH` from the command line."""
+    """`NAME=PATH` or `NAME:KIND=PATH` from the command line; `NAME=@OTHER` is for `parse_replacements`."""
     chosen: dict[str, UserData] = {}
     for item in items:
         label, separator, path = item.partition("=")
         name, _, kind = label.partition(":")
-        if not (separator and name and path):
-            raise UsageError(f"--data takes NAME=PATH or NAME:KIND=PATH, not {item!r}")
+        if not (separator and name and path.removeprefix("@")):
+            raise UsageError(f"--data takes NAME=PATH, NAME:KIND=PATH or NAME=@OTHER, not {item!r}")
+        if path.startswith("@"):
+            continue
         if kind and kind not in DATA_KINDS:
             raise UsageError(f"--data {item!r}: unknown data kind {kind!r} (choices: {', '.join(DATA_KINDS)})")
         chosen[name] = UserData(Path(path).expanduser(), kind or None)

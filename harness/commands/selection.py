@@ -36,12 +36,10 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     overrides = Overrides(seeds=options.seeds, values=_values(options.set), methods=tuple(options.method))
     chosen = data.parse_user_data(options.data)
     needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale)))
-    for name in chosen:
-        if name not in needed:
-            raise UsageError(f"--data names {name!r}, which these tasks do not read (they read: {', '.join(needed) or 'none'})")
+    sets = _sets(needed, chosen, data.parse_replacements(options.data))
     for task in tasks:
         expand(task, options.scale, overrides, {name: _placeholder(name) for name in needed})
-    references = {name: _reference(name, chosen, options.data_kind, optional=data_optional) for name in needed}
+    references = {name: _reference(dataset, chosen, options.data_kind, optional=data_optional) for name, dataset in sets.items()}
     trials = [trial for task in tasks for trial in expand(task, options.scale, overrides, references)]
     if options.data_kind and any(trial.data is None for trial in trials) and options.data_kind != "synthetic":
         trials = [trial for trial in trials if trial.data is not None]
@@ -51,8 +49,21 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name))
 
 
-def _reference(name: str, chosen: Mapping[str, data.UserData], kind: DataKind | None, *, optional: bool) -> DataRef:
-    dataset = registry.dataset(name)
+def _sets(needed: Sequence[str], chosen: Mapping[str, data.UserData], replaced: Mapping[str, str]) -> dict[str, data.Dataset]:
+    """The set that is read for each name that the grids have."""
+    read = {name: replaced.get(name, name) for name in needed}
+    for names, known in ((replaced, needed), (chosen, list(read.values()))):
+        for name in names:
+            if name not in known:
+                raise UsageError(f"--data names {name!r}, which these tasks do not read (they read: {', '.join(known) or 'none'})")
+    return {
+        name: data.replacement(registry.dataset(name), registry.dataset(other)) if other != name else registry.dataset(name)
+        for name, other in read.items()
+    }
+
+
+def _reference(dataset: data.Dataset, chosen: Mapping[str, data.UserData], kind: DataKind | None, *, optional: bool) -> DataRef:
+    name = dataset.name
     if optional and name not in chosen and data.is_missing(dataset):
         return _placeholder(name)
     return data.resolve(dataset, chosen, require_kind=kind)

@@ -17,4 +17,5 @@ DATASET = Dataset(
     adopt="tasks.datasets.cifar_files:adopt_cifar100",
     open="tasks.datasets.images:open_images",
     size="170 MB, yours to bring; 185 MB prepared",
+    form="labelled images",
 )

@@ -17,4 +17,5 @@ DATASET = Dataset(
     adopt="tasks.datasets.digits_csv:adopt_digits",
     open="tasks.datasets.images:open_images",
     size="0.1 MB prepared, nothing to fetch",
+    form="labelled images",
 )

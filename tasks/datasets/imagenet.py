@@ -14,4 +14,5 @@ DATASET = Dataset(
     adopt="tasks.datasets.image_folder:adopt_folder",
     open="tasks.datasets.image_folder:open_folder",
     size="140 GB, yours to bring; its index is 100 MB",
+    form="labelled images",
 )

@@ -103,4 +103,5 @@ DATASET = Dataset(
     adopt="tasks.datasets.photo_patch_files:adopt_photos",
     open="tasks.datasets.images:open_images",
     size="25 MB prepared, nothing to fetch",
+    form="labelled images",
 )

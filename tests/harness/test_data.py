@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import data, registry
+from harness import data, ledger, registry
 from harness.data import UserData, Wheel
 from harness.errors import DataError, UsageError
+from harness.store import StudyStore
 from tests.harness.conftest import Command
 
 RUN = ["run", "misbehaving", "--scale", "laptop", "--seeds", "1", "--local", "--tracking-uri", "none"]
@@ -108,7 +109,37 @@ def test_a_kind_that_was_refused_is_refused(papertrial: Command, tmp_path: Path)
     assert "there is no such file or folder" in said.err
 
 
-@pytest.mark.parametrize("item", ["letters", "=x", "letters=", "letters:good=x"])
+def test_another_set_is_read_in_the_place_of_the_grids(papertrial: Command, tmp_path: Path) -> None:
+    papertrial("data", "prepare", "letters")
+    own = tmp_path / "own.txt"
+    own.write_text("futhark")
+    assert papertrial(*RUN).code == 0
+    said = papertrial(*RUN, "--data", "letters=@runes", "--data", f"runes:real={own}")
+    assert said.code == 0, said.err
+    (study,) = [path for path in (tmp_path / "results").iterdir() if path.is_dir() and path.name != "misbehaving-laptop"]
+    records = ledger.read(StudyStore(str(study.parent), study.name)).records.values()
+    assert {(record.data_name, record.data_kind) for record in records} == {("own.txt", "real")}, "the record says what was read"
+    before = ledger.read(StudyStore(str(study.parent), "misbehaving-laptop")).records
+    assert not before.keys() & {record.trial_id for record in records}, "other data, other trials"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["letters=@runes"], "data set runes is not prepared on this machine"),
+        (["letters=@rune"], "did you mean 'runes'"),
+        (["letters=@digits"], r"digits (labelled images) cannot be read in the place of letters (characters)"),
+        (["runes=@letters"], "--data names 'runes', which these tasks do not read (they read: letters)"),
+        (["letters=@runes", "letters=x.txt"], "--data names 'letters', which these tasks do not read (they read: runes)"),
+    ],
+)
+def test_a_replacement_that_does_not_fit_is_refused(papertrial: Command, words: list[str], says: str) -> None:
+    papertrial("data", "prepare", "letters")
+    said = papertrial(*RUN, *(word for item in words for word in ("--data", item)))
+    assert (said.code, says in said.err) == (2, True), said.err
+
+
+@pytest.mark.parametrize("item", ["letters", "=x", "letters=", "letters:good=x", "letters=@", "=@x"])
 def test_a_data_option_that_does_not_parse(item: str) -> None:
     with pytest.raises(UsageError, match="--data"):
         data.parse_user_data([item])

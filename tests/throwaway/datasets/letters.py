@@ -16,6 +16,7 @@ DATASET = Dataset(
     adopt="throwaway.datasets.letters:adopt",
     open="throwaway.datasets.letters:read",
     size="26 bytes",
+    form="characters",
 )
 
 

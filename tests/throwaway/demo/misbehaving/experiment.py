@@ -32,7 +32,7 @@ def run(trial: Trial) -> Mapping[str, Any]:
     time.sleep(trial.params.pause)
     noise = random.Random(trial.seed_for("noise")).gauss(0.0, 1.0)
     if behaviour == "data":
-        noise += len(trial.dataset("letters"))
+        noise += len(trial.dataset())
     value = noise + 0.01 * trial.params.size - (trial.method == "shifted")
     for step in range(3):
         trial.log(step, value=value + step)
