@@ -36,4 +36,5 @@ def _list(console: Console, names: list[str]) -> None:
         dataset = registry.dataset(name)
         table.add_row(name, dataset.source, dataset.kind, dataset.size, data.state(dataset), dataset.description)
     console.print(table)
-    console.print("your own files: --data NAME=PATH (or NAME:KIND=PATH), or $PAPERTRIAL_DATA/NAME; another set in its place: --data NAME=@OTHER")
+    console.print("your own files: --data NAME=PATH (or NAME:KIND=PATH), or $PAPERTRIAL_DATA/NAME")
+    console.print("another set in a set's place: --data NAME=@OTHER")
