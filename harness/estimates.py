@@ -38,7 +38,8 @@ def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _column(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
+def column(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """A metric of every row, NaN throughout where no trial returned it."""
     import pandas as pd
 
     name = f"metric.{metric}"
@@ -64,7 +65,7 @@ class Mean:
     where: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, frame: pd.DataFrame) -> float:
-        values = _column(select(frame, self.where), self.metric).to_numpy(dtype=float)
+        values = column(select(frame, self.where), self.metric).to_numpy(dtype=float)
         return float(values.mean()) if len(values) else math.nan
 
 
@@ -80,7 +81,7 @@ class Slope:
         rows = select(frame, self.where)
         if f"param.{self.over}" not in rows:
             return math.nan
-        return log_log_slope(rows[f"param.{self.over}"].to_numpy(dtype=float), _column(rows, self.metric).to_numpy(dtype=float))
+        return log_log_slope(rows[f"param.{self.over}"].to_numpy(dtype=float), column(rows, self.metric).to_numpy(dtype=float))
 
 
 def log_log_slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -118,7 +119,7 @@ class OptimumShift:
         for size, group in rows.groupby(f"param.{self.per}"):
             ordered = group.sort_values(f"param.{self.axis}")
             points = ordered[f"param.{self.axis}"].to_numpy(dtype=float)
-            losses = _column(ordered, self.metric).to_numpy(dtype=float)
+            losses = column(ordered, self.metric).to_numpy(dtype=float)
             losses = np.where((ordered["status"] == "diverged").to_numpy(), math.inf, losses)
             sizes.append(float(str(size)))
             optima.append(log2_optimum(points, losses))
@@ -163,8 +164,30 @@ class Transformed:
     function: Callable[[float], float]
     estimate: Estimate
 
+    @property
+    def reads(self) -> tuple[Estimate, ...]:
+        """The function reads no trial."""
+        return (self.estimate,)
+
     def __call__(self, frame: pd.DataFrame) -> float:
         return self.function(self.estimate(frame))
+
+
+@dataclass(frozen=True)
+class Combined:
+    """`function` (min, max, a mean) of several estimates of the same seed; NaN when one is missing."""
+
+    function: Callable[[Sequence[float]], float]
+    parts: tuple[Estimate, ...]
+
+    @property
+    def reads(self) -> tuple[Estimate, ...]:
+        """The function reads no trial."""
+        return self.parts
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        values = [part(frame) for part in self.parts]
+        return self.function(values) if all(math.isfinite(value) for value in values) else math.nan
 
 
 def Magnitude(estimate: Estimate) -> Transformed:  # noqa: N802 - reads as a constructor beside Slope and Mean
@@ -185,14 +208,12 @@ class LogDistance:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         rows = select(frame, self.where)
-        column = f"param.{self.over}"
-        if column not in rows or rows[column].nunique() < 2:
+        over = f"param.{self.over}"
+        if over not in rows or rows[over].nunique() < 2:
             return math.nan
         squares = []
         for metric in self.metrics:
-            ends = [
-                _column(rows[rows[column] == end], metric).to_numpy(dtype=float).mean() for end in (rows[column].min(), rows[column].max())
-            ]
+            ends = [column(rows[rows[over] == end], metric).to_numpy(dtype=float).mean() for end in (rows[over].min(), rows[over].max())]
             if not all(math.isfinite(end) and end > 0 for end in ends):
                 return math.nan
             squares.append(math.log(ends[1] / ends[0]) ** 2)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TaskError
-from harness.estimates import Estimate, Transformed, select
+from harness.estimates import Estimate, select
 from harness.task import DATA_KINDS, Task
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ def _parts(estimate: Any) -> Iterator[Estimate]:
     """Estimates inside an estimate."""
     if hasattr(estimate, "reads"):
         yield from estimate.reads
-    elif isinstance(estimate, Transformed):
-        yield estimate.estimate
     elif dataclasses.is_dataclass(estimate):
         for f in dataclasses.fields(estimate):
             value = getattr(estimate, f.name)

@@ -41,6 +41,7 @@ class Trial:
         self._open_data = open_data
         self._checkpoints = checkpoints
         self._artifacts = artifacts
+        self._kept_below: Any = None
 
     def seed_for(self, purpose: str) -> int:
         """A 63-bit random seed for one named purpose ("init", "batches", ...).
@@ -84,7 +85,12 @@ class Trial:
             self._artifacts.save(self.id, state)
 
     def required(self) -> Any:
-        """What the trial that this one stands on kept, on the CPU. UsageError when the task's `requires` names none."""
+        """What the trial that this one stands on kept, on the CPU: read once, so not to be changed in place.
+
+        UsageError when the task's `requires` names none.
+        """
         if not self._spec.requires or self._artifacts is None:
             raise UsageError(f"this trial ({self.method}) was planned to stand on no other: the task's `requires` decides")
-        return self._artifacts.load(self._spec.requires)
+        if self._kept_below is None:
+            self._kept_below = self._artifacts.load(self._spec.requires)
+        return self._kept_below

@@ -156,19 +156,31 @@ def _slice(module: nn.Module, member: Member, kept: Tensor) -> None:
     else:
         for name in ("weight", "bias", "running_mean", "running_var"):
             _select(module, name, kept, 0)
+    resize(module, depthwise=member.dim == "depthwise")
+
+
+def resize(module: nn.Module, *, depthwise: bool = False) -> None:
+    """Make a module's own counts those of its weight, after that was replaced. TypeError for a module that no axis runs through."""
     if isinstance(module, nn.BatchNorm2d):
-        module.num_features = len(kept)
+        module.num_features = len(module.weight)
     elif isinstance(module, nn.Conv2d):
         module.out_channels, inputs = module.weight.shape[:2]
-        module.groups = module.out_channels if member.dim == "depthwise" else 1
+        module.groups = module.out_channels if depthwise else 1
         module.in_channels = inputs * module.groups
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
+    else:
+        raise TypeError(f"no channels run through a {type(module).__name__}")
 
 
 def _select(module: nn.Module, name: str, index: Tensor, dim: int) -> None:
     old = getattr(module, name, None)
     if old is None:
         return
-    new = old.detach().index_select(dim, index.to(old.device)).clone()
-    setattr(module, name, nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new)
+    put(module, name, old.detach().index_select(dim, index.to(old.device)).clone())
+
+
+def put(module: nn.Module, name: str, value: Tensor) -> None:
+    """Replace a parameter or buffer of any size by `value`, as what it is."""
+    old = getattr(module, name)
+    setattr(module, name, nn.Parameter(value, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else value)

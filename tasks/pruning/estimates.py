@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Estimate, Mean, Of, select
+from harness.estimates import Estimate, Mean, Of, column, select
 from tasks.pruning.params import DENSE
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class AtReduction:
         points = [self._point(group) for _, group in rows.groupby(f"param.{self.target}")]
         if self.dense:
             dense = select(frame[frame["method"] == self.dense], self.dense_where)
-            points.append((0.0, float(_values(dense, self.metric).mean()) if len(dense) else math.nan))
+            points.append((0.0, float(column(dense, self.metric).to_numpy(dtype=float).mean()) if len(dense) else math.nan))
         x, y = (np.array(axis) for axis in zip(*sorted(points), strict=True))
         return interpolated(x, y, self.at(frame))
 
@@ -60,11 +60,11 @@ class AtReduction:
         """(reduction, metric) of the trial that val chooses among those of one target."""
         import numpy as np
 
-        quality = np.where(group["status"] == "diverged", -math.inf, _values(group, self.chosen_by))
+        quality = np.where(group["status"] == "diverged", -math.inf, column(group, self.chosen_by).to_numpy(dtype=float))
         if np.isnan(quality).any() or not np.isfinite(quality).any():
             return math.nan, math.nan
         best = int(np.argmax(quality))
-        return float(_values(group, self.reached)[best]), float(_values(group, self.metric)[best])
+        return float(column(group, self.reached).to_numpy(dtype=float)[best]), float(column(group, self.metric).to_numpy(dtype=float)[best])
 
 
 def interpolated(x: np.ndarray, y: np.ndarray, at: float) -> float:
@@ -77,10 +77,3 @@ def interpolated(x: np.ndarray, y: np.ndarray, at: float) -> float:
     if not knots[0] <= at <= knots[-1]:
         return math.nan
     return float(np.interp(at, knots, [y[x == knot].mean() for knot in knots]))
-
-
-def _values(frame: pd.DataFrame, metric: str) -> np.ndarray:
-    import numpy as np
-
-    column = f"metric.{metric}"
-    return frame[column].to_numpy(dtype=float) if column in frame else np.full(len(frame), math.nan)

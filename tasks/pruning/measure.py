@@ -6,6 +6,7 @@ from torch import nn
 
 from harness.trial import Trial
 from tasks.blocks.complexity import Shape, multiply_adds, parameters
+from tasks.blocks.latency import latencies_ms
 from tasks.pruning.training import evaluate
 
 
@@ -25,3 +26,10 @@ def measured(trial: Trial, model: nn.Module, dense: nn.Module) -> dict[str, floa
     """Loss (nats) and accuracy (percent) on val and test, and the costs against the dense network."""
     shape = tuple(trial.dataset().shape)
     return evaluate(trial, model, "val") | evaluate(trial, model, "test") | costs(model, dense, shape)
+
+
+def latencies(trial: Trial, model: nn.Module, dense: nn.Module) -> dict[str, float]:
+    """Milliseconds of a batch of `params.batch` validation images, and their ratio to the dense network's, in turns."""
+    inputs, _ = next(iter(trial.dataset().batches("val", trial.params.batch, trial.params.batch)))
+    taken = latencies_ms({"model": model, "dense": dense}, inputs.to(trial.device), rounds=trial.params.rounds)
+    return {"latency_ms": taken["model"], "latency_ratio": taken["model"] / taken["dense"]}

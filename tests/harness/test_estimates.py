@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.estimates import Difference, Estimate, Magnitude, Mean, Of, OptimumShift, Slope, log2_optimum
+from harness.estimates import Combined, Difference, Estimate, Magnitude, Mean, Of, OptimumShift, Slope, log2_optimum
 
 WIDTHS = (32, 64, 128, 256)
 
@@ -104,3 +104,11 @@ def test_a_diverged_rate_bounds_the_valley_and_a_failed_one_hides_it() -> None:
 )
 def test_the_vertex_of_three_points(losses: list[float], expected: float) -> None:
     assert log2_optimum(np.array([1.0, 2.0, 4.0]), np.array(losses)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_function_of_estimates_needs_all_of_them() -> None:
+    rows = frame([{"method": "a", "metric.gain": 3.0}, {"method": "b", "metric.gain": 1.0}, {"method": "c", "metric.gain": math.nan}])
+    a, b, c = (Of(name, Mean("gain")) for name in "abc")
+    assert Combined(min, (a, b))(rows) == 1.0
+    assert Combined(max, (a, b))(rows) == 3.0
+    assert math.isnan(Combined(min, (a, b, c))(rows)), "the best of the survivors is not the best"

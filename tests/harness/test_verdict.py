@@ -12,7 +12,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from harness.errors import TaskError
-from harness.estimates import Difference, Mean, Of
+from harness.estimates import Combined, Difference, Mean, Of
 from harness.evidence import Evidence, needs
 from harness.plan import DataRef, TrialSpec
 from harness.task import Above, Below, Claim, Grid, Scale, Within
@@ -245,3 +245,8 @@ def test_an_estimate_may_name_what_it_reads_beside_its_parts() -> None:
 
     found = needs(Difference(Curve("curve", Of("point", Mean("value"))), Of("other", Mean("value"))))
     assert [(need.method, dict(need.where)) for need in found] == [("curve", {"size": 2}), ("point", {}), ("other", {})]
+
+
+def test_a_function_of_estimates_reads_what_they_read_and_nothing_else() -> None:
+    least = Combined(min, (Of("left", Mean("loss", {"width": 1})), Of("right", Mean("loss"))))
+    assert [(need.method, dict(need.where)) for need in needs(least)] == [("left", {"width": 1}), ("right", {})]

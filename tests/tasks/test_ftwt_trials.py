@@ -29,13 +29,14 @@ from tasks.blocks.convnets import convnet, units
 from tasks.blocks.training import generator
 from tasks.datasets.images import Images
 from tasks.pruning.dense import dense_network
-from tasks.pruning.dynamic_pruning_ftwt import dynamic, static
+from tasks.pruning.dynamic_pruning_ftwt import dynamic
 from tasks.pruning.dynamic_pruning_ftwt.designs import GATED, METHODS, STATIC
 from tasks.pruning.dynamic_pruning_ftwt.estimates import DropAt, Gain, Swept, gains, misprediction
 from tasks.pruning.dynamic_pruning_ftwt.experiment import run
 from tasks.pruning.dynamic_pruning_ftwt.flops import cost
 from tasks.pruning.dynamic_pruning_ftwt.gates import GatedNetwork, gated
 from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
+from tasks.pruning.dynamic_pruning_ftwt.recipe import level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import Softly
 from tasks.pruning.training import Trained, evaluate
 
@@ -281,7 +282,7 @@ def test_soft_pruning_lets_filters_grow_until_it_settles(make_trial: MakeTrial) 
 
 def test_importance_reads_training_images(make_trial: MakeTrial) -> None:
     trial = make_trial("taylor", {"reduction": 0.5})
-    inputs, targets = static.importance_batch(trial)
+    inputs, targets = level_batch(trial)
     train, labels = next(iter(trial.dataset().batches("train", 64, 64)))
     assert torch.equal(inputs, train)
     assert torch.equal(targets, labels)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.estimates import Difference, Estimate, Of
+from harness.estimates import Combined, Difference, Estimate, Of
 from harness.task import Above, Below, Claim
 from tasks.llm.optimizers_under_quantization.efficiency import Efficiency
-from tasks.llm.optimizers_under_quantization.estimates import AtCommonLoss, Correlation, Extreme, QatDrop, Selected, mmr_slope, over_methods
+from tasks.llm.optimizers_under_quantization.estimates import AtCommonLoss, Correlation, QatDrop, Selected, mmr_slope, over_methods
 
 OPTIMIZERS = ("adamw", "muon", "psgd", "scion", "shampoo", "soap")
 SIX = ("laptop", "gpu", "paper")
@@ -120,7 +120,7 @@ C2 = (
         id="C2-shampoo-least",
         statement="At the same loss before quantization, Shampoo loses less under W4A4 than any of the other five",
         source="abstract",
-        estimate=Difference(AtCommonLoss("shampoo"), Extreme(min, tuple(AtCommonLoss(name) for name in _others(but="shampoo")))),
+        estimate=Difference(AtCommonLoss("shampoo"), Combined(min, tuple(AtCommonLoss(name) for name in _others(but="shampoo")))),
         holds=Below(0.0),
         unit="nats/token",
         scales=SIX,
@@ -130,7 +130,7 @@ C2 = (
         id="C2-muon-most",
         statement="At the same loss before quantization, Muon loses more under W4A4 than any of the other five",
         source="notes on the paper; at 350M by the table",
-        estimate=Difference(AtCommonLoss("muon"), Extreme(max, tuple(AtCommonLoss(name) for name in _others(but="muon")))),
+        estimate=Difference(AtCommonLoss("muon"), Combined(max, tuple(AtCommonLoss(name) for name in _others(but="muon")))),
         holds=Above(0.0),
         unit="nats/token",
         scales=SIX,
@@ -165,7 +165,7 @@ C3 = (
         id="C3-shampoo-least",
         statement="Under 4-bit QAT Shampoo falls back less behind its own full-precision baseline than any of the other five",
         source="abstract",
-        estimate=Difference(Of("shampoo", QatDrop()), Extreme(min, tuple(Of(name, QatDrop()) for name in _others(but="shampoo")))),
+        estimate=Difference(Of("shampoo", QatDrop()), Combined(min, tuple(Of(name, QatDrop()) for name in _others(but="shampoo")))),
         holds=Below(0.0),
         unit="percent of the loss",
         scales=SIX,
@@ -193,7 +193,7 @@ C4 = (
         id="C4-shampoo-most",
         statement="At 4 bits Shampoo keeps a larger share of its parameters' worth than any of the other five",
         source="abstract",
-        estimate=Difference(Efficiency("shampoo"), Extreme(max, tuple(Efficiency(name) for name in _others(but="shampoo")))),
+        estimate=Difference(Efficiency("shampoo"), Combined(max, tuple(Efficiency(name) for name in _others(but="shampoo")))),
         holds=Above(0.0),
         published=0.016,
         unit="rho",
@@ -239,7 +239,7 @@ C5 = (
         id="C5-muon-gain",
         statement="Linear layers of Muon-trained networks have a higher gain than those of any of the other five",
         source="section on the error decomposition",
-        estimate=Difference(Of("muon", Selected("gain")), Extreme(max, tuple(Of(name, Selected("gain")) for name in _others(but="muon")))),
+        estimate=Difference(Of("muon", Selected("gain")), Combined(max, tuple(Of(name, Selected("gain")) for name in _others(but="muon")))),
         holds=Above(0.0),
         unit="ratio",
         scales=SIX,
@@ -268,7 +268,7 @@ C6 = (
         id="C6-every",
         statement="A higher learning rate gives every optimizer a higher max-to-median ratio: the smallest of the six slopes is positive",
         source="section on outliers",
-        estimate=Extreme(min, _slopes()),
+        estimate=Combined(min, _slopes()),
         holds=Above(0.0),
         unit="slope",
         scales=SIX,

@@ -6,11 +6,11 @@ Hyper-parameters are selected on the validation loss of the unquantized network,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Estimate, Mean, Slope, select
+from harness.estimates import Mean, Slope, select
 from tasks.llm.optimizers_under_quantization.ladder import METRICS
 
 if TYPE_CHECKING:
@@ -90,19 +90,6 @@ class AtCommonLoss:
             if all(math.isfinite(value) for value in at.values()):
                 return at[self.subject]
         return math.nan
-
-
-@dataclass(frozen=True)
-class Extreme:
-    """The least or the greatest (`pick` is min or max) of several estimates; NaN when one is missing."""
-
-    pick: Callable[[Sequence[float]], float]
-    parts: tuple[Estimate, ...]
-
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The extreme value."""
-        values = [part(frame) for part in self.parts]
-        return self.pick(values) if all(math.isfinite(value) for value in values) else math.nan
 
 
 @dataclass(frozen=True)

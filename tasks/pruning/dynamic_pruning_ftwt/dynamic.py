@@ -23,8 +23,8 @@ from tasks.pruning.dynamic_pruning_ftwt.flops import cost
 from tasks.pruning.dynamic_pruning_ftwt.gates import AnyPredictor, GatedNetwork, gated
 from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
 from tasks.pruning.dynamic_pruning_ftwt.predictor import ConstantPredictor, Predictor
-from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense
-from tasks.pruning.dynamic_pruning_ftwt.timing import latencies
+from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense, level_batch
+from tasks.pruning.measure import latencies
 from tasks.pruning.training import Trained, evaluate, fit
 
 _EVAL_BATCH = 256
@@ -70,17 +70,10 @@ def _is_shortcut(name: str) -> bool:
 
 def planned(trial: Trial, network: GatedNetwork, dense: int) -> Plan:
     """The ground truth's level: as given, or for the wanted reduction, on training images."""
-    params, design, images = trial.params, GATED[trial.method], level_images(trial)
+    params, design, images = trial.params, GATED[trial.method], level_batch(trial)[0]
     if params.threshold > 0:
         return plan_for_level(network, images, dense, Rule(design.rule, params.threshold))
     return plan_for_reduction(network, images, dense, design.rule, params.reduction)
-
-
-def level_images(trial: Trial) -> Tensor:
-    """Evenly spread training images."""
-    images = trial.dataset()
-    inputs: Tensor = next(iter(images.batches("train", trial.params.level_images, trial.params.level_images)))[0]
-    return inputs.to(trial.device)
 
 
 def learn(trial: Trial, network: GatedNetwork) -> Trained:
@@ -124,7 +117,7 @@ def savings(trial: Trial, network: GatedNetwork, dense: int) -> dict[str, float]
     """What the test images' masks save, and how they agree with the ground truth; the constant rival is chosen on training images."""
     network.eval().watch(True)
     majority = Majority()
-    network(level_images(trial))
+    network(level_batch(trial)[0])
     majority.add(network)
     constant, images = majority.masks, trial.dataset()
     rows: list[Tensor] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Difference, Estimate, Mean, Of, select
+from harness.estimates import Combined, Difference, Estimate, Magnitude, Mean, Of, select
 from tasks.pruning.dynamic_pruning_ftwt.designs import STATIC
 from tasks.pruning.estimates import AtReduction, interpolated
 from tasks.pruning.params import DENSE
@@ -29,29 +30,6 @@ class Swept:
         """The estimate, NaN where no static method was run, or for more than one architecture."""
         archs = frame[frame["method"].isin(STATIC)]["param.arch"].unique()
         return self.estimate(frame[frame["param.arch"] == archs[0]]) if len(archs) == 1 else math.nan
-
-
-@dataclass(frozen=True)
-class MeanOf:
-    """Arithmetic mean of estimates, NaN when one is missing."""
-
-    parts: tuple[Estimate, ...]
-
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The mean."""
-        return math.fsum(part(frame) for part in self.parts) / len(self.parts)
-
-
-@dataclass(frozen=True)
-class Largest:
-    """The largest magnitude among estimates, NaN when one is missing."""
-
-    parts: tuple[Estimate, ...]
-
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The largest magnitude."""
-        values = [abs(part(frame)) for part in self.parts]
-        return max(values) if all(math.isfinite(value) for value in values) else math.nan
 
 
 def at(reduction: float) -> dict[str, Any]:
@@ -87,7 +65,7 @@ class Gain:
 
 def gains(method: str, other: str) -> Estimate:
     """`Gain`, mean over the targets."""
-    return Swept(MeanOf(tuple(Gain(method, other, target) for target in TARGETS)))
+    return Swept(Combined(fmean, tuple(Gain(method, other, target) for target in TARGETS)))
 
 
 @dataclass(frozen=True)
@@ -113,13 +91,13 @@ def over_targets(method: str, metric: str, less: str = "") -> Estimate:
     parts = [reached(method, metric, target) for target in TARGETS]
     if less:
         parts = [Difference(part, reached(method, less, target)) for part, target in zip(parts, TARGETS, strict=True)]
-    return Swept(MeanOf(tuple(parts)))
+    return Swept(Combined(fmean, tuple(parts)))
 
 
 def misprediction(method: str) -> Estimate:
     """|predicted - reached| FLOPs reduction, the larger of the targets', in points."""
-    parts = [Difference(reached(method, "predicted_reduction", t), reached(method, "flops_reduction", t)) for t in TARGETS]
-    return Swept(Largest(tuple(parts)))
+    parts = [Magnitude(Difference(reached(method, "predicted_reduction", t), reached(method, "flops_reduction", t))) for t in TARGETS]
+    return Swept(Combined(max, tuple(parts)))
 
 
 def published(method: str, metric: str, arch: str, threshold: float, batch: int) -> Estimate:

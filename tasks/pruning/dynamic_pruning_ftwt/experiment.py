@@ -13,7 +13,7 @@ def run(trial: Trial) -> Mapping[str, float]:
     from tasks.pruning.dense import DENSE, train_dense
     from tasks.pruning.dynamic_pruning_ftwt import dynamic, static
     from tasks.pruning.dynamic_pruning_ftwt.designs import GATED
-    from tasks.pruning.dynamic_pruning_ftwt.timing import latencies
+    from tasks.pruning.measure import latencies
 
     if trial.params.arch == "mlp":
         raise UsageError("this paper switches convolutional filters, and an mlp has none: choose another arch")

@@ -1,7 +1,10 @@
-"""How every method trains after the dense network: the same epochs at the same rates."""
+"""What all methods have in common after the dense network: epochs, rates, and the training images that decide what goes."""
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from harness.trial import Trial
 from tasks.pruning.dynamic_pruning_ftwt.params import Params
 from tasks.pruning.training import Recipe
 
@@ -12,3 +15,10 @@ PUBLISHED = (81 / 200, 122 / 200, 151 / 200)
 def after_dense(params: Params) -> Recipe:
     """The training of a pruned or gated network."""
     return Recipe(params.epochs, params.lr, params.schedule, milestones=PUBLISHED)  # type: ignore[arg-type]
+
+
+def level_batch(trial: Trial) -> tuple[Tensor, Tensor]:
+    """Evenly spread training images and labels: a dynamic method's rule is found on them, and static ones may read gradients off them."""
+    images = trial.dataset()
+    inputs, targets = next(iter(images.batches("train", trial.params.level_images, trial.params.level_images)))
+    return inputs.to(trial.device), targets.to(trial.device)

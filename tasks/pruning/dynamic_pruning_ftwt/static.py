@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor, nn
+from torch import nn
 
 from harness.trial import Trial
 from tasks.blocks.training import generator
@@ -13,10 +13,9 @@ from tasks.pruning.budget import keep_at_reduction, scaled_width
 from tasks.pruning.criteria import scores
 from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, problem
 from tasks.pruning.dynamic_pruning_ftwt.designs import SCRATCH, SFP
-from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense
+from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense, level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import soft_filter_pruning
-from tasks.pruning.dynamic_pruning_ftwt.timing import latencies
-from tasks.pruning.measure import measured
+from tasks.pruning.measure import latencies, measured
 from tasks.pruning.training import Recipe, Trained, fit
 
 
@@ -37,16 +36,9 @@ def train(trial: Trial, dense: nn.Module) -> tuple[nn.Module, Trained]:
         model = fresh_network(trial, width=scaled_width(trial, params.reduction))
         # As many epochs as a pruned network saw in all, at the dense network's rates.
         return model, fit(trial, model, Recipe(params.dense_epochs + params.epochs, params.dense_lr, params.dense_schedule))
-    batch = importance_batch(trial)
+    batch = level_batch(trial)
     if trial.method == SFP:
         return soft_filter_pruning(trial, dense_network(trial), shape, batch[0])
     importance = scores(dense, shape, trial.method, generator=generator(trial.seed_for("random")), batch=batch)
     model = remove(dense, shape, keep_at_reduction(dense, shape, importance, params.reduction))
     return model, fit(trial, model, after_dense(params))
-
-
-def importance_batch(trial: Trial) -> tuple[Tensor, Tensor]:
-    """Training images and labels, as many as the dynamic methods' rule sees; Taylor's criterion reads gradients off them."""
-    images = trial.dataset()
-    inputs, targets = next(iter(images.batches("train", trial.params.level_images, trial.params.level_images)))
-    return inputs.to(trial.device), targets.to(trial.device)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tasks.pruning.axes import Axis
+from tasks.pruning.axes import Axis, put, resize
 
 
 def split(model: nn.Module, axes: Sequence[Axis], copies: int) -> nn.Module:
@@ -22,12 +22,12 @@ def split(model: nn.Module, axes: Sequence[Axis], copies: int) -> nn.Module:
             if member.dim == "in":
                 weight = _tensor(module, "weight")
                 blocks = weight.reshape(weight.shape[0], axis.size, member.repeat, *weight.shape[2:])
-                _put(module, "weight", blocks.repeat_interleave(copies, 1).flatten(1, 2) / copies)
+                put(module, "weight", blocks.repeat_interleave(copies, 1).flatten(1, 2) / copies)
             else:
                 for name in ("weight", "bias", "running_mean", "running_var"):
                     if getattr(module, name, None) is not None:
-                        _put(module, name, _tensor(module, name).repeat_interleave(copies, 0))
-            _resize(module)
+                        put(module, name, _tensor(module, name).repeat_interleave(copies, 0))
+            resize(module)
     return wide
 
 
@@ -35,20 +35,3 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
     tensor = getattr(module, name)
     assert isinstance(tensor, Tensor)
     return tensor.detach()
-
-
-def _put(module: nn.Module, name: str, value: Tensor) -> None:
-    setattr(module, name, nn.Parameter(value) if isinstance(getattr(module, name), nn.Parameter) else value)
-
-
-def _resize(module: nn.Module) -> None:
-    """Make the module's own counts those of its weight."""
-    shape = _tensor(module, "weight").shape
-    if isinstance(module, nn.BatchNorm2d):
-        module.num_features = shape[0]
-    elif isinstance(module, nn.Conv2d):
-        module.out_channels, module.in_channels = shape[:2]
-    elif isinstance(module, nn.Linear):
-        module.out_features, module.in_features = shape
-    else:
-        raise TypeError(f"channels run through a {type(module).__name__}, which cannot be split")

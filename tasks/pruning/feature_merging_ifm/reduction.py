@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from harness.errors import UsageError
@@ -86,10 +85,11 @@ def _cluster(method: str, model: nn.Module, shape: Shape, counts: Mapping[str, i
 
 
 def _cut(criterion: str, model: nn.Module, shape: Shape, axes: list[Axis], counts: Mapping[str, int], seed: int) -> Reduced:
+    from tasks.pruning.budget import keep_counts
     from tasks.pruning.criteria import scores
 
     importance = scores(model, shape, criterion, generator=generator(seed))
-    keep = {axis.name: torch.sort(torch.topk(importance[axis.name], counts[axis.name]).indices).values for axis in axes}
+    keep = keep_counts(axes, {axis.name: importance[axis.name] for axis in axes}, counts)
     return _reduced(cut(model, axes, keep), axes, counts)
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from harness.trial import Trial
 from tasks.blocks.convnets import initialize
-from tasks.blocks.latency import latencies_ms
 from tasks.blocks.training import generator
 from tasks.pruning.axes import Axis, channel_axes, cut
 from tasks.pruning.dense import dense_network, fresh_network, problem, train_dense
@@ -19,7 +18,7 @@ from tasks.pruning.group_sparsity_wgsef.groups import Groups, kept
 from tasks.pruning.group_sparsity_wgsef.methods import penalty, phases
 from tasks.pruning.group_sparsity_wgsef.penalties import Penalty
 from tasks.pruning.group_sparsity_wgsef.proximal import ProximalSGD
-from tasks.pruning.measure import costs, measured
+from tasks.pruning.measure import costs, latencies, measured
 from tasks.pruning.params import DENSE
 from tasks.pruning.training import Recipe, Trained, evaluate, fit
 
@@ -30,7 +29,7 @@ def run(trial: Trial) -> Mapping[str, float]:
     """Metrics of the trial's method; the network is chosen by nothing and measured once."""
     if trial.method == DENSE:
         model, metrics = train_dense(trial)
-        return _DIVERGED if math.isnan(metrics["train_loss"]) else metrics | latency(trial, model, copy.deepcopy(model))
+        return _DIVERGED if math.isnan(metrics["train_loss"]) else metrics | latencies(trial, model, copy.deepcopy(model))
     shape, _ = problem(trial)
     model = dense_network(trial) if trial.method == "one-shot" else fresh_network(trial)
     axes = channel_axes(model, shape)
@@ -94,11 +93,4 @@ def report(trial: Trial, model: nn.Module, axes: list[Axis], groups: Groups, k: 
     dense, shape = fresh_network(trial), problem(trial)[0]
     small = cut(model, groups.axes, groups.indices(groups.largest(norms, k) & needed))
     metrics["flops_reduction_untruncated"] = costs(cut(model, groups.axes, groups.indices(needed)), dense, shape)["flops_reduction"]
-    return metrics | measured(trial, small, dense) | latency(trial, small, dense)
-
-
-def latency(trial: Trial, small: nn.Module, dense: nn.Module) -> dict[str, float]:
-    """Milliseconds of one batch of validation images, and their ratio to the dense network's."""
-    inputs, _ = next(trial.dataset().batches("val", trial.params.batch, trial.params.batch))
-    found = latencies_ms({"small": small, "dense": dense}, inputs.to(trial.device), rounds=trial.params.rounds)
-    return {"latency_ms": found["small"], "latency_ratio": found["small"] / found["dense"]}
+    return metrics | measured(trial, small, dense) | latencies(trial, small, dense)
