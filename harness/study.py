@@ -28,7 +28,7 @@ class Study:
     tasks: Mapping[str, Task]
     plan: Sequence[TrialSpec]
     frame: pd.DataFrame
-    """One row a record of the plan: the fields of `Record`, with `param.<name>` and `metric.<name>` columns for the mappings."""
+    """One row a record, in the plan's order: the fields of `Record`, with `param.<name>` and `metric.<name>` columns for the mappings."""
     curves: pd.DataFrame
     """`trial_id`, `step` and one column a logged metric."""
     env: Mapping[str, Any]
@@ -75,14 +75,16 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
     import pandas as pd
 
     plan = load_plan(store)
-    wanted = {trial.id for trial in plan}
+    wanted = {trial.id: place for place, trial in enumerate(plan)}
     if contents or store.exists(LEDGER):
         records = (contents or ledger.read(store)).records
         frame = records_frame(record for id, record in records.items() if id in wanted)
     else:
         parts = [read_trials(store.read_bytes(name)) for name in store.names("trials")]
         frame = pd.concat(parts, ignore_index=True) if parts else records_frame([])
-        frame = frame[frame["trial_id"].isin(wanted)]
+        frame = frame[frame["trial_id"].isin(list(wanted))]
+    # Trials end in any order; what is made of them must not depend on it.
+    frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
     curves = read_curves(store)
     return Study(
         name=store.name,
@@ -90,7 +92,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         tasks={id: registry.task(id) for id in dict.fromkeys(trial.task for trial in plan)},
         plan=plan,
         frame=frame,
-        curves=curves[curves["trial_id"].isin(wanted)],
+        curves=curves[curves["trial_id"].isin(list(wanted))],
         env=json.loads(store.read_bytes(ENV)) if store.exists(ENV) else {},
     )
 

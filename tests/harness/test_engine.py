@@ -20,6 +20,7 @@ from harness.errors import ResourceError, StoreError
 from harness.frames import read_curves
 from harness.plan import Overrides, TrialSpec, expand
 from harness.store import StudyStore
+from harness.study import load, save_plan
 from harness.task import Resources
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,14 @@ def test_a_larger_plan_runs_only_its_new_trials(store: StudyStore) -> None:
     todo = left_to_do(store, more, ledger.read(store).records, retry=False)
     assert {trial.seed for trial in todo} == {2, 3, 4}
     assert run_trials(store, more, local=True).executed == len(todo)
+
+
+def test_a_study_reads_in_the_order_of_its_plan_whatever_ended_first(store: StudyStore) -> None:
+    trials = plan("good", seeds=2)
+    save_plan(store, trials)
+    assert load(store).frame.empty
+    run_trials(store, list(reversed(trials)), local=True)
+    assert load(store).frame["trial_id"].tolist() == [trial.id for trial in trials]
 
 
 def test_ray_and_in_process_measure_the_same(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
