@@ -4,8 +4,8 @@ A set resolves in this order: the user's own path (`--data name=path`, or `$PAPE
 copy in the cache folder, then a generator where the definition has one. Nothing is substituted silently: source, kind
 and fingerprint travel into every record.
 
-A prepared folder holds the definition's files and `manifest.json`, which lists each file's size and SHA-256 and the
-fingerprint over all of them.
+A prepared folder holds the definition's files and `manifest.json`, which lists each file's size and SHA-256, the
+fingerprint over all of them, and notes on what was left out and why.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from harness.plan import DataRef
 from harness.task import DATA_KINDS, DataKind
 
 MANIFEST = "manifest.json"
+MOST_NOTES = 20
+"""More are cut off in records and reports; the manifest keeps all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,10 @@ class Dataset:
     """`(archives: Sequence[Path], target: Path) -> None`: writes the prepared files from what `fetch` gave. Empty where nothing
     may be fetched and only the user's own copy will do."""
     adopt: str
-    """`(path: Path, target: Path) -> None`: the same from the user's own files; DataError names what it cannot read."""
+    """`(path: Path, target: Path) -> None`: the same from the user's own files; DataError names what it cannot read.
+
+    Both may return sentences instead of None: each says what was left out (file, where in it) and why. They go into every record.
+    """
     open: str
     """`(folder: Path) -> Any`: what `Trial.dataset` hands out."""
     archives: Sequence[Wheel | DebianPackage] = ()
@@ -285,7 +290,7 @@ def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
     folder.parent.mkdir(parents=True, exist_ok=True)
     target = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        write(target)
+        notes = list(write(target) or ())
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(target.iterdir()) if path.is_file()
         }
@@ -296,6 +301,7 @@ def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
             "version": dataset.version,
             "fingerprint": _fingerprint(files),
             "files": files,
+            "notes": notes,
         }
         (target / MANIFEST).write_text(json.dumps(described, indent=2) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
@@ -317,4 +323,7 @@ def _verified(name: str, folder: Path, *, mend: str) -> DataRef:
             raise DataError(f"data set {name} is damaged: {path} is missing; {mend}")
         if path.stat().st_size != entry["bytes"] or file_digest(path) != entry["sha256"]:
             raise DataError(f"data set {name} is damaged: {path} does not match its fingerprint; {mend}")
-    return DataRef(name, described["source"], described["kind"], described["fingerprint"], str(folder))
+    notes = described.get("notes", [])
+    if len(notes) > MOST_NOTES:
+        notes = [*notes[:MOST_NOTES], f"and {len(notes) - MOST_NOTES} more; all are in {folder / MANIFEST}"]
+    return DataRef(name, described["source"], described["kind"], described["fingerprint"], str(folder), tuple(notes))

@@ -54,6 +54,8 @@ def read_trials(data: bytes) -> pd.DataFrame:
     if not 1 <= version <= SCHEMA_VERSION:
         raise StoreError(f"the trials file has schema version {version}; this papertrial reads 1 to {SCHEMA_VERSION}")
     frame: pd.DataFrame = table.to_pandas()
+    if version < 2 and "data_fingerprint" in frame:
+        frame["data_notes"] = ""
     return frame
 
 
@@ -118,5 +120,5 @@ def _last_attempts(store: StudyStore, names: Sequence[str]) -> pd.DataFrame:
 
     frame = pd.concat([read_trials(store.read_bytes(name)) for name in names], ignore_index=True)
     latest = frame.groupby("trial_id")["written"].transform("max")
-    kept: pd.DataFrame = frame[frame["written"] == latest].drop_duplicates(["trial_id", "step"], keep="last")
-    return kept.reset_index(drop=True)
+    kept: pd.DataFrame = frame[frame["written"] == latest].groupby(["trial_id", "step"], sort=False).last().reset_index()
+    return kept

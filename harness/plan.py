@@ -25,6 +25,8 @@ class DataRef:
     kind: str
     fingerprint: str
     path: str = ""
+    notes: tuple[str, ...] = ()
+    """What of the files was left out and why, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +65,15 @@ class TrialSpec:
         fields = dataclasses.asdict(self)
         if self.data:
             del fields["data"]["path"]
+            if not self.data.notes:
+                del fields["data"]["notes"]
         return {"id": self.id, **fields}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrialSpec:
         """The trial behind `to_json`."""
         fields = {k: v for k, v in value.items() if k != "id"}
-        fields["data"] = DataRef(**fields["data"]) if fields["data"] else None
+        fields["data"] = DataRef(**{**fields["data"], "notes": tuple(fields["data"].get("notes", ()))}) if fields["data"] else None
         fields["resources"] = Resources(**fields["resources"])
         return cls(**fields)
 

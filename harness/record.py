@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "diverged", "timeout", "oom")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: data_notes."""
 
 Curve = list[dict[str, float]]
 """Rows that `Trial.log` wrote: `step` and the logged metrics."""
@@ -42,6 +43,8 @@ class Record:
     data_name: str = ""
     data_kind: str = "synthetic"
     data_fingerprint: str = ""
+    data_notes: str = ""
+    """What of the data's files was left out and why, a line each."""
     git_commit: str = ""
     git_dirty: bool = False
     source_digest: str = ""

@@ -59,8 +59,11 @@ class Trial:
             raise UsageError(f"this trial was planned with data {data.name if data else 'none'!r}, not {name!r}: name it in the grid")
         return self._open_data(self._spec)
 
-    def log(self, step: int, **metrics: float) -> None:
-        """Append one point to the trial's curves."""
+    def log(self, step: float, **metrics: float) -> None:
+        """Append one point to the trial's curves; `step` is what they run over: training steps, or a frequency, a layer, a class.
+
+        Curves of one trial may run over different things. Points at one step are joined, and of a number logged twice the last stays.
+        """
         self.curve.append({"step": float(step), **{name: float(value) for name, value in metrics.items()}})
 
     def checkpoint(self, step: int, state: Any) -> None:

@@ -160,6 +160,7 @@ def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:
         data_name=data.source if data else "",
         data_kind=data.kind if data else "synthetic",
         data_fingerprint=data.fingerprint if data else "",
+        data_notes="\n".join(data.notes) if data else "",
         git_commit=context.git_commit,
         git_dirty=context.git_dirty,
         source_digest=context.source_digests.get(spec.task, ""),

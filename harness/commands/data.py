@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
         console.print(f"{name}: {dataset.source}, {dataset.size}")
         reference = data.prepare(dataset, force=options.force)
         console.print(f"{name}: ready, fingerprint {reference.fingerprint}, in {reference.path}", soft_wrap=True)
+        for note in reference.notes:
+            console.print(f"{name}: {note}", style="yellow", soft_wrap=True)
     return 0
 
 

@@ -26,6 +26,9 @@ def run(options: argparse.Namespace) -> int:
     """Run, write, tell. The exit code is 0 only when every trial of the command ended ok."""
     selection = select(options)
     store, console = selection.store, make_console()
+    for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
+        for note in data.notes:
+            console.print(f"{data.source}: {note}", style="yellow", soft_wrap=True)
     store.check_writable()
     with lease.held(store):
         result = _run_trials(store, selection.trials, options, console)

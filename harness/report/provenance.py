@@ -25,6 +25,8 @@ class Data:
     kind: str
     fingerprint: str
     trials: int
+    notes: Sequence[str] = ()
+    """What of its files was left out and why."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,13 @@ def _versions(frame: pd.DataFrame) -> list[str]:
 
 
 def _data(frame: pd.DataFrame) -> list[Data]:
-    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint"]).size()
+    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint", "data_notes"]).size()
     return [_data_set(key, int(count)) for key, count in counts.items()]
 
 
 def _data_set(key: Any, trials: int) -> Data:
-    name, kind, fingerprint = key
-    return Data(name or "made by the experiment", kind, fingerprint, trials)
+    name, kind, fingerprint, notes = key
+    return Data(name or "made by the experiment", kind, fingerprint, trials, notes.splitlines())
 
 
 def _warnings(frame: pd.DataFrame) -> list[str]:

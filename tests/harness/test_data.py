@@ -13,6 +13,7 @@ from harness import data, ledger, registry
 from harness.data import UserData, Wheel
 from harness.errors import DataError, UsageError
 from harness.store import StudyStore
+from harness.study import load
 from tests.harness.conftest import Command
 
 RUN = ["run", "misbehaving", "--scale", "laptop", "--seeds", "1", "--local", "--tracking-uri", "none"]
@@ -189,3 +190,26 @@ def test_a_wheel_is_fetched_by_hash_and_another_file_of_that_name_is_refused(tmp
     _wheel(shelf, "x = 2  # another content under the same name\n")
     with pytest.raises(DataError, match=r"could not fetch papertrial-fixture==1\.0"):
         data.fetch([pinned], other)
+
+
+def test_what_was_left_out_is_in_every_record_the_plan_and_the_report(papertrial: Command, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("abc\nd3f\nghi\n")
+    said = papertrial(*RUN, "--data", f"letters={mine}")
+    assert said.code == 0, said.err
+    note = "mine.txt, line 2: left out, it holds a digit"
+    assert note in said.out
+    (study,) = (path for path in (tmp_path / "results").iterdir() if path.is_dir())
+    store = StudyStore(str(study.parent), study.name)
+    assert {record.data_notes for record in ledger.read(store).records.values()} == {note}
+    assert {trial.data.notes for trial in load(store).plan if trial.data} == {(note,)}
+    assert note in (study / "report.html").read_text()
+
+
+def test_many_notes_are_cut_and_the_manifest_keeps_all(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("7\n" * 30 + "abc\n")
+    found = data.resolve(letters(), {"letters": UserData(mine)})
+    assert len(found.notes) == data.MOST_NOTES + 1
+    assert found.notes[-1].startswith("and 10 more")
+    assert len(data.manifest(Path(found.path))["notes"]) == 30

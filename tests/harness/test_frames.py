@@ -47,10 +47,10 @@ def test_a_file_of_schema_version_1_is_read_for_ever() -> None:
 
 
 def test_a_newer_schema_is_refused_rather_than_misread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "SCHEMA_VERSION", 2)
-    data = to_parquet(pd.DataFrame({"trial_id": ["a"]}))
-    monkeypatch.setattr(frames, "SCHEMA_VERSION", 1)
-    with pytest.raises(StoreError, match="schema version 2"):
+    with monkeypatch.context() as later:
+        later.setattr(frames, "SCHEMA_VERSION", frames.SCHEMA_VERSION + 1)
+        data = to_parquet(pd.DataFrame({"trial_id": ["a"]}))
+    with pytest.raises(StoreError, match=f"schema version {frames.SCHEMA_VERSION + 1}"):
         read_trials(data)
 
 
@@ -70,6 +70,16 @@ def test_of_a_trial_that_ran_twice_only_the_last_curve_is_read(store: StudyStore
         assert len(curves) == 2
         writer.compact()
     assert store.names("curves") == ["curves/curves.parquet"]
+
+
+def test_curves_of_one_trial_over_different_things_do_not_overwrite_each_other(store: StudyStore) -> None:
+    points = [{"step": 0.0, "loss": 1.0}, {"step": 0.0, "psd": 5.0}, {"step": 4.0, "psd": 6.0}, {"step": 0.0, "loss": 2.0}]
+    CurveWriter(store).write({"a": points})
+    curves = read_curves(store)
+    assert curves["step"].tolist() == [0.0, 4.0]
+    assert curves["psd"].tolist() == [5.0, 6.0]
+    assert curves["loss"].tolist()[0] == 2.0
+    assert math.isnan(curves["loss"].tolist()[1])
 
 
 def test_a_kill_between_packing_and_deleting_shows_no_point_twice(store: StudyStore) -> None:

@@ -24,10 +24,14 @@ def prepare(_archives: Sequence[Path], target: Path) -> None:
     (target / "letters.txt").write_text("abcdefghijklmnopqrstuvwxyz")
 
 
-def adopt(path: Path, target: Path) -> None:
+def adopt(path: Path, target: Path) -> list[str]:
+    """A text file, or the good lines of one: those with a digit are left out."""
     if path.suffix != ".txt":
         raise DataError(f"{path}: only .txt is read")
-    (target / "letters.txt").write_text(path.read_text())
+    lines = path.read_text().splitlines(keepends=True)
+    bad = [number for number, line in enumerate(lines, start=1) if any(letter.isdigit() for letter in line)]
+    (target / "letters.txt").write_text("".join(line for number, line in enumerate(lines, start=1) if number not in bad))
+    return [f"{path.name}, line {number}: left out, it holds a digit" for number in bad]
 
 
 def read(folder: Path) -> str:
