@@ -192,6 +192,15 @@ class Statistic:
     description: str = ""
 
 
+@dataclass(frozen=True)
+class Span:
+    """A named stretch of a figure's horizontal axis, such as a frequency band."""
+
+    low: float
+    high: float
+    label: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """A plot of the report, one line a method: the mean over seeds and its interval.
@@ -208,8 +217,46 @@ class Figure:
     """A metric that places each value of `x` on the horizontal axis, by its mean over seeds: what was reached, not what was asked for."""
     methods: Sequence[str] = ()
     """Methods that are drawn; empty means all."""
+    x_label: str = ""
+    """What the steps of a curve are, such as "frequency (Hz)"; empty means steps."""
+    y_label: str = ""
+    """What a logged curve shows, with its unit; empty means its name."""
+    spans: Sequence[Span] = ()
     log_x: bool = False
     log_y: bool = False
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traces:
+    """A grid of small plots, a row for each of several logged curves and a column a method, of the first seed: examples, not means."""
+
+    id: str
+    title: str
+    ys: Sequence[tuple[str, str]]
+    """(heading of the row, name of the logged curve)."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    methods: Sequence[str] = ()
+    """Methods that are drawn; empty means all."""
+    x_label: str = "step"
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """A table of shares a method, such as a confusion matrix, coloured: the mean over seeds of curves logged with the row as step."""
+
+    id: str
+    title: str
+    rows: Sequence[str]
+    """Headings of the rows; row i is what was logged at step i."""
+    columns: Sequence[tuple[str, str]]
+    """(heading of the column, name of the logged curve)."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    methods: Sequence[str] = ()
+    """Methods that are drawn; empty means all."""
+    x_label: str = ""
+    y_label: str = ""
     caption: str = ""
 
 
@@ -228,7 +275,7 @@ class Task:
     run: str
     """`package.module:function`, a string so that listing tasks imports no experiment."""
     statistics: Sequence[Statistic] = ()
-    figures: Sequence[Figure] = ()
+    figures: Sequence[Figure | Traces | Matrix] = ()
     requires: Callable[[str, Mapping[str, Any]], Requirement | None] | None = None
     """What a trial of (method, parameters) stands on; None where it stands alone."""
     seconds: Callable[[str, str, Mapping[str, Any]], float] | None = None

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 def write(study: Study) -> dict[str, str]:
     """Write leaderboard, verdicts, plots and `report.html` into the study's store; returns name -> path or URI."""
     from harness.leaderboard import boards
-    from harness.report import html, tables
+    from harness.report import drawings, html, tables
     from harness.verdict import decide
 
-    ranked, verdicts, drawn = boards(study), decide(study), html.drawings(study)
+    ranked, verdicts, drawn = boards(study), decide(study), drawings.drawings(study)
     texts = {
         "leaderboard.md": tables.leaderboard_markdown(study.name, ranked),
         "leaderboard.csv": tables.leaderboard_csv(ranked),
         "verdicts.md": tables.verdicts_markdown(study.name, verdicts),
         "verdicts.csv": tables.verdicts_csv(verdicts),
-        **{f"plots/{drawing.plot.id}.svg": drawing.svg for figures in drawn for drawing in figures},
+        **{f"plots/{drawing.id}.svg": drawing.svg for figures in drawn for drawing in figures if drawing.svg},
         "report.html": html.render(study, ranked, verdicts, drawn),
     }
     return {name: study.store.write_text(name, text) for name, text in texts.items()}

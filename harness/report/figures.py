@@ -1,4 +1,4 @@
-"""What the figures of a report show: one line a method, the mean over seeds and its interval."""
+"""What the line figures of a report show: one line a method, the mean over seeds and its interval."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.estimates import select
 from harness.evidence import Evidence
 from harness.stats import half_width
-from harness.task import Figure, Task
+from harness.task import Figure, Matrix, Span, Task, Traces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,7 @@ class Plot:
     measured_x: bool
     """x was measured, so every point has a place of its own."""
     series: Sequence[Series]
+    spans: Sequence[Span] = ()
 
     @property
     def dense(self) -> bool:
@@ -56,32 +57,29 @@ class Plot:
         return self.curves or any(len(series.x) > MOST_MARKERS for series in self.series)
 
 
-def plots(evidence: Evidence, curves: pd.DataFrame) -> list[Plot]:
-    """The figures that the task declares, in its order."""
-    return [_plot(evidence, figure, curves) for figure in evidence.task.figures]
-
-
-def _plot(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> Plot:
+def plot(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> Plot:
+    """A figure with its numbers."""
     task, stepwise = evidence.task, figure.x == "step"
     series = _curve_series(evidence, figure, curves) if stepwise else _parameter_series(evidence, figure)
     return Plot(
         id=f"{task.id}-{evidence.scale}-{figure.id}",
         title=figure.title,
         caption=figure.caption,
-        x_label="step" if stepwise else _metric_label(task, figure.at) if figure.at else _with_unit(figure.x, _param_unit(task, figure.x)),
-        y_label=_metric_label(task, figure.y),
+        x_label=figure.x_label or _x_label(task, figure),
+        y_label=figure.y_label or _metric_label(task, figure.y),
         log_x=figure.log_x,
         log_y=figure.log_y,
         curves=stepwise,
         measured_x=bool(figure.at),
         series=series,
+        spans=figure.spans,
     )
 
 
 def _parameter_series(evidence: Evidence, figure: Figure) -> list[Series]:
     """Per seed the mean over the trials at one x, and nothing for a seed of which one of them gave no number."""
     x, y, at = f"param.{figure.x}", f"metric.{figure.y}", f"metric.{figure.at}" if figure.at else ""
-    rows, planned = _rows(evidence.records, figure), _rows(evidence.planned, figure)
+    rows, planned = rows_of(evidence.records, figure), rows_of(evidence.planned, figure)
     if x not in rows or y not in rows or (at and at not in rows) or planned.empty:
         return []
     cell = ["method", x, "seed"]
@@ -103,22 +101,29 @@ def _parameter_series(evidence: Evidence, figure: Figure) -> list[Series]:
 
 def _curve_series(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> list[Series]:
     """A line ends where the first of its trials stopped logging: going on would average the survivors."""
-    rows = _rows(evidence.records, figure)[["trial_id", "method", "seed"]]
-    if figure.y not in curves or rows.empty:
-        return []
-    points = curves.loc[curves["trial_id"].isin(rows["trial_id"]), ["trial_id", "step", figure.y]].rename(columns={figure.y: "value"})
-    points = points.assign(value=_finite(points["value"])).dropna().merge(rows, on="trial_id")
+    points = logged(evidence, figure, curves, figure.y)
     if points.empty:
         return []
-    logged = points.groupby("method")["trial_id"].transform("nunique")
-    points = points[points.groupby(["method", "step"])["trial_id"].transform("nunique") == logged]
+    trials = points.groupby("method")["trial_id"].transform("nunique")
+    points = points[points.groupby(["method", "step"])["trial_id"].transform("nunique") == trials]
     per_seed = points.groupby(["method", "step", "seed"])["value"].mean().reset_index()
     stats = per_seed.groupby(["method", "step"])["value"].agg(["mean", "std", "count"]).reset_index()
-    stats["size"] = stats["method"].map(_rows(evidence.planned, figure).groupby("method")["seed"].nunique())
+    stats["size"] = stats["method"].map(rows_of(evidence.planned, figure).groupby("method")["seed"].nunique())
     return _series(evidence.task, stats.rename(columns={"step": "x"}))
 
 
-def _rows(frame: pd.DataFrame, figure: Figure) -> pd.DataFrame:
+def logged(evidence: Evidence, figure: Figure | Traces | Matrix, curves: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The finite points of one logged curve of a figure's trials: trial_id, step, value, method, seed."""
+    import pandas as pd
+
+    rows = rows_of(evidence.records, figure)
+    if name not in curves or rows.empty:
+        return pd.DataFrame({"trial_id": [], "step": [], "value": [], "method": [], "seed": []})
+    points = curves.loc[curves["trial_id"].isin(rows["trial_id"]), ["trial_id", "step", name]].rename(columns={name: "value"})
+    return points.assign(value=_finite(points["value"])).dropna().merge(rows[["trial_id", "method", "seed"]], on="trial_id")
+
+
+def rows_of(frame: pd.DataFrame, figure: Figure | Traces | Matrix) -> pd.DataFrame:
     """The records or planned trials that a figure shows."""
     rows = select(frame, figure.where)
     return rows[rows["method"].isin(figure.methods)] if figure.methods else rows
@@ -141,6 +146,12 @@ def _finite(values: pd.Series[float]) -> pd.Series[float]:
     import numpy as np
 
     return values.astype(float).replace([np.inf, -np.inf], np.nan)
+
+
+def _x_label(task: Task, figure: Figure) -> str:
+    if figure.x == "step":
+        return "step"
+    return _metric_label(task, figure.at) if figure.at else _with_unit(figure.x, _param_unit(task, figure.x))
 
 
 def _param_unit(task: Task, name: str) -> str:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.evidence import Evidence
 from harness.leaderboard import Board
-from harness.report import plots, sentences
-from harness.report.figures import Plot, Series
-from harness.report.figures import plots as plots_of
+from harness.report import canvas, sentences
+from harness.report.drawings import Drawing
 from harness.report.layout import Layout, leaderboard
 from harness.report.provenance import failures, provenance
 from harness.report.strip import Strip, describe, strip
-from harness.stats import Interval
 from harness.task import Task
 from harness.verdict import Verdict
 
@@ -33,16 +30,6 @@ class Card:
     strip: Strip | None
     described: str
     anchor: str
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure: its drawing, and its numbers as a table of text."""
-
-    plot: Plot
-    svg: str
-    described: str
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -83,19 +70,9 @@ def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], d
         split=_tested_and_not,
         badges=BADGES,
         say=sentences,
-        palette=list(enumerate(zip(plots.COLOURS, plots.COLOURS_ON_DARK, strict=True))),
+        palette=list(enumerate(zip(canvas.COLOURS, canvas.COLOURS_ON_DARK, strict=True))),
         papers=list({task.paper.arxiv: task.paper for task, _ in study.groups()}.values()),
     )
-
-
-def drawings(study: Study) -> list[list[Drawing]]:
-    """The figures of each (task, scale), in the plan's order."""
-    return [_drawings(study, task, scale) for task, scale in study.groups()]
-
-
-def _drawings(study: Study, task: Task, scale: str) -> list[Drawing]:
-    methods = [method.name for method in task.methods]
-    return [_drawing(plot, plots.svg(plot, methods)) for plot in plots_of(Evidence(study, task, scale), study.curves)]
 
 
 def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: Sequence[Sequence[Drawing]]) -> list[Section]:
@@ -107,7 +84,7 @@ def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict],
 def _section(task: Task, scale: str, board: Board, verdicts: Sequence[Verdict], figures: Sequence[Drawing]) -> Section:
     own = [v for v in verdicts if (v.task, v.scale) == (task.id, scale)]
     cards = [_card(v, task) for v in own]
-    colours = {method.name: i % len(plots.COLOURS) for i, method in enumerate(task.methods)}
+    colours = {method.name: i % len(canvas.COLOURS) for i, method in enumerate(task.methods)}
     described = {sentences.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description}
     return Section(task, scale, f"{task.id}-{scale}", cards, board, leaderboard(board), described, colours, figures)
 
@@ -123,21 +100,3 @@ def _tested_and_not(cards: Sequence[Card]) -> tuple[list[Card], list[Card]]:
     """What this scale decides, and what it cannot: a reader wants the first."""
     tested = [card for card in cards if card.verdict.verdict != "not tested"]
     return tested, [card for card in cards if card.verdict.verdict == "not tested"]
-
-
-def _drawing(plot: Plot, svg: str) -> Drawing:
-    kind = "lines of" if plot.dense else "points and 95 % intervals of"
-    names = ", ".join(series.method for series in plot.series) or "no method yet"
-    described = f"{plot.title}: {kind} {plot.y_label} against {plot.x_label} for {names}; the numbers are in the table below the figure"
-    rows = [
-        _numbers(series, i)
-        for series in plot.series
-        for i in range(len(series.x))
-        if not plot.dense or i in (0, len(series.x) // 2, len(series.x) - 1)
-    ]
-    return Drawing(plot, svg, described, rows)
-
-
-def _numbers(series: Series, i: int) -> list[str]:
-    x, interval = series.x[i], Interval(series.mean[i], series.low[i], series.high[i], series.seeds[i])
-    return [series.method, f"{x:g}" if isinstance(x, int | float) else str(x), str(interval), f"{series.seeds[i]}/{series.planned[i]}"]

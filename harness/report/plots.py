@@ -1,65 +1,26 @@
-"""Figures as SVG text that is the same on every run, carries no outside reference, and takes its colours from the page.
-
-Colours are written as `var(--name, #hex)`: a page sets the variables for light and dark, a lone file falls back to the hex.
-"""
+"""Line figures as SVG."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from harness.report.canvas import COLOURS, GRID, PAGE, colour, svg_of
 from harness.report.figures import Plot, Series
 
-COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#876400", "#5b6675")
-COLOURS_ON_DARK = ("#7db2ff", "#ffa163", "#63d18d", "#cb9dff", "#ff8da6", "#5fcfe3", "#e0c25c", "#abb8c9")
 _MARKERS = "os^DvPX*"
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.4)), (0, (7, 2, 1.5, 2)))
 _WIDTH, _HEIGHT, _LEGEND_ROW = 6.0, 3.7, 0.19
 """Inches: of a figure with up to two rows of legend, and of each row more."""
 _CHARACTERS = 76
 """Of the legend's font across a figure."""
-_INK, _GRID, _PAGE = "#1a2230", "#d5dae1", "#fefefd"
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.grid": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
-    "legend.frameon": False,
-}
 
 
 def svg(plot: Plot, methods: Sequence[str]) -> str:
     """The figure as an `<svg>` element. `methods` is the task's order, which fixes each method's colour and marker."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": plot.id}):
-        extra_rows = max(0, math.ceil(len(plot.series) / _legend_columns(plot)) - 2)
-        figure = Figure(figsize=(_WIDTH, _HEIGHT + _LEGEND_ROW * extra_rows), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        _draw(axes, plot, methods)
-        sink = io.StringIO()
-        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _embeddable(sink.getvalue())
-
-
-def colour(method: str, methods: Sequence[str]) -> str:
-    """The colour of a method: the same in every figure and table of its task."""
-    return COLOURS[methods.index(method) % len(COLOURS)]
+    extra_rows = max(0, math.ceil(len(plot.series) / _legend_columns(plot)) - 2)
+    return svg_of(plot.id, _WIDTH, _HEIGHT + _LEGEND_ROW * extra_rows, lambda figure: _draw(figure.add_subplot(), plot, methods))
 
 
 def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
@@ -85,6 +46,7 @@ def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
     if axes.get_yscale() == "log":
         axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
         axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    _shade(axes, plot)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     if looks:
@@ -93,6 +55,19 @@ def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
         handles = [Line2D([], [], label=method, **look) for method, look in looks.items()]
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": _legend_columns(plot)}
         axes.legend(handles=handles, **place, borderaxespad=0.2, handlelength=2.8)
+
+
+def _shade(axes: Any, plot: Plot) -> None:
+    """Every other named stretch of the horizontal axis a little darker, the names along the lower edge."""
+    if not plot.spans:
+        return
+    low, high = axes.get_xlim()
+    for i, span in enumerate(plot.spans):
+        if i % 2 == 0:
+            axes.axvspan(span.low, span.high, color=GRID, alpha=0.45, linewidth=0, zorder=0)
+        middle = (span.low * span.high) ** 0.5 if axes.get_xscale() == "log" else (span.low + span.high) / 2
+        axes.text(middle, 0.015, span.label, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8)
+    axes.set_xlim(low, high)
 
 
 def _legend_columns(plot: Plot) -> int:
@@ -121,7 +96,7 @@ def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any]
     axes.errorbar(at, mean, yerr=spans, fmt="none", ecolor=look["color"], elinewidth=1.3, capsize=2.5, zorder=2)
     for whole in (True, False):
         chosen = [i for i in range(len(x)) if (series.seeds[i] == series.planned[i]) is whole]
-        face = look["color"] if whole else _PAGE
+        face = look["color"] if whole else PAGE
         points = {**look, "linestyle": "", "markerfacecolor": face, "zorder": 4}
         axes.plot([x[i] for i in chosen], [series.mean[i] for i in chosen], **points)
 
@@ -136,17 +111,3 @@ def _look(method: str, methods: Sequence[str], plot: Plot, *, joined: bool) -> d
         "marker": "" if plot.dense else _MARKERS[(index + 3 * turn) % len(_MARKERS)],
         "markersize": 5.5,
     }
-
-
-def _embeddable(text: str) -> str:
-    """Only the `<svg>` element, without metadata and the ids that repeat between figures, with themable colours."""
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)
-    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans, sans-serif)", text)
-    text = re.sub(r'width="[0-9.]+pt" height="[0-9.]+pt"', 'width="100%" stroke-linejoin="round"', text, count=1)
-    names = {shade: f"--m{i}" for i, shade in enumerate(COLOURS)} | {_INK: "--ink", _GRID: "--grid", _PAGE: "--page"}
-    for shade, name in names.items():
-        text = text.replace(shade, f"var({name}, {shade})")
-    return text.strip()

@@ -20,8 +20,8 @@ from harness.errors import UsageError
 from harness.estimates import Mean, Of
 from harness.evidence import Evidence
 from harness.plan import DataRef, TrialSpec
-from harness.report.figures import Plot, plots
-from harness.report.html import drawings
+from harness.report.drawings import drawings
+from harness.report.figures import Plot, plot
 from harness.report.plots import _look, svg
 from harness.report.provenance import failures, provenance
 from harness.report.strip import strip
@@ -198,8 +198,7 @@ def figure_of(folder: Path, figure: Figure, outcome: Any, **options: Any) -> Any
     scales = {"laptop": Scale(description="", grids=[Grid(axes={"width": [8, 16], "setting": ["ffn", "lm"]})], seeds=3, time_limit_s=1.0)}
     task = task_of(figures=[figure], scales=scales)
     found = study_of(folder, task, outcome, **options)
-    (plot,) = plots(Evidence(found, task, "laptop"), found.curves)
-    return plot
+    return plot(Evidence(found, task, "laptop"), figure, found.curves)
 
 
 def loss(trial: TrialSpec) -> dict[str, float]:
@@ -292,7 +291,7 @@ def test_long_curves_are_thinned_and_keep_their_ends(tmp_path: Path) -> None:
 
 
 def test_plots_carry_no_outside_reference_and_repeat_exactly(study: Study) -> None:
-    first, second = ({d.plot.id: d.svg for figures in drawings(study) for d in figures} for _ in range(2))
+    first, second = ({d.id: d.svg for figures in drawings(study) for d in figures} for _ in range(2))
     assert first
     assert first == second
     for text in first.values():
