@@ -49,7 +49,7 @@ def curve(trial: TrialSpec) -> list[dict[str, float]]:
     share = 0.6 + 0.1 * trial.seed + (5.0 if trial.params["width"] == 16 else 0.0)
     rows = [{"step": float(f), "psd": 1.0 / (f + 1.0)} for f in range(20)]
     rows += [{"step": i / 10, "trace_eye": shift + trial.seed, "trace_muscle": math.sin(i)} for i in range(10)]
-    return rows + [{"step": 0.0, "as_eye": share, "as_muscle": 1.0 - share}, {"step": 1.0, "as_eye": 0.0, "as_muscle": 1.0}]
+    return [*rows, {"step": 0.0, "as_eye": share, "as_muscle": 1.0 - share}, {"step": 1.0, "as_eye": 0.0, "as_muscle": 1.0}]
 
 
 @pytest.fixture
@@ -128,9 +128,7 @@ def test_many_panels_take_the_page() -> None:
     assert all(f">{name}</text>" in panels.matrix_svg(empty) for name in many)
 
 
-@pytest.mark.parametrize(
-    "figure", [Traces(id="f", title="", ys=(), methods=("lift",)), Matrix(id="f", title="", rows=(), columns=(), methods=("lift",))]
-)
-def test_a_grid_of_an_unknown_method_is_refused(figure: Any) -> None:
+@pytest.mark.parametrize("kind", [lambda **f: Traces(ys=(), **f), lambda **f: Matrix(rows=(), columns=(), **f)], ids=["traces", "matrix"])
+def test_a_grid_of_an_unknown_method_is_refused(kind: Any) -> None:
     with pytest.raises(UsageError, match="did you mean 'left'"):
-        task_of(figures=[figure])
+        task_of(figures=[kind(id="f", title="f", methods=("lift",))])
