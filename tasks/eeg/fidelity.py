@@ -1,6 +1,6 @@
 """How far generated windows lie from real ones: spectra, covariance, autocorrelation, diversity, maximum mean discrepancy.
 
-Windows are (n, channels, samples), in one unit on both sides; n may differ. Where windows hold a number that is not finite, a measure is NaN.
+Windows are (n, channels, samples), in one unit on both sides; n may differ. Of windows that are not finite a measure is NaN.
 """
 
 from __future__ import annotations

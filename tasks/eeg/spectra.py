@@ -48,7 +48,7 @@ def mean_welch(x: Tensor, rate: float, *, segment: int = 128) -> Spectrum:
 
 
 def band_power(spectrum: Spectrum, bands: Sequence[Band] = BANDS) -> Tensor:
-    """Power in each band, (..., len(bands)) in the signal's unit squared: the sum of the density at the band's frequencies times their spacing.
+    """Power in each band, (..., len(bands)), the signal's unit squared: the sum of the density at its frequencies times their spacing.
 
     A sum and not a trapezium: the bands of a partition then add up to the whole, and a sinusoid of amplitude A gives A^2 / 2 to the band
     that holds its three Hann bins (at 250 Hz and segments of 128 a bin is 2 Hz wide, and delta and theta have two of them).
@@ -96,7 +96,8 @@ def _power(x: Tensor, lags: int) -> Tensor:
 def _from_power(power: Tensor, lags: int) -> Tensor:
     """The autocorrelations of which `power` is the transform (Wiener-Khinchin)."""
     length = 2 * (power.shape[-1] - 1)
-    return torch.fft.irfft(power, n=length)[..., : lags + 1]
+    correlations: Tensor = torch.fft.irfft(power, n=length)[..., : lags + 1]
+    return correlations
 
 
 def _fast_length(least: int) -> int:

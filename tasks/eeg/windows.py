@@ -31,4 +31,4 @@ def extract(recording: Tensor, starts: Tensor, samples: int) -> Tensor:
 def chunks(windows: Tensor) -> Iterator[Tensor]:
     """`windows` (n, ...) in order, as views of at most `CHUNK_BYTES` of their device, at least one window each."""
     each = max(1, windows[:1].nelement() * windows.element_size())
-    yield from windows.split(max(1, CHUNK_BYTES.get(windows.device.type, CHUNK_BYTES["cuda"]) // each))
+    yield from torch.split(windows, max(1, CHUNK_BYTES.get(windows.device.type, CHUNK_BYTES["cuda"]) // each))
