@@ -46,6 +46,29 @@ def column(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
     return frame[name] if name in frame else pd.Series(math.nan, index=frame.index, dtype=float)
 
 
+Row = Mapping[str, Any]
+"""One trial of a frame as a plain mapping: picking single trials out of frames is slow."""
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """The trials of a frame as plain mappings."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def selected(rows: Sequence[Row], by: Callable[[Row], Sequence[float]]) -> Row | None:
+    """The trial with the largest `by`, compared number by number, among those that ended ok: what a sweep chooses, on validation.
+
+    A diverged trial is infinitely bad. None while another one is missing its numbers, and when all diverged: nothing is chosen among
+    survivors.
+    """
+    if any(row["status"] not in ("ok", "diverged") for row in rows):
+        return None
+    ranked = [(tuple(by(row)), row) for row in rows if row["status"] == "ok"]
+    if any(math.isnan(number) for numbers, _ in ranked for number in numbers):
+        return None
+    return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
+
+
 @dataclass(frozen=True)
 class Of:
     """`estimate` on the records of one method."""

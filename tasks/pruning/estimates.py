@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Estimate, Mean, Of, column, select
+from harness.estimates import Estimate, Mean, Of, column, rows_of, select, selected
 from tasks.pruning.params import DENSE
 
 if TYPE_CHECKING:
@@ -58,13 +58,8 @@ class AtReduction:
 
     def _point(self, group: pd.DataFrame) -> tuple[float, float]:
         """(reduction, metric) of the trial that val chooses among those of one target."""
-        import numpy as np
-
-        quality = np.where(group["status"] == "diverged", -math.inf, column(group, self.chosen_by).to_numpy(dtype=float))
-        if np.isnan(quality).any() or not np.isfinite(quality).any():
-            return math.nan, math.nan
-        best = int(np.argmax(quality))
-        return float(column(group, self.reached).to_numpy(dtype=float)[best]), float(column(group, self.metric).to_numpy(dtype=float)[best])
+        best = selected(rows_of(group), lambda row: (row.get(f"metric.{self.chosen_by}", math.nan),)) or {}
+        return float(best.get(f"metric.{self.reached}", math.nan)), float(best.get(f"metric.{self.metric}", math.nan))
 
 
 def interpolated(x: np.ndarray, y: np.ndarray, at: float) -> float:

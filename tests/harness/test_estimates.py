@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from harness.estimates import Combined, Difference, Estimate, Magnitude, Mean, Of, OptimumShift, Slope, log2_optimum
+from harness.estimates import Combined, Difference, Estimate, Magnitude, Mean, Of, OptimumShift, Slope, log2_optimum, selected
 
 WIDTHS = (32, 64, 128, 256)
 
@@ -112,3 +113,17 @@ def test_a_function_of_estimates_needs_all_of_them() -> None:
     assert Combined(min, (a, b))(rows) == 1.0
     assert Combined(max, (a, b))(rows) == 3.0
     assert math.isnan(Combined(min, (a, b, c))(rows)), "the best of the survivors is not the best"
+
+
+def _row(quality: float, status: str = "ok", tie: float = 0.0) -> dict[str, Any]:
+    return {"status": status, "quality": quality, "tie": tie}
+
+
+def test_a_sweep_chooses_among_whole_trials_only() -> None:
+    by = lambda row: (row["quality"], row["tie"])  # noqa: E731
+    assert selected([_row(1.0), _row(3.0, tie=1.0), _row(3.0, tie=2.0)], by) == _row(3.0, tie=2.0)
+    assert selected([_row(math.nan, "diverged"), _row(1.0)], by) == _row(1.0)
+    for missing in (_row(math.nan, "failed"), _row(math.nan, "timeout"), _row(math.nan)):
+        assert selected([_row(1.0), missing], by) is None, "the missing one could have been the best"
+    assert selected([_row(math.nan, "diverged")], by) is None
+    assert selected([], by) is None

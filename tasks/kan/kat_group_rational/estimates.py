@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Difference, Estimate, Mean, Of, Transformed, select
+from harness.estimates import Difference, Estimate, Mean, Of, Transformed, rows_of, select, selected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,18 +25,12 @@ class Tuned:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The estimate in the records of one method and seed."""
-        import numpy as np
-
         rows = select(frame, self.where)
         if rows.empty or not {"param.width", "metric.val_loss", f"metric.{self.metric}"} <= set(rows):
             return math.nan
-        reported = []
-        for _, group in rows.groupby("param.width"):
-            losses = np.where(group["status"] == "diverged", math.inf, group["metric.val_loss"].to_numpy(dtype=float))
-            if np.isnan(losses).any() or not np.isfinite(losses).any():
-                return math.nan
-            reported.append(float(group[f"metric.{self.metric}"].to_numpy(dtype=float)[int(np.argmin(losses))]))
-        return math.fsum(reported) / len(reported)
+        chosen = [selected(rows_of(group), lambda row: (-row["metric.val_loss"],)) for _, group in rows.groupby("param.width")]
+        values = [math.nan if row is None else float(row[f"metric.{self.metric}"]) for row in chosen]
+        return math.fsum(values) / len(values)
 
 
 def trained(setting: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, UsageError
-from tasks.llm.optimizers_under_quantization.estimates import Record, counterparts, records
+from harness.estimates import Row, rows_of
+from tasks.llm.optimizers_under_quantization.estimates import counterparts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,8 @@ class Efficiency:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """rho of the subject."""
-        sizes: dict[tuple[str, int, int], list[Record]] = {}
-        for trial in records(frame[[name for name in _COLUMNS if name in frame]]):
+        sizes: dict[tuple[str, int, int], list[Row]] = {}
+        for trial in rows_of(frame[[name for name in _COLUMNS if name in frame]]):
             sizes.setdefault((trial["method"], trial["param.width"], trial["param.depth"]), []).append(trial)
         runs = []
         for (method, _, _), trials in sizes.items():

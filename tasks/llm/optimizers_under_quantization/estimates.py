@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Mean, Slope, select
+from harness.estimates import Mean, Row, Slope, rows_of, select, selected
 from tasks.llm.optimizers_under_quantization.ladder import METRICS
 
 if TYPE_CHECKING:
@@ -20,20 +20,9 @@ BASE: Mapping[str, Any] = {"size": "base", "training": "full"}
 """The sweep at the base size in full precision: what is quantized afterwards."""
 
 
-Record = Mapping[str, Any]
-"""A row of the frame."""
-
-
-def records(rows: pd.DataFrame) -> list[Record]:
-    """The rows as plain mappings: estimates pick single trials, for which frames are slow."""
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
-
-
-def best(trials: Sequence[Record]) -> Record | None:
-    """The trial of lowest validation loss; None while one neither ended well nor diverged, or none ended well."""
-    if any(trial["status"] not in ("ok", "diverged") for trial in trials):
-        return None
-    return min((trial for trial in trials if trial["status"] == "ok"), key=lambda trial: float(trial["metric.val_loss"]), default=None)
+def best(trials: Sequence[Row]) -> Row | None:
+    """The trial of lowest validation loss."""
+    return selected(trials, lambda trial: (-trial["metric.val_loss"],))
 
 
 @dataclass(frozen=True)
@@ -47,7 +36,7 @@ class Selected:
         """The metric, NaN when no trial can be selected."""
         name = f"metric.{self.metric}"
         rows = select(frame, self.where)
-        chosen = best(records(rows[[column for column in dict.fromkeys(("status", "metric.val_loss", name)) if column in rows]]))
+        chosen = best(rows_of(rows[[column for column in dict.fromkeys(("status", "metric.val_loss", name)) if column in rows]]))
         return math.nan if chosen is None else float(chosen.get(name, math.nan))
 
 
@@ -81,7 +70,7 @@ class AtCommonLoss:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The rise in nats a token, NaN where no rung was reached by all."""
-        chosen = {str(name): best(records(select(rows, self.where))) for name, rows in frame.groupby("method")}
+        chosen = {str(name): best(rows_of(select(rows, self.where))) for name, rows in frame.groupby("method")}
         trials = [trial for trial in chosen.values() if trial is not None]
         if len(trials) < max(2, len(chosen)) or self.subject not in chosen:
             return math.nan
@@ -103,13 +92,13 @@ class QatDrop:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The drop in percent."""
-        full, qat = counterparts(records(select(frame, self.where)))
+        full, qat = counterparts(rows_of(select(frame, self.where)))
         return math.nan if full is None or qat is None else 100.0 * (qat["metric.val_loss"] / full["metric.val_loss"] - 1.0)
 
 
-def counterparts(trials: Sequence[Record]) -> tuple[Record | None, Record | None]:
+def counterparts(trials: Sequence[Row]) -> tuple[Row | None, Row | None]:
     """The best trials in full precision and of QAT, among the multipliers that both were run with."""
-    kinds: dict[str, dict[tuple[float, float], Record]] = {"full": {}, "qat": {}}
+    kinds: dict[str, dict[tuple[float, float], Row]] = {"full": {}, "qat": {}}
     for trial in trials:
         kinds[trial["param.training"]][trial["param.lr_multiplier"], trial["param.decay_multiplier"]] = trial
     common = kinds["full"].keys() & kinds["qat"].keys()

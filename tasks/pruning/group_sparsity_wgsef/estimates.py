@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.estimates import Difference, Of, select
+from harness.estimates import Difference, Of, Row, rows_of, select, selected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,23 +71,19 @@ class AtSparsity:
         return _mean_over_cells(_joined([rows, sparse]), f"metric.{self.split}_accuracy", _best)
 
 
-Record = Mapping[str, Any]
-"""A row of the frame."""
-
-
-def _mean_over_cells(rows: pd.DataFrame, column: str, choose: Callable[[Sequence[Record]], Record | None]) -> float:
+def _mean_over_cells(rows: pd.DataFrame, column: str, choose: Callable[[Sequence[Row]], Row | None]) -> float:
     if rows.empty or not {*_CELL, "metric.val_accuracy", "metric.val_loss", column} <= set(rows):
         return math.nan
     values = []
     for _, group in rows.groupby(list(_CELL)):
-        chosen = choose([{str(name): value for name, value in row.items()} for row in group.to_dict("records")])
+        chosen = choose(rows_of(group))
         values.append(math.nan if chosen is None else float(chosen[column]))
     return math.fsum(values) / len(values)
 
 
-def _best(rows: Sequence[Record]) -> Record | None:
+def _best(rows: Sequence[Row]) -> Row | None:
     """The selected trial of one cell with its k largest groups kept."""
-    return max(_well(rows), key=lambda row: (row["metric.val_accuracy"], -row["metric.val_loss"], row["param.lam"]), default=None)
+    return selected(rows, lambda row: (row["metric.val_accuracy"], -row["metric.val_loss"], row["param.lam"]))
 
 
 def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -96,15 +92,8 @@ def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _largest(rows: Sequence[Record]) -> Record | None:
-    return max(_well(rows), key=lambda row: float(row["param.lam"]), default=None)
-
-
-def _well(rows: Sequence[Record]) -> list[Record]:
-    """The trials that ended ok; none while one is missing its numbers for another reason than divergence."""
-    if any(row["status"] not in ("ok", "diverged") for row in rows):
-        return []
-    return [row for row in rows if row["status"] == "ok"]
+def _largest(rows: Sequence[Row]) -> Row | None:
+    return selected(rows, lambda row: (row["param.lam"],))
 
 
 def trained(setting: str) -> dict[str, Any]:
