@@ -21,7 +21,10 @@ def main() -> int:
     bench.add_argument("ops", nargs="*", metavar="OP", help="only these ops")
     bench.add_argument("--rounds", type=int, default=9, help="interleaved rounds a shape (default: 9)")
     bench.add_argument("--out", type=Path, help="also append JSON lines to this file")
-    bench.add_argument("--small", action="store_true", help="the small shapes of the specs instead of the paper's")
+    bench.add_argument(
+        "--shapes", choices=("all", "paper", "small"), default="all", help="the paper's and its neighbours (default), or less"
+    )
+    bench.add_argument("--no-autotune", action="store_true", help="leave out torch.compile's max-autotune mode, which takes long")
 
     tune = verbs.add_parser("tune", help="measure every candidate config on this GPU and freeze the best ones")
     tune.add_argument("ops", nargs="*", metavar="OP", help="only these ops")
@@ -35,7 +38,7 @@ def main() -> int:
         if options.verb == "bench":
             from kernels import bench as timing
 
-            return timing.run(options.ops, rounds=options.rounds, out=options.out, small=options.small)
+            return timing.run(options.ops, rounds=options.rounds, out=options.out, shapes=options.shapes, autotune=not options.no_autotune)
         from kernels import tune as tuning
 
         return tuning.run(options.ops)

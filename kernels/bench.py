@@ -7,9 +7,8 @@ interleaved, ratios are paired by round, and eager against itself is the noise f
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from kernels.backend import compiled
-from kernels.evaluate import evaluate, upcast
+from kernels.evaluate import evaluate, leaves_of, timed_call, upcast
 from kernels.provenance import provenance
 from kernels.spec import OPS, Inputs, Mode, OpSpec, Shape, relative_error, specs
 from kernels.timing import Call, Ceilings, Ratio, ceilings, interleaved, ratio
@@ -30,9 +29,15 @@ EAGER, AGAIN = "eager", "eager again"
 _COMPILE_MODES = {"compile": None, "compile max-autotune": "max-autotune-no-cudagraphs"}
 
 
-def run(names: Sequence[str], *, rounds: int, out: Path | None, small: bool) -> int:
-    """Time the ops on this machine's best device; 1 when one of them (not a peer) was wrong and so not timed."""
+def run(names: Sequence[str], *, rounds: int, out: Path | None, shapes: str, autotune: bool = True) -> int:
+    """Time the ops on this machine's best device; 1 when one of them (not a peer) was wrong and so not timed.
+
+    `shapes` is `all`, `paper` or `small`; without `autotune` only the default mode of `torch.compile` is timed.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # Past the usual limit a function would silently run as eager torch under the name of the compiler.
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     where = provenance(device)
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     if device.type == "cpu":
@@ -40,45 +45,62 @@ def run(names: Sequence[str], *, rounds: int, out: Path | None, small: bool) -> 
     failures = 0
     for spec in specs(names or OPS):
         dtype = spec.benchmark_dtype if device.type == "cuda" else torch.float32
-        roof = ceilings(device, dtype)
-        print(f"\n{spec.name}: copy {roof.copy / 1e9:.0f} GB/s, matrix product {roof.matmul / 1e12:.2f} TFLOP/s in {_name(dtype)}")
-        for shape in spec.small[:2] if small else (spec.paper, *spec.neighbours):
-            rows = list(_shape_rows(spec, shape, dtype, device, roof, rounds))
+        # Costs are counted in bfloat16 operations, in whatever dtype an op works.
+        roof = ceilings(device, torch.bfloat16 if device.type == "cuda" else dtype)
+        print(f"\n{spec.name}: copy {roof.copy / 1e9:.0f} GB/s, matrix product {roof.matmul / 1e12:.2f} TFLOP/s; timed in {_name(dtype)}")
+        for shape in _shapes(spec, shapes):
+            torch._dynamo.reset()
+            rows = list(_shape_rows(spec, shape, dtype, device, roof, rounds, autotune))
             failures += sum(1 for row in rows if row.get("wrong") and row["provider"] not in spec.peers)
             for row in rows:
-                print(_line(row))
+                print(_line(row), flush=True)
             if out:
                 with out.open("a") as file:
-                    file.writelines(json.dumps(row | where) + "\n" for row in rows)
+                    file.writelines(json.dumps(row | where | {"copy": roof.copy, "matmul": roof.matmul}) + "\n" for row in rows)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
     return 1 if failures else 0
 
 
+def _shapes(spec: OpSpec, shapes: str) -> Sequence[Shape]:
+    if shapes == "small":
+        return spec.small[:2]
+    return (spec.paper,) if shapes == "paper" else (spec.paper, *spec.neighbours)
+
+
 def _shape_rows(
-    spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device, roof: Ceilings, rounds: int
+    spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device, roof: Ceilings, rounds: int, autotune: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """One row a provider, mode and context; a provider with wrong numbers gets a row that says so and no time."""
-    providers = dict(_providers(spec, device))
+    """One row a provider, mode and context; a provider that raises or gives wrong numbers gets a row that says so and no time."""
+    providers = dict(_providers(spec, device, autotune))
     right: dict[str, Callable[..., Any]] = {}
     errors: dict[str, dict[str, float]] = {}
     inputs = spec.inputs(shape, dtype, device, 21)
     truth = evaluate(spec, spec.reference, upcast(inputs))
     base = {"op": spec.name, "shape": dict(shape), "dtype": _name(dtype)}
     for name, function in providers.items():
-        made = evaluate(spec, function, inputs)
+        try:
+            made = evaluate(spec, function, inputs)
+        except Exception as error:
+            yield base | {"provider": name, "wrong": {"raised": _said(error)}}
+            continue
         errors[name] = {key: relative_error(made[key], truth[key]) for key in truth if key not in spec.flips}
-        wrong = {key: error for key, error in errors[name].items() if not error <= spec.tolerances[dtype][key]}
+        wrong: dict[str, Any] = {key: error for key, error in errors[name].items() if not error <= spec.tolerances[dtype][key]}
         if wrong:
             yield base | {"provider": name, "wrong": wrong}
         else:
             right[name] = function
+        del made
     del truth
     if EAGER not in right:
         return
-    copies = list(_copies(spec, shape, dtype, device))
+    copies = list(_copies(spec, shape, dtype, device, inputs))
     modes: list[Mode] = ["forward", "forward_backward"] if spec.differentiable else ["forward"]
     for mode in modes:
-        calls = {name: _call(spec, function, copies, mode) for name, function in right.items()}
-        calls[AGAIN] = _call(spec, right[EAGER], copies, mode)
+        calls = {name: timed_call(spec, function, copies, mode) for name, function in right.items()}
+        calls[AGAIN] = timed_call(spec, right[EAGER], copies, mode)
+        calls, refused = _running(calls)
+        yield from (base | {"mode": mode} | row for row in refused)
         cost = spec.cost(shape, dtype, mode)
         roof_seconds = max(cost.bytes / roof.copy, cost.flops / roof.matmul)
         samples = interleaved(calls, device, rounds)
@@ -87,16 +109,15 @@ def _shape_rows(
             shown = errors.get(row["provider"], errors[EAGER])
             yield base | {"mode": mode, "in_context": False, "peak_mib": peak, "errors": shown} | row
     if spec.block is not None:
-        yield from (base | row for row in _context_rows(spec, shape, dtype, device, right, rounds))
+        yield from (base | row for row in _context_rows(spec, device, right, inputs, rounds))
 
 
 def _context_rows(
-    spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device, providers: dict[str, Callable[..., Any]], rounds: int
+    spec: OpSpec, device: torch.device, providers: Mapping[str, Callable[..., Any]], inputs: Inputs, rounds: int
 ) -> Iterator[dict[str, Any]]:
     """The op inside its real block: a custom op is a wall to the compiler's fusion, so that a gain alone can be a loss there."""
     assert spec.block is not None
-    block, inputs = spec.block, spec.inputs(shape, dtype, device, 22)
-    leaves = {name: _leaf(spec, name, value) for name, value in inputs.items()}
+    block, leaves = spec.block, leaves_of(spec, inputs)
 
     def step(function: Callable[..., Any]) -> Call:
         return partial(_backward_of, partial(block, function, leaves))
@@ -107,8 +128,28 @@ def _context_rows(
             whole = torch.compile(partial(block, spec.reference, leaves), dynamic=False, mode=mode)
             calls[name] = partial(_backward_of, whole)
     calls[AGAIN] = step(providers[EAGER])
+    calls, refused = _running(calls)
+    yield from ({"mode": "forward_backward", "in_context": True} | row for row in refused)
     for row in _timed(interleaved(calls, device, rounds), None):
         yield {"mode": "forward_backward", "in_context": True} | row
+
+
+def _running(calls: Mapping[str, Call]) -> tuple[dict[str, Call], list[dict[str, Any]]]:
+    """The calls that do not raise, and rows about those that do (no memory, no compiler)."""
+    running: dict[str, Call] = {}
+    refused = []
+    for name, call in calls.items():
+        try:
+            call()
+        except Exception as error:
+            refused.append({"provider": name, "wrong": {"raised": _said(error)}})
+        else:
+            running[name] = call
+    return running, refused
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:300]}"
 
 
 def _backward_of(forward: Callable[[], Tensor]) -> None:
@@ -137,11 +178,12 @@ def _median(samples: Sequence[float]) -> float:
     return float(torch.tensor(samples, dtype=torch.float64).quantile(0.5))
 
 
-def _providers(spec: OpSpec, device: torch.device) -> Iterator[tuple[str, Callable[..., Any]]]:
+def _providers(spec: OpSpec, device: torch.device, autotune: bool) -> Iterator[tuple[str, Callable[..., Any]]]:
     yield EAGER, spec.reference
-    modes = _COMPILE_MODES if device.type == "cuda" else {"compile": None}
+    modes = _COMPILE_MODES if device.type == "cuda" and autotune else {"compile": None}
     for name, mode in modes.items():
-        yield name, compiled(spec.reference, mode)
+        build = partial(compiled, mode=mode)
+        yield name, build(spec.reference) if spec.compiled is None else spec.compiled(build)
     if device.type == "cuda":
         yield "triton", lambda **inputs: spec.op(**inputs, backend="triton")
         for name, options in spec.variants.items():
@@ -152,36 +194,15 @@ def _providers(spec: OpSpec, device: torch.device) -> Iterator[tuple[str, Callab
             yield name, peer
 
 
-def _copies(spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device) -> Iterator[Inputs]:
-    """Different inputs of one shape, enough of them to pass the cache."""
+def _copies(spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device, first: Inputs) -> Iterator[Inputs]:
+    """Different inputs of one shape, `first` among them, enough to pass the cache."""
     touched = 0
     for seed in range(_MAX_COPIES):
-        inputs = {name: _leaf(spec, name, value) for name, value in spec.inputs(shape, dtype, device, 30 + seed).items()}
+        inputs = leaves_of(spec, spec.inputs(shape, dtype, device, 30 + seed) if seed else first)
         yield inputs
         touched += sum(value.nbytes for value in inputs.values() if isinstance(value, Tensor))
         if touched > _L2_BYTES or device.type == "cpu":
             return
-
-
-def _leaf(spec: OpSpec, name: str, value: Any) -> Any:
-    return value.detach().requires_grad_(name in spec.differentiable) if isinstance(value, Tensor) else value
-
-
-def _call(spec: OpSpec, function: Callable[..., Any], copies: Sequence[Inputs], mode: Mode) -> Call:
-    """A call that goes round the copies; gradients are returned, not accumulated."""
-    turn = itertools.cycle(copies)
-
-    def forward() -> object:
-        with torch.no_grad():
-            return function(**next(turn))
-
-    def forward_backward() -> object:
-        inputs = next(turn)
-        produced = function(**inputs)
-        outputs = [out for out in (produced if isinstance(produced, tuple) else (produced,)) if out.requires_grad]
-        return torch.autograd.grad(outputs, [inputs[name] for name in spec.differentiable], [torch.ones_like(out) for out in outputs])
-
-    return forward if mode == "forward" else forward_backward
 
 
 def _peak_mib(call: Call, device: torch.device) -> float | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kernels.spec import Inputs, OpSpec
+from kernels.spec import Inputs, Mode, OpSpec
+from kernels.timing import Call
 
 
 def evaluate(spec: OpSpec, function: Callable[..., Any], inputs: Inputs, **options: Any) -> dict[str, Tensor]:
@@ -45,12 +47,37 @@ def _leaf(value: Any, differentiable: bool) -> Any:
 
 
 def _cotangent(output: Tensor, index: int) -> Tensor:
-    """Numbers that bfloat16 holds exactly, the same for every dtype of `output`."""
-    generator = torch.Generator().manual_seed(1000 + index)
+    """Numbers that bfloat16 holds exactly, the same for every dtype of `output`, drawn where it is: a large one takes long on a CPU."""
+    generator = torch.Generator(output.device).manual_seed(1000 + index)
     dtype = torch.complex64 if output.is_complex() else torch.float32
-    drawn = torch.randn(output.shape, generator=generator, dtype=dtype)
+    drawn = torch.randn(output.shape, generator=generator, dtype=dtype, device=output.device)
     rounded = torch.view_as_complex(torch.view_as_real(drawn).bfloat16().float()) if output.is_complex() else drawn.bfloat16()
-    return rounded.to(output.dtype).to(output.device)
+    return rounded.to(output.dtype)
+
+
+def leaves_of(spec: OpSpec, inputs: Inputs) -> Inputs:
+    """`inputs` as they are, those that are differentiable asking for gradients."""
+    return {
+        name: value.detach().requires_grad_(name in spec.differentiable) if isinstance(value, Tensor) else value
+        for name, value in inputs.items()
+    }
+
+
+def timed_call(spec: OpSpec, function: Callable[..., Any], copies: Sequence[Inputs], mode: Mode) -> Call:
+    """A call worth timing, that goes round `copies` (from `leaves_of`); gradients are returned, not accumulated."""
+    turn = itertools.cycle(copies)
+
+    def forward() -> object:
+        with torch.no_grad():
+            return function(**next(turn))
+
+    def forward_backward() -> object:
+        inputs = next(turn)
+        produced = function(**inputs)
+        outputs = [out for out in (produced if isinstance(produced, tuple) else (produced,)) if out.requires_grad]
+        return torch.autograd.grad(outputs, [inputs[name] for name in spec.differentiable], [torch.ones_like(out) for out in outputs])
+
+    return forward if mode == "forward" else forward_backward
 
 
 def upcast(inputs: Inputs) -> Inputs:

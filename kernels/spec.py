@@ -36,7 +36,7 @@ _FOLDERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one call must move and compute at least: bytes over the memory bus, and floating-point operations on tensor cores."""
+    """What one call must move and compute at least: bytes over the memory bus, and operations at the rate of a bfloat16 product."""
 
     bytes: float
     flops: float = 0.0
@@ -73,6 +73,8 @@ class KernelSpec:
 
     tunable: Tunable
     cases: Callable[[Config], Sequence[AotCase]]
+    dtype: torch.dtype | None = None
+    """The dtype that reaches this kernel; None: the op's `benchmark_dtype` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,8 @@ class OpSpec:
     """(torch operator, arguments) pairs for torch.library.opcheck: forward and backward, compact and permuted layouts."""
     kernels: Sequence[KernelSpec]
     benchmark_dtype: torch.dtype = torch.bfloat16
+    compiled: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    """(compile) -> the reference with the parts that compile well compiled; None: `compile` of the whole reference."""
     peers: Mapping[str, Callable[[], Callable[..., Any] | None]] = field(default_factory=dict)
     """What else a user could call, by name: a factory that gives a function of the same arguments, None when it is not installed."""
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

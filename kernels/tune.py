@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from kernels import configs
 from kernels.configs import Config, Tunable
-from kernels.evaluate import evaluate, upcast
+from kernels.evaluate import evaluate, leaves_of, timed_call, upcast
 from kernels.provenance import provenance
-from kernels.spec import OPS, OpSpec, Shape, relative_error, specs
+from kernels.spec import OPS, Inputs, KernelSpec, OpSpec, Shape, relative_error, specs
 from kernels.timing import interleaved
 
 _ROUNDS = 7
-Timer = Callable[[OpSpec, Shape, Tunable, Sequence[Config]], list[float]]
+Timer = Callable[[OpSpec, Shape, KernelSpec, Sequence[Config]], list[float]]
 """Seconds of each of these configs."""
 
 
@@ -24,48 +25,71 @@ def run(names: Sequence[str]) -> int:
         print("tune measures on a GPU, and there is none here: the default configs stay")
         return 2
     device = torch.device("cuda")
-    best = {kernel: sizes for spec in specs(names or OPS) for kernel, sizes in best_configs(spec, device, _measure).items()}
-    path = configs.save(configs.device_slug(device), provenance(device), best)
-    print(f"written: {path}")
+    for spec in specs(names or OPS):
+        # An op at a time: what was measured stays when a later one fails.
+        best = best_configs(spec, device, _measure)
+        if best:
+            print(f"written: {configs.save(configs.device_slug(device), provenance(device), best)}", flush=True)
     return 0
 
 
 def best_configs(spec: OpSpec, device: torch.device, timer: Timer) -> dict[str, dict[int, Config]]:
-    """The fastest right candidate of each kernel by problem size; a candidate with wrong numbers cannot win."""
+    """The fastest right candidate of each kernel by problem size; one that gives wrong numbers or does not launch cannot win.
+
+    A kernel with a single candidate is left out: there is nothing to choose.
+    """
     found: dict[str, dict[int, Config]] = {}
-    for kernel in spec.kernels:
-        tunable = kernel.tunable
-        for shape in (spec.paper, *spec.neighbours):
-            right = [config for config in tunable.candidates if _is_right(spec, shape, tunable, config, device)]
-            if not right:
-                raise RuntimeError(f"{tunable.kernel}: no candidate gives right numbers at {dict(shape)}")
-            times = timer(spec, shape, tunable, right)
-            winner = right[times.index(min(times))]
-            found.setdefault(tunable.kernel, {})[spec.size(shape)] = winner
-            print(f"{tunable.kernel} {dict(shape)}: {winner} ({len(right)} of {len(tunable.candidates)} candidates right)")
+    kernels = [kernel for kernel in spec.kernels if len(kernel.tunable.candidates) > 1]
+    for shape in (spec.paper, *spec.neighbours):
+        for dtype in {_dtype(spec, kernel, device): None for kernel in kernels}:
+            inputs = spec.inputs(shape, dtype, device, 41)
+            truth = evaluate(spec, spec.reference, upcast(inputs))
+            for kernel in kernels:
+                if _dtype(spec, kernel, device) != dtype:
+                    continue
+                tunable = kernel.tunable
+                right = [config for config in tunable.candidates if _is_right(spec, tunable, config, inputs, truth, dtype)]
+                if not right:
+                    raise RuntimeError(f"{tunable.kernel}: no candidate gives right numbers at {dict(shape)}")
+                times = timer(spec, shape, kernel, right)
+                winner = right[times.index(min(times))]
+                found.setdefault(tunable.kernel, {})[spec.size(shape)] = winner
+                print(f"{tunable.kernel} {dict(shape)}: {winner} ({len(right)} of {len(tunable.candidates)} candidates right)")
+                for config, taken in zip(right, times, strict=True):
+                    print(f"  {1e3 * taken:9.4f} ms  {config}", flush=True)
+            del truth
     return found
 
 
-def _is_right(spec: OpSpec, shape: Shape, tunable: Tunable, config: Config, device: torch.device) -> bool:
-    dtype = spec.benchmark_dtype if device.type == "cuda" else torch.float32
-    inputs = spec.inputs(shape, dtype, device, 41)
-    with configs.forced(tunable.kernel, config):
-        made = evaluate(spec, spec.op, inputs, backend="triton")
-    truth = evaluate(spec, spec.reference, upcast(inputs))
+def _dtype(spec: OpSpec, kernel: KernelSpec, device: torch.device) -> torch.dtype:
+    """What reaches this kernel; on a CPU everything is float32, because the interpreter multiplies no bfloat16."""
+    return (kernel.dtype or spec.benchmark_dtype) if device.type == "cuda" else torch.float32
+
+
+def _is_right(spec: OpSpec, tunable: Tunable, config: Config, inputs: Inputs, truth: Mapping[str, Tensor], dtype: torch.dtype) -> bool:
+    try:
+        with configs.forced(tunable.kernel, config):
+            made = evaluate(spec, spec.op, inputs, backend="triton")
+    except Exception as error:
+        print(f"{tunable.kernel} {config}: {type(error).__name__}: {str(error)[:200]}")
+        return False
     return all(relative_error(made[name], truth[name]) <= spec.tolerances[dtype][name] for name in truth if name not in spec.flips)
 
 
-def _measure(spec: OpSpec, shape: Shape, tunable: Tunable, candidates: Sequence[Config]) -> list[float]:
-    """Median seconds of the op, forward and backward, of each config; interleaved, so that a drifting clock favours none."""
+def _measure(spec: OpSpec, shape: Shape, kernel: KernelSpec, candidates: Sequence[Config]) -> list[float]:
+    """Median seconds of the op, with its gradients where it has any, of each config; interleaved: a drifting clock favours none."""
     device = torch.device("cuda")
-    inputs = spec.inputs(shape, spec.benchmark_dtype, device, 42)
+    copies = [leaves_of(spec, spec.inputs(shape, _dtype(spec, kernel, device), device, seed)) for seed in (42, 43)]
+    mode = "forward_backward" if spec.differentiable else "forward"
 
     def timed(config: Config) -> Callable[[], object]:
-        def call() -> object:
-            with configs.forced(tunable.kernel, config):
-                return evaluate(spec, spec.op, inputs, backend="triton")
+        call = timed_call(spec, lambda **inputs: spec.op(**inputs, backend="triton"), copies, mode)  # type: ignore[arg-type]
 
-        return call
+        def forced() -> object:
+            with configs.forced(kernel.tunable.kernel, config):
+                return call()
+
+        return forced
 
     samples = interleaved({str(config): timed(config) for config in candidates}, device, _ROUNDS)
     return [sorted(samples[str(config)])[_ROUNDS // 2] for config in candidates]

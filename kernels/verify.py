@@ -48,7 +48,7 @@ def findings(spec: OpSpec, device: torch.device) -> Iterator[Finding]:
     for value in (float("nan"), float("inf")):
         yield _guarded(spec, f"{value} spreads", label, partial(_non_finite, spec, shape, usual, device, value))
     if spec.differentiable and spec.gradcheck:
-        for backend in ("reference", "triton"):
+        for backend in ("reference",) if _skipped(spec, torch.float64, device) else ("reference", "triton"):
             yield _guarded(spec, f"gradcheck {backend}", _label(shape, torch.float64), partial(_gradcheck, spec, shape, device, backend))
     for operator, arguments in spec.samples() if device.type == "cpu" else ():
         yield _guarded(spec, "opcheck", str(operator), partial(_opcheck, operator, arguments))
@@ -79,20 +79,23 @@ def _accuracy(spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.devi
         made = evaluate(spec, spec.op, inputs, backend="triton", **(options or {}))
     truth = evaluate(spec, spec.reference, upcast(inputs))
     eager = evaluate(spec, spec.reference, inputs) if device.type == "cuda" else {}
-    said = []
+    said, problems = [], []
     for name, expected in truth.items():
         if name in spec.flips:
             share = float((made[name] != expected).double().mean()) if expected.numel() else 0.0
             if share > spec.flips[name] or made[name].shape != expected.shape:
-                raise AssertionError(f"{name}: {share:.2e} of the entries differ, {spec.flips[name]:.0e} may")
+                problems.append(f"{name}: {share:.2e} of the entries differ, {spec.flips[name]:.0e} may")
             said.append(f"{name} flips {share:.0e}")
             continue
         error, limit = relative_error(made[name], expected), spec.tolerances[dtype][name]
+        theirs = relative_error(eager[name], expected) if name in eager else None
         if not error <= limit:
-            raise AssertionError(f"{name}: relative error {error:.2e}, at most {limit:.0e}")
-        if name in eager and error > max(_EAGER_RATIO * relative_error(eager[name], expected), torch.finfo(dtype).eps / 8):
-            raise AssertionError(f"{name}: relative error {error:.2e}, eager torch has {relative_error(eager[name], expected):.2e}")
-        said.append(f"{name} {error:.1e}")
+            problems.append(f"{name}: relative error {error:.2e}, at most {limit:.0e}")
+        if theirs is not None and error > max(_EAGER_RATIO * theirs, torch.finfo(dtype).eps / 8):
+            problems.append(f"{name}: relative error {error:.2e}, eager torch has {theirs:.2e}")
+        said.append(f"{name} {error:.1e}" + (f" (eager {theirs:.1e})" if theirs is not None else ""))
+    if problems:
+        raise AssertionError("; ".join(problems) + f". All: {', '.join(said)}")
     return ", ".join(said)
 
 

@@ -23,14 +23,14 @@ _SIZES = {"length": "i32", "channels": "i32", "chunk": "i32"}
 
 def _inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """`dtype` is that of the real part. |lam| from 0 to just past 1 (1 + 1/L at most), all phases."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     batch, length, channels = shape["batch"], shape["length"], shape["channels"]
-    radius = torch.linspace(0.0, 1.0 + 1.0 / max(1, length), channels)
-    phase = 2.0 * math.pi * torch.rand(channels, generator=generator)
+    radius = torch.linspace(0.0, 1.0 + 1.0 / max(1, length), channels, device=device)
+    phase = 2.0 * math.pi * torch.rand(channels, generator=generator, device=device)
     wanted = torch.complex128 if dtype == torch.float64 else torch.complex64
-    u = torch.randn(batch, length, channels, generator=generator, dtype=torch.complex64)
-    x0 = torch.randn(batch, channels, generator=generator, dtype=torch.complex64)
-    return {name: tensor.to(wanted).to(device) for name, tensor in (("lam", torch.polar(radius, phase)), ("u", u), ("x0", x0))}
+    u = torch.randn(batch, length, channels, generator=generator, dtype=torch.complex64, device=device)
+    x0 = torch.randn(batch, channels, generator=generator, dtype=torch.complex64, device=device)
+    return {name: tensor.to(wanted) for name, tensor in (("lam", torch.polar(radius, phase)), ("u", u), ("x0", x0))}
 
 
 def _cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:

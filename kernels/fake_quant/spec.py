@@ -27,19 +27,19 @@ def _quest_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: 
     Small inputs are redrawn row by row until no coordinate lies within 1e-4 of a step of a rounding threshold: there float32 and float64
     may rightly differ by a whole step, and one such entry would hide every other error.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
 
     def draw(rows: int) -> Tensor:
-        x = torch.randn(rows, shape["columns"], generator=generator)
+        x = torch.randn(rows, shape["columns"], generator=generator, device=device)
         x[:, 3] *= 20
-        return (x * torch.linspace(0.1, 3.0, max(rows, 1))[:rows, None]).to(dtype)
+        return (x * torch.linspace(0.1, 3.0, max(rows, 1), device=device)[:rows, None]).to(dtype)
 
     x = draw(shape["rows"])
     close = _close(x, shape["bits"]) if x.numel() <= _REDRAWN else torch.zeros(0, dtype=torch.long)
     while len(close):
         x[close] = draw(len(close))
         close = close[_close(x[close], shape["bits"])]
-    return {"x": x.to(device), "bits": shape["bits"]}
+    return {"x": x, "bits": shape["bits"]}
 
 
 def _close(x: Tensor, bits: float) -> Tensor:
@@ -94,12 +94,12 @@ def _quest_cases(direction: str, dtype: str, limit: float) -> Callable[[Config],
 
 def _rowwise_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """Gaussian rows on different scales, the last one all zeros."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(shape["rows"], shape["columns"], generator=generator)
-    x *= torch.linspace(0.01, 30.0, max(shape["rows"], 1))[: shape["rows"], None]
+    generator = torch.Generator(device).manual_seed(seed)
+    x = torch.randn(shape["rows"], shape["columns"], generator=generator, device=device)
+    x *= torch.linspace(0.01, 30.0, max(shape["rows"], 1), device=device)[: shape["rows"], None]
     if shape["rows"] > 1:
         x[-1] = 0.0
-    return {"x": x.to(dtype).to(device), "bits": shape["bits"]}
+    return {"x": x.to(dtype), "bits": shape["bits"]}
 
 
 def _rowwise_cost(shape: Shape, dtype: torch.dtype, _mode: Mode) -> Cost:
@@ -168,8 +168,8 @@ SPECS = (
         kernels=(
             KernelSpec(tunable=QUEST_FORWARD, cases=_quest_cases("forward", "*bf16", 20.0)),
             KernelSpec(tunable=QUEST_BACKWARD, cases=_quest_cases("backward", "*bf16", 30.0)),
-            KernelSpec(tunable=QUEST_FORWARD_FLOAT32, cases=_quest_cases("forward", "*fp32", 40.0)),
-            KernelSpec(tunable=QUEST_BACKWARD_FLOAT32, cases=_quest_cases("backward", "*fp32", 40.0)),
+            KernelSpec(tunable=QUEST_FORWARD_FLOAT32, cases=_quest_cases("forward", "*fp32", 40.0), dtype=torch.float32),
+            KernelSpec(tunable=QUEST_BACKWARD_FLOAT32, cases=_quest_cases("backward", "*fp32", 40.0), dtype=torch.float32),
         ),
         target=Target(eager=8.0, compile=1.6, roof=0.75),
     ),

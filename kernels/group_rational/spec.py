@@ -20,16 +20,16 @@ _SIZES = {"rows": "i32", "width": "i32", "group_width": "i32"}
 
 def _inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """x ~ N(0, 2^2) so that both tails of the rational are met; coefficients of both signs, one denominator coefficient zero."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     coefficients = torch.float64 if dtype == torch.float64 else torch.float32
-    numerator = torch.randn(shape["groups"], 6, generator=generator, dtype=torch.float64)
-    denominator = torch.randn(shape["groups"], 4, generator=generator, dtype=torch.float64)
+    numerator = torch.randn(shape["groups"], 6, generator=generator, dtype=torch.float64, device=device)
+    denominator = torch.randn(shape["groups"], 4, generator=generator, dtype=torch.float64, device=device)
     denominator[0, 0] = 0.0
-    x = 2.0 * torch.randn(shape["rows"], shape["width"], generator=generator, dtype=torch.float32).double()
+    x = 2.0 * torch.randn(shape["rows"], shape["width"], generator=generator, dtype=torch.float32, device=device)
     return {
-        "x": x.to(dtype).to(device),
-        "numerator": numerator.to(coefficients).to(device),
-        "denominator": denominator.to(coefficients).to(device),
+        "x": x.to(dtype),
+        "numerator": numerator.to(coefficients),
+        "denominator": denominator.to(coefficients),
     }
 
 

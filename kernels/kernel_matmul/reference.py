@@ -43,11 +43,12 @@ def kernel_matmul_reference(
     return torch.cat(parts).to(v.dtype)
 
 
-def mmd2_reference(x: Tensor, y: Tensor, gammas: Sequence[float]) -> Tensor:
+def mmd2_reference(x: Tensor, y: Tensor, gammas: Sequence[float], *, block: Block | None = None) -> Tensor:
     """Unbiased MMD^2 as its definition says: the mean of k over the pairs i != j of x, the same of y, less twice the mean between them."""
 
     def mean(a: Tensor, b: Tensor, *, same: bool) -> Tensor:
-        total = kernel_matmul_reference(a, b, torch.ones_like(b[:, :1], dtype=compute_dtype(b)), gammas).double().sum()
+        ones = torch.ones_like(b[:, :1], dtype=compute_dtype(b))
+        total = kernel_matmul_reference(a, b, ones, gammas, block=block).double().sum()
         return (total - len(gammas) * len(a)) / (len(a) * (len(a) - 1)) if same else total / (len(a) * len(b))
 
     return mean(x, x, same=True) + mean(y, y, same=True) - 2.0 * mean(x, y, same=False)

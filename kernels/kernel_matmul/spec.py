@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from kernels.configs import Config
 from kernels.kernel_matmul.mmd import mmd2
 from kernels.kernel_matmul.op import kernel_matmul
-from kernels.kernel_matmul.reference import kernel_matmul_reference, mmd2_reference
+from kernels.kernel_matmul.reference import Block, kernel_block, kernel_matmul_reference, mmd2_reference
 from kernels.kernel_matmul.tiles import FORWARD, GRADIENT
 from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
 
@@ -23,17 +24,17 @@ _TF32X3 = 6.0
 
 def _inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """Two clouds off the origin a distance of about one bandwidth apart; `terms` bandwidths, a doubling ladder when even."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     depth, terms = shape["depth"], shape["terms"]
-    x, y = (torch.randn(shape[rows], depth, generator=generator) + shift for rows, shift in (("n", 1.0), ("m", 1.5)))
-    v = torch.randn(shape["m"], shape["width"], generator=generator)
+    x, y = (torch.randn(shape[rows], depth, generator=generator, device=device) + shift for rows, shift in (("n", 1.0), ("m", 1.5)))
+    v = torch.randn(shape["m"], shape["width"], generator=generator, device=device)
     gammas = [0.125 / depth * (2.0 if terms % 2 == 0 else 2.5) ** q for q in range(terms)]
-    tensors = {name: tensor.to(dtype).to(device) for name, tensor in (("x", x), ("y", y), ("v", v))}
+    tensors = {name: tensor.to(dtype) for name, tensor in (("x", x), ("y", y), ("v", v))}
     return tensors | {"gammas": gammas, "weights": [1.0 / (1 + q) for q in range(terms)]}
 
 
-def _reference(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float]) -> Tensor:
-    return kernel_matmul_reference(x, y, v, gammas, weights)
+def _reference(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float], block: Block | None = None) -> Tensor:
+    return kernel_matmul_reference(x, y, v, gammas, weights, block=block)
 
 
 def _cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
@@ -136,6 +137,7 @@ SPECS = (
             KernelSpec(tunable=GRADIENT, cases=_cases("gradient", _GRADIENT_POINTERS, (0,))),
         ),
         benchmark_dtype=torch.float32,
+        compiled=lambda compile: partial(_reference, block=compile(kernel_block)),
         target=Target(eager=8.0, compile=1.5, roof=0.60),
     ),
     OpSpec(
@@ -163,6 +165,7 @@ SPECS = (
         samples=lambda: (),
         kernels=(),
         benchmark_dtype=torch.float32,
+        compiled=lambda compile: partial(mmd2_reference, block=compile(kernel_block)),
         target=Target(eager=8.0, compile=1.5, roof=0.60),
     ),
 )

@@ -20,10 +20,10 @@ _STEPS = 5
 
 def _product_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """A Gaussian A and a symmetric addend."""
-    generator = torch.Generator().manual_seed(seed)
-    a = torch.randn(shape["batch"], shape["m"], shape["n"], generator=generator) / max(1, shape["n"]) ** 0.5
-    addend = torch.randn(shape["batch"], shape["m"], shape["m"], generator=generator)
-    return {"a": a.to(dtype).to(device), "alpha": 2.0315, "beta": -4.775, "addend": (addend + addend.mT).to(dtype).to(device)}
+    generator = torch.Generator(device).manual_seed(seed)
+    a = torch.randn(shape["batch"], shape["m"], shape["n"], generator=generator, device=device) / max(1, shape["n"]) ** 0.5
+    addend = torch.randn(shape["batch"], shape["m"], shape["m"], generator=generator, device=device)
+    return {"a": a.to(dtype), "alpha": 2.0315, "beta": -4.775, "addend": (addend + addend.mT).to(dtype)}
 
 
 def _product_cost(shape: Shape, dtype: torch.dtype, _mode: Mode) -> Cost:
@@ -64,9 +64,9 @@ def _cases(pointer: str, tensor_core: str) -> Callable[[Config], Sequence[AotCas
 
 def _iteration_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """Gaussian matrices, not centred: one large singular value among many."""
-    generator = torch.Generator().manual_seed(seed)
-    g = torch.randn(shape["batch"], shape["m"], shape["n"], generator=generator) + 0.1
-    return {"g": g.to(dtype).to(device)}
+    generator = torch.Generator(device).manual_seed(seed)
+    g = torch.randn(shape["batch"], shape["m"], shape["n"], generator=generator, device=device) + 0.1
+    return {"g": g.to(dtype)}
 
 
 def _iteration_cost(shape: Shape, dtype: torch.dtype, _mode: Mode) -> Cost:
@@ -125,7 +125,7 @@ SPECS = (
         samples=_product_samples,
         kernels=(
             KernelSpec(tunable=SYM_MATMUL, cases=_cases("*bf16", "HGMMA")),
-            KernelSpec(tunable=SYM_MATMUL_WIDE, cases=_cases("*fp32", "HGMMA")),
+            KernelSpec(tunable=SYM_MATMUL_WIDE, cases=_cases("*fp32", "HGMMA"), dtype=torch.float32),
         ),
         target=Target(compile=1.25, roof=0.65),
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -12,15 +14,17 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_the_kernels_are_right_on_the_device(name: str) -> None:
+def test_the_kernels_are_right_on_the_device(name: str, record_property: Callable[[str, object], None]) -> None:
     (spec,) = specs([name])
-    wrong = [f"{finding.check} {finding.case}: {finding.detail}" for finding in findings(spec, torch.device("cuda")) if not finding.ok]
-    assert wrong == []
+    found = list(findings(spec, torch.device("cuda")))
+    for finding in found:
+        record_property(f"{finding.check}: {finding.case}", f"{'ok' if finding.ok else 'FAIL'}: {finding.detail}")
+    assert [f"{finding.check} {finding.case}: {finding.detail}" for finding in found if not finding.ok] == []
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_the_papers_shape_in_its_own_dtype(name: str) -> None:
+def test_the_papers_shape_in_its_own_dtype(name: str, record_property: Callable[[str, object], None]) -> None:
     from kernels.verify import _accuracy
 
     (spec,) = specs([name])
-    _accuracy(spec, spec.paper, spec.benchmark_dtype, torch.device("cuda"))
+    record_property("accuracy", _accuracy(spec, spec.paper, spec.benchmark_dtype, torch.device("cuda")))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kernels import bench, configs, timing, tune
 from kernels.configs import Config, Tunable
-from kernels.spec import OpSpec, Shape
+from kernels.spec import KernelSpec, OpSpec, Shape
 from kernels.timing import Ceilings, interleaved, ratio
 from tests.kernels import toy
 
@@ -74,7 +74,7 @@ def test_a_wrong_peer_is_a_finding_and_a_wrong_form_of_ours_a_failure(
     monkeypatch.setattr(bench, "specs", lambda names: [spec])
     monkeypatch.setattr(bench, "ceilings", lambda device, dtype: roof)
     out = tmp_path / "rows.jsonl"
-    assert bench.run([], rounds=2, out=out, small=True) == code
+    assert bench.run([], rounds=2, out=out, shapes="small") == code
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert any(row.get("wrong") for row in rows)
     assert {"device", "torch", "commit", "when"} <= set(rows[0])
@@ -97,7 +97,7 @@ def test_an_op_in_its_block_is_timed_too(roof: Ceilings, monkeypatch: pytest.Mon
     assert "in its block" in bench._line(rows[0])
 
 
-def _by_block(spec: OpSpec, shape: Shape, tunable: Tunable, candidates: Sequence[Config]) -> list[float]:
+def _by_block(spec: OpSpec, shape: Shape, kernel: KernelSpec, candidates: Sequence[Config]) -> list[float]:
     """The larger the block the faster."""
     return [1.0 / config.tiles["BLOCK"] for config in candidates]
 
