@@ -1,0 +1,1 @@
+"""ArtifactGen, arXiv 2509.08188."""

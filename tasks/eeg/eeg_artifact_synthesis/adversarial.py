@@ -1,0 +1,122 @@
+"""The conditional Wasserstein GAN with gradient penalty and a projection critic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.eeg.eeg_artifact_synthesis.convnets import Generator, strided
+from tasks.eeg.eeg_artifact_synthesis.learner import Batches
+
+_BETAS = (0.0, 0.9)
+
+
+class Critic(nn.Module):
+    """D(x, y) = w . phi(x) + b + <phi(x), e_y>: phi the mean over time of three strided convolutions (Miyato and Koyama 2018)."""
+
+    def __init__(self, channels: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.features = strided(channels, width)
+        self.score = nn.Linear(4 * width, 1)
+        self.embedding = nn.Embedding(classes, 4 * width)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n, channels, samples) and (n,) -> (n,)."""
+        phi = self.features(x).mean(2)
+        scored: Tensor = self.score(phi).squeeze(1) + (phi * self.embedding(y)).sum(1)
+        return scored
+
+
+def gradient_penalty(critic: Callable[[Tensor, Tensor], Tensor], real: Tensor, fake: Tensor, y: Tensor, mix: Tensor) -> Tensor:
+    """E (||grad_x D(x, y)|| - 1)^2 at x = mix real + (1 - mix) fake, `mix` (n, 1, 1) in [0, 1] (Gulrajani et al. 2017)."""
+    between = (mix * real + (1.0 - mix) * fake).detach().requires_grad_()
+    between = between.view_as(between)  # not a leaf: FlopCounterMode cannot follow a gradient that ends at one
+    (slope,) = torch.autograd.grad(critic(between, y).sum(), between, create_graph=True)
+    penalty: Tensor = (slope.flatten(1).norm(dim=1) - 1.0).square().mean()
+    return penalty
+
+
+class Adversarial:
+    """A generator, its critic and both optimizers. One step is `critic_steps` of the critic, then one of the generator."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        critic: Critic,
+        batches: Batches,
+        *,
+        latent: int,
+        batch: int,
+        lr: float,
+        critic_steps: int,
+        penalty: float,
+    ) -> None:
+        self.generator, self.critic, self._batches = generator, critic, batches
+        self._latent, self._batch, self._critic_steps, self._penalty = latent, batch, critic_steps, penalty
+        self._optimizers = {
+            "generator": torch.optim.Adam(generator.parameters(), lr=lr, betas=_BETAS),
+            "critic": torch.optim.Adam(critic.parameters(), lr=lr, betas=_BETAS),
+        }
+
+    def step(self) -> Tensor:
+        """The critic's estimate of the Wasserstein distance, E D(real) - E D(fake), before its last step."""
+        for _ in range(self._critic_steps):
+            distance = self._critic_step()
+        y = self._batches.draw(self._batch).y
+        loss = -self.critic(self._make(y), y).mean()
+        self._update("generator", loss)
+        return distance
+
+    def _critic_step(self) -> Tensor:
+        real = self._batches.draw(self._batch)
+        with torch.no_grad():
+            fake = self._make(real.y)
+        distance: Tensor = self.critic(real.x, real.y).mean() - self.critic(fake, real.y).mean()
+        mix = self._batches.uniform(self._batch, 1, 1)
+        self._update("critic", self._penalty * gradient_penalty(self.critic, real.x, fake, real.y, mix) - distance)
+        return distance.detach()
+
+    def _make(self, y: Tensor) -> Tensor:
+        made: Tensor = self.generator(self._batches.noise(len(y), self._latent), y)
+        return made
+
+    def _update(self, name: str, loss: Tensor) -> None:
+        network = self.generator if name == "generator" else self.critic
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        self._optimizers[name].step()
+
+    @torch.no_grad()
+    def sample(self, y: Tensor, stream: torch.Generator) -> Tensor:
+        """Windows of the classes `y`, one pass of the generator."""
+        made: Tensor = self.generator(torch.randn((len(y), self._latent), generator=stream).to(y.device), y)
+        return made
+
+    def parameters(self) -> int:
+        """Of generator and critic."""
+        return sum(p.numel() for network in (self.generator, self.critic) for p in network.parameters())
+
+    def weights(self) -> dict[str, Tensor]:
+        """Of the generator."""
+        return dict(self.generator.state_dict())
+
+    def state(self) -> dict[str, Any]:
+        """Both networks, both optimizers, the stream."""
+        return {
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
+            "stream": self._batches.stream.get_state(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self._batches.stream.set_state(state["stream"].cpu())

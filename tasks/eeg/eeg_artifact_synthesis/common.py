@@ -1,0 +1,63 @@
+"""Our evaluation: both sides in z-scores of the training split, at the true rate, as many windows of each class."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from harness.trial import Trial
+from tasks.blocks.training import generator
+from tasks.eeg import classify, fidelity, manifold
+from tasks.eeg.bands import BANDS
+from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem
+from tasks.eeg.features import features
+
+_LAGS = 64
+
+
+def measured(trial: Trial, windows: Problem, real: Labelled, fake: Labelled) -> tuple[dict[str, float], classify.Recovery]:
+    """Every metric of the synthetic windows against the real ones, and the confusion of recovery."""
+    p, rate, classes = trial.params, windows.rate, len(windows.classes)
+    errors = fidelity.band_errors(real.x, fake.x, rate, segment=p.segment)
+    sigma = fidelity.median_distance(windows.train.x)
+    mmd2, mmd_p = fidelity.discrepancy(real.x, fake.x, p.permutations, generator(trial.seed_for("relabelling")), sigmas=[sigma])
+    recovered = classify.recovery(real.x, real.y, fake.x, fake.y, rate, classes=classes)
+    seed = trial.seed_for("classifiers") % 2**32
+    pair = (real.x, real.y, fake.x, fake.y, rate)
+    metrics = {
+        "band_error": float(errors.mean()),
+        **{f"band_error_{band.name}": float(error) for band, error in zip(BANDS, errors, strict=True)},
+        "psd_distance": fidelity.psd_distance(real.x, fake.x, rate, segment=p.segment),
+        "mmd2": mmd2,
+        "mmd_p": mmd_p,
+        "diversity": fidelity.diversity(fake.x),
+        "covariance_distance": fidelity.covariance_distance(real.x, fake.x),
+        "autocorrelation_distance": fidelity.autocorrelation_distance(real.x, fake.x, min(_LAGS, real.x.shape[-1] - 1)),
+        **_neighbourhoods(real.x, fake.x, rate),
+        "recovery_accuracy": recovered.accuracy,
+        "recovery_above_chance": recovered.accuracy - 1.0 / classes,
+        "tstr_accuracy": classify.tstr(*pair, seed=seed),
+        "trts_accuracy": classify.trts(*pair, seed=seed),
+        "augmentation_gain": augmentation_gain(windows.train, real, fake, rate, seed),
+        "c2st_accuracy": classify.c2st(real.x, fake.x, rate, seed=seed),
+    }
+    return metrics, recovered
+
+
+def augmentation_gain(train: Labelled, real: Labelled, fake: Labelled, rate: float, seed: int) -> float:
+    """Accuracy on `real` of a classifier of the training and the synthetic windows, less that of one of the training windows alone."""
+    both = Labelled(torch.cat([train.x, fake.x]), torch.cat([train.y, fake.y]))
+    with_fakes, without = (classify.tstr(real.x, real.y, taught.x, taught.y, rate, seed=seed) for taught in (both, train))
+    return with_fakes - without
+
+
+def _neighbourhoods(real: Tensor, fake: Tensor, rate: float) -> dict[str, float]:
+    """Precision, recall, density and coverage in the features' space, each feature standardised by the real side."""
+    known, made = features(real, rate), features(fake, rate)
+    if not bool(made.isfinite().all()):
+        return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
+    mean, deviation = known.mean(0), known.std(0).clamp_min(1e-6)
+    found = manifold.prdc((known - mean) / deviation, (made - mean) / deviation)
+    return {"precision": found.precision, "recall": found.recall, "density": found.density, "coverage": found.coverage}

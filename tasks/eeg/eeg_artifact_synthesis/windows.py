@@ -1,0 +1,120 @@
+"""The windows of a trial: resampled, of the channels asked for, and in z-scores of the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from harness.errors import UsageError, unknown
+from harness.trial import Trial
+from tasks.blocks.training import generator
+from tasks.datasets.eeg_windows import EegWindows
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Windows `x` (n, channels, samples), float32, and their classes `y` (n,), int64."""
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a trial learns and is measured on. Windows are in z-scores: one mean and deviation a channel, those of the training split."""
+
+    train: Labelled
+    val: Labelled
+    test: Labelled
+    mean: Tensor
+    """(channels, 1), microvolts."""
+    deviation: Tensor
+    """(channels, 1), microvolts."""
+    rate: float
+    channels: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels and samples of a window."""
+        return self.train.x.shape[1], self.train.x.shape[2]
+
+    def microvolts(self, x: Tensor) -> Tensor:
+        """Windows in z-scores, in microvolts."""
+        return x * self.deviation + self.mean
+
+    def z_scores(self, x: Tensor) -> Tensor:
+        """Windows in microvolts, in z-scores."""
+        return (x - self.mean) / self.deviation
+
+
+def problem(trial: Trial) -> Problem:
+    """The trial's windows. UsageError for a channel that the data set lacks, or one that never moves."""
+    data: EegWindows = trial.dataset()
+    rate = trial.params.rate or data.rate
+    chosen = channel_indices(data.channels, trial.params.channels)
+    splits = [
+        Labelled(resampled(split.x[:, chosen], data.rate, rate), torch.tensor(split.labels)) for split in (data.train, data.val, data.test)
+    ]
+    x = splits[0].x
+    mean, deviation = x.mean((0, 2)).unsqueeze(1), x.std((0, 2)).unsqueeze(1)
+    names = tuple(data.channels[index] for index in chosen)
+    for name, value in zip(names, deviation.flatten().tolist(), strict=True):
+        if not value > 0.0:
+            raise UsageError(f"channel {name} is flat in the training windows: leave it out with --set channels=...")
+    train, val, test = (Labelled((split.x - mean) / deviation, split.y) for split in splits)
+    return Problem(train, val, test, mean, deviation, rate, names, tuple(data.classes))
+
+
+def channel_indices(have: Sequence[str], asked: str) -> list[int]:
+    """The places of the channels in `asked` (names with commas between, empty: all)."""
+    names = [name.strip() for name in asked.split(",") if name.strip()] or list(have)
+    for name in names:
+        if name not in have:
+            raise unknown("channel", name, list(have))
+    return [list(have).index(name) for name in names]
+
+
+def resampled(x: NDArray[np.float32], have: float, rate: float) -> Tensor:
+    """`x` (..., samples) at `rate` Hz by a polyphase filter that lets no frequency fold; a window's ends are continued by its line."""
+    if rate == have:
+        return torch.tensor(np.ascontiguousarray(x), dtype=torch.float32)
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(rate / have).limit_denominator(1000)
+    changed = resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+    return torch.tensor(np.ascontiguousarray(changed), dtype=torch.float32)
+
+
+def class_counts(windows: Problem, most: int) -> list[int]:
+    """Windows of each class that are compared: `most`, or as many as val and test both hold. UsageError where a class has none."""
+    kinds = len(windows.classes)
+    held = [torch.bincount(split.y, minlength=kinds) for split in (windows.train, windows.val, windows.test)]
+    for name, *counts in zip(windows.classes, *(count.tolist() for count in held), strict=True):
+        if not all(counts):
+            raise UsageError(f"class {name} has {counts[0]} training, {counts[1]} validation and {counts[2]} test windows: each needs one")
+    return [min(most, *pair) for pair in zip(held[1].tolist(), held[2].tolist(), strict=True)]
+
+
+def asked_for(counts: Sequence[int]) -> Tensor:
+    """The classes of the windows to make, in order, int64."""
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+
+
+def drawn(split: Labelled, counts: Sequence[int], seed: int, *, replacement: bool = False) -> Labelled:
+    """So many windows of each class at random, class by class."""
+    stream, places = generator(seed), []
+    for kind, count in enumerate(counts):
+        among = (split.y == kind).nonzero().flatten()
+        picks = (
+            torch.randint(len(among), (count,), generator=stream) if replacement else torch.randperm(len(among), generator=stream)[:count]
+        )
+        places.append(among[picks])
+    index = torch.cat(places)
+    return Labelled(split.x[index], split.y[index])
