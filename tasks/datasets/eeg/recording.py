@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harness.data import Sdist
 from harness.errors import DataError
+from tasks.datasets.eeg.resampling import resample
 from tasks.datasets.text_splits import Split
 
 Signals = npt.NDArray[np.float64]
@@ -82,11 +83,8 @@ def _read_fif(file: Path) -> Recording:
 
 
 def resampled(block: Recording, rate: float) -> Recording:
-    """A block at another rate, through the Fourier transform of the block alone (mirrored at its ends), its margins cut off."""
-    import mne
-
-    both = np.concatenate([block.eeg, block.eog[None]])
-    out = mne.filter.resample(both, up=rate, down=block.rate, npad="auto", pad="reflect_limited", verbose="ERROR")
+    """A block at another rate, out of the block alone, its margins cut off."""
+    out = resample(np.concatenate([block.eeg, block.eog[None]]), block.rate, rate)
     margin = round(_MARGIN * rate)
     kept = out[:, margin : out.shape[1] - margin]
     return Recording(kept[:-1], kept[-1], block.positions, rate)

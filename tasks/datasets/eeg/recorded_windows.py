@@ -1,0 +1,149 @@
+"""Annotated recordings of the user's own -> labelled windows. What cannot be used is left out by name, the others go on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import DataError
+from tasks.datasets.eeg.annotations import Annotation, LeftOut, read_table, table_of, within
+from tasks.datasets.eeg.artifact_windows import CLASSES
+from tasks.datasets.eeg.channels import common, places_of
+from tasks.datasets.eeg.montage import PLACES
+from tasks.datasets.eeg.reading import annotations_inside, channels_of, read_signals, recordings_in
+from tasks.datasets.eeg.subjects import Piece, deal, subject_of
+from tasks.datasets.eeg.windowing import plan_windows
+from tasks.datasets.eeg_windows import EegWindows, write_windows
+from tasks.datasets.eeg_windows import Split as Windows
+from tasks.datasets.text_splits import SPLITS, Split
+
+RATE, SECONDS, STRIDE = 250.0, 2.0, 1.0
+"""Samples a second, length of a window and distance between two, seconds."""
+_ALIASES = {"elpp": "elec", "elst": "elec"}
+"""Electrode pops and electrostatic artifacts, which older versions of TUAR label apart."""
+
+Vocabulary = Callable[[str], tuple[str, ...]]
+"""Label of an annotation -> the classes that it means at once; none for a label to pass over."""
+
+
+def adopt_tuar(path: Path, target: Path) -> list[str]:
+    """Write the splits of a tree of the Temple University Artifact corpus; the eight channels and five classes are given."""
+    return _adopt(path, target, tuple(PLACES), _tuar_classes, CLASSES)
+
+
+def adopt_recordings(path: Path, target: Path) -> list[str]:
+    """Write the splits of any recordings with annotations; the channels are what they have in common, the classes what is annotated."""
+    return _adopt(path, target, None, lambda label: (label,), None)
+
+
+def _tuar_classes(label: str) -> tuple[str, ...]:
+    """`musc` -> itself, `eyem_musc` -> both, `elpp` -> `elec`; nothing for background and seizures."""
+    parts = tuple(_ALIASES.get(part, part) for part in label.lower().split("_"))
+    return tuple(dict.fromkeys(parts)) if set(parts) <= set(CLASSES) else ()
+
+
+def _adopt(
+    path: Path, target: Path, channels: tuple[str, ...] | None, vocabulary: Vocabulary, classes: tuple[str, ...] | None
+) -> list[str]:
+    files = recordings_in(path)
+    root = path if path.is_dir() else path.parent
+    notes: list[str] = []
+    if channels is None:
+        channels = _common_channels(files, root)
+    pieces, rates = [], dict[float, list[str]]()
+    for file in files:
+        try:
+            piece, rate, said = _windows_of(file, root, channels, vocabulary)
+        except LeftOut as reason:
+            notes.append(str(reason))
+            continue
+        notes += said
+        if rate != RATE:
+            rates.setdefault(rate, []).append(str(piece.file))
+        if piece.starts:
+            pieces.append(piece)
+    if not pieces:
+        raise DataError(f"{path}: no window is left. {'. '.join(notes[:5])}")
+    notes += [f"resampled from {rate:g} to {RATE:g} Hz: {_first(names)}" for rate, names in rates.items()]
+    dealt, said = deal(pieces)
+    if empty := [split for split in SPLITS if not dealt[split]]:
+        raise DataError(f"{path}: the {empty[0]} split would be empty. {'. '.join([*said, *notes][:5])}")
+    known = classes or tuple(sorted({label for piece in pieces for label in piece.classes}))
+    windows = _assembled(dealt, channels, known)
+    write_windows(target, windows, licence="", about={"files": sorted(str(piece.file) for piece in pieces)})
+    return [*notes, *said, *_missing_classes(windows)]
+
+
+def _common_channels(files: Sequence[Path], root: Path) -> tuple[str, ...]:
+    readable = []
+    for file in files:
+        try:
+            readable.append(list(channels_of(file, str(file.relative_to(root)))))
+        except LeftOut:
+            continue  # said when the recording is read
+    return common(readable)
+
+
+def _windows_of(file: Path, root: Path, channels: tuple[str, ...], vocabulary: Vocabulary) -> tuple[Piece, float, list[str]]:
+    """The windows of a recording, its rate in the file, and what to note; LeftOut where nothing of it can be used."""
+    name = str(file.relative_to(root))
+    table = table_of(file)
+    source = str(table.relative_to(root)) if table else name
+    annotations, notes = read_table(table, source) if table else (annotations_inside(file, name), [])
+    if not annotations:
+        raise LeftOut(f"{name}: has no annotations, neither inside nor in a table beside it; the recording is left out")
+    signals = read_signals(file, name, channels, RATE)
+    annotations, outside = within(annotations, signals.seconds, source)
+    labelled, passed = _labelled(annotations, channels, vocabulary, source)
+    plan = plan_windows(labelled, signals.bad, name, length=SECONDS, stride=STRIDE)
+    samples = round(SECONDS * RATE)
+    first = [min(round(start * RATE), signals.x.shape[1] - samples) for start in plan.starts]
+    x = np.empty((len(first), len(channels), samples), dtype=np.float32)
+    for window, start in zip(x, first, strict=True):
+        part = signals.x[:, start : start + samples]
+        window[:] = part - part.mean(-1, keepdims=True)
+    piece = Piece(file.relative_to(root), subject_of(file), x, tuple(plan.classes), tuple(plan.starts), SECONDS)
+    return piece, signals.rate, [*notes, *signals.notes, *outside, *passed, *plan.notes]
+
+
+def _labelled(
+    annotations: Sequence[Annotation], channels: Sequence[str], vocabulary: Vocabulary, name: str
+) -> tuple[list[tuple[str, Annotation]], list[str]]:
+    """Annotations with their classes, and how many were passed over: of other labels, or on channels none of which is kept."""
+    unknown: Counter[str] = Counter()
+    elsewhere = 0
+    kept = []
+    for annotation in annotations:
+        places = places_of(annotation.channel)
+        if not (found := vocabulary(annotation.label)):
+            unknown[annotation.label] += 1
+        elif places and not places & set(channels):
+            elsewhere += 1
+        else:
+            kept += [(one, annotation) for one in found]
+    notes = [f"{name}: {count} annotations {label!r}, which is no class here, passed over" for label, count in sorted(unknown.items())]
+    if elsewhere:
+        notes.append(f"{name}: {elsewhere} annotations on channels of which none is kept passed over")
+    return kept, notes
+
+
+def _assembled(dealt: Mapping[Split, Sequence[Piece]], channels: tuple[str, ...], classes: tuple[str, ...]) -> EegWindows:
+    groups = tuple(dict.fromkeys(piece.group for split in SPLITS for piece in dealt[split]))
+    splits = {}
+    for split in SPLITS:
+        labels = np.array([classes.index(label) for piece in dealt[split] for label in piece.classes], dtype=np.int64)
+        owners = np.array([groups.index(piece.group) for piece in dealt[split] for _ in piece.classes], dtype=np.int64)
+        splits[split] = Windows(np.concatenate([piece.x for piece in dealt[split]]), labels, owners)
+    return EegWindows(**splits, rate=RATE, channels=channels, classes=classes, groups=groups)
+
+
+def _missing_classes(windows: EegWindows) -> list[str]:
+    absent = {split: [name for label, name in enumerate(windows.classes) if label not in windows.split(split).labels] for split in SPLITS}
+    return [f"the {split} split has no window of {', '.join(names)}" for split, names in absent.items() if names]
+
+
+def _first(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,25 @@
+"""The Temple University Artifact corpus, of which the user has a copy."""
+
+from __future__ import annotations
+
+from harness.data import Dataset
+from tasks.datasets.eeg_windows import FORM
+
+DATASET = Dataset(
+    name="tuar",
+    description=(
+        "TUAR, the TUH EEG Artifact Corpus (Hamid et al. 2020): a folder of .edf files with a .csv of "
+        "channel,start_time,stop_time,label,confidence beside each. Two-second windows, half overlapping, inside annotated spans; channels "
+        "Fp1 Fp2 C3 C4 O1 O2 T3 T4 to the recording's reference, at 250 Hz, unfiltered; classes eyem, musc, elec, chew, shiv; windows of "
+        "two classes are left out. Split 70 : 15 : 15 by subject, or as folders train/ and eval/ say. Asks for a licence, so it cannot "
+        "be fetched (needs the `eeg` extra)"
+    ),
+    source="tuar",
+    kind="real",
+    version=1,
+    prepare="",
+    adopt="tasks.datasets.eeg.recorded_windows:adopt_tuar",
+    open="tasks.datasets.eeg_windows:open_windows",
+    size="your own copy",
+    form=FORM,
+)
