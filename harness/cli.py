@@ -67,6 +67,13 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--open", action="store_true", help="open the HTML report in a browser")
     _store(report)
 
+    compared = verb("compare", "compare", "two studies, seed by seed: what became better or worse, and which verdicts changed")
+    compared.add_argument("before", metavar="STUDY", help="the one to compare with")
+    compared.add_argument("after", metavar="STUDY", help="the new one")
+    compared.add_argument("--gate", action="store_true", help="exit with 3 when anything is worse beyond chance, or a method loses seeds")
+    compared.add_argument("--csv", metavar="FILE", help="write every difference")
+    _store(compared)
+
     _fit(verb("fit", "fit", "fit a scaling law to a CSV, a Parquet file or a study"))
 
     published = verb("publish", "publish", "write a study to MLflow; publishing twice changes nothing")

@@ -74,14 +74,14 @@ def boards(study: Study) -> list[Board]:
 def board(study: Study, task: Task, scale: str) -> Board:
     """The leaderboard of one task at one scale; methods without a planned trial are left out."""
     evidence = Evidence(study, task, scale)
-    columns, comparable = _columns(evidence)
-    ranking = next((column for column in columns if column.better != "none"), None) if comparable else None
+    shown, comparable = columns(evidence)
+    ranking = next((column for column in shown if column.better != "none"), None) if comparable else None
     planned = set(evidence.planned["method"])
-    rows = [_row(evidence, m.name, m.role, columns, comparable) for m in task.methods if m.name in planned]
+    rows = [_row(evidence, m.name, m.role, shown, comparable) for m in task.methods if m.name in planned]
     return Board(
         task=task.id,
         scale=scale,
-        statistics=columns,
+        statistics=shown,
         rows=_ranked(rows, ranking),
         ranked_by=ranking.name if ranking else "",
         data_kind=evidence.data_kind(),
@@ -90,7 +90,7 @@ def board(study: Study, task: Task, scale: str) -> Board:
     )
 
 
-def _columns(evidence: Evidence) -> tuple[Sequence[Statistic], bool]:
+def columns(evidence: Evidence) -> tuple[Sequence[Statistic], bool]:
     """The task's statistics, or else the means of its metrics, and whether those may be compared between methods."""
     if evidence.task.statistics:
         return evidence.task.statistics, True
@@ -108,9 +108,9 @@ def equal_cells(evidence: Evidence) -> bool:
     return bool((cells.groupby(names, dropna=False)["method"].nunique() == methods).all())
 
 
-def _row(evidence: Evidence, method: str, role: Role, columns: Sequence[Statistic], comparable: bool) -> Row:
+def _row(evidence: Evidence, method: str, role: Role, shown: Sequence[Statistic], comparable: bool) -> Row:
     status = evidence.records.loc[evidence.records["method"] == method, "status"]
-    entries = {column.name: _entry(evidence, method, column) if comparable else Entry(_NONE, note=UNEQUAL) for column in columns}
+    entries = {column.name: _entry(evidence, method, column) if comparable else Entry(_NONE, note=UNEQUAL) for column in shown}
     good = int((status == "ok").sum())
     return Row(method, role, None, good, len(status) - good, entries)
 

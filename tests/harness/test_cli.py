@@ -41,6 +41,7 @@ def test_the_options_are_frozen() -> None:
         "run": "--address --data --data-kind --local --method --retry --scale --seeds --set --store --study --tracking-uri tasks",
         "status": "--store study",
         "report": "--open --store study",
+        "compare": "--csv --gate --store after before",
         "fit": (
             "--allow-gap --better --cluster --compare --d --flops --group --huber --json --markdown --n --plots --reference --resamples "
             "--seed --separate --share --skip-empty --starts --store --tracking-uri --where --x --x1 --x2 --y law source"
