@@ -72,7 +72,7 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         ([*RUN, "--data", "letters=/x"], "--data names 'letters', which these tasks do not read"),
         ([*RUN, "--data-kind", "rael"], "unknown data-kind: 'rael'; did you mean 'real'?"),
         (["show", "misbehaving", "--claim", "C1-shif"], "unknown claim of misbehaving: 'C1-shif'; did you mean 'C1-shift'?"),
-        (["show", "nothing-like-it"], "unknown task: 'nothing-like-it' (choices:"),
+        (["show", "zzz"], "unknown task: 'zzz' (choices:"),
         (["run", "broken", "--scale", "smoke"], "cannot be loaded: ValueError: this task cannot be imported"),
         (["list", "--field", "dmo"], "unknown field: 'dmo'; did you mean 'demo'?"),
         (["status", "nothing"], "unknown study in"),
