@@ -128,6 +128,10 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
     return list(trials.values())
 
 
+_MOST_LEVELS = 16
+"""Trials that stand on each other beyond this are taken for a declaration without an end."""
+
+
 @dataclass(frozen=True)
 class _Builder:
     """Trials of a task at a scale."""
@@ -137,16 +141,16 @@ class _Builder:
     scale: Scale
 
     def __call__(
-        self, method: str, values: Mapping[str, Any], seed: int, data: DataRef | None, behind: Sequence[str] = ()
+        self, method: str, values: Mapping[str, Any], seed: int, data: DataRef | None, behind: Sequence[tuple[str, Mapping[str, Any]]] = ()
     ) -> list[TrialSpec]:
-        """The trial, preceded by what it stands on; `behind` are the methods that stand on it."""
-        if method in behind:
-            raise TaskError(f"task {self.task.id}: {' stands on '.join([*behind, method])}")
+        """The trial, preceded by what it stands on; `behind` are the methods and parameters of the trials that stand on it."""
+        if (method, values) in behind or len(behind) > _MOST_LEVELS:
+            raise TaskError(f"task {self.task.id}: {' stands on '.join([*(name for name, _ in behind), method])}")
         needed = self.task.requires(method, values) if self.task.requires else None
         before: list[TrialSpec] = []
         if needed:
             self.task.method(needed.method)
-            before = self(needed.method, params.resolve(self.task, needed.params), seed, data, [*behind, method])
+            before = self(needed.method, params.resolve(self.task, needed.params), seed, data, [*behind, (method, values)])
         trial = TrialSpec(
             task=self.task.id,
             version=self.task.version,

@@ -58,6 +58,14 @@ def test_a_task_that_stands_on_itself_is_refused() -> None:
         expand(registry.task("standing"), "laptop", Overrides(), {})
 
 
+def test_a_method_may_stand_on_itself_with_other_parameters(store: StudyStore) -> None:
+    rungs = expand(registry.task("standing"), "gpu", Overrides(), {})
+    assert [trial.params["height"] for trial in rungs] == [1, 2, 3]
+    assert [trial.requires for trial in rungs] == ["", rungs[0].id, rungs[1].id]
+    records = run_trials(store, rungs, local=True).records
+    assert [records[trial.id].metrics["value"] for trial in rungs] == [1.0, 3.0, 6.0]
+
+
 def test_in_process_and_on_ray_everything_is_handed_on(
     store: StudyStore, tmp_path: Path, ray_here: None, executions: Callable[[], list[str]]
 ) -> None:

@@ -19,7 +19,9 @@ class Params:
 
 
 def requires(method: str, params: Mapping[str, Any]) -> Requirement | None:
-    """The base knows nothing of what stands on it."""
+    """The base knows nothing of what stands on it; a rung of the ladder stands on the one below."""
+    if method == "ladder":
+        return Requirement(method=method, params={"height": params["height"] - 1}) if params["height"] > 1 else None
     return Requirement(method=STANDS_ON[method], params={"ground": params["ground"]}) if method in STANDS_ON else None
 
 
@@ -28,13 +30,20 @@ TASK = Task(
     version=1,
     paper=Paper(arxiv="0000.00001", title="On the shoulders of giants", year=2026),
     params=Params,
-    methods=[Method("base", "baseline"), Method("middle", "control"), Method("top", "proposed"), Method("circle", "control")],
+    methods=[
+        Method("base", "baseline"),
+        Method("middle", "control"),
+        Method("top", "proposed"),
+        Method("circle", "control"),
+        Method("ladder", "control"),
+    ],
     metrics=[Metric("value", unit="", better="higher")],
     scales={
         "smoke": Scale(
             description="for tests", grids=[Grid(axes={"height": (1, 2, 3)}, methods=("middle", "top"))], seeds=2, time_limit_s=30.0
         ),
         "laptop": Scale(description="stands on itself", grids=[Grid(methods=("circle",))], seeds=1, time_limit_s=30.0),
+        "gpu": Scale(description="a ladder", grids=[Grid(axes={"height": (3,)}, methods=("ladder",))], seeds=1, time_limit_s=30.0),
     },
     claims=[
         Claim(
