@@ -15,6 +15,7 @@ from harness.errors import DataError
 from tasks.datasets.eeg import artifact_windows, clean_epochs
 from tasks.datasets.eeg.artifact_windows import CLASSES, Simulator, draw_windows, simulators_of
 from tasks.datasets.eeg.clean_epochs import draw_epochs, emg, eog, quiet_electrodes
+from tasks.datasets.eeg.denoisenet_files import adopt_epochs
 from tasks.datasets.eeg.eyes import BlinkShape, measured_blinks, sideways_gains
 from tasks.datasets.eeg.mixing import mixed, power
 from tasks.datasets.eeg.montage import PLACES, nearest
@@ -327,3 +328,62 @@ def test_an_electrode_over_a_tense_muscle_gives_no_clean_epochs() -> None:
 def test_unit_rows_have_no_mean_and_unit_power() -> None:
     x = unit(rng().normal(3, 7, (4, 100)))
     np.testing.assert_allclose([x.mean(1), (x**2).mean(1)], [[0.0] * 4, [1.0] * 4], atol=1e-12)
+
+
+def denoisenet(folder: Path, *, columns: int = 512, suffix: str = "", counts: tuple[int, int, int] = (40, 50, 30)) -> Path:
+    """Files whose rows hold their place in the first sample."""
+    folder.mkdir(exist_ok=True)
+    for prefix, count in zip(("EEG", "EMG", "EOG"), counts, strict=True):
+        rows = rng(count).normal(0, 30, (count, columns))
+        rows[:, 0] = np.arange(count)
+        np.save(folder / f"{prefix}_all_epochs{suffix}.npy", rows)
+    return folder
+
+
+def adopt_denoisenet(folder: Path, target: Path) -> tuple[EegEpochs, list[str]]:
+    target.mkdir(exist_ok=True)
+    notes = adopt_epochs(folder, target)
+    return open_epochs(target), notes
+
+
+def test_denoisenet_is_split_by_position(tmp_path: Path) -> None:
+    read, notes = adopt_denoisenet(denoisenet(tmp_path / "set"), tmp_path / "out")
+    assert (notes, read.rate) == ([], 256.0)
+    for kind, count in (("eeg", 40), ("emg", 50), ("eog", 30)):
+        rows = [read.split(name).eeg if kind == "eeg" else read.split(name).artifacts[kind] for name in SPLITS]
+        np.testing.assert_array_equal(np.concatenate([part[:, 0] for part in rows]), np.arange(count))
+        assert [len(part) for part in rows] == [round(0.8 * count), round(0.1 * count), round(0.1 * count)]
+
+
+def test_denoisenet_at_512_hertz(tmp_path: Path) -> None:
+    folder = denoisenet(tmp_path / "set", columns=1024, suffix="_512hz")
+    assert adopt_denoisenet(folder, tmp_path / "out")[0].rate == 512.0
+    time = np.arange(512) / 256
+    np.save(folder / "EEG_all_epochs.npy", np.tile(np.sin(2 * np.pi * 5 * time), (20, 1)))
+    (folder / "EOG_all_epochs_512hz.npy").unlink()
+    np.save(folder / "EMG_all_epochs_512hz.npy", np.tile(np.sin(2 * np.pi * 30 * np.arange(1024) / 512), (20, 1)))
+    read, notes = adopt_denoisenet(folder, tmp_path / "out2")
+    assert read.rate == 256.0
+    assert notes == [
+        "EOG_all_epochs.npy: is not there, so there are no eog epochs",
+        "EMG: resampled from 512 to 256 Hz, the rate of the EEG",
+    ]
+    np.testing.assert_allclose(read.train.artifacts["emg"][0][20:-20], np.sin(2 * np.pi * 30 * time)[20:-20], atol=0.01)
+
+
+def test_denoisenet_rows_and_files_that_cannot_be_used(tmp_path: Path) -> None:
+    folder = denoisenet(tmp_path / "set")
+    eeg = np.load(folder / "EEG_all_epochs.npy")
+    eeg[3, 7], eeg[8] = np.nan, 2.0
+    np.save(folder / "EEG_all_epochs.npy", eeg)
+    emg_file = folder / "EMG_all_epochs.npy"
+    emg_file.write_bytes(emg_file.read_bytes()[:5000])
+    read, notes = adopt_denoisenet(folder, tmp_path / "out")
+    assert notes[0] == "EEG_all_epochs.npy: rows 3 (1 in all) hold no numbers; left out"
+    assert notes[1] == "EEG_all_epochs.npy: rows 8 (1 in all) are flat; left out"
+    assert notes[2].startswith("EMG_all_epochs.npy: truncated or damaged")
+    places = np.concatenate([read.split(name).eeg[:, 0] for name in SPLITS])
+    np.testing.assert_array_equal(places, np.delete(np.arange(40), [3, 8]))
+    np.save(folder / "EOG_all_epochs.npy", np.zeros((3, 100)))
+    with pytest.raises(DataError, match=r"must hold rows of 512 or 1024 numbers, holds float64 of shape \(3, 100\)"):
+        adopt_epochs(folder, tmp_path / "out")

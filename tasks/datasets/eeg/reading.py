@@ -73,15 +73,14 @@ def channels_of(file: Path, name: str) -> dict[str, str]:
 
 
 def annotations_inside(file: Path, name: str) -> list[Annotation]:
-    """The annotations that a recording carries itself, those outside of it too."""
+    """The annotations that a recording carries itself; of EDF and BDF those outside of it too, which mne drops when it opens them."""
     import mne
 
-    try:
-        found = mne.read_annotations(file)
-    except Exception as error:  # readers of damaged files raise whatever they trip over
-        raise LeftOut(f"{name}: its annotations cannot be read ({error}); left out") from None
-    is_fif = ".fif" in file.name.lower()
-    shift = _open(file, name).first_time if is_fif and found.orig_time is not None else 0.0
+    raw = _open(file, name)
+    if not file.name.lower().endswith((".edf", ".bdf")):
+        found, shift = raw.annotations, raw.first_time if raw.annotations.orig_time is not None else 0.0
+    else:
+        found, shift = mne.read_annotations(file), 0.0
     return [Annotation(float(a["onset"]) - shift, float(a["onset"] + a["duration"]) - shift, str(a["description"])) for a in found]
 
 
@@ -94,7 +93,7 @@ def read_signals(file: Path, name: str, channels: Sequence[str], rate: float) ->
     raw = _open(file, name, include=wanted)
     try:
         x = raw.get_data(picks=wanted) * 1e6
-    except Exception as error:  # as above
+    except Exception as error:  # readers of damaged files raise whatever they trip over
         raise LeftOut(f"{name}: truncated or damaged ({error}); the recording is left out") from None
     before, seconds = float(raw.info["sfreq"]), x.shape[1] / float(raw.info["sfreq"])
     if not x.size:
