@@ -51,9 +51,9 @@ def diversity(windows: Tensor) -> float:
         raise ValueError(f"diversity: {count} windows make no pair")
     total = windows.new_zeros((), dtype=torch.float64)
     for part in chunks(windows):
-        flat = part.flatten(1).double()
+        flat = part.flatten(1)
         centred = flat - flat.mean(1, keepdim=True)
-        total = total + (centred / centred.norm(dim=1, keepdim=True)).sum(0)
+        total = total + (centred.T @ (1.0 / centred.norm(dim=1))).double()
     return float(1.0 - (total.square().sum() - count) / (count * (count - 1)))
 
 
@@ -84,8 +84,8 @@ def mean_covariance(windows: Tensor) -> Tensor:
     """The mean over windows of the covariance of their channels (channels, channels), float64; the divisor is samples - 1."""
     total = windows.new_zeros((), dtype=torch.float64)
     for part in chunks(windows):
-        centred = part - part.mean(-1, keepdim=True)
-        total = total + torch.einsum("nct,ndt->cd", centred, centred).double()
+        centred = (part - part.mean(-1, keepdim=True)).transpose(0, 1).flatten(1)
+        total = total + (centred @ centred.T).double()
     return total / (len(windows) * (windows.shape[-1] - 1))
 
 
