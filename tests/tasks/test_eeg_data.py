@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from tasks.datasets.eeg.eyes import BlinkShape, measured_blinks, sideways_gains
 from tasks.datasets.eeg.mixing import mixed, power
 from tasks.datasets.eeg.montage import PLACES, nearest
 from tasks.datasets.eeg.noise import coloured, plateau, unit
-from tasks.datasets.eeg.recording import BLOCKS, Recording, resampled
+from tasks.datasets.eeg.recording import BLOCKS, Recording, read_recording, resampled
 from tasks.datasets.eeg_epochs import EegEpochs, Epochs, open_epochs, write_epochs
 from tasks.datasets.eeg_windows import EegWindows, Split, open_windows, write_windows
 from tasks.datasets.text_splits import SPLITS
@@ -387,3 +389,46 @@ def test_denoisenet_rows_and_files_that_cannot_be_used(tmp_path: Path) -> None:
     np.save(folder / "EOG_all_epochs.npy", np.zeros((3, 100)))
     with pytest.raises(DataError, match=r"must hold rows of 512 or 1024 numbers, holds float64 of shape \(3, 100\)"):
         adopt_epochs(folder, tmp_path / "out")
+
+
+def packed(folder: Path, x: np.ndarray) -> Path:
+    """An sdist with a recording where eeglabio's has one: electrodes 052 to 054, the dead one among them, EOG and a magnetometer."""
+    import mne
+
+    names = ["MEG 0111", "EEG 052", "EEG 053", "EEG 054", "EOG 061"]
+    info = mne.create_info(names, 600.0, ["mag", "eeg", "eeg", "eeg", "eog"], verbose="ERROR")
+    for number, channel in enumerate(info["chs"]):
+        channel["loc"][:3] = (0.01 * number, 0.02, 0.03)
+    file = folder / "test_raw.fif"
+    mne.io.RawArray(x * 1e-6, info, verbose="ERROR").save(file, verbose="ERROR")
+    archive = folder / "eeglabio-0.1.4.tar.gz"
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.add(file, "eeglabio-0.1.4/eeglabio/tests/data/test_raw.fif")
+    return archive
+
+
+def test_the_recording_is_read_out_of_the_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = rng().normal(0, 20, (5, 3000))
+    archive = packed(tmp_path, x)
+    recording = read_recording(archive)
+    np.testing.assert_allclose(recording.eeg, x[[1, 3]], atol=1e-4)
+    np.testing.assert_allclose(recording.eog, x[4], atol=1e-4)
+    np.testing.assert_allclose(recording.positions, [[10, 20, 30], [30, 20, 30]], atol=1e-4)
+    assert recording.rate == 600.0
+    assert recording.between(1.0, 2.5).eeg.shape == (2, 900)
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(DataError, match=r"pip install 'papertrial\[eeg\]'"):
+        read_recording(archive)
+
+
+def test_preparing_writes_what_opens_and_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifact_windows, "read_recording", lambda _: planted())
+    monkeypatch.setattr(clean_epochs, "read_recording", lambda _: planted())
+    for module, function in ((artifact_windows, "prepare_artifacts"), (clean_epochs, "prepare_epochs")):
+        monkeypatch.setattr(module, "PER_CLASS" if module is artifact_windows else "EPOCHS", FEW)
+        target = tmp_path / function
+        target.mkdir()
+        getattr(module, function)([tmp_path / "archive"], target)
+        meta = json.loads((target / "meta.json").read_text())
+        assert meta["licence"].startswith("BSD-3-Clause")
+        assert set(meta["blocks_s"]) == set(SPLITS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -418,3 +419,39 @@ def test_bad_stretches_by_hand() -> None:
         Stretch("a", "holds no numbers", pytest.approx(2.9), pytest.approx(3.11)),
         Stretch("b", "is flat", 0.5, 1.5),
     ]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_annotations_inside_an_edf_that_reach_outside_of_it(root: Path, tmp_path: Path, cut: bool) -> None:
+    """mne drops them without a word when it opens the file; a cut file loses the annotations of the seconds it lost."""
+    for seed in range(4):
+        spans = [(0.0, 6.0, "blink"), *([(18.0, 5.0, "blink"), (30.0, 2.0, "chew")] if seed == 1 else [])]
+        write_edf(root / f"sub-{seed}_eeg.edf", noise(seed), spans=spans)
+    file = root / "sub-1_eeg.edf"
+    if cut:
+        file.write_bytes(file.read_bytes()[: round(0.52 * file.stat().st_size)])
+    windows, notes = adopt(root, tmp_path / "out", tuar=False)
+    assert len(of_group(windows, "sub-1")[0]) == (5 if cut else 6)
+    if cut:
+        assert notes == ["sub-1_eeg.edf: truncated: its header announces 20.0 s, all channels end at 10.0 s; what lies after is left out"]
+    else:
+        assert notes == [
+            "sub-1_eeg.edf: blink, 18.0-23.0 s reaches outside the recording, which ends at 20.0 s; cut there",
+            "sub-1_eeg.edf: chew, 30.0-32.0 s lies outside the recording, which ends at 20.0 s; left out",
+        ]
+
+
+def test_a_table_of_a_spreadsheet_program(root: Path, tmp_path: Path) -> None:
+    """With a byte order mark and other columns beside; it wins over what the file holds itself."""
+    for seed in range(3):
+        file = write_edf(root / f"sub-{seed}_eeg.edf", noise(seed), spans=[(0.0, 20.0, "sleep")])
+        file.with_suffix(".csv").write_text("who,onset, duration ,description\nme,1,3,blink\n", encoding="utf-8-sig")
+    windows, notes = adopt(root, tmp_path / "out", tuar=False)
+    assert (notes, windows.classes) == ([], ("blink",))
+
+
+def test_without_mne_the_way_to_it_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    three_subjects(root)
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(DataError, match=r"pip install 'papertrial\[eeg\]'"):
+        adopt_tuar(root, tmp_path)

@@ -44,7 +44,7 @@ def table_of(recording: Path) -> Path | None:
 def read_table(table: Path, name: str) -> tuple[list[Annotation], list[str]]:
     """The annotations of a table and a note on each line that is none; lines that begin with `#` are comments. `name` is for the notes."""
     try:
-        lines = [(number, line) for number, line in enumerate(table.read_text().splitlines(), start=1)]
+        lines = [(number, line) for number, line in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1)]
     except (OSError, UnicodeDecodeError) as error:
         raise LeftOut(f"{name}: cannot be read ({error}); its recording is left out") from None
     lines = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]

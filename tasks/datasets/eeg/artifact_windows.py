@@ -35,12 +35,12 @@ _SEED = 2509
 
 def prepare_artifacts(archives: Sequence[Path], target: Path) -> None:
     """Write the splits out of the pinned sdist."""
-    windows = draw_windows(read_recording(archives[0]))
+    windows = draw_windows(read_recording(archives[0]), PER_CLASS)
     about = {"seed": _SEED, "snr_db": SNR, "blocks_s": BLOCKS}
     write_windows(target, windows, licence=LICENCE, about=about, step=STEP)
 
 
-def draw_windows(recording: Recording, per_class: Mapping[Split, int] = PER_CLASS) -> EegWindows:
+def draw_windows(recording: Recording, per_class: Mapping[Split, int]) -> EegWindows:
     """Balanced splits in random order. Every split has blocks of time and a random stream of its own."""
     chosen = nearest(recording.positions)
     simulators = simulators_of(recording, measured_blinks(recording))

@@ -34,12 +34,12 @@ _AMPLITUDES = {"emg": 40.0, "eog": 120.0}
 
 def prepare_epochs(archives: Sequence[Path], target: Path) -> None:
     """Write the splits out of the pinned sdist."""
-    epochs = draw_epochs(read_recording(archives[0]))
+    epochs = draw_epochs(read_recording(archives[0]), EPOCHS)
     about = {"seed": _SEED, "blocks_s": BLOCKS, "band_hz": BAND}
     write_epochs(target, epochs, licence=LICENCE, about=about, step=STEP)
 
 
-def draw_epochs(recording: Recording, counts: Mapping[Split, int] = EPOCHS) -> EegEpochs:
+def draw_epochs(recording: Recording, counts: Mapping[Split, int]) -> EegEpochs:
     """Every split has blocks of time, and a random stream, of its own; nothing is re-referenced or overlapped across blocks."""
     shape = measured_blinks(recording)
     blocks = {split: [filtered(resampled(recording.between(*span), RATE)) for span in BLOCKS[split]] for split in SPLITS}
