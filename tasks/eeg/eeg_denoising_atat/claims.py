@@ -56,7 +56,7 @@ def _size_claims(other: str) -> list[Claim]:
             estimate=parameters_saved(OURS, other),
             holds=Above(90.0),
             unit="percent",
-            note="An exact count, the same for every seed. Theirs grow with the square of the window's length, ours hardly: windows shorter "
+            note="An exact count. Theirs grow with the square of the window's length, ours hardly: windows shorter "
             f"than the published 1,024 samples favour them. {_RECONSTRUCTION}",
         ),
         Claim(

@@ -1,4 +1,4 @@
-"""What cleaning a window costs: multiply-adds, counted by torch.utils.flop_counter, and of the LSTM, which it passes over, by hand."""
+"""What cleaning a window costs: multiply-adds, counted by torch.utils.flop_counter."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def multiply_adds(network: nn.Module, samples: int, share_sent: float = 1.0) -> 
 
 
 def _counted(module: nn.Module, length: int, inputs: int = 1) -> float:
-    """For one series. Shapes are enough; the layers' training mode, because evaluation takes a fused attention that is not counted."""
+    """For one series. Shapes are enough, and without storage an LSTM falls apart into matrix products, which are counted.
+
+    In training mode, because evaluation takes a fused attention that is not.
+    """
     ghost = copy.deepcopy(module).to("meta").train()
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         ghost(*(torch.empty(1, length, device="meta") for _ in range(inputs)))
-    gates = sum(4 * layer.hidden_size * (layer.input_size + layer.hidden_size) for layer in module.modules() if isinstance(layer, nn.LSTM))
-    return counter.get_total_flops() / 2 + gates * length
+    return counter.get_total_flops() / 2

@@ -48,7 +48,7 @@ class Transformer(nn.Module):
 
     def forward(self, noisy: Tensor, coarse: Tensor) -> Tensor:
         """(n, segment) noisy and as the autoencoder left it -> (n, segment) cleaned."""
-        patches = torch.cat((noisy.reshape(len(noisy), -1, _PATCH), coarse.reshape(len(noisy), -1, _PATCH)), dim=-1)
+        patches = torch.cat([segments.reshape(len(segments), len(self.position), _PATCH) for segments in (noisy, coarse)], dim=-1)
         residual: Tensor = self.head(self.layer(self.embed(patches) + self.position))
         return coarse + residual.flatten(1)
 
@@ -94,7 +94,8 @@ class Targeted(nn.Module):
         before, after = self.segments(noisy), self.segments(coarse)
         proxy, sent = self.gate(before, after)
         cleaned = after.clone()
-        cleaned[sent] = self.transformer(before[sent], after[sent])
+        if sent.any():
+            cleaned[sent] = self.transformer(before[sent], after[sent])
         count = len(noisy)
         return Gated(cleaned.reshape(noisy.shape), proxy.reshape(count, -1), sent.reshape(count, -1))
 
