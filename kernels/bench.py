@@ -103,11 +103,12 @@ def _shape_rows(
         yield from (base | {"mode": mode} | row for row in refused)
         cost = spec.cost(shape, dtype, mode)
         roof_seconds = max(cost.bytes / roof.copy, cost.flops / roof.matmul)
-        samples = interleaved(calls, device, rounds)
+        notes: dict[str, dict[str, Any]] = {}
+        samples = interleaved(calls, device, rounds, notes)
         for row in _timed(samples, roof_seconds):
             peak = _peak_mib(calls[row["provider"]], device)
             shown = errors.get(row["provider"], errors[EAGER])
-            yield base | {"mode": mode, "in_context": False, "peak_mib": peak, "errors": shown} | row
+            yield base | {"mode": mode, "in_context": False, "peak_mib": peak, "errors": shown} | notes.get(row["provider"], {}) | row
     if spec.block is not None:
         yield from (base | row for row in _context_rows(spec, device, right, inputs, rounds))
 
@@ -130,8 +131,9 @@ def _context_rows(
     calls[AGAIN] = step(providers[EAGER])
     calls, refused = _running(calls)
     yield from ({"mode": "forward_backward", "in_context": True} | row for row in refused)
-    for row in _timed(interleaved(calls, device, rounds), None):
-        yield {"mode": "forward_backward", "in_context": True} | row
+    notes: dict[str, dict[str, Any]] = {}
+    for row in _timed(interleaved(calls, device, rounds, notes), None):
+        yield {"mode": "forward_backward", "in_context": True} | notes.get(row["provider"], {}) | row
 
 
 def _running(calls: Mapping[str, Call]) -> tuple[dict[str, Call], list[dict[str, Any]]]:

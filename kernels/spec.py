@@ -113,6 +113,8 @@ class OpSpec:
     smooth: Callable[[Inputs], Inputs] = lambda inputs: inputs
     """Moves inputs off the points where the op is not differentiable, for gradcheck."""
     dot: bool = False
+    beside_eager: float = 2.0
+    """On a GPU: how many times as far from the truth as eager torch in the same dtype the op may be. More than 2 needs a reason."""
     small: Sequence[Shape]
     """A few programs each, for the interpreter; odd sizes among them."""
     paper: Shape

@@ -69,7 +69,7 @@ def _forward_cases(config: Config) -> Sequence[AotCase]:
         AotCase(
             name="group_rational_forward",
             jit=f"{_MODULE}:forward_kernel",
-            types=_POINTERS | {"y_ptr": "*bf16"} | _SIZES,
+            types=_POINTERS | {"y_ptr": "*bf16"} | _SIZES | {"across": "i32"},
             constants={"COMPUTE": "fp32"},
             aligned=(*_POINTERS, "y_ptr", "width", "group_width"),
             config=config,
@@ -148,7 +148,7 @@ SPECS = (
         kernels=(
             KernelSpec(tunable=FORWARD, cases=_forward_cases),
             KernelSpec(tunable=BACKWARD, cases=_backward_cases),
-            KernelSpec(tunable=PER_TILE_ATOMIC, cases=_atomic_cases("per_tile_atomic", _SIZES)),
+            KernelSpec(tunable=PER_TILE_ATOMIC, cases=_atomic_cases("per_tile_atomic", _SIZES | {"across": "i32"})),
             KernelSpec(tunable=PER_ELEMENT_ATOMIC, cases=_atomic_cases("per_element_atomic", _FLAT)),
         ),
         variants={name: {"schedule": name} for name in ("per_tile_atomic", "per_element_atomic")},

@@ -42,16 +42,18 @@ def forward_kernel(
     rows,
     width,
     group_width,
+    across,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """y = P/Q on one tile; the grid is (row tiles, groups x column tiles)."""
+    """y = P/Q on one tile. The grid is linear, the `across` column tiles of a row innermost: programs that run together read whole rows."""
     blocks = tl.cdiv(group_width, COLUMNS)
-    group = tl.program_id(1) // blocks
-    column = (tl.program_id(1) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    start = tl.program_id(0).to(tl.int64) * ROWS * width + group * group_width
+    group = tl.program_id(0) % across // blocks
+    column = (tl.program_id(0) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
+    tile = tl.program_id(0) // across
+    row = tile * ROWS + tl.arange(0, ROWS)
+    start = tile.to(tl.int64) * ROWS * width + group * group_width
     offset = tl.arange(0, ROWS)[:, None] * width + column[None, :]
     mask = (row < rows)[:, None] & (column < group_width)[None, :]
     x = tl.load(x_ptr + start + offset, mask=mask, other=0.0).to(COMPUTE)
@@ -92,10 +94,10 @@ def backward_kernel(
     COLUMNS: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """dx on the row tiles p, p + P, ... of one column tile, its ten sums to partial[p, column tile, :]; the grid is (P, column tiles)."""
+    """dx on the row tiles p, p + P, ... of one column tile, its ten sums to partial[p, column tile, :]; the grid is (column tiles, P)."""
     blocks = tl.cdiv(group_width, COLUMNS)
-    group = tl.program_id(1) // blocks
-    column = (tl.program_id(1) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
+    group = tl.program_id(0) // blocks
+    column = (tl.program_id(0) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
     offset = tl.arange(0, ROWS)[:, None] * width + column[None, :]
     in_group = (column < group_width)[None, :]
     a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = _coefficients(numerator_ptr, denominator_ptr, group, COMPUTE)
@@ -109,7 +111,7 @@ def backward_kernel(
     db2 = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
     db3 = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
     db4 = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
-    for tile in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+    for tile in range(tl.program_id(1), tl.cdiv(rows, ROWS), tl.num_programs(1)):
         start = tl.cast(tile, tl.int64) * ROWS * width + group * group_width
         mask = (tile * ROWS + tl.arange(0, ROWS) < rows)[:, None] & in_group
         x = tl.load(x_ptr + start + offset, mask=mask, other=0.0).to(COMPUTE)
@@ -129,7 +131,7 @@ def backward_kernel(
         db2 += hy * square
         db3 += hy * (square * u)
         db4 += hy * fourth
-    row = (tl.program_id(0) * tl.num_programs(1) + tl.program_id(1)) * 10
+    row = (tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)) * 10
     tl.store(partial_ptr + row, tl.sum(tl.sum(da0, 0), 0))
     tl.store(partial_ptr + row + 1, tl.sum(tl.sum(da1, 0), 0))
     tl.store(partial_ptr + row + 2, tl.sum(tl.sum(da2, 0), 0))
@@ -153,16 +155,18 @@ def per_tile_atomic_kernel(
     rows,
     width,
     group_width,
+    across,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """FlashKAT's schedule: each tile reduces its ten sums and adds them to the group's with one atomic each."""
+    """FlashKAT's schedule: each tile reduces its ten sums and adds them to the group's with one atomic each. The forward kernel's grid."""
     blocks = tl.cdiv(group_width, COLUMNS)
-    group = tl.program_id(1) // blocks
-    column = (tl.program_id(1) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    start = tl.program_id(0).to(tl.int64) * ROWS * width + group * group_width
+    group = tl.program_id(0) % across // blocks
+    column = (tl.program_id(0) % blocks) * COLUMNS + tl.arange(0, COLUMNS)
+    tile = tl.program_id(0) // across
+    row = tile * ROWS + tl.arange(0, ROWS)
+    start = tile.to(tl.int64) * ROWS * width + group * group_width
     offset = tl.arange(0, ROWS)[:, None] * width + column[None, :]
     mask = (row < rows)[:, None] & (column < group_width)[None, :]
     x = tl.load(x_ptr + start + offset, mask=mask, other=0.0).to(COMPUTE)
@@ -233,9 +237,9 @@ def launch_forward(x: Tensor, numerator: Tensor, denominator: Tensor, y: Tensor)
     """Fill y (M, D) from contiguous x (M, D), numerator (G, 6) and denominator (G, 4)."""
     (rows, width), groups = x.shape, len(numerator)
     config = FORWARD.pick(x.device, x.numel())
-    tiles = config.tiles
-    grid = (triton.cdiv(rows, tiles["ROWS"]), groups * triton.cdiv(width // groups, tiles["COLUMNS"]))
-    forward_kernel[grid](x, numerator, denominator, y, rows, width, width // groups, COMPUTE=_compute(x), **config.launch())
+    across = groups * triton.cdiv(width // groups, config.tiles["COLUMNS"])
+    grid = (triton.cdiv(rows, config.tiles["ROWS"]) * across,)
+    forward_kernel[grid](x, numerator, denominator, y, rows, width, width // groups, across, COMPUTE=_compute(x), **config.launch())
 
 
 def launch_backward(dy: Tensor, x: Tensor, numerator: Tensor, denominator: Tensor, dx: Tensor, schedule: str) -> Tensor:
@@ -248,13 +252,14 @@ def launch_backward(dy: Tensor, x: Tensor, numerator: Tensor, denominator: Tenso
         blocks = triton.cdiv(width // groups, options["COLUMNS"])
         programs = min(options.pop("PROGRAMS"), triton.cdiv(rows, options["ROWS"]))
         partial = torch.empty(programs, groups, blocks, 10, dtype=compute, device=x.device)
-        backward_kernel[(programs, groups * blocks)](*arguments, partial, rows, width, width // groups, COMPUTE=_compute(x), **options)
+        backward_kernel[(groups * blocks, programs)](*arguments, partial, rows, width, width // groups, COMPUTE=_compute(x), **options)
         return partial.sum((0, 2))
     sums = torch.zeros(groups, 10, dtype=compute, device=x.device)
     if schedule == "per_tile_atomic":
         config = PER_TILE_ATOMIC.pick(x.device, x.numel())
-        grid = (triton.cdiv(rows, config.tiles["ROWS"]), groups * triton.cdiv(width // groups, config.tiles["COLUMNS"]))
-        per_tile_atomic_kernel[grid](*arguments, sums, rows, width, width // groups, COMPUTE=_compute(x), **config.launch())
+        across = groups * triton.cdiv(width // groups, config.tiles["COLUMNS"])
+        grid = (triton.cdiv(rows, config.tiles["ROWS"]) * across,)
+        per_tile_atomic_kernel[grid](*arguments, sums, rows, width, width // groups, across, COMPUTE=_compute(x), **config.launch())
         return sums
     config = PER_ELEMENT_ATOMIC.pick(x.device, x.numel())
     per_element_atomic_kernel[(triton.cdiv(x.numel(), config.tiles["BLOCK"]),)](

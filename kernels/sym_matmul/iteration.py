@@ -39,7 +39,8 @@ def iterate(g: Tensor, coefficients: Sequence[Sequence[float]], form: str, eps: 
     norm = torch.linalg.vector_norm(g, dim=(-2, -1), keepdim=True, dtype=torch.float64).to(wide)
     # Dividing by an infinite norm would give finite zeros.
     norm = torch.where(norm.isfinite(), norm, float("nan"))
-    x = (g.to(wide) / (norm + eps)).to(inner)
+    # One pass: computed in `wide`, rounded once as it is written.
+    x = torch.div(g, norm + eps, out=torch.empty(g.shape, dtype=inner, device=g.device))
     x = x.mT.contiguous() if tall else x
     x = _gram(x, coefficients, product) if form == "gram" else _plain(x, coefficients, product)
     return (x.mT if tall else x).to(g.dtype).contiguous()

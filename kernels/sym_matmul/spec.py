@@ -139,6 +139,8 @@ SPECS = (
         inputs=_iteration_inputs,
         outputs=("x",),
         dot=True,
+        # float32 goes through tf32x3, 22 bits, and five quintics of slope 3.4 at zero.
+        beside_eager=3.0,
         tolerances={
             torch.float64: {"x": 1e-10},
             torch.float32: {"x": 1e-4},

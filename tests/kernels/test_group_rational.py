@@ -108,7 +108,7 @@ def test_offsets_pass_two_to_the_thirty_first_element() -> None:
     stride = 2**30
     x, y = (torch.empty(2 * stride + 16, dtype=torch.float16) for _ in range(2))
     x[-16:] = torch.arange(16)
-    forward_kernel[(3, 1)](x[:16], IDENTITY[None], torch.zeros(1, 4), y[:16], 3, stride, 16, ROWS=1, COLUMNS=16, COMPUTE=tl.float32)
+    forward_kernel[(3,)](x[:16], IDENTITY[None], torch.zeros(1, 4), y[:16], 3, stride, 16, 1, ROWS=1, COLUMNS=16, COMPUTE=tl.float32)
     assert y[-16:].tolist() == list(range(16))
 
 
