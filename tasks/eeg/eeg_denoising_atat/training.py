@@ -117,7 +117,7 @@ def _optimizer(trial: Trial, network: nn.Module) -> torch.optim.Optimizer:
     lr = trial.params.lr
     groups = [{"params": list(network.parameters()), "initial_lr": lr}]
     if trial.params.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=lr)
+        return torch.optim.Adam(groups, lr=lr, fused=True)
     return torch.optim.RMSprop(groups, lr=lr, alpha=0.9, eps=1e-7)
 
 
