@@ -11,30 +11,37 @@ from harness.trial import Trial
 from tasks.blocks.training import generator
 from tasks.eeg import classify, fidelity, manifold
 from tasks.eeg.bands import BANDS
+from tasks.eeg.eeg_artifact_synthesis.metrics import band_metric
 from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem
 from tasks.eeg.features import features
 
 _LAGS = 64
 
 
-def measured(trial: Trial, windows: Problem, real: Labelled, fake: Labelled) -> tuple[dict[str, float], classify.Recovery]:
-    """Every metric of the synthetic windows against the real ones, and the confusion of recovery."""
-    p, rate, classes = trial.params, windows.rate, len(windows.classes)
+def signal_metrics(trial: Trial, windows: Problem, real: Labelled, fake: Labelled) -> dict[str, float]:
+    """Spectra, covariance, autocorrelation, diversity and MMD^2 with one bandwidth for all methods, from the training windows."""
+    p, rate = trial.params, windows.rate
     errors = fidelity.band_errors(real.x, fake.x, rate, segment=p.segment)
     sigma = fidelity.median_distance(windows.train.x)
     mmd2, mmd_p = fidelity.discrepancy(real.x, fake.x, p.permutations, generator(trial.seed_for("relabelling")), sigmas=[sigma])
-    recovered = classify.recovery(real.x, real.y, fake.x, fake.y, rate, classes=classes)
-    seed = trial.seed_for("classifiers") % 2**32
-    pair = (real.x, real.y, fake.x, fake.y, rate)
-    metrics = {
+    return {
         "band_error": float(errors.mean()),
-        **{f"band_error_{band.name}": float(error) for band, error in zip(BANDS, errors, strict=True)},
+        **{band_metric(band.name): float(error) for band, error in zip(BANDS, errors, strict=True)},
         "psd_distance": fidelity.psd_distance(real.x, fake.x, rate, segment=p.segment),
         "mmd2": mmd2,
         "mmd_p": mmd_p,
         "diversity": fidelity.diversity(fake.x),
         "covariance_distance": fidelity.covariance_distance(real.x, fake.x),
         "autocorrelation_distance": fidelity.autocorrelation_distance(real.x, fake.x, min(_LAGS, real.x.shape[-1] - 1)),
+    }
+
+
+def class_metrics(windows: Problem, real: Labelled, fake: Labelled, seed: int) -> tuple[dict[str, float], classify.Recovery]:
+    """What neighbourhoods and classifiers say of the windows and their labels, and the confusion of recovery."""
+    rate, classes = windows.rate, len(windows.classes)
+    pair = (real.x, real.y, fake.x, fake.y, rate)
+    recovered = classify.recovery(*pair, classes=classes)
+    metrics = {
         **_neighbourhoods(real.x, fake.x, rate),
         "recovery_accuracy": recovered.accuracy,
         "recovery_above_chance": recovered.accuracy - 1.0 / classes,

@@ -27,10 +27,11 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 """Noisy windows and noise levels (n,) -> the network's output."""
 
 
-def scheduler(design: Denoising) -> DDIMScheduler:
-    """diffusers' DDIM with the design's noise schedule; samples are z-scores, so nothing is clipped.
+def scheduler(design: Denoising, bound: float) -> DDIMScheduler:
+    """diffusers' DDIM with the design's noise schedule; the signal that a step estimates is cut to -bound to bound.
 
-    Importing diffusers takes about four seconds, once a process.
+    Without a bound a network that predicts noise is divided by almost nothing in the first steps. Importing diffusers takes about four
+    seconds, once a process.
     """
     try:
         from diffusers import DDIMScheduler
@@ -40,7 +41,7 @@ def scheduler(design: Denoising) -> DDIMScheduler:
         num_train_timesteps=LEVELS,
         beta_schedule={"cosine": "squaredcos_cap_v2", "linear": "linear"}[design.schedule],
         prediction_type={"v": "v_prediction", "noise": "epsilon"}[design.objective],
-        clip_sample=False,
+        clip_sample_range=bound,
         timestep_spacing="trailing",  # the first step is from pure noise (Lin et al. 2024)
     )
 
@@ -58,9 +59,9 @@ def guided(network: Callable[[Tensor, Tensor, Tensor], Tensor], y: Tensor, null:
     return predict
 
 
-def ddim(predict: Predict, noise: Tensor, design: Denoising, steps: int) -> Tensor:
-    """Windows from `noise` by `steps` deterministic steps of DDIM (Song et al. 2021)."""
-    rule = scheduler(design)
+def ddim(predict: Predict, noise: Tensor, design: Denoising, steps: int, bound: float) -> Tensor:
+    """Windows from `noise` by `steps` deterministic steps of DDIM (Song et al. 2021); `bound` as in `scheduler`."""
+    rule = scheduler(design, bound)
     rule.set_timesteps(steps, device=noise.device)
     x = noise
     for level in rule.timesteps:
@@ -110,7 +111,8 @@ class Diffusion:
         self._batch, self._ema, self._dropped, self._guidance, self._steps = batch, ema, dropped, guidance, steps
         self._done = 0
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
-        self._rule = scheduler(design)
+        self._bound = float(batches.windows.x.abs().max())  # no training window goes beyond
+        self._rule = scheduler(design, self._bound)
 
     def step(self) -> Tensor:
         """The mean squared error of the target before the update."""
@@ -145,7 +147,7 @@ class Diffusion:
         with torch.no_grad():
             for labels, start in zip(torch.split(y, at_once), torch.split(noise, at_once), strict=True):
                 predict = guided(self.average, labels, self.model.null, 1.0 if released else self._guidance)
-                made.append(released_sampler(predict, start, steps) if released else ddim(predict, start, self.design, steps))
+                made.append(released_sampler(predict, start, steps) if released else ddim(predict, start, self.design, steps, self._bound))
         return torch.cat(made)
 
     def parameters(self) -> int:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.trial import Trial
+from tasks.eeg.bands import BANDS
 from tasks.eeg.eeg_artifact_synthesis.designs import SIMPLE
+from tasks.eeg.eeg_artifact_synthesis.metrics import band_metric
 from tasks.eeg.eeg_artifact_synthesis.params import PUBLISHED
 
 if TYPE_CHECKING:
@@ -67,11 +69,13 @@ def score(trial: Trial, windows: Problem) -> dict[str, float]:
         metrics = published.measured(sides, windows.rate) | {"windows": float(len(sides.fake)), "real_windows": float(len(sides.real))}
         log_spectra(trial, *published.spectra(sides, windows.rate))
     else:
-        found, recovered = common.measured(trial, windows, real, fake)
-        metrics = found | {"windows": float(len(fake.x)), "real_windows": float(len(real.x))}
+        metrics = common.signal_metrics(trial, windows, real, fake) | {"windows": float(len(fake.x)), "real_windows": float(len(real.x))}
         log_spectra(trial, *(mean_welch(side.x, windows.rate, segment=trial.params.segment) for side in (real, fake)))
-        log_confusion(trial, windows, recovered)
-        log_traces(trial, windows, fake)
+        if trial.params.part == "main":
+            judged, recovered = common.class_metrics(windows, real, fake, trial.seed_for("classifiers") % 2**32)
+            metrics |= judged
+            log_confusion(trial, windows, recovered)
+            log_traces(trial, windows, fake)
     log_bands(trial, metrics)
     return metrics if math.isnan(seconds) else metrics | {"sampling_seconds": seconds}
 
@@ -85,10 +89,8 @@ def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:
 
 def log_bands(trial: Trial, metrics: Mapping[str, float]) -> None:
     """The error of each band at the geometric middle of its frequencies."""
-    from tasks.eeg.bands import BANDS
-
     for band in BANDS:
-        trial.log(math.sqrt(band.low * band.high), band_error_at=metrics[f"band_error_{band.name}"])
+        trial.log(math.sqrt(band.low * band.high), band_error_at=metrics[band_metric(band.name)])
 
 
 def log_confusion(trial: Trial, windows: Problem, recovered: Recovery) -> None:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.errors import UsageError
 from kernels.kernel_matmul.op import kernel_matmul
 from tasks.eeg.bands import BANDS
 from tasks.eeg.eeg_artifact_synthesis.designs import GAN
+from tasks.eeg.eeg_artifact_synthesis.metrics import band_metric
 from tasks.eeg.fidelity import diversity, psd_distance
 from tasks.eeg.spectra import Spectrum, band_power, mean_welch
 
@@ -23,6 +25,8 @@ SIGMAS = (10.0, 20.0, 40.0, 80.0)
 GAN_SHARE = 128 / 512
 """Windows of the GAN for one real window."""
 _SEGMENT = 128
+_LEAST = (BANDS[-1].low + BANDS[-1].high) / 2.0
+"""Hz, the middle of the highest band."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,13 @@ def compared(method: str, real_microvolts: Tensor, fake: Tensor, rate: float) ->
     """Real windows in microvolts and synthetic ones in z-scores, as the published notebook compares them.
 
     The GAN's windows become what its training data were, each scaled to -1 to 1 by its own extremes, one second long and a quarter in
-    number (spread over all classes); all other windows stay z-scores of full length.
+    number (spread over all classes); all other windows stay z-scores of full length. UsageError at a rate whose stretched second, which
+    ends at a quarter of it, leaves the highest band half empty: its published error would be one of division.
     """
+    if rate / 4.0 < _LEAST:
+        raise UsageError(
+            f"the paper's evaluation reads a second at {rate:g} Hz as if it ended at {rate / 4.0:g} Hz: {4.0 * _LEAST:g} Hz is the least"
+        )
     samples = real_microvolts.shape[-1]
     real = stretched(scaled_together(first_second(real_microvolts, rate)), samples)
     if method != GAN:
@@ -109,7 +118,7 @@ def measured(sides: Compared, rate: float) -> dict[str, float]:
     errors = band_errors(sides.real, sides.fake, rate)
     return {
         "band_error": float(errors.mean()),
-        **{f"band_error_{band.name}": float(error) for band, error in zip(BANDS, errors, strict=True)},
+        **{band_metric(band.name): float(error) for band, error in zip(BANDS, errors, strict=True)},
         "psd_distance": psd_distance(sides.real, sides.fake, rate, segment=_SEGMENT),
         "mmd2": biased_mmd2(sides.real, sides.fake),
         "diversity": diversity(sides.fake),

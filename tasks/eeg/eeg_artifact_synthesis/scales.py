@@ -14,28 +14,36 @@ _SWEPT = (GAN, "vae", "ddpm-v")
 _RESAMPLED = ("ddpm-v", "ddpm-eps", "ddpm-eps-cosine")
 
 
-def _grids(base: Mapping[str, Any], data: str, *, budgets: Sequence[float], steps: Sequence[int]) -> list[Grid]:
+def _grids(
+    base: Mapping[str, Any],
+    data: str,
+    *,
+    budgets: Sequence[float],
+    steps: Sequence[int],
+    swept_methods: Sequence[str] = _SWEPT,
+    resampled: Sequence[str] = _RESAMPLED,
+) -> list[Grid]:
     """All methods in both protocols, then the sweeps on a common scale; `budgets` are shares of the whole one."""
     methods = (*SIMPLE, *LEARNED, RELEASED)
     whole = float(base["budget"])
     swept = [dict(base) | {"part": "budget", "budget": share * whole} for share in budgets]
     return [
         Grid(points=[base], axes={"protocol": (COMMON, PUBLISHED)}, methods=methods, data=data),
-        Grid(points=swept, methods=_SWEPT, data=data),
-        Grid(points=[dict(base) | {"part": "steps"}], axes={"sampling_steps": steps}, methods=_RESAMPLED, data=data),
+        Grid(points=swept, methods=swept_methods, data=data),
+        Grid(points=[dict(base) | {"part": "steps"}], axes={"sampling_steps": steps}, methods=resampled, data=data),
     ]
 
 
 _TINY = {"ddpm_width": 8, "ddpm_blocks": 1, "ddpm_batch": 16, "ddpm_lr": 3e-3, "ema": 0.98, "gan_width": 8, "gan_batch": 16, "gan_lr": 1e-3}
 _TINY_VAE = {"vae_width": 8, "vae_lr": 3e-3, "latent": 16}
 SMOKE = Scale(
-    description="Does it run: four channels at 100 Hz, networks of 8 channels, some tens of steps",
+    description="Does it run: four channels at 160 Hz, networks of 8 channels, some tens of steps",
     grids=_grids(
         {
             **_TINY,
             **_TINY_VAE,
             **{
-                "rate": 100.0,
+                "rate": 160.0,
                 "channels": "Fp1,C3,O1,T3",
                 "budget": 1e10,
                 "kept_steps": 10,
@@ -47,9 +55,11 @@ SMOKE = Scale(
         "eeg-artifacts",
         budgets=(0.25, 1.0),
         steps=(5, 10),
+        swept_methods=(GAN, "ddpm-v"),
+        resampled=("ddpm-v",),
     ),
     seeds=2,
-    time_limit_s=60,
+    time_limit_s=120,
 )
 
 _SMALL = {
@@ -64,9 +74,9 @@ _SMALL = {
 }
 _SMALL_VAE = {"vae_width": 16, "vae_lr": 1e-3, "latent": 32}
 LAPTOP = Scale(
-    description="Eight channels at 128 Hz, networks of 16 to 64 channels, 1.2e12 FLOPs of training each",
+    description="Eight channels at 160 Hz, networks of 16 to 64 channels, 1.2e12 FLOPs of training each",
     grids=_grids(
-        {**_SMALL, **_SMALL_VAE, "rate": 128.0, "budget": 1.2e12, "windows": 50},
+        {**_SMALL, **_SMALL_VAE, "rate": 160.0, "budget": 1.2e12, "windows": 50},
         "eeg-artifacts",
         budgets=(1 / 16, 1 / 4, 1.0),
         steps=(5, 10, 20, 50),
