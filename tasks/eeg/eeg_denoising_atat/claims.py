@@ -80,7 +80,7 @@ def _versus(other: str) -> Claim:
         holds=Above(0.0),
         unit="correlation",
         scales=SCALES if other == "band-pass" else _WITH_LIBRARIES,
-        note=_OVER_LEVELS + (" EEMD is slow: the first of the same windows only." if other == "eemd" else ""),
+        note=_OVER_LEVELS + (" EEMD is slow: the first of the same windows alone." if other == "eemd" else ""),
     )
 
 

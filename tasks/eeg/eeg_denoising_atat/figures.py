@@ -9,7 +9,7 @@ from tasks.eeg.eeg_denoising_atat.estimates import half_clean, scores
 
 _SPANS = tuple(Span(band.low, band.high, band.name) for band in BANDS)
 _LEVEL = "Levels in EEGdenoiseNet's dB, of amplitudes: twice as many of power."
-_DRAWN = (FLOOR, "band-pass", "wavelet", "fcnn", "rnn", "ae-only", "at-at")
+_DRAWN = ("eemd", "fcnn", "rnn", "ae-only", "at-at")
 _EXAMPLE = "The first test window of the first seed, in units of the noisy window's standard deviation."
 
 
@@ -31,7 +31,7 @@ FIGURES: tuple[Figure | Traces, ...] = (
             x="step",
             y="psd_cleaned",
             where=scores(artifact, snr=LOWEST),
-            methods=(FLOOR, "band-pass", "fcnn", "rnn", "ae-only", "at-at"),
+            methods=(FLOOR, "fcnn", "rnn", "ae-only", "at-at"),
             x_label="frequency (Hz)",
             y_label="density, of noisy windows with variance 1 (1/Hz)",
             spans=_SPANS,

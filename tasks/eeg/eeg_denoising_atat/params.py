@@ -46,7 +46,7 @@ class Params(Training):
     )
     contaminated: float = param(1.0, "score: share of the test windows that carry an artifact; the others are clean", low=0.0, high=1.0)
     test_windows: int = param(300, "score: test windows (0: all)", unit="windows", low=0, high=10_000_000)
-    slow_windows: int = param(32, "score: the same for eemd, which is slow: the first of them", unit="windows", low=1, high=10_000_000)
+    slow_windows: int = param(20, "score: the same for eemd, which is slow: the first of them", unit="windows", low=1, high=10_000_000)
 
 
 _GATE = ("segment", "threshold", "budget", "adversarial")
