@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 
+_ONE_AXIS = "One example of the first seed each; a row has one vertical axis, cut where one method would flatten the others."
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A figure of a report. `svg` is empty where no trial has logged anything for it yet."""
@@ -87,7 +90,7 @@ def _examples(figure: Traces, grid: TraceGrid, methods: Sequence[str]) -> Drawin
     return Drawing(
         id=grid.id,
         title=figure.title,
-        caption=f"{figure.caption} One example of the first seed each; a row has one vertical axis.".strip(),
+        caption=f"{figure.caption} {_ONE_AXIS}".strip(),
         svg=panels.trace_svg(grid, methods) if grid.lines else "",
         described=f"{figure.title}: example curves of {', '.join(grid.rows)} for {', '.join(grid.methods) or 'no method yet'}",
         wide=len(grid.methods) > panels.WIDE,

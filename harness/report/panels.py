@@ -14,6 +14,7 @@ WIDE = 3
 _HALF, _WHOLE, _MARGIN = 6.0, 12.4, 0.9
 """Inches: of a figure, of one that takes the page's width, and beside its panels."""
 _TRACE = 0.85
+_MOST_TIMES = 4.0
 _PANEL_ROW = 5
 
 
@@ -23,6 +24,7 @@ def trace_svg(grid: TraceGrid, methods: Sequence[str]) -> str:
     def draw(figure: Any) -> None:
         panels = figure.subplots(len(grid.rows), len(grid.methods), sharex=True, sharey="row", squeeze=False)
         for i, row in enumerate(grid.rows):
+            panels[i][0].set_ylim(_limits([grid.lines[row, method][1] for method in grid.methods if (row, method) in grid.lines]))
             for j, method in enumerate(grid.methods):
                 axes = panels[i][j]
                 x, y = grid.lines.get((row, method), ((), ()))
@@ -37,6 +39,18 @@ def trace_svg(grid: TraceGrid, methods: Sequence[str]) -> str:
 
     width = _WHOLE if len(grid.methods) > WIDE else _HALF
     return svg_of(grid.id, width, _MARGIN + _TRACE * len(grid.rows), draw)
+
+
+def _limits(traces: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """What all traces need, but no more than a few times what the middle one needs: one that explodes would flatten the others."""
+    ends = sorted((min(trace), max(trace)) for trace in traces if trace)
+    if not ends:
+        return 0.0, 1.0
+    low, high = min(end for end, _ in ends), max(end for _, end in ends)
+    middle = sorted(end - start for start, end in ends)[(len(ends) - 1) // 2] or 1.0
+    centre = sorted((start + end) / 2 for start, end in ends)[(len(ends) - 1) // 2]
+    low, high = max(low, centre - _MOST_TIMES / 2 * middle), min(high, centre + _MOST_TIMES / 2 * middle)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low) or 1.0
 
 
 def matrix_svg(grid: MatrixGrid) -> str:

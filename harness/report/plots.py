@@ -8,11 +8,14 @@ from typing import Any
 
 from harness.report.canvas import COLOURS, GRID, PAGE, colour, svg_of
 from harness.report.figures import Plot, Series
+from harness.task import Span
 
 _MARKERS = "os^DvPX*"
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.4)), (0, (7, 2, 1.5, 2)))
 _WIDTH, _HEIGHT, _LEGEND_ROW = 6.0, 3.7, 0.19
 """Inches: of a figure with up to two rows of legend, and of each row more."""
+_FLOOR = 0.03
+"""A band on a logarithmic axis ends at so much of the smallest mean: an interval that holds 0 would have no end."""
 _CHARACTERS = 76
 """Of the legend's font across a figure."""
 
@@ -24,7 +27,7 @@ def svg(plot: Plot, methods: Sequence[str]) -> str:
 
 
 def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
-    from matplotlib.ticker import LogFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, NullLocator
 
     ticks = list(dict.fromkeys(x for series in plot.series for x in series.x))
     numeric = all(isinstance(x, int | float) and not isinstance(x, bool) for x in ticks)
@@ -35,13 +38,18 @@ def _draw(axes: Any, plot: Plot, methods: Sequence[str]) -> None:
         axes.set_xscale("log")
     if plot.log_y and min((low for series in plot.series for low in series.mean), default=0) > 0:
         axes.set_yscale("log", nonpositive="clip")
+    floor = _FLOOR * min(low for series in plot.series for low in series.mean) if axes.get_yscale() == "log" else -math.inf
     looks = {series.method: _look(series.method, methods, plot, joined=numeric) for series in plot.series}
     for i, series in enumerate(plot.series):
         aside = 0 if plot.dense or plot.measured_x else i - (len(plot.series) - 1) / 2
         x = _aside([places[x] for x in series.x], aside, places.values(), log=axes.get_xscale() == "log")
-        _line(axes, series, x, looks[series.method], dense=plot.dense)
+        _line(axes, series, x, looks[series.method], dense=plot.dense, floor=floor)
     if not (plot.curves or plot.measured_x) and (not numeric or len(ticks) <= 10):
         axes.set_xticks([places[x] for x in ticks], [f"{x:g}" if numeric else str(x) for x in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    if plot.curves and axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     if axes.get_yscale() == "log":
         axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
@@ -62,12 +70,19 @@ def _shade(axes: Any, plot: Plot) -> None:
     if not plot.spans:
         return
     low, high = axes.get_xlim()
+    narrow = any(_share(span, low, high, log=axes.get_xscale() == "log") * _CHARACTERS < len(span.label) + 1 for span in plot.spans)
+    turned = 90 if narrow else 0
     for i, span in enumerate(plot.spans):
         if i % 2 == 0:
             axes.axvspan(span.low, span.high, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         middle = (span.low * span.high) ** 0.5 if axes.get_xscale() == "log" else (span.low + span.high) / 2
-        axes.text(middle, 0.015, span.label, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8)
+        axes.text(middle, 0.015, span.label, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8, rotation=turned)
     axes.set_xlim(low, high)
+
+
+def _share(span: Span, low: float, high: float, *, log: bool) -> float:
+    """Of the horizontal axis from `low` to `high`."""
+    return math.log(span.high / span.low) / math.log(high / low) if log else (span.high - span.low) / (high - low)
 
 
 def _legend_columns(plot: Plot) -> int:
@@ -83,13 +98,17 @@ def _aside(x: Sequence[float], steps: float, places: Collection[float], *, log: 
     return [value + 0.009 * steps * (max(places) - min(places)) for value in x]
 
 
-def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any], *, dense: bool) -> None:
-    """The mean and its interval: a band under a curve, bars on points. A point that some seeds are missing from is hollow."""
+def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any], *, dense: bool, floor: float) -> None:
+    """The mean and its interval: a band under a curve, bars on points. A point that some seeds are missing from is hollow.
+
+    Bands reach no lower than `floor`.
+    """
     known = [i for i, low in enumerate(series.low) if math.isfinite(low)]
     axes.plot(x, series.mean, zorder=3, **{**look, "marker": ""})
     if dense:
         band = [math.isfinite(low) for low in series.low]
-        axes.fill_between(x, series.low, series.high, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
+        lows = [max(low, floor) for low in series.low]
+        axes.fill_between(x, lows, series.high, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
         return
     spans = [[series.mean[i] - series.low[i] for i in known], [series.high[i] - series.mean[i] for i in known]]
     at, mean = [x[i] for i in known], [series.mean[i] for i in known]
