@@ -2,7 +2,8 @@
 
 Every op has a reference in plain torch. The choices are `auto`, `reference`, `compile` (the reference through `torch.compile`) and
 `triton`, given as an argument or in $KERNELS_BACKEND; the argument wins. `auto` takes Triton on a CUDA device of compute capability 8.0 or
-more and the reference elsewhere. An explicit choice that cannot run is a `BackendError`: there is no silent fallback.
+more, and the reference elsewhere and for problems so small that launching costs more than computing. An explicit choice that cannot run is
+a `BackendError`: there is no silent fallback.
 """
 
 from __future__ import annotations
@@ -63,10 +64,11 @@ def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on")
 
 
-def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False) -> str:
+def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False) -> str:
     """The backend for a call of `op` on tensors like `tensor`: reference, compile or triton.
 
-    `dot` says that the Triton kernel multiplies tiles with `tl.dot`. Raises BackendError when an explicit choice cannot run and
+    `dot` says that the Triton kernel multiplies tiles with `tl.dot`, `small` that plain torch was measured to be faster at this size,
+    which only `auto` heeds. Raises BackendError when an explicit choice cannot run and
     ValueError when it is no backend at all.
     """
     asked = backend or os.environ.get(ENVIRONMENT) or "auto"
@@ -78,7 +80,7 @@ def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = F
             raise BackendError(f"{op}: backend triton was asked for, but {reason}")
     chosen = asked
     if asked == "auto":
-        chosen = "triton" if tensor.is_cuda and not _obstacle(tensor, dot) else "reference"
+        chosen = "triton" if tensor.is_cuda and not small and not _obstacle(tensor, dot) else "reference"
     if not torch.compiler.is_compiling():
         for used in _RECORDERS:
             used.add(op, chosen)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +55,14 @@ def test_a_bfloat16_tile_product_is_refused_in_the_interpreter(monkeypatch: pyte
     assert choose("product", X.half(), backend="triton", dot=True) == "triton"
     assert choose("pointwise", X.bfloat16(), backend="triton") == "triton"
     assert choose("product", X.bfloat16(), backend="auto", dot=True) == "reference"
+
+
+def test_auto_leaves_small_problems_on_a_gpu_to_torch_and_an_explicit_choice_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "_obstacle", lambda tensor, dot: "")
+    on_a_gpu: Any = SimpleNamespace(is_cuda=True)
+    assert choose("product", on_a_gpu) == "triton"
+    assert choose("product", on_a_gpu, small=True) == "reference"
+    assert choose("product", on_a_gpu, small=True, backend="triton") == "triton"
 
 
 def test_the_compiled_reference_equals_the_reference() -> None:

@@ -64,6 +64,33 @@ def test_a_wrong_provider_is_named_and_not_timed(roof: Ceilings) -> None:
     assert timed == {(mode, name) for mode in ("forward", "forward_backward") for name in ("eager", "compile", "eager again")}
 
 
+def test_a_provider_that_raises_is_named_and_the_others_are_timed(roof: Ceilings) -> None:
+    def fails(x: Tensor) -> Tensor:
+        raise RuntimeError("no memory")
+
+    spec = toy.spec(peers={"a peer": lambda: fails})
+    rows = list(bench._shape_rows(spec, SHAPE, torch.float32, CPU, roof, 3))
+    (refused,) = [row for row in rows if "wrong" in row]
+    assert (refused["provider"], refused["wrong"]) == ("a peer", {"raised": "RuntimeError: no memory"})
+    assert {row["provider"] for row in rows if "wrong" not in row} == {"eager", "compile", "eager again"}
+
+
+def test_a_config_that_does_not_launch_cannot_win(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails_at_128(x: Tensor, *, backend: str) -> Tensor:
+        if toy.TUNABLE.pick(CPU, 1).tiles["BLOCK"] == 128:
+            raise RuntimeError("out of shared memory")
+        return toy.right(x, backend=backend)
+
+    best = tune.best_configs(toy.spec(fails_at_128), CPU, _by_block)
+    assert {config.tiles["BLOCK"] for config in best["cube"].values()} == {64}
+    assert "out of shared memory" in capsys.readouterr().out
+
+
+def test_a_kernel_with_one_candidate_is_not_tuned() -> None:
+    single = KernelSpec(tunable=Tunable("cube", toy.CANDIDATES[:1]), cases=lambda config: ())
+    assert tune.best_configs(toy.spec(kernels=(single,)), CPU, _by_block) == {}
+
+
 @pytest.mark.parametrize(("wrong_peer", "code"), [(True, 0), (False, 1)])
 def test_a_wrong_peer_is_a_finding_and_a_wrong_form_of_ours_a_failure(
     roof: Ceilings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong_peer: bool, code: int
