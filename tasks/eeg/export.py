@@ -20,6 +20,8 @@ from harness.study import load_plan
 from tasks.eeg.generated import FORMATS, Generated, write_recording
 
 PROGRAM = "python -m tasks.eeg.export"
+LISTED = 12
+"""Trials that an error names."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         prog=PROGRAM,
         description="Write the labelled windows that a trial of an EEG synthesis study generated as one EDF or FIF recording: "
         "window after window, each under an annotation with its class, in volts as mne reads them.",
-        epilog="Example: python -m tasks.eeg.export eeg-artifact-synthesis-laptop ddpm.edf --method ddpm --seed 0. "
+        epilog="Example: python -m tasks.eeg.export eeg-artifact-synthesis-laptop out.edf --method wgan-gp --seed 0. "
         "The windows are generated, not recorded from anyone. Neighbouring windows do not continue each other: cut at the annotations "
         "before filtering. Errors are one sentence, exit code 2.",
     )
@@ -91,7 +93,7 @@ def choose(store: StudyStore, *, trial: str | None = None, method: str | None = 
             raise unknown(f"{label} with kept windows", str(value), [str(v) for v in dict.fromkeys(getattr(spec, name) for spec in found)])
         found = having
     if len(found) > 1:
-        raise UsageError(f"{len(found)} trials fit, name one with --trial, or with --method and --seed: {', '.join(map(_named, found))}")
+        raise UsageError(f"{len(found)} trials fit, name one with --trial, or with --method and --seed: {', '.join(_named(found))}")
     return found[0]
 
 
@@ -100,16 +102,25 @@ def _by_id(plan: Sequence[TrialSpec], kept: Sequence[TrialSpec], text: str) -> T
     fitting = [spec for spec in plan if text and spec.id.startswith(text)]
     if len(fitting) != 1:
         what = "trial" if not fitting else f"trial (the start of {len(fitting)} ids)"
-        raise unknown(what, text, [_named(spec) for spec in kept])
+        raise unknown(what, text, _named(kept))
     found = fitting[0]
     if found not in kept:
         below = f"; the trial that it stands on did: {found.requires}" if any(spec.id == found.requires for spec in kept) else ""
-        raise UsageError(f"trial {_named(found)} kept nothing{below}")
+        raise UsageError(f"trial {found.id} ({found.method}, seed {found.seed}) kept nothing{below}")
     return found
 
 
-def _named(spec: TrialSpec) -> str:
-    return f"{spec.id} ({spec.method}, seed {spec.seed})"
+def _named(specs: Sequence[TrialSpec]) -> list[str]:
+    """The trials by id, with what tells them apart: method, seed, and parameters in which not all of one method and seed agree."""
+    cells: dict[tuple[str, int], list[TrialSpec]] = {}
+    for spec in specs:
+        cells.setdefault((spec.method, spec.seed), []).append(spec)
+    named = []
+    for spec in specs[:LISTED]:
+        beside = cells[spec.method, spec.seed]
+        differing = [f"{name} {value}" for name, value in spec.params.items() if any(other.params.get(name) != value for other in beside)]
+        named.append(f"{spec.id} ({', '.join([spec.method, f'seed {spec.seed}', *differing])})")
+    return [*named, f"... {len(specs) - LISTED} more"] if len(specs) > LISTED else named
 
 
 def _format(out: Path, asked: str | None) -> str:

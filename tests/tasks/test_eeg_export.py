@@ -33,7 +33,7 @@ def kept(*, count: int = 7, samples: int = 250, rate: float = 250.0) -> dict[str
 
 
 def spec(method: str, seed: int, **fields: Any) -> TrialSpec:
-    return TrialSpec(task="eeg-artifact-synthesis", version=1, scale="smoke", method=method, params={}, seed=seed, **fields)
+    return TrialSpec(task="eeg-artifact-synthesis", version=1, scale="smoke", method=method, seed=seed, **({"params": {}} | fields))
 
 
 GAN, DIFFUSION, SCORE = spec("gan", 0), spec("diffusion", 0), spec("score", 0, requires=spec("gan", 0).id)
@@ -138,6 +138,28 @@ def test_the_only_trial_needs_no_name_and_several_are_listed(
     store.remove(f"artifacts/{DIFFUSION.id}.pt")
     assert export(tmp_path / "x.edf") == 0
     assert f"7 windows of 3 channels x 1 s at 250 Hz, gan, seed 0, trial {GAN.id}" in capsys.readouterr().out
+
+
+def test_trials_of_one_method_and_seed_are_told_apart_by_their_parameters(
+    store: StudyStore, export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twins = [spec("vae", 0, params={"budget": budget, "width": 64}) for budget in (10, 20)]
+    save_plan(store, twins)
+    for twin in twins:
+        Artifacts(store).save(twin.id, kept())
+    said = refused(capsys, export(tmp_path / "x.edf", "--method", "vae"))
+    assert f"{twins[0].id} (vae, seed 0, budget 10), {twins[1].id} (vae, seed 0, budget 20)" in said
+    assert export(tmp_path / "x.edf", "--trial", twins[1].id[:9]) == 0
+
+
+def test_many_trials_are_listed_in_part(store: StudyStore, export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = [spec("vae", seed) for seed in range(20)]
+    save_plan(store, many)
+    for trial in many:
+        Artifacts(store).save(trial.id, {})
+    said = refused(capsys, export(tmp_path / "x.edf"))
+    assert "22 trials fit" in said
+    assert "... 10 more" in said
 
 
 def test_a_study_without_trials_or_windows_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
