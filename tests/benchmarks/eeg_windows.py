@@ -31,10 +31,10 @@ from interleaved import show, take
 from numpy.typing import NDArray
 
 from tasks.blocks.training import generator
+from tasks.datasets.eeg.cutting import extract
 from tasks.eeg.bands import BANDS
 from tasks.eeg.fidelity import discrepancy, diversity, mean_covariance
 from tasks.eeg.spectra import band_power, mean_autocorrelation, mean_welch
-from tasks.eeg.windows import extract
 
 RATE, CHANNELS, SAMPLES, HOP, SEGMENT, LAGS = 250.0, 8, 250, 125, 128, 64
 BATCH = 500

@@ -11,10 +11,11 @@ import scipy.signal
 import torch
 from torch import Tensor
 
+from tasks.datasets.eeg.cutting import extract
 from tasks.eeg import windows
 from tasks.eeg.bands import BANDS
 from tasks.eeg.spectra import autocorrelation, band_power, mean_autocorrelation, mean_welch, welch
-from tasks.eeg.windows import chunks, extract
+from tasks.eeg.windows import chunks
 
 RATE = 250.0
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from harness.errors import DataError
 from tasks.datasets.eeg.annotations import Annotation, LeftOut, read_table, table_of, within
 from tasks.datasets.eeg.artifact_windows import CLASSES
 from tasks.datasets.eeg.channels import common, places_of
+from tasks.datasets.eeg.cutting import extract
 from tasks.datasets.eeg.montage import PLACES
 from tasks.datasets.eeg.reading import annotations_inside, channels_of, read_signals, recordings_in
 from tasks.datasets.eeg.subjects import Piece, deal, subject_of
@@ -101,10 +103,8 @@ def _windows_of(file: Path, root: Path, channels: tuple[str, ...], vocabulary: V
     plan = plan_windows(labelled, signals.bad, name, length=SECONDS, stride=STRIDE)
     samples = round(SECONDS * RATE)
     first = [min(round(start * RATE), signals.x.shape[1] - samples) for start in plan.starts]
-    x = np.empty((len(first), len(channels), samples), dtype=np.float32)
-    for window, start in zip(x, first, strict=True):
-        part = signals.x[:, start : start + samples]
-        window[:] = part - part.mean(-1, keepdims=True)
+    cut = extract(torch.from_numpy(signals.x), torch.tensor(first, dtype=torch.int64), samples)
+    x = (cut - cut.mean(-1, keepdim=True)).float().numpy()
     piece = Piece(file.relative_to(root), subject_of(file), x, tuple(plan.classes), tuple(plan.starts), SECONDS)
     return piece, signals.rate, [*notes, *signals.notes, *outside, *passed, *plan.notes]
 
