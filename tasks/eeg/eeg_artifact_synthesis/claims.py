@@ -147,9 +147,8 @@ def _protocol_claims() -> list[Claim]:
 
 def _rival_claims() -> list[Claim]:
     pairs = {
-        "v": ("ddpm-eps-cosine", WORKING, "Noise prediction has a larger band error than v-prediction, all else equal", Above(0.0)),
+        "v": ("ddpm-eps", WORKING, "Noise prediction has a larger band error than v-prediction, all else equal", Above(0.0)),
         "skips": ("ddpm-v-no-skips", WORKING, "Without the decoder's skips the band error is larger", Above(0.0)),
-        "skips-eps": (MENDED, "ddpm-eps", "Without skips the band error is larger, with noise prediction and linear betas", Above(0.0)),
         "sampler": (RELEASED, MENDED, "The released sampler has a larger band error than DDIM, of the same network", Above(0.0)),
         "wgan-surrogates": (
             GAN,

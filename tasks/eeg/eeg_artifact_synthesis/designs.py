@@ -20,12 +20,11 @@ class Denoising:
 DDPM = {
     "ddpm-v": Denoising("v", "cosine", True),
     "ddpm-v-no-skips": Denoising("v", "cosine", False),
-    "ddpm-eps-cosine": Denoising("noise", "cosine", True),
-    "ddpm-eps": Denoising("noise", "linear", True),
+    "ddpm-eps": Denoising("noise", "cosine", True),
     "ddpm-eps-no-skips": Denoising("noise", "linear", False),
 }
-"""Those that are trained. The configuration file asks for v and cosine, the main text and the code train noise prediction with linear
-betas; the released decoder has no skips."""
+"""Those that are trained. The configuration file asks for v and cosine; the main text and the code predict noise, with linear betas; the
+released decoder has no skips."""
 
 RELEASED = "ddpm-released"
 """Samples of `ddpm-eps-no-skips` drawn by the released sampler."""

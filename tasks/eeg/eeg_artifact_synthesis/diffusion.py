@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LEVELS = 1000
 """Noise levels of training, as in all versions of the paper."""
+_LONGEST = 1.0
+"""Gradients are cut to this norm: a few windows are many deviations large."""
 _AT_ONCE = {"cpu": 64, "cuda": 1024}
 """Windows that are sampled together: on a CPU as many as its caches hold."""
 
@@ -125,6 +127,7 @@ class Diffusion:
         loss = F.mse_loss(self.model(noisy, levels, y), target)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), _LONGEST)
         self._optimizer.step()
         self._done += 1
         self._follow()
@@ -141,7 +144,7 @@ class Diffusion:
 
     def sample_in(self, y: Tensor, stream: torch.Generator, steps: int, *, released: bool = False) -> Tensor:
         """Windows of the classes `y` by DDIM with guidance, or by the released sampler, which has none."""
-        shape = (len(y), self.model.enter.in_channels, self._batches.windows.x.shape[-1])
+        shape = (len(y), *self._batches.windows.x.shape[1:])
         noise = torch.randn(shape, generator=stream).to(y.device)
         made, at_once = [], _AT_ONCE[y.device.type]
         with torch.no_grad():

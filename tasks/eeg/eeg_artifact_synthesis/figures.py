@@ -98,7 +98,7 @@ FIGURES: tuple[Figure | Traces | Matrix, ...] = (
         x="budget",
         y="band_error",
         where=scored(part="budget"),
-        methods=(GAN, VAE, "ddpm-v"),
+        methods=(GAN, "ddpm-v"),
         log_x=True,
         log_y=True,
         x_label="training FLOPs",

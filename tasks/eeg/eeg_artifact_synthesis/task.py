@@ -21,9 +21,12 @@ METHODS = (
         "ddpm-v", "rival", "1-D U-Net, v-prediction, cosine schedule, DDIM, guidance; decoder with skips: the configuration file, working"
     ),
     Method("ddpm-v-no-skips", "control", "the same, without the decoder's skips"),
-    Method("ddpm-eps-cosine", "control", "ddpm-v with noise prediction instead of v"),
-    Method("ddpm-eps", "control", "noise prediction, linear betas: the main text; decoder with skips"),
-    Method("ddpm-eps-no-skips", "rival", "the same without skips: what the released code trains, sampled by DDIM with guidance"),
+    Method("ddpm-eps", "control", "ddpm-v with noise prediction instead of v"),
+    Method(
+        "ddpm-eps-no-skips",
+        "rival",
+        "noise prediction, linear betas, no skips: what the released code trains, sampled by DDIM with guidance",
+    ),
     Method("ddpm-released", "rival", "the same network through the released sampler: read as v, cosine, steps of one level"),
 )
 

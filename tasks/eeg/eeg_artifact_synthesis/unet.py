@@ -13,6 +13,7 @@ from harness.errors import UsageError
 _CONDITION = 128
 """Numbers that describe noise level and label."""
 MULTIPLIERS = (1, 2, 4)
+_GROUPS = 4
 
 
 def time_embedding(steps: Tensor, size: int = _CONDITION) -> Tensor:
@@ -38,19 +39,20 @@ class FiLM(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions of 3 taps, SiLU and FiLM after each; the first may be dilated."""
+    """Two convolutions of 3 taps, group norm, SiLU and FiLM after each; the first may be dilated."""
 
     def __init__(self, before: int, after: int, dilation: int = 1) -> None:
         super().__init__()
         self.first = nn.Conv1d(before, after, 3, padding=dilation, dilation=dilation)
         self.second = nn.Conv1d(after, after, 3, padding=1)
+        self.first_norm, self.second_norm = nn.GroupNorm(_GROUPS, after), nn.GroupNorm(_GROUPS, after)
         self.first_film, self.second_film = FiLM(after), FiLM(after)
         self.pass_on = nn.Conv1d(before, after, 1) if before != after else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(n, before, t) -> (n, after, t)."""
-        h = self.first_film(F.silu(self.first(x)), condition)
-        h = self.second_film(F.silu(self.second(h)), condition)
+        h = self.first_film(F.silu(self.first_norm(self.first(x))), condition)
+        h = self.second_film(F.silu(self.second_norm(self.second(h))), condition)
         passed: Tensor = h + self.pass_on(x)
         return passed
 
