@@ -36,7 +36,7 @@ SMOKE = Scale(
     description="Does it run: four channels at 160 Hz, networks of 8 channels, some tens of steps",
     grids=_grids(
         _networks(8, 1, 16)
-        | {"ddpm_batch": 8, "ddpm_lr": 3e-3, "ema": 0.98, "gan_batch": 16, "gan_lr": 1e-3, "vae_lr": 3e-3, "budget": 1e10}
+        | {"ddpm_batch": 8, "ddpm_lr": 3e-3, "ema": 0.98, "gan_batch": 16, "gan_lr": 1e-3, "vae_lr": 3e-3, "budget": 8e9}
         | {"rate": 160.0, "channels": "Fp1,C3,O1,T3", "windows": 16, "kept_steps": 10, "guidance": 1.0, "permutations": 50},
         "eeg-artifacts",
         budgets=(0.25, 1.0),
@@ -48,14 +48,15 @@ SMOKE = Scale(
 )
 
 LAPTOP = Scale(
-    description="Eight channels at 160 Hz, networks of 16 to 64 channels, 1e12 FLOPs of training each",
+    description="Eight channels at 160 Hz, networks of 16 to 64 channels, 9e11 FLOPs of training each",
     grids=_grids(
         _networks(16, 1, 32)
-        | {"ddpm_batch": 8, "ddpm_lr": 2e-3, "ema": 0.99, "gan_batch": 16, "gan_lr": 1e-3, "vae_lr": 1e-3, "budget": 1e12}
-        | {"rate": 160.0, "kept_steps": 25},
+        | {"ddpm_batch": 8, "ddpm_lr": 2e-3, "ema": 0.99, "gan_batch": 16, "gan_lr": 1e-3, "vae_lr": 1e-3, "budget": 9e11}
+        | {"rate": 160.0},
         "eeg-artifacts",
         budgets=(1 / 16, 1 / 4, 1.0),
-        steps=(5, 10, 25, 50),
+        steps=(5, 10, 20, 50),
+        resampled=("ddpm-v",),
     ),
     seeds=5,
     time_limit_s=400,
