@@ -81,10 +81,12 @@ def score(trial: Trial, windows: Problem) -> dict[str, float]:
 
 
 def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:
-    """Densities of the synthetic windows over frequency, mean over channels, and what they are of the real ones'."""
+    """Densities of the synthetic windows over frequency, mean over channels, and, up to the last band, what they are of the real ones'."""
     for frequency, true, found in zip(real.frequencies.tolist(), real.density.mean(0).tolist(), fake.density.mean(0).tolist(), strict=True):
-        if frequency > 0.0:  # each segment is taken less its mean
+        if 0.0 < frequency < BANDS[-1].high:  # each segment is taken less its mean
             trial.log(frequency, psd=found, psd_ratio=found / true)
+        elif frequency:
+            trial.log(frequency, psd=found)
 
 
 def log_bands(trial: Trial, metrics: Mapping[str, float]) -> None:
