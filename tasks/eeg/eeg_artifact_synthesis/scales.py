@@ -92,14 +92,14 @@ PAPER = Scale(
 
 SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
 
-_SPEED = {"smoke": 1.2e10, "laptop": 2.5e10, "gpu": 1.2e12, "paper": 1e13}
+_SPEED = {"smoke": 1.2e10, "laptop": 2.5e10, "gpu": 1.4e12, "paper": 1e13}
 """FLOPs a second of a training step, of one of the trials that share the machine."""
 _SAMPLING_STEP = {"smoke": 0.01, "laptop": 0.3, "gpu": 0.05, "paper": 0.2}
 """Seconds of a sampling step of all windows, with guidance where the scale has it."""
 
 
 def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
-    """Expected seconds of one trial: measured where two share the two cores of an EPYC server; on a GPU, estimates."""
+    """Expected seconds of one trial: measured where two share the two cores of an EPYC server, and six an H100; `paper` is an estimate."""
     if params["stage"] == "train":
         sampling = params["kept_steps"] * _SAMPLING_STEP[scale] if method in DDPM else 0.0
         return 1.0 + float(params["budget"]) / _SPEED[scale] + sampling
