@@ -22,7 +22,7 @@ from harness.task import SCALES, Task
 from tasks.datasets.eeg_epochs import EegEpochs, Epochs
 from tasks.eeg.eeg_denoising_atat.cleaning import denoise
 from tasks.eeg.eeg_denoising_atat.denoisers import build, trained
-from tasks.eeg.eeg_denoising_atat.designs import CLASSICAL, FLOOR, LEARNED, LEVELS, TARGETED
+from tasks.eeg.eeg_denoising_atat.designs import CLASSICAL, FLOOR, GATED, LEVELS, NETWORKED, PASS_THROUGH, TARGETED
 from tasks.eeg.eeg_denoising_atat.estimates import SizeExponent, gap, half_clean, parameters_saved, scores
 from tasks.eeg.eeg_denoising_atat.experiment import run
 from tasks.eeg.eeg_denoising_atat.params import requires_training
@@ -107,7 +107,7 @@ def test_every_scale_holds_the_trials_of_the_claims_that_name_it(task: Task, sca
 @pytest.mark.parametrize("scale", SCALES)
 def test_methods_of_a_scale_learn_from_equally_many_windows(scale: str) -> None:
     frame = _planned(scale)
-    scored = frame[(frame["param.stage"] == "score") & frame["method"].isin(LEARNED)]
+    scored = frame[(frame["param.stage"] == "score") & frame["method"].isin(NETWORKED)]
     assert scored["param.windows"].nunique() == scored["param.batch"].nunique() == 1
     assert scored["param.clean_share"].nunique() == scored["param.pairings"].nunique() == 1
 
@@ -132,17 +132,41 @@ def test_one_training_serves_all_levels_and_mixes_and_one_autoencoder_all_gates(
 
 
 @pytest.mark.parametrize(
-    ("artifact", "method"), [*(("emg", name) for name in (FLOOR, *CLASSICAL, *LEARNED)), ("eog", "eemd"), ("eog", "at-at")]
+    ("artifact", "method"), [*(("emg", name) for name in (FLOOR, *CLASSICAL, *NETWORKED)), ("eog", "eemd"), ("eog", "at-at")]
 )
 def test_every_method_runs_from_training_to_scores(make_trial: MakeTrial, task: Task, artifact: str, method: str) -> None:
     trial = make_trial(method, {"artifact": artifact, "snr": -7.0})
     metrics = run(trial)
     assert all(math.isfinite(value) for value in metrics.values())
     assert set(metrics) <= {metric.name for metric in task.metrics}
-    assert ("parameters" in metrics) == (method in LEARNED)
-    assert ("share_sent" in metrics) == (method in TARGETED)
+    assert ("parameters" in metrics) == (method in NETWORKED)
+    assert ("share_sent" in metrics) == (method in GATED)
     logged = {name for point in trial.curve for name in point}
     assert logged == {"step", *(f"{kind}_{name}" for kind in ("trace", "psd") for name in ("noisy", "clean", "cleaned"))}
+
+
+def test_held_back_segments_come_out_as_they_came_by_the_networks_of_at_at(make_trial: MakeTrial) -> None:
+    values = {"snr": 2.0, "contaminated": 0.5}
+    trials = {method: make_trial(method, values) for method in ("at-at", PASS_THROUGH)}
+    assert requires_training(PASS_THROUGH, dataclasses.asdict(trials[PASS_THROUGH].params)) == requires_training(
+        "at-at", dataclasses.asdict(trials["at-at"].params)
+    )
+    metrics = {method: run(trial) for method, trial in trials.items()}
+    noisy, _ = held_out_signals(trials["at-at"]).mixed()
+    ours, through = (trained(trial, trial.required(), noisy.shape[1]) for trial in trials.values())
+    assert isinstance(ours, Targeted)
+    assert isinstance(through, Targeted)
+    with torch.no_grad():
+        ours.threshold = through.threshold = float(ours.proxies(noisy).median())
+        (kept, gated), (left, same) = (denoise(network, noisy) for network in (ours, through))
+    assert gated is not None
+    assert same is not None
+    assert torch.equal(gated.sent, same.sent)
+    held = ~gated.sent.flatten()
+    assert 0 < int(held.sum()) < len(held)
+    assert torch.equal(ours.segments(left)[held], ours.segments(noisy)[held])
+    assert torch.equal(ours.segments(left)[~held], ours.segments(kept)[~held])
+    assert metrics["at-at"]["share_sent"] == metrics[PASS_THROUGH]["share_sent"]
 
 
 def test_examples_are_logged_where_figures_show_them_alone(make_trial: MakeTrial) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.estimates import Mean, Of
 from harness.task import SCALES, Above, Below, Claim
-from tasks.eeg.eeg_denoising_atat.designs import CLASSICAL, FLOOR, HIGHEST, LOWEST, PUBLISHED_NETWORKS
+from tasks.eeg.eeg_denoising_atat.designs import CLASSICAL, FLOOR, HIGHEST, LOWEST, PASS_THROUGH, PUBLISHED_NETWORKS
 from tasks.eeg.eeg_denoising_atat.estimates import SizeExponent, gap, half_clean, parameters_saved, scores
 
 OURS = "at-at"
@@ -136,6 +136,24 @@ CLAIMS = (
         holds=Above(-0.01),
         unit="correlation",
         note=_HALF,
+    ),
+    Claim(
+        id="X-pass-through",
+        statement="Segments that the gate holds back are better left as they came than as the autoencoder makes them",
+        source="control of the gate: the abstract does not say what becomes of a segment that is not sent",
+        estimate=gap(PASS_THROUGH, OURS, "cc", half_clean()),
+        holds=Above(0.0),
+        unit="correlation",
+        note=f"The same networks and gate. {_HALF}",
+    ),
+    Claim(
+        id="X-pass-through-everywhere",
+        statement="The gate, held-back segments left as they came, restores more correlation than the transformer everywhere",
+        source="control of the gate",
+        estimate=gap(PASS_THROUGH, "at-everywhere", "cc", half_clean()),
+        holds=Above(0.0),
+        unit="correlation",
+        note=f"{_HALF} Here a gate has something to win: clean EEG stays what it is.",
     ),
     Claim(
         id="X-ae-only",

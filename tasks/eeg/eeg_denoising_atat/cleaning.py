@@ -14,7 +14,7 @@ from tasks.blocks.complexity import parameters
 from tasks.eeg.eeg_denoising_atat import classical
 from tasks.eeg.eeg_denoising_atat.costs import multiply_adds
 from tasks.eeg.eeg_denoising_atat.denoisers import trained
-from tasks.eeg.eeg_denoising_atat.designs import FLOOR, LEARNED
+from tasks.eeg.eeg_denoising_atat.designs import FLOOR, NETWORKED
 from tasks.eeg.eeg_denoising_atat.targeted import Gated, Targeted
 
 _BATCH = 256
@@ -31,7 +31,7 @@ class Cleaned(NamedTuple):
 
 def clean(trial: Trial, noisy: Tensor, rate: float) -> Cleaned:
     """The trial's method on windows (n, t)."""
-    if trial.method in LEARNED:
+    if trial.method in NETWORKED:
         return _by_network(trial, noisy)
     began = time.perf_counter()
     windows = noisy.clone() if trial.method == FLOOR else torch.from_numpy(_filtered(trial, noisy, rate).copy()).to(noisy)

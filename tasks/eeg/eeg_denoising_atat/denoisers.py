@@ -10,7 +10,7 @@ from torch import nn
 
 from harness.errors import UsageError
 from harness.trial import Trial
-from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, TARGETED
+from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, GATED, PASS_THROUGH
 from tasks.eeg.eeg_denoising_atat.networks import NETWORKS, Dropout
 from tasks.eeg.eeg_denoising_atat.targeted import Autoencoder, Targeted, Transformer, check_lengths
 
@@ -20,15 +20,15 @@ M = TypeVar("M", bound=nn.Module)
 def build(trial: Trial, samples: int) -> nn.Module:
     """The untrained network of the trial's method for windows of `samples`, on the trial's device; UsageError where they do not fit."""
     params = trial.params
-    if samples % 4 and trial.method in (*TARGETED, AUTOENCODER):
+    if samples % 4 and trial.method in (*GATED, AUTOENCODER):
         raise UsageError(f"the autoencoder halves windows twice: {samples} samples are no multiple of 4")
     if trial.method == AUTOENCODER:
         return seeded(trial, "autoencoder", lambda: Autoencoder(params.width))
-    if trial.method in TARGETED:
+    if trial.method in GATED:
         check_lengths(samples, params.segment)
         autoencoder = seeded(trial, "autoencoder", lambda: Autoencoder(params.width))
         transformer = seeded(trial, "transformer", lambda: Transformer(params.segment, params.width))
-        return Targeted(autoencoder, transformer, params.segment, float("inf"))
+        return Targeted(autoencoder, transformer, params.segment, float("inf"), untouched=trial.method == PASS_THROUGH)
     stream = torch.Generator(trial.device).manual_seed(trial.seed_for("dropout"))
     return seeded(trial, trial.method, lambda: NETWORKS[trial.method](samples, lambda: Dropout(params.dropout, stream)))
 

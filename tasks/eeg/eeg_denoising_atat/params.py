@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.task import Requirement, param
-from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, LEARNED, TARGETED
+from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, NETWORKED, TARGETED, TRAINED_AS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Training:
         1.0, "at-*, ae-only: multiplier of all channel counts (16 in the autoencoder, 32 in the transformer)", low=0.25, high=64.0
     )
     segment: int = param(256, "at-*: stretch that is sent to the transformer or not", unit="samples", low=16, high=1_000_000)
-    threshold: float = param(0.9, "at-at, at-no-adversary: a segment is sent where corr(noisy, autoencoder) is below", low=-1.0, high=1.0)
+    threshold: float = param(0.9, "at-* without a budget: a segment is sent where corr(noisy, autoencoder) is below", low=-1.0, high=1.0)
     budget: float = param(0.5, "at-budget: share of the validation segments that its threshold sends", low=0.01, high=1.0)
     adversarial: float = param(0.01, "at-at, at-everywhere, at-budget: weight of the adversarial term beside the MSE", low=0.0, high=100.0)
 
@@ -56,10 +56,10 @@ _GATE = ("segment", "threshold", "budget", "adversarial")
 def requires_training(method: str, params: Mapping[str, Any]) -> Requirement | None:
     """A score stands on the training of its method; the training of a transformer on that of its autoencoder, of half the windows."""
     training = {field.name: params[field.name] for field in dataclasses.fields(Training)}
-    if method not in LEARNED:
+    if method not in NETWORKED:
         return None
     if params["stage"] == "score":
-        return Requirement(method=method, params=training | {"stage": "train"})
+        return Requirement(method=TRAINED_AS.get(method, method), params=training | {"stage": "train"})
     if method not in TARGETED:
         return None
     autoencoder = {name: value for name, value in training.items() if name not in _GATE}

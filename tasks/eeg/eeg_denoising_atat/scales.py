@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.task import Grid, Resources, Scale
-from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, CLASSICAL, FLOOR, HIGHEST, LEARNED, LEVELS, LOWEST, TARGETED
+from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, CLASSICAL, FLOOR, GATED, HIGHEST, LEVELS, LOWEST, NETWORKED
 
 _ENDS = (LOWEST, HIGHEST)
 _THREE = (LOWEST, -2.0, HIGHEST)
-_NETWORKS = ("fcnn", "cnn", "rnn", AUTOENCODER, *TARGETED)
+_NETWORKS = ("fcnn", "cnn", "rnn", AUTOENCODER, *GATED)
 _SMALL = (FLOOR, *CLASSICAL, *_NETWORKS)
 _ON_EYES = (FLOOR, "band-pass", "fcnn", "rnn", AUTOENCODER, "at-at")
 
-_RATES = {"fcnn": 1e-3, "cnn": 3e-4, "rnn": 3e-3, "complex-cnn": 3e-4, **dict.fromkeys((AUTOENCODER, *TARGETED), 1e-2)}
+_RATES = {"fcnn": 1e-3, "cnn": 3e-4, "rnn": 3e-3, "complex-cnn": 3e-4, **dict.fromkeys((AUTOENCODER, *GATED), 1e-2)}
 """Each network's best on validation, in trial runs of a seed that no study uses (README, Log)."""
 
 
@@ -102,12 +102,12 @@ PAPER = Scale(
         # 80 % of 5,598 EMG epochs, ten pairings, 50 passes.
         {"windows": 50 * 10 * 4478, "optimizer": "rmsprop", "lr": 5e-5, "schedule": "constant", "dropout": 0.3, "test_windows": 0},
         "eegdenoisenet",
-        methods=(FLOOR, *CLASSICAL, *LEARNED),
+        methods=(FLOOR, *CLASSICAL, *NETWORKED),
         levels=LEVELS,
         half=LEVELS,
         widths=(0.5, 1.0, 2.0, 4.0),
         eyes=LEVELS,
-        on_eyes=(FLOOR, *CLASSICAL, *LEARNED),
+        on_eyes=(FLOOR, *CLASSICAL, *NETWORKED),
     ),
     seeds=5,
     time_limit_s=24 * 3600,

@@ -68,10 +68,16 @@ class Gated(NamedTuple):
 
 
 class Targeted(nn.Module):
-    """The autoencoder everywhere, the transformer on segments whose correlation with it is below the threshold (infinite: on all)."""
+    """The transformer on segments whose correlation with the autoencoder's output is below the threshold (infinite: on all).
 
-    def __init__(self, autoencoder: Autoencoder, transformer: Transformer, segment: int, threshold: float) -> None:
+    The others keep the autoencoder's output, or are `untouched`.
+    """
+
+    def __init__(
+        self, autoencoder: Autoencoder, transformer: Transformer, segment: int, threshold: float, *, untouched: bool = False
+    ) -> None:
         super().__init__()
+        self.untouched = untouched
         self.autoencoder, self.transformer = autoencoder, transformer
         self.segment, self.threshold = segment, threshold
 
@@ -93,7 +99,7 @@ class Targeted(nn.Module):
         coarse = self.autoencoder(noisy)
         before, after = self.segments(noisy), self.segments(coarse)
         proxy, sent = self.gate(before, after)
-        cleaned = after.clone()
+        cleaned = (before if self.untouched else after).clone()
         if sent.any():
             cleaned[sent] = self.transformer(before[sent], after[sent])
         count = len(noisy)

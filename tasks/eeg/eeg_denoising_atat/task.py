@@ -20,6 +20,7 @@ METHODS = (
     Method("complex-cnn", "baseline", "EEGdenoiseNet's complex CNN: residual convolutions of three kernel sizes and a dense layer"),
     Method("rnn", "baseline", "EEGdenoiseNet: an LSTM of one unit and three dense layers"),
     Method("at-at", "proposed", "autoencoder; transformer with an adversarial term on segments that the autoencoder changed enough"),
+    Method("at-pass-through", "control", "at-at's networks; a segment that is not sent is left as it came"),
     Method("ae-only", "control", "the autoencoder alone, trained for as many windows as both parts of at-at"),
     Method("at-everywhere", "control", "at-at without a gate: the transformer on every segment"),
     Method("at-no-adversary", "control", "at-at trained by mean squared error alone"),
