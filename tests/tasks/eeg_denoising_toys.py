@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness import params, registry
-from harness.artifacts import Artifacts
-from harness.plan import DataRef, TrialSpec
-from harness.store import StudyStore
-from harness.trial import Trial
+from harness import registry
+from harness.plan import DataRef
 from tasks.datasets.eeg_epochs import EegEpochs, Epochs
 from tasks.eeg.eeg_denoising_atat.experiment import run
+from tests.tasks.standing import MakeTrial, maker
 
 TASK_ID = "eeg-denoising-atat"
 RATE, SAMPLES = 128.0, 128
 TINY = {"windows": 320, "segment": 64, "pairings": 4, "test_windows": 24, "slow_windows": 2, "lr": 3e-3, "dropout": 0.0}
 
-MakeTrial = Callable[..., Trial]
 Waves = npt.NDArray[np.float32]
 
 
@@ -53,30 +49,13 @@ def _eog(draw: np.random.Generator, count: int) -> Waves:
     return (200.0 * (bumps - bumps.mean(1, keepdims=True))).astype(np.float32)
 
 
-def maker(folder: Path) -> MakeTrial:
+def toy_trials(folder: Path) -> MakeTrial:
     """Trials over `TINY`; what they stand on is trained first, once for each data set handed in."""
-    task = registry.task(TASK_ID)
+    own = planted()
+    return maker(registry.task(TASK_ID), run, folder, base=TINY, opened=lambda epochs: epochs or own, reference=_reference)
 
-    def make(method: str, values: Mapping[str, Any] | None = None, *, seed: int = 0, epochs: EegEpochs | None = None) -> Trial:
-        data = planted() if epochs is None else epochs
-        resolved = params.resolve(task, TINY | dict(values or {}))
-        fingerprint = str(float(sum(split.eeg.sum() for split in (data.train, data.val, data.test))))
-        artifacts = Artifacts(StudyStore(str(folder), "study"))
-        assert task.requires is not None
-        needed = task.requires(method, resolved)
-        below = make(needed.method, needed.params, seed=seed, epochs=data) if needed else None
-        if below is not None and below.id not in artifacts:
-            run(below)
-        spec = TrialSpec(
-            task=TASK_ID,
-            version=1,
-            scale="smoke",
-            method=method,
-            params=resolved,
-            seed=seed,
-            data=DataRef("eeg-denoise", "planted", "synthetic", fingerprint),
-            requires=below.id if below else "",
-        )
-        return Trial(task, spec, open_data=lambda _: data, artifacts=artifacts)
 
-    return make
+def _reference(epochs: EegEpochs | None) -> DataRef:
+    """Known by its clean epochs, so that a training on other ones is another training."""
+    parts = (epochs.train, epochs.val, epochs.test) if epochs else ()
+    return DataRef("eeg-denoise", "planted", "synthetic", str(float(sum(part.eeg.sum() for part in parts))))

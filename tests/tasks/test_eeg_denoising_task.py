@@ -28,7 +28,8 @@ from tasks.eeg.eeg_denoising_atat.experiment import run
 from tasks.eeg.eeg_denoising_atat.params import requires_training
 from tasks.eeg.eeg_denoising_atat.signals import held_out_signals, training_signals
 from tasks.eeg.eeg_denoising_atat.targeted import Targeted
-from tests.tasks.eeg_denoising_toys import TASK_ID, MakeTrial, maker, planted
+from tests.tasks.eeg_denoising_toys import TASK_ID, planted, toy_trials
+from tests.tasks.standing import MakeTrial
 
 _MACHINE = {"train_seconds", "seconds_per_1000"}
 _EXACT = {"cc", "rrmse_temporal", "rrmse_spectral", "decorrelation"}
@@ -42,7 +43,7 @@ def task() -> Task:
 @pytest.fixture(scope="module")
 def make_trial(tmp_path_factory: pytest.TempPathFactory) -> MakeTrial:
     """What one test trained, the others score."""
-    return maker(tmp_path_factory.mktemp("store"))
+    return toy_trials(tmp_path_factory.mktemp("store"))
 
 
 def row(method: str, metrics: dict[str, float], **values: Any) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def test_an_easy_problem_is_learned(make_trial: MakeTrial, method: str, windows:
     """Bands that do not overlap: a linear filter would do."""
     epochs = planted(counts={"train": 600, "val": 40, "test": 30})
     values = {"windows": windows, "lr": lr, "snr": -7.0}
-    learned, nothing = (run(make_trial(name, values, epochs=epochs))["cc"] for name in (method, FLOOR))
+    learned, nothing = (run(make_trial(name, values, given=epochs))["cc"] for name in (method, FLOOR))
     assert nothing == pytest.approx(0.196, abs=0.02)
     assert learned > nothing + 0.2
 
@@ -255,7 +256,7 @@ def test_the_test_split_reaches_scores_and_nothing_before_them(make_trial: MakeT
     before = planted()
     after = dataclasses.replace(before, test=planted(seed=9).test)
     for method in ("fcnn", "at-budget"):
-        first, other = (make_trial(method, {"snr": 2.0}, epochs=epochs) for epochs in (before, after))
+        first, other = (make_trial(method, {"snr": 2.0}, given=epochs) for epochs in (before, after))
         weights = [trial.required() for trial in (first, other)]
         assert all(torch.equal(weights[0]["weights"][name], weights[1]["weights"][name]) for name in weights[0]["weights"])
         assert weights[0]["threshold"] == weights[1]["threshold"]
@@ -266,7 +267,7 @@ def test_a_trial_repeats_itself_and_seeds_matter(tmp_path: Path) -> None:
     for method in ("cnn", "at-at"):
         values = {"snr": -7.0, "dropout": 0.3}
         first, again, other = (
-            run(maker(tmp_path / f"{turn}")(method, values, seed=seed)) for turn, seed in (("first", 0), ("again", 0), ("first", 1))
+            run(toy_trials(tmp_path / f"{turn}")(method, values, seed=seed)) for turn, seed in (("first", 0), ("again", 0), ("first", 1))
         )
         assert {name: value for name, value in first.items() if name not in _MACHINE} == {
             name: value for name, value in again.items() if name not in _MACHINE
@@ -293,7 +294,7 @@ def test_bad_input_gets_one_clear_sentence(make_trial: MakeTrial) -> None:
     toy = planted()
     muscles = [Epochs(split.eeg, {"emg": split.artifacts["emg"]}) for split in (toy.train, toy.val, toy.test)]
     with pytest.raises(UsageError, match="this data set has no eog epochs: it has emg"):
-        run(make_trial(FLOOR, {"artifact": "eog"}, epochs=EegEpochs(*muscles, rate=toy.rate)))
+        run(make_trial(FLOOR, {"artifact": "eog"}, given=EegEpochs(*muscles, rate=toy.rate)))
     trial = make_trial("fcnn")
     kept = trial.required() | {"samples": 64}
     trial.required = lambda: kept  # type: ignore[method-assign]

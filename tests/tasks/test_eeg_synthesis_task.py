@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
-from harness import params, registry
-from harness.artifacts import Artifacts
-from harness.checkpoints import Checkpoints
+from harness import registry
 from harness.errors import UsageError
 from harness.estimates import Mean
 from harness.evidence import needs
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
-from harness.store import StudyStore
+from harness.plan import DataRef, Overrides, data_names, expand
 from harness.task import SCALES, Task
-from harness.trial import Trial
 from tasks.datasets.eeg_windows import EegWindows, Split
 from tasks.eeg import classify
 from tasks.eeg.eeg_artifact_synthesis.designs import DDPM, LEARNED, RELEASED, SIMPLE
@@ -32,6 +27,7 @@ from tasks.eeg.eeg_artifact_synthesis.experiment import run
 from tasks.eeg.eeg_artifact_synthesis.params import COMMON, PUBLISHED, generation_fields
 from tasks.eeg.eeg_artifact_synthesis.training import fit, learner, step_flops
 from tasks.eeg.eeg_artifact_synthesis.windows import problem
+from tests.tasks.standing import MakeTrial, maker
 
 TASK_ID = "eeg-artifact-synthesis"
 REF = DataRef("eeg-artifacts", "toy", "synthetic", "0")
@@ -40,8 +36,6 @@ TINY = {
     **{"ddpm_width": 4, "ddpm_blocks": 1, "ddpm_batch": 4, "ddpm_lr": 1e-3, "gan_width": 4, "gan_batch": 4, "vae_width": 4, "latent": 4},
     **{"budget": 3e8, "kept_steps": 3, "windows": 8, "permutations": 20, "segment": 128},
 }
-
-MakeTrial = Callable[..., Trial]
 
 
 def toy_windows(rate: float = 200.0) -> EegWindows:
@@ -74,30 +68,7 @@ def task() -> Task:
 @pytest.fixture
 def make_trial(task: Task, tmp_path: Path) -> MakeTrial:
     """Toy trials; what they stand on has been trained."""
-    store = StudyStore(str(tmp_path / "store"), "study")
-    artifacts, checkpoints = Artifacts(store), Checkpoints(store)
-
-    def make(method: str, values: Mapping[str, Any] | None = None, *, seed: int = 0, windows: EegWindows | None = None) -> Trial:
-        resolved = params.resolve(task, TINY | dict(values or {}))
-        assert task.requires is not None
-        needed = task.requires(method, resolved)
-        below = make(needed.method, needed.params, seed=seed, windows=windows) if needed else None
-        if below is not None and below.id not in artifacts:
-            run(below)
-        spec = TrialSpec(
-            task=TASK_ID,
-            version=1,
-            scale="smoke",
-            method=method,
-            params=resolved,
-            seed=seed,
-            data=REF,
-            requires=below.id if below else "",
-        )
-        opened = windows or toy_windows()
-        return Trial(task, spec, open_data=lambda _: opened, artifacts=artifacts, checkpoints=checkpoints)
-
-    return make
+    return maker(task, run, tmp_path, base=TINY, opened=lambda windows: windows or toy_windows(), reference=lambda _: REF)
 
 
 def row(method: str, **values: Any) -> dict[str, Any]:

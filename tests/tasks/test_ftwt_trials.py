@@ -6,7 +6,6 @@ import itertools
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,11 @@ import torch
 from torch import Tensor
 
 from harness import data, params, registry
-from harness.artifacts import Artifacts
 from harness.data import open_data
 from harness.errors import UsageError
 from harness.evidence import needs
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
-from harness.store import StudyStore
+from harness.plan import DataRef, Overrides, data_names, expand
 from harness.task import Task
-from harness.trial import Trial
 from tasks.blocks.complexity import multiply_adds
 from tasks.blocks.convnets import convnet, units
 from tasks.blocks.training import generator
@@ -39,13 +35,13 @@ from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
 from tasks.pruning.dynamic_pruning_ftwt.recipe import level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import Softly
 from tasks.pruning.training import Trained, evaluate
+from tests.tasks.standing import MakeTrial, maker
 
 TASK_ID = "dynamic-pruning-ftwt"
 TINY: dict[str, Any] = {
     **{"width": 0.1, "batch": 32, "dense_epochs": 3.0, "dense_lr": 0.1, "epochs": 2.0, "lr": 0.05, "train_images": 400, "eval_images": 100},
     **{"level_images": 64, "rounds": 1},
 }
-MakeTrial = Callable[..., Trial]
 
 
 @pytest.fixture
@@ -56,21 +52,9 @@ def task() -> Task:
 @pytest.fixture
 def make_trial(task: Task, cache: Path, tmp_path: Path) -> MakeTrial:
     """Trials on the digits; those that stand on a dense network get one, trained once a test and seed."""
-    ref, artifacts = data.prepare(registry.dataset("digits")), Artifacts(StudyStore(str(tmp_path / "store"), "study"))
-
-    def make(method: str, values: Mapping[str, Any] | None = None, *, seed: int = 0) -> Trial:
-        resolved = params.resolve(task, TINY | dict(values or {}))
-        assert task.requires is not None
-        needed, behind = task.requires(method, resolved), ""
-        if needed:
-            dense = make(needed.method, needed.params, seed=seed)
-            if dense.id not in artifacts:
-                run(dense)
-            behind = dense.id
-        spec = TrialSpec(task=TASK_ID, version=1, scale="smoke", method=method, params=resolved, seed=seed, data=ref, requires=behind)
-        return Trial(task, spec, open_data=lambda asked: open_data(registry.dataset("digits"), ref), artifacts=artifacts)
-
-    return make
+    digits = data.prepare(registry.dataset("digits"))
+    images = open_data(registry.dataset("digits"), digits)
+    return maker(task, run, tmp_path, base=TINY, opened=lambda _: images, reference=lambda _: digits)
 
 
 # The claims' numbers

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ import pytest
 import torch
 
 from harness import data, params, registry
-from harness.artifacts import Artifacts
 from harness.data import open_data
 from harness.errors import UsageError
 from harness.estimates import Of
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
-from harness.store import StudyStore
 from harness.task import Task
 from harness.trial import Trial
 from tasks.blocks.convnets import convnet
@@ -40,12 +38,11 @@ from tasks.pruning.feature_merging_ifm.estimates import (
 from tasks.pruning.feature_merging_ifm.experiment import run
 from tasks.pruning.feature_merging_ifm.metrics import DEEPEST, layer_metric
 from tasks.pruning.feature_merging_ifm.reduction import RULES
+from tests.tasks.standing import MakeTrial, maker
 
 TASK_ID = "feature-merging-ifm"
 TINY = {"arch": "vgg7", "width": 0.0625, "dense_epochs": 1.0, "train_images": 256, "eval_images": 64}
 TINY_PLAIN = {"arch": "mlp", "width": 0.1, "norm": False, "dense_epochs": 4.0, "dense_lr": 0.1, "eval_images": 200}
-
-MakeTrial = Callable[..., Trial]
 
 
 @pytest.fixture
@@ -62,28 +59,8 @@ def digits(cache: Path) -> DataRef:
 @pytest.fixture
 def make_trial(task: Task, digits: DataRef, tmp_path: Path) -> MakeTrial:
     """Trials on the digits with the given parameters over the defaults; what they stand on has been trained."""
-    artifacts = Artifacts(StudyStore(str(tmp_path / "store"), "study"))
-
-    def make(method: str, values: Mapping[str, Any], *, seed: int = 0, change: Callable[[Images], Images] = lambda images: images) -> Trial:
-        resolved = params.resolve(task, values)
-        assert task.requires is not None
-        needed = task.requires(method, resolved)
-        below = make(needed.method, needed.params, seed=seed, change=change) if needed else None
-        if below is not None and below.id not in artifacts:
-            run(below)
-        spec = TrialSpec(
-            task=TASK_ID,
-            version=1,
-            scale="smoke",
-            method=method,
-            params=resolved,
-            seed=seed,
-            data=digits,
-            requires=below.id if below else "",
-        )
-        return Trial(task, spec, open_data=lambda _: change(open_data(registry.dataset("digits"), digits)), artifacts=artifacts)
-
-    return make
+    images = open_data(registry.dataset("digits"), digits)
+    return maker(task, run, tmp_path, base={}, opened=lambda change: change(images) if change else images, reference=lambda _: digits)
 
 
 def row(method: str = "ifm", **values: Any) -> dict[str, Any]:
@@ -258,12 +235,12 @@ def test_no_image_decides_what_merges_and_test_images_touch_nothing_else(make_tr
     for method in WITH_NORM:
         values = TINY | {"kept": 0.5}
         before = run(make_trial(method, values))
-        tested = run(make_trial(method, values, change=other("test")))
+        tested = run(make_trial(method, values, given=other("test")))
         moved = {name for name in before if before[name] != tested[name]} - {"merge_seconds"}
         assert moved == {"test_loss", "test_accuracy"}, method
         first, second = (
             experiment.reduce(trial, experiment.planted(trial, experiment_network(trial)))[0].model.state_dict()
-            for trial in (make_trial(method, values), make_trial(method, values, change=other("val")))
+            for trial in (make_trial(method, values), make_trial(method, values, given=other("val")))
         )
         assert all(torch.equal(first[name], second[name]) for name in first)
 
