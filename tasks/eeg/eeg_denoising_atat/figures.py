@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from harness.task import Figure, Span, Traces
 from tasks.eeg.bands import BANDS
-from tasks.eeg.eeg_denoising_atat.designs import FLOOR, HIGHEST, LOWEST, TARGETED
+from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, FLOOR, GATED, HIGHEST, LOWEST, PUBLISHED_NETWORKS, TARGETED
 from tasks.eeg.eeg_denoising_atat.estimates import half_clean, scores
 
 _SPANS = tuple(Span(band.low, band.high, band.name) for band in BANDS)
 _LEVEL = "Levels in EEGdenoiseNet's dB, of amplitudes: twice as many of power."
 _DRAWN = ("eemd", "fcnn", "rnn", "ae-only", "at-at")
+_KINDS = (FLOOR, "band-pass", "eemd", *PUBLISHED_NETWORKS, AUTOENCODER, "at-at")
+"""One of each kind: the variants of at-at lie on each other."""
 _EXAMPLE = "The first test window of the first seed, in units of the noisy window's standard deviation."
 
 
 def _curve(id: str, title: str, y: str, artifact: str, caption: str = _LEVEL, *, log_y: bool = False) -> Figure:
     return Figure(
-        id=f"{id}-{artifact}", title=f"{title}, {artifact.upper()}", x="snr", y=y, where=scores(artifact), log_y=log_y, caption=caption
+        id=f"{id}-{artifact}",
+        title=f"{title}, {artifact.upper()}",
+        x="snr",
+        y=y,
+        where=scores(artifact),
+        methods=_KINDS,
+        log_y=log_y,
+        caption=caption,
     )
 
 
@@ -94,7 +103,15 @@ FIGURES: tuple[Figure | Traces, ...] = (
         methods=TARGETED,
         caption="A gate that found every contaminated window and nothing else would send half.",
     ),
-    Figure(id="cc-half", title="Correlation, half of the windows clean", x="snr", y="cc", where=half_clean(), caption=_LEVEL),
+    Figure(
+        id="cc-half",
+        title="Correlation, half of the windows clean",
+        x="snr",
+        y="cc",
+        where=half_clean(),
+        methods=(FLOOR, AUTOENCODER, *GATED),
+        caption=_LEVEL,
+    ),
     Figure(
         id="training",
         title="Training loss, EMG",
