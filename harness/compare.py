@@ -169,7 +169,11 @@ def _mixed(before: Study, after: Study, task: Task, scale: str) -> list[str]:
     apart = [words for column, words in names.items() if set(frames[0][column]) != set(frames[1][column])]
     if _cells(before, task, scale) != _cells(after, task, scale):
         apart.append("parameters that were run, over which statistics are means")
-    return [f"{task.id} at scale {scale}: the studies differ in {', '.join(apart)}"] if apart else []
+    where = f"{task.id} at scale {scale}"
+    said = [f"{where}: the studies differ in {', '.join(apart)}"] if apart else []
+    if not columns(Evidence(after, task, scale))[1]:
+        said.append(f"{where}: methods ran with different parameters and the task declares no statistics, so only its claims are compared")
+    return said
 
 
 def _cells(study: Study, task: Task, scale: str) -> set[str]:

@@ -17,7 +17,7 @@ from harness.estimates import Mean
 from harness.plan import TrialSpec
 from harness.stats import adjusted, paired_p
 from harness.study import Study
-from harness.task import Method, Metric, Scale, Statistic
+from harness.task import Grid, Method, Metric, Scale, Statistic
 from tests.harness.conftest import Command
 from tests.harness.fabricated import Outcome, difference_claim, noise, study_of, task_of
 
@@ -112,6 +112,15 @@ def test_other_code_or_data_is_said(tmp_path: Path) -> None:
     assert "source of the task" in sentence
     assert "device" in sentence
     assert compare(other, other).mixed == []
+
+
+def test_a_task_whose_methods_ran_in_different_cells_is_compared_by_its_claims_alone(tmp_path: Path) -> None:
+    grids = [Grid(axes={"width": [8]}, methods=("left",)), Grid(axes={"width": [16]}, methods=("right",))]
+    scales = {"laptop": Scale(description="", grids=grids, seeds=3, time_limit_s=1.0)}
+    comparison = found(tmp_path, flat, flat, scales=scales, claims=[difference_claim()])
+    assert comparison.changes == []
+    assert comparison.claims == 1
+    assert "only its claims are compared" in comparison.mixed[0]
 
 
 def test_holm_keeps_the_order_and_never_lowers() -> None:
