@@ -98,10 +98,17 @@ def _load(what: str, name: str, entries: Mapping[str, Entry], kind: type[_Declar
     return found
 
 
+@cache
+def _own_roots() -> tuple[Path, ...]:
+    """Where the installed `tasks` lies. It is imported, because a folder called `tasks` beside somebody's root would hide it later."""
+    if importlib.util.find_spec("tasks") is None:
+        return ()
+    return tuple(Path(location) for location in importlib.import_module("tasks").__path__)
+
+
 def _roots() -> Iterator[tuple[str, Path]]:
-    spec = importlib.util.find_spec("tasks")
-    for location in spec.submodule_search_locations or [] if spec else []:
-        yield "tasks", Path(location)
+    for location in _own_roots():
+        yield "tasks", location
     for text in filter(None, os.environ.get(TASK_PATHS, "").split(os.pathsep)):
         root = Path(text).expanduser().resolve()
         if not root.is_dir():

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from harness.data import Dataset
-from tasks.datasets.eeg.recording import SDIST
-from tasks.datasets.eeg_windows import FORM
+from tasks.datasets.eeg.declared import SDIST, WINDOWS
 
 DATASET = Dataset(
     name="eeg-artifacts",
@@ -22,5 +21,5 @@ DATASET = Dataset(
     open="tasks.datasets.eeg_windows:open_windows",
     archives=(SDIST,),
     size="7 MB to fetch, 20 MB prepared",
-    form=FORM,
+    form=WINDOWS,
 )

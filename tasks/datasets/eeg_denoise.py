@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from harness.data import Dataset
-from tasks.datasets.eeg.recording import SDIST
-from tasks.datasets.eeg_epochs import FORM
+from tasks.datasets.eeg.declared import EPOCHS, SDIST
 
 DATASET = Dataset(
     name="eeg-denoise",
@@ -22,5 +21,5 @@ DATASET = Dataset(
     open="tasks.datasets.eeg_epochs:open_epochs",
     archives=(SDIST,),
     size="7 MB to fetch, 12 MB prepared",
-    form=FORM,
+    form=EPOCHS,
 )

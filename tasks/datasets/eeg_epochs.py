@@ -16,7 +16,6 @@ from tasks.datasets.eeg_windows import microvolts, quantized
 from tasks.datasets.text_splits import SPLITS
 from tasks.datasets.text_splits import Split as SplitName
 
-FORM = "EEG and artifact epochs"
 Waves = npt.NDArray[np.float32]
 
 

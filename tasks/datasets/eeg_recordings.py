@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.data import Dataset
-from tasks.datasets.eeg_windows import FORM
+from tasks.datasets.eeg.declared import WINDOWS
 
 DATASET = Dataset(
     name="eeg-recordings",
@@ -21,5 +21,5 @@ DATASET = Dataset(
     adopt="tasks.datasets.eeg.recorded_windows:adopt_recordings",
     open="tasks.datasets.eeg_windows:open_windows",
     size="your own recordings",
-    form=FORM,
+    form=WINDOWS,
 )

@@ -15,7 +15,6 @@ from harness.errors import DataError
 from tasks.datasets.text_splits import SPLITS
 from tasks.datasets.text_splits import Split as SplitName
 
-FORM = "labelled EEG windows"
 _MOST = np.iinfo(np.int16).max
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.data import Dataset
-from tasks.datasets.eeg_epochs import FORM
+from tasks.datasets.eeg.declared import EPOCHS
 
 DATASET = Dataset(
     name="eegdenoisenet",
@@ -18,5 +18,5 @@ DATASET = Dataset(
     adopt="tasks.datasets.eeg.denoisenet_files:adopt_epochs",
     open="tasks.datasets.eeg_epochs:open_epochs",
     size="your own copy",
-    form=FORM,
+    form=EPOCHS,
 )

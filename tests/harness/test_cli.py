@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ def test_looking_around_imports_nothing_heavy(words: list[str], tmp_path: Path) 
     code = f"{look}print(sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_folder_called_tasks_beside_ones_own_root_hides_nothing(tmp_path: Path) -> None:
+    for package in ("tasks", "mine"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    listed = "from harness import registry\nfor _ in range(2): names = list(registry.datasets())\n"
+    look = f"{listed}print('text' in names, registry.dataset('text').name)"
+    env = {**os.environ, "PAPERTRIAL_TASKS": str(tmp_path / "mine")}
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=tmp_path / "mine", env=env)
+    assert done.stdout.split() == ["True", "text"]
 
 
 def test_the_options_are_frozen() -> None:

