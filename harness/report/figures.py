@@ -57,12 +57,17 @@ class Plot:
         return self.curves or any(len(series.x) > MOST_MARKERS for series in self.series)
 
 
+def figure_id(evidence: Evidence, figure: Figure | Traces | Matrix) -> str:
+    """What the figure's file is called, and what seeds the names inside it."""
+    return f"{evidence.task.id}-{evidence.scale}-{figure.id}"
+
+
 def plot(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> Plot:
     """A figure with its numbers."""
     task, stepwise = evidence.task, figure.x == "step"
     series = _curve_series(evidence, figure, curves) if stepwise else _parameter_series(evidence, figure)
     return Plot(
-        id=f"{task.id}-{evidence.scale}-{figure.id}",
+        id=figure_id(evidence, figure),
         title=figure.title,
         caption=figure.caption,
         x_label=figure.x_label or _x_label(task, figure),

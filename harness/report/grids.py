@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.evidence import Evidence
-from harness.report.figures import logged
+from harness.report.figures import figure_id, logged
 from harness.stats import Interval, half_width
 from harness.task import Matrix, Traces
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.task import Figure
 
 Line = tuple[Sequence[float], Sequence[float]]
 
@@ -55,7 +54,7 @@ def traces(evidence: Evidence, figure: Traces, curves: pd.DataFrame) -> TraceGri
             lines[heading, str(method)] = (chosen["step"].tolist(), chosen["value"].tolist())
     drawn = {method for _, method in lines}
     return TraceGrid(
-        id=_id(evidence, figure),
+        id=figure_id(evidence, figure),
         rows=[heading for heading, _ in figure.ys],
         methods=[method.name for method in evidence.task.methods if method.name in drawn],
         lines=lines,
@@ -75,7 +74,7 @@ def matrices(evidence: Evidence, figure: Matrix, curves: pd.DataFrame) -> Matrix
             cells[str(method), round(step), column] = Interval(mean, mean - width, mean + width, int(count))
     drawn = {method for method, _, _ in cells}
     return MatrixGrid(
-        id=_id(evidence, figure),
+        id=figure_id(evidence, figure),
         rows=figure.rows,
         columns=[heading for heading, _ in figure.columns],
         methods=[method.name for method in evidence.task.methods if method.name in drawn],
@@ -83,7 +82,3 @@ def matrices(evidence: Evidence, figure: Matrix, curves: pd.DataFrame) -> Matrix
         x_label=figure.x_label,
         y_label=figure.y_label,
     )
-
-
-def _id(evidence: Evidence, figure: Figure | Traces | Matrix) -> str:
-    return f"{evidence.task.id}-{evidence.scale}-{figure.id}"

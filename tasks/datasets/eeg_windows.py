@@ -30,9 +30,12 @@ class Split:
     """(n,): index into `groups` of the set. No group is in two splits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EegWindows:
-    """Three splits of windows that share rate, channels and classes; a group is a subject, or a block of one recording."""
+    """Three splits of windows that share rate, channels and classes; a group is a subject, or a block of one recording.
+
+    It is itself and nothing else: arrays have no one answer to whether they are equal.
+    """
 
     train: Split
     val: Split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.errors import UsageError, unknown
 from harness.trial import Trial
 from tasks.blocks.training import generator
+from tasks.datasets.eeg.resampling import resample
 from tasks.datasets.eeg_windows import EegWindows
 
 
@@ -57,8 +58,13 @@ class Problem:
 def problem(trial: Trial) -> Problem:
     """The trial's windows. UsageError for a channel that the data set lacks, or one that never moves."""
     data: EegWindows = trial.dataset()
-    rate = trial.params.rate or data.rate
-    chosen = channel_indices(data.channels, trial.params.channels)
+    return _prepared(data, trial.params.rate or data.rate, trial.params.channels)
+
+
+@lru_cache(maxsize=1)
+def _prepared(data: EegWindows, rate: float, channels: str) -> Problem:
+    """Kept for the next trial of the process: nearly all of a study ask for the same, and resampling takes longer than most scores."""
+    chosen = channel_indices(data.channels, channels)
     splits = [
         Labelled(resampled(split.x[:, chosen], data.rate, rate), torch.tensor(split.labels)) for split in (data.train, data.val, data.test)
     ]
@@ -83,13 +89,7 @@ def channel_indices(have: Sequence[str], asked: str) -> list[int]:
 
 def resampled(x: NDArray[np.float32], have: float, rate: float) -> Tensor:
     """`x` (..., samples) at `rate` Hz by a polyphase filter that lets no frequency fold; a window's ends are continued by its line."""
-    if rate == have:
-        return torch.tensor(np.ascontiguousarray(x), dtype=torch.float32)
-    from scipy.signal import resample_poly
-
-    ratio = Fraction(rate / have).limit_denominator(1000)
-    changed = resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
-    return torch.tensor(np.ascontiguousarray(changed), dtype=torch.float32)
+    return torch.tensor(np.ascontiguousarray(resample(x, have, rate)), dtype=torch.float32)
 
 
 def class_counts(windows: Problem, most: int) -> list[int]:
