@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.canvas import COLOURS, svg_of
 from harness.laws.design import Rows, build
 from harness.laws.result import Fit, Part
 from harness.laws.solver import Array, predict
 from harness.store import replace_file
 
-COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#876400", "#5b6675")
-STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#d5dae1",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-}
 Index = NDArray[np.intp]
 EXTRAPOLATION = 10.0
 """How far beyond the largest value of its first column a law is drawn, as a factor."""
@@ -47,22 +35,15 @@ def write(fit: Fit, folder: str) -> list[str]:
 
 
 def _svg(fit: Fit, draw: Any, salt: str) -> str:
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure = Figure(figsize=(8.5, 4.6), layout="constrained")
-        FigureCanvasSVG(figure)
+    def filled(figure: Any) -> None:
         axes = figure.add_subplot()
         axes.set_xscale("log")
         axes.set_xlabel(fit.columns[fit.law.columns[0].name])
         draw(axes, fit)
         if len(_groups(fit)) <= _MOST_LEGEND and any(_groups(fit)):
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5)
-        sink = io.StringIO()
-        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None})
-    return sink.getvalue()
+
+    return svg_of(salt, 8.5, 4.6, filled)
 
 
 def _groups(fit: Fit) -> list[str]:

@@ -1,49 +1,25 @@
-"""A matplotlib figure as SVG text that is the same on every run, carries no outside reference, and takes its colours from the page.
+"""Figures of a report: SVG elements that carry no outside reference and take their colours from the page.
 
 Colours are written as `var(--name, #hex)`: a page sets the variables for light and dark, a lone file falls back to the hex.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#876400", "#5b6675")
+from harness import canvas
+from harness.canvas import COLOURS, GRID
+
 COLOURS_ON_DARK = ("#7db2ff", "#ffa163", "#63d18d", "#cb9dff", "#ff8da6", "#5fcfe3", "#e0c25c", "#abb8c9")
-INK, GRID, PAGE = "#1a2230", "#d5dae1", "#fefefd"
-_STYLE = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "legend.frameon": False,
-}
+INK, PAGE = "#1a2230", "#fefefd"
+_INKED = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "text.color"), INK)
 
 
 def svg_of(id: str, width: float, height: float, draw: Callable[[Any], None]) -> str:
     """An `<svg>` element of `width` x `height` inches at most, drawn by `draw(figure)`. `id` seeds the names inside it."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": id}):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        sink = io.StringIO()
-        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _embeddable(sink.getvalue())
+    return _embeddable(canvas.svg_of(id, width, height, draw, style=_INKED, transparent=True))
 
 
 def colour(method: str, methods: Sequence[str]) -> str:
