@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.canvas import COLOURS
 from harness.leaderboard import Board
-from harness.report import canvas, sentences
+from harness.report import sentences
 from harness.report.drawings import Drawing
 from harness.report.layout import Layout, leaderboard
 from harness.report.provenance import failures, provenance
 from harness.report.strip import Strip, describe, strip
+from harness.report.themed import COLOURS_ON_DARK
 from harness.task import Task
 from harness.verdict import Verdict
 
@@ -70,7 +72,7 @@ def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], d
         split=_tested_and_not,
         badges=BADGES,
         say=sentences,
-        palette=list(enumerate(zip(canvas.COLOURS, canvas.COLOURS_ON_DARK, strict=True))),
+        palette=list(enumerate(zip(COLOURS, COLOURS_ON_DARK, strict=True))),
         papers=list({task.paper.arxiv: task.paper for task, _ in study.groups()}.values()),
     )
 
@@ -84,7 +86,7 @@ def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict],
 def _section(task: Task, scale: str, board: Board, verdicts: Sequence[Verdict], figures: Sequence[Drawing]) -> Section:
     own = [v for v in verdicts if (v.task, v.scale) == (task.id, scale)]
     cards = [_card(v, task) for v in own]
-    colours = {method.name: i % len(canvas.COLOURS) for i, method in enumerate(task.methods)}
+    colours = {method.name: i % len(COLOURS) for i, method in enumerate(task.methods)}
     described = {sentences.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description}
     return Section(task, scale, f"{task.id}-{scale}", cards, board, leaderboard(board), described, colours, figures)
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.report.canvas import COLOURS, GRID, INK, colour, svg_of
+from harness.canvas import COLOURS, GRID
 from harness.report.grids import MatrixGrid, TraceGrid
+from harness.report.themed import INK, colour, svg_of
 
 WIDE = 3
 """More methods than this take the whole width of the page."""

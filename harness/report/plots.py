@@ -6,8 +6,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from harness.report.canvas import COLOURS, GRID, PAGE, colour, svg_of
+from harness.canvas import COLOURS, GRID
 from harness.report.figures import Plot, Series
+from harness.report.themed import PAGE, colour, svg_of
 from harness.task import Span
 
 _MARKERS = "os^DvPX*"
