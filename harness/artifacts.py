@@ -1,4 +1,4 @@
-"""What trials keep for the trials that stand on them: one file a trial, as long as its study."""
+"""What trials keep for the trials that need them first: one file a trial, as long as its study."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from harness.errors import PapertrialError, unknown
 from harness.lazy import load
 from harness.task import DATA_KINDS
 
+NEW_KINDS = ("custom", "supervised", "theorem", "small-models")
 DESCRIPTION = "Puts the claims of machine-learning papers on trial: every claim re-run, decided with an interval."
 
 
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
     new = verb("new", "new", "a working task skeleton with its test")
     new.add_argument("name", metavar="FIELD/PAPER")
+    new.add_argument("--kind", choices=NEW_KINDS, default=NEW_KINDS[0], help="what the paper does: the skeleton is built from its blocks")
 
     verb("doctor", "doctor", "what this machine can run: GPUs, Ray, Triton, data, versions")
     return top
@@ -98,6 +100,7 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--scale", required=True, help="smoke, laptop, gpu or paper")
     verb.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, instead of the scale's")
     verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help="values of a parameter instead of the scale's")
+    verb.add_argument("--experiment", action="append", default=[], help="only this experiment of the task (repeat for several)")
     verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
     verb.add_argument(
         "--data",

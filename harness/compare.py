@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from harness.errors import UsageError
 from harness.evidence import Evidence, SeedValues
-from harness.leaderboard import columns
+from harness.judgement import Judgement, Ruling
+from harness.leaderboard import columns, is_comparable
 from harness.stats import Interval, adjusted, paired_p, seed_interval
-from harness.task import Better, Statistic, Task
-from harness.verdict import Outcome, decide_claims
-
-if TYPE_CHECKING:
-    from harness.study import Study
+from harness.task import Better, Experiment, Statistic
+from harness.verdict import Outcome
 
 LEVEL = 0.05
 """Probability that a comparison of two equal studies, all its numbers together, calls anything worse."""
@@ -28,6 +26,7 @@ class Change:
 
     task: str
     scale: str
+    experiment: str
     method: str
     statistic: str
     unit: str
@@ -73,35 +72,41 @@ class Comparison:
         return [change for change in self.changes if change.direction in ("worse", "lost seeds")]
 
 
-def compare(before: Study, after: Study) -> Comparison:
+def compare(before: Judgement, after: Judgement) -> Comparison:
     """Every number that both studies have. UsageError when they share no task at one scale."""
-    scales = {(task.id, scale) for task, scale in before.groups()}
-    shared = [(task, scale) for task, scale in after.groups() if (task.id, scale) in scales]
+    old = {_key(ruling): ruling for ruling in before.rulings}
+    shared = [(old[_key(ruling)], ruling) for ruling in after.rulings if _key(ruling) in old]
     if not shared:
-        raise UsageError(f"{before.name} and {after.name} have no task at one scale in common: there is nothing to compare")
-    raw = [change for task, scale in shared for change in _changes(before, after, task, scale)]
-    decided = [verdicts for task, scale in shared for verdicts in _verdicts(before, after, task, scale)]
+        raise UsageError(f"{before.study.name} and {after.study.name} have no task at one scale in common: there is nothing to compare")
+    turns = [turn for pair in shared for turn in _verdicts(*pair)]
     return Comparison(
-        changes=_judged(raw),
-        turns=[turn for turn in decided if turn.before != turn.after],
-        claims=len(decided),
-        mixed=[sentence for task, scale in shared for sentence in _mixed(before, after, task, scale)],
+        changes=_judged([change for pair in shared for change in _changes(*pair)]),
+        turns=[turn for turn in turns if turn.before != turn.after],
+        claims=len(turns),
+        mixed=[sentence for pair in shared for sentence in _mixed(*pair)],
     )
 
 
-def _changes(before: Study, after: Study, task: Task, scale: str) -> list[Change]:
-    old, new = Evidence(before, task, scale), Evidence(after, task, scale)
-    methods = [m.name for m in task.methods if all(m.name in set(side.planned["method"]) for side in (old, new))]
-    shown, comparable = columns(new)
+def _key(ruling: Ruling) -> tuple[str, str]:
+    return ruling.evidence.task.id, ruling.evidence.scale
+
+
+def _changes(before: Ruling, after: Ruling) -> list[Change]:
+    old, new = before.evidence, after.evidence
     found = [
-        _change(task, scale, method, column, old.per_seed(column.estimate, method), new.per_seed(column.estimate, method))
-        for method in methods
-        for column in (shown if comparable else ())
+        _change(new, experiment, method.name, column, *(side.per_seed(column.estimate, method.name, name) for side in (old, new)))
+        for name in new.experiments
+        if name in old.experiments
+        for experiment in [new.task.experiment(name)]
+        for method in new.task.methods
+        if not any(side.planned_of(name, method.name).empty for side in (old, new))
+        for column in columns(new, experiment)
+        if is_comparable(new, experiment, column)
     ]
     return [change for change in found if change is not None]
 
 
-def _change(task: Task, scale: str, method: str, column: Statistic, old: SeedValues, new: SeedValues) -> Change | None:
+def _change(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, old: SeedValues, new: SeedValues) -> Change | None:
     """The numbers as they stand, p not corrected yet; None where neither study has any."""
     seeds = [seed for seed in old.values if seed in new.values]
     differences = [_merit(new.values[seed], column) - _merit(old.values[seed], column) for seed in seeds]
@@ -109,8 +114,9 @@ def _change(task: Task, scale: str, method: str, column: Statistic, old: SeedVal
     if not (seeds or newly_lost):
         return None
     return Change(
-        task=task.id,
-        scale=scale,
+        task=evidence.task.id,
+        scale=evidence.scale,
+        experiment=experiment.name,
         method=method,
         statistic=column.name,
         unit=column.unit,
@@ -151,14 +157,15 @@ def _direction(change: Change, p: float) -> Direction:
     return "better" if (difference.estimate > 0) == (change.better == "higher") else "worse"
 
 
-def _verdicts(before: Study, after: Study, task: Task, scale: str) -> list[Turn]:
-    old = {verdict.claim: verdict.verdict for verdict in decide_claims(before, task, scale)}
-    pairs = [(verdict.claim, old[verdict.claim], verdict.verdict) for verdict in decide_claims(after, task, scale)]
-    return [Turn(task=task.id, scale=scale, claim=claim, before=a, after=b) for claim, a, b in pairs if "not tested" not in (a, b)]
+def _verdicts(before: Ruling, after: Ruling) -> list[Turn]:
+    old = {verdict.claim: verdict.verdict for verdict in before.verdicts}
+    pairs = [(verdict, old[verdict.claim], verdict.verdict) for verdict in after.verdicts if verdict.claim in old]
+    return [Turn(task=v.task, scale=v.scale, claim=v.claim, before=a, after=b) for v, a, b in pairs if "not tested" not in (a, b)]
 
 
-def _mixed(before: Study, after: Study, task: Task, scale: str) -> list[str]:
-    frames = [study.records(task, scale) for study in (before, after)]
+def _mixed(before: Ruling, after: Ruling) -> list[str]:
+    old, new = before.evidence, after.evidence
+    frames = [side.study.records(side.task, side.scale) for side in (old, new)]
     names = {
         "version": "versions of the task",
         "source_digest": "source of the task",
@@ -167,15 +174,21 @@ def _mixed(before: Study, after: Study, task: Task, scale: str) -> list[str]:
         "versions": "library versions",
     }
     apart = [words for column, words in names.items() if set(frames[0][column]) != set(frames[1][column])]
-    if _cells(before, task, scale) != _cells(after, task, scale):
+    if _cells(old) != _cells(new):
         apart.append("parameters that were run, over which statistics are means")
-    where = f"{task.id} at scale {scale}"
+    where = f"{new.task.id} at scale {new.scale}"
     said = [f"{where}: the studies differ in {', '.join(apart)}"] if apart else []
-    if not columns(Evidence(after, task, scale))[1]:
-        said.append(f"{where}: methods ran with different parameters and the task declares no statistics, so only its claims are compared")
+    for name in new.experiments:
+        experiment = new.task.experiment(name)
+        unequal = [column.name for column in columns(new, experiment) if not is_comparable(new, experiment, column)]
+        if unequal:
+            said.append(
+                f"{where}, experiment {name}: methods ran with different parameters and no statistics are declared, so only claims are "
+                f"compared there, not {', '.join(unequal)}"
+            )
     return said
 
 
-def _cells(study: Study, task: Task, scale: str) -> set[str]:
-    trials = [trial for trial in study.plan if (trial.task, trial.scale) == (task.id, scale)]
-    return {f"{trial.method} {sorted(trial.params.items())}" for trial in trials}
+def _cells(evidence: Evidence) -> set[str]:
+    names = [str(name) for name in evidence.planned if str(name).startswith("param.")]
+    return set(evidence.planned[["experiment", "method", *names]].astype(str).agg(" ".join, axis=1))

@@ -15,11 +15,11 @@ from types import FrameType
 from harness import ledger as ledgers
 from harness import provenance, registry
 from harness.artifacts import Artifacts
+from harness.dependencies import Dependencies
 from harness.errors import ResourceError, StoreError
 from harness.frames import CurveWriter
 from harness.ledger import Ledger, LedgerContents
 from harness.plan import TrialSpec
-from harness.precedence import Precedence
 from harness.record import Record, Status
 from harness.store import StudyStore
 from harness.task import Resources
@@ -77,7 +77,7 @@ class _Stop:
 def left_to_do(store: StudyStore, trials: Sequence[TrialSpec], done: Mapping[str, Record], *, retry: bool) -> list[TrialSpec]:
     """The plan minus its records: `ok` ones always count as done, the others unless `retry`.
 
-    A trial that is done runs again where one that is left stands on it and what it kept is gone.
+    A trial that is done runs again where one that is left needs it and what it kept is gone.
     """
     left = {trial.id for trial in trials if trial.id not in done or (retry and done[trial.id].status != "ok")}
     kept = Artifacts(store)
@@ -186,8 +186,8 @@ def _execute(
 
 
 def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status]) -> Iterator[list[Outcome]]:
-    worker, precedence = Worker(context), Precedence(trials, states)
-    ready, given_up = deque(precedence.start.released), deque(precedence.start.lost)
+    worker, dependencies = Worker(context), Dependencies(trials, states)
+    ready, given_up = deque(dependencies.start.released), deque(dependencies.start.lost)
     while ready or given_up:
         if given_up:
             trial, why = given_up.popleft()
@@ -195,9 +195,9 @@ def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[st
         else:
             outcome = _execute_here(worker, ready.popleft())
         yield [outcome]
-        settled = precedence.settle(outcome.record.trial_id, outcome.record.status)
-        ready.extend(settled.released)
-        given_up.extend(settled.lost)
+        resolved = dependencies.resolve(outcome.record.trial_id, outcome.record.status)
+        ready.extend(resolved.released)
+        given_up.extend(resolved.lost)
 
 
 def _execute_here(worker: Worker, trial: TrialSpec) -> Outcome:

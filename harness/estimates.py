@@ -4,19 +4,26 @@ An estimate is called with a frame (pandas) that holds the records of ONE seed a
 over seeds follows without resampling inside a seed. A number that cannot be computed (a trial missing, diverged or
 failed) is NaN: the verdict then says so instead of deciding on the survivors.
 
-Frames have one row a trial and the columns `method`, `seed`, `status`, `param.<name>`, `metric.<name>`.
+Frames have one row a trial and the columns `experiment`, `method`, `seed`, `status`, `param.<name>`, `metric.<name>` and a boolean
+`view.<name>` for each view of the grids that asked for the trial.
+
+An estimate is a dataclass. What it reads is found by walking its fields: `experiment`, `view`, `method` and `where` narrow it down, other
+estimates among its fields are its parts. One that finds its trials in another way names what it `reads`, a sequence of estimates.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
     import pandas as pd
+
+    from harness.sweeps import Sweep
 
 
 @runtime_checkable
@@ -28,14 +35,21 @@ class Estimate(Protocol):
         ...
 
 
-def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows whose parameters equal `where`."""
-    for name, value in where.items():
-        column = f"param.{name}"
-        if column not in frame:
+def select(
+    frame: pd.DataFrame, where: Mapping[str, Any], *, experiment: str = "", view: str = "", method: str | None = None
+) -> pd.DataFrame:
+    """The rows of an experiment, a view of it and a method (empty, None: of all) whose parameters equal `where`."""
+    wanted = {"experiment": experiment or None, "method": method, f"view.{view}": True if view else None}
+    wanted |= {f"param.{name}": value for name, value in where.items()}
+    kept: npt.NDArray[np.bool_] | None = None
+    for name, value in wanted.items():
+        if value is None:
+            continue
+        if name not in frame:
             return frame.iloc[:0]
-        frame = frame[frame[column] == value]
-    return frame
+        equal = (frame[name] == value).to_numpy(dtype=bool)
+        kept = equal if kept is None else kept & equal
+    return frame if kept is None or kept.all() else frame[kept]
 
 
 def column(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
@@ -52,7 +66,8 @@ Row = Mapping[str, Any]
 
 def rows_of(frame: pd.DataFrame) -> list[Row]:
     """The trials of a frame as plain mappings."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    names = [str(name) for name in frame]
+    return [dict(zip(names, values, strict=True)) for values in frame.to_numpy(dtype=object).tolist()]
 
 
 def selected(rows: Sequence[Row], by: Callable[[Row], Sequence[float]]) -> Row | None:
@@ -77,7 +92,67 @@ class Of:
     estimate: Estimate
 
     def __call__(self, frame: pd.DataFrame) -> float:
-        return self.estimate(frame[frame["method"] == self.method])
+        return self.estimate(select(frame, {}, method=self.method))
+
+
+@dataclass(frozen=True)
+class In:
+    """`estimate` on the records of one experiment (of one view of it)."""
+
+    experiment: str
+    estimate: Estimate
+    view: str = ""
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        return self.estimate(select(frame, {}, experiment=self.experiment, view=self.view))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A metric of an experiment's trials: of those that its sweep selects, if it has one, else the mean over all.
+
+    Made by `experiment["metric"]`, which fills in the sweep, the unit and which way is better.
+    """
+
+    experiment: str
+    metric: str
+    view: str = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Sweep | None = None
+    logged: bool = False
+    unit: str = field(default="", compare=False)
+    better: Literal["lower", "higher", "zero", "none"] = field(default="none", compare=False)
+
+    @property
+    def reads(self) -> tuple[()]:
+        """It has no parts: a sweep is no estimate."""
+        return ()
+
+    def at(self, view: str = "", **where: Any) -> Reading:
+        """The same of fewer trials: those of a view, those whose parameters equal `where`."""
+        return replace(self, view=view or self.view, where={**self.where, **where})
+
+    def untuned(self) -> Reading:
+        """The same without selecting: the mean over the whole sweep."""
+        return replace(self, sweep=None)
+
+    def log10(self) -> Reading:
+        """The logarithm of the same, NaN unless positive: a paired difference is then the log10 of a ratio, which is its unit."""
+        return replace(self, logged=True, unit="log10 of a ratio")
+
+    def of(self, method: str) -> Of:
+        """The same of one method."""
+        return Of(method, self)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        value = self._value(select(frame, self.where, experiment=self.experiment, view=self.view))
+        return value if not self.logged else math.log10(value) if value > 0 else math.nan
+
+    def _value(self, rows: pd.DataFrame) -> float:
+        if self.sweep is not None:
+            return self.sweep.mean(rows, f"metric.{self.metric}")
+        values = column(rows, self.metric).to_numpy(dtype=float)
+        return float(values.mean()) if len(values) else math.nan
 
 
 @dataclass(frozen=True)
@@ -180,6 +255,20 @@ class Difference:
         return self.left(frame) - self.right(frame)
 
 
+def paired(method: str, other: str, reading: Estimate) -> Difference:
+    """`reading` of `method` minus that of `other`, in the same seed."""
+    return Difference(Of(method, reading), Of(other, reading))
+
+
+def ratio(method: str, other: str, reading: Estimate) -> Transformed:
+    """How many times larger `reading` is for `method` than for `other`: exp of a paired difference of logarithms; NaN unless positive."""
+    return Transformed(math.exp, Difference(*(Of(name, Transformed(_log, reading)) for name in (method, other))))
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else math.nan
+
+
 @dataclass(frozen=True)
 class Transformed:
     """`function` of an estimate, such as its absolute value."""
@@ -241,3 +330,136 @@ class LogDistance:
                 return math.nan
             squares.append(math.log(ends[1] / ends[0]) ** 2)
         return math.sqrt(math.fsum(squares) / len(squares))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The piecewise linear curve through the points (`x`, `y`) of a method's trials in one seed, to be read at a matched x.
+
+    Trials that agree in the parameter `target` are one point, that of the trial which `sweep` selects; without a target every trial is one.
+    NaN outside the curve (nothing is extrapolated) and when a trial of it has no number.
+    """
+
+    x: str
+    y: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+    target: str = ""
+    sweep: Sweep | None = None
+    ends: tuple[tuple[Estimate | float, Estimate | float], ...] = ()
+    """Further points as (x, y), each a number or an estimate on the same records, such as the network before pruning."""
+
+    def of(self, method: str, at: Estimate | float) -> CurveAt:
+        """`y` of a method where its curve passes `at`: a number, or what another estimate gives in the same seed."""
+        return CurveAt(self, at, method)
+
+    def at(self, at: Estimate | float) -> CurveAt:
+        """The same on the records of one method, as a leaderboard's column reads them."""
+        return CurveAt(self, at)
+
+    def points(self, frame: pd.DataFrame, method: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of the curve in one seed's records."""
+        import numpy as np
+
+        rows = select(frame, self.where, method=method)
+        groups = [rows] if not self.target else [group for _, group in rows.groupby(f"param.{self.target}")] if len(rows) else []
+        found = [point for group in groups for point in self._points(group)]
+        found += [(_number(x, frame), _number(y, frame)) for x, y in self.ends]
+        ordered = np.array(sorted(found), dtype=float).reshape(-1, 2)
+        return ordered[:, 0], ordered[:, 1]
+
+    def _points(self, group: pd.DataFrame) -> list[tuple[float, float]]:
+        if self.sweep is None:
+            return list(zip(column(group, self.x).tolist(), column(group, self.y).tolist(), strict=True))
+        chosen = self.sweep.selected(rows_of(group)) or {}
+        return [(float(chosen.get(f"metric.{self.x}", math.nan)), float(chosen.get(f"metric.{self.y}", math.nan)))]
+
+
+@dataclass(frozen=True)
+class CurveAt:
+    """A curve (of a method, if given), read at `at`."""
+
+    curve: Curve
+    at: Estimate | float
+    method: str | None = None
+
+    @property
+    def reads(self) -> tuple[Estimate, ...]:
+        """The curve's trials, its further points, and what `at` reads."""
+        own: Estimate = Mean(self.curve.y, self.curve.where)
+        others = (*(part for end in self.curve.ends for part in end), self.at)
+        return (Of(self.method, own) if self.method else own, *(part for part in others if not isinstance(part, int | float)))
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        return interpolated(*self.curve.points(frame, self.method), _number(self.at, frame))
+
+
+def _number(value: Estimate | float, frame: pd.DataFrame) -> float:
+    return float(value) if isinstance(value, int | float) else value(frame)
+
+
+def interpolated(x: np.ndarray, y: np.ndarray, at: float) -> float:
+    """The piecewise linear curve through (x, y) at `at`; the mean of y where x repeats; NaN outside, or when any number is not finite."""
+    import numpy as np
+
+    if not (math.isfinite(at) and np.isfinite(x).all() and np.isfinite(y).all()) or len(x) == 0:
+        return math.nan
+    knots = np.unique(x)
+    if not knots[0] <= at <= knots[-1]:
+        return math.nan
+    return float(np.interp(at, knots, [y[x == knot].mean() for knot in knots]))
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's correlation of two metrics over the matching trials of a seed; NaN under three trials or when either does not vary."""
+
+    x: str
+    y: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        rows = select(frame, self.where)
+        names = [f"metric.{self.x}", f"metric.{self.y}"]
+        if len(rows) < 3 or not set(names) <= set(rows) or rows[names].isna().to_numpy().any():
+            return math.nan
+        ranks = rows[names].rank()
+        return float(ranks.iloc[:, 0].corr(ranks.iloc[:, 1])) if (ranks.nunique() > 1).all() else math.nan
+
+
+@dataclass(frozen=True)
+class MeanOver:
+    """`estimate` of the trials at each value of a parameter on their own, then the mean; `only` takes one value of it instead."""
+
+    over: str
+    estimate: Estimate
+    where: Mapping[str, Any] = field(default_factory=dict)
+    only: Literal["smallest", "largest", ""] = ""
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        rows, name = select(frame, self.where), f"param.{self.over}"
+        if rows.empty or name not in rows:
+            return math.nan
+        values = sorted(rows[name].unique())
+        values = {"smallest": values[:1], "largest": values[-1:], "": values}[self.only]
+        return math.fsum(self.estimate(rows[rows[name] == value]) for value in values) / len(values)
+
+
+@dataclass(frozen=True)
+class RankTrend:
+    """Spearman's correlation of an estimate with a parameter over the values that it takes: 1 where it rises at every one of them."""
+
+    over: str
+    estimate: Estimate
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        import pandas as pd
+
+        rows, name = select(frame, self.where), f"param.{self.over}"
+        if name not in rows:
+            return math.nan
+        values = sorted(rows[name].dropna().unique())
+        series = pd.Series([self.estimate(rows[rows[name] == value]) for value in values], dtype=float)
+        if len(values) < 3 or series.isna().any() or series.nunique() < 2:
+            return math.nan
+        return float(series.rank().corr(pd.Series(range(len(values)), dtype=float)))

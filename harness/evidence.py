@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from harness.coverage import Need, needs
 from harness.errors import TaskError
 from harness.estimates import Estimate, select
+from harness.plan import TrialSpec
+from harness.sweeps import edges
 from harness.task import DATA_KINDS, Task
 
 if TYPE_CHECKING:
@@ -19,51 +21,20 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 
-_COLUMNS = ("trial_id", "method", "seed", "status", "data_kind")
-
-
-@dataclass(frozen=True)
-class Need:
-    """Trials that one leaf of an estimate reads: those of `method` (None: of every method) whose parameters equal `where`."""
-
-    method: str | None
-    where: Mapping[str, Any]
-
-    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `frame` that this leaf reads."""
-        return select(frame if self.method is None else frame[frame["method"] == self.method], self.where)
-
-    def __str__(self) -> str:
-        values = ", ".join(f"{name} = {value}" for name, value in self.where.items())
-        return " with ".join(filter(None, (f"method {self.method}" if self.method else "any method", values)))
-
-
-def needs(estimate: Estimate, method: str | None = None, where: Mapping[str, Any] | None = None) -> list[Need]:
-    """The leaves of an estimate, found by walking its dataclass fields, or what it names as `reads`, a sequence of estimates.
-
-    A part that is not a dataclass, such as a plain function, may read anything its parent passes it, so it counts as a leaf.
-    """
-    inner = getattr(estimate, "where", None)
-    own = getattr(estimate, "method", None)
-    method = own if isinstance(own, str) else method
-    where = {**(where or {}), **(inner if isinstance(inner, Mapping) else {})}
-    found = [need for part in _parts(estimate) for need in needs(part, method, where)]
-    return found or [Need(method, where)]
-
-
-def _parts(estimate: Any) -> Iterator[Estimate]:
-    """Estimates inside an estimate."""
-    if hasattr(estimate, "reads"):
-        yield from estimate.reads
-    elif dataclasses.is_dataclass(estimate):
-        for f in dataclasses.fields(estimate):
-            value = getattr(estimate, f.name)
-            yield from (part for part in (value if isinstance(value, tuple | list) else [value]) if callable(part))
+_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind")
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Text as plain objects in one block: estimates take many small selections, each of which would copy every Arrow column."""
     return frame.astype({name: object for name, kind in frame.dtypes.items() if str(kind).startswith("str")}).copy()
+
+
+def _filled(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
+    """An experiment's rows without the columns of others: fewer columns make every selection cheaper."""
+    if not experiment or frame.empty:
+        return frame
+    own = [str(name) for name in frame if str(name).startswith(("param.", "metric."))]
+    return frame.drop(columns=[name for name in own if frame[name].isna().all()])
 
 
 @dataclass(frozen=True)
@@ -77,7 +48,7 @@ class SeedValues:
     """Seeds of which a needed trial has left no record yet."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """The plan and the records of one task at one scale, ready to be asked."""
 
@@ -90,30 +61,67 @@ class Evidence:
         """One row a record, with the columns that an estimate may read and `trial_id` and `data_kind`."""
         frame = self.study.records(self.task, self.scale)
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        return _plain(frame[kept].reset_index(drop=True))
+        return self._viewed(_plain(frame[kept].reset_index(drop=True)))
 
     @cached_property
     def planned(self) -> pd.DataFrame:
-        """One row a planned trial: `trial_id`, `method`, `seed`, `kind` and `param.<name>` columns; `recorded` tells what is there."""
+        """One row a planned trial: `trial_id`, `experiment`, `method`, `seed`, `kind`, `param.` and `view.` columns, `recorded`."""
         import pandas as pd
 
-        trials = [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale]
         columns: dict[str, Any] = {
-            "trial_id": [t.id for t in trials],
-            "method": [t.method for t in trials],
-            "seed": [t.seed for t in trials],
-            "kind": [t.data.kind if t.data else "synthetic" for t in trials],
+            "trial_id": [t.id for t in self._trials],
+            "experiment": [t.experiment for t in self._trials],
+            "method": [t.method for t in self._trials],
+            "seed": [t.seed for t in self._trials],
+            "kind": [t.data.kind if t.data else "synthetic" for t in self._trials],
         }
-        for name in dict.fromkeys(name for t in trials for name in t.params):
-            columns[f"param.{name}"] = [t.params.get(name) for t in trials]
+        for name in dict.fromkeys(name for t in self._trials for name in t.params):
+            columns[f"param.{name}"] = [t.params.get(name) for t in self._trials]
         frame = _plain(pd.DataFrame(columns))
-        return frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"]))
+        return self._viewed(frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"])))
 
     @cached_property
-    def _by_seed(self) -> dict[Any, pd.DataFrame]:
-        return dict(iter(self.records.groupby("seed")))
+    def _trials(self) -> list[TrialSpec]:
+        return [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale]
 
-    def touched(self, estimate: Estimate, frame: pd.DataFrame) -> pd.DataFrame:
+    def _viewed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A boolean column for each view: which trials it asks for is the plan's, not the record's."""
+        import pandas as pd
+
+        views = {trial.id: trial.views for trial in self._trials}
+        of_rows = [views.get(id, ()) for id in frame["trial_id"]]
+        names = dict.fromkeys(name for found in views.values() for name in found)
+        return pd.concat([frame, pd.DataFrame({f"view.{n}": [n in found for found in of_rows] for n in names}, index=frame.index)], axis=1)
+
+    @cached_property
+    def experiments(self) -> list[str]:
+        """Experiments of which the plan has a trial, in the task's order."""
+        found = set(self.planned["experiment"])
+        return [experiment.name for experiment in self.task.experiments if experiment.name in found]
+
+    @cached_property
+    def _seeds(self) -> dict[tuple[str, str | None], dict[Any, pd.DataFrame]]:
+        return {}
+
+    @cached_property
+    def _plans(self) -> dict[tuple[str, str | None], pd.DataFrame]:
+        return {}
+
+    def _by_seed(self, experiment: str, method: str | None) -> dict[Any, pd.DataFrame]:
+        key = experiment, method
+        if key not in self._seeds:
+            rows = _filled(select(self.records, {}, experiment=experiment, method=method), experiment)
+            self._seeds[key] = dict(iter(rows.groupby("seed")))
+        return self._seeds[key]
+
+    def planned_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
+        """The planned trials of an experiment (of all, if empty) and a method (of all, if None)."""
+        key = experiment, method
+        if key not in self._plans:
+            self._plans[key] = select(self.planned, {}, experiment=experiment, method=method)
+        return self._plans[key]
+
+    def rows_read(self, estimate: Estimate, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of `frame` (records or planned) that `estimate` reads, each once."""
         leaves = [need.rows(frame).index for need in needs(estimate)]
         index = leaves[0]
@@ -125,12 +133,10 @@ class Evidence:
         """What `estimate` reads that the plan does not hold at all."""
         return [need for need in needs(estimate) if need.rows(self.planned).empty]
 
-    def per_seed(self, estimate: Estimate, method: str | None = None) -> SeedValues:
-        """`estimate` on each seed's records (of one method, if given), once all trials that it needs have left a record."""
-        planned, frames = self.touched(estimate, self.planned), self._by_seed
-        if method is not None:
-            planned = planned[planned["method"] == method]
-            frames = dict(iter(self.records[self.records["method"] == method].groupby("seed")))
+    def per_seed(self, estimate: Estimate, method: str | None = None, experiment: str = "") -> SeedValues:
+        """`estimate` on each seed's records (of one method, of one experiment, if given), once all that it needs has left a record."""
+        planned = self.rows_read(estimate, self.planned_of(experiment, method))
+        frames = self._by_seed(experiment, method)
         complete = planned.groupby("seed")["recorded"].all()
         values: dict[int, float] = {}
         lost: dict[int, Mapping[str, int]] = {}
@@ -139,17 +145,28 @@ class Evidence:
             if math.isfinite(value):
                 values[int(seed)] = value
             else:
-                status = self.touched(estimate, frames[seed])["status"]
+                status = self.rows_read(estimate, frames[seed])["status"]
                 lost[int(seed)] = {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
         return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]))
 
-    def data_kind(self, estimate: Estimate | None = None) -> str:
+    def data_kind(self, estimate: Estimate | None = None, experiment: str = "") -> str:
         """Kinds of the data behind the records (of the plan, before there are any) that `estimate` reads, joined with ` + `."""
-        kinds = self.records if estimate is None else self.touched(estimate, self.records)
-        found = set(kinds["data_kind"])
+        records = select(self.records, {}, experiment=experiment)
+        found = set((records if estimate is None else self.rows_read(estimate, records))["data_kind"])
         if not found:
-            found = set((self.planned if estimate is None else self.touched(estimate, self.planned))["kind"])
+            planned = self.planned_of(experiment)
+            found = set((planned if estimate is None else self.rows_read(estimate, planned))["kind"])
         return " + ".join([kind for kind in DATA_KINDS if kind in found] + sorted(found - set(DATA_KINDS)))
+
+    def edges(self, estimate: Estimate) -> list[str]:
+        """Sweeps behind `estimate` that select at the edge of what was swept, such as `kat: lr at its largest (0.01) in 2 of 5 seeds`."""
+        found: dict[str, int] = {}
+        seeds = self._by_seed("", None)
+        for need in needs(estimate):
+            for frame in seeds.values() if need.sweep and need.method else ():
+                for edge in edges(need.sweep, need.rows(frame)) if need.sweep else ():
+                    found[f"{need.method}: {edge}"] = found.get(f"{need.method}: {edge}", 0) + 1
+        return [f"{edge} in {count} of {len(seeds)} seeds" for edge, count in found.items()]
 
     def _call(self, estimate: Estimate, frame: pd.DataFrame) -> float:
         try:

@@ -56,6 +56,8 @@ def read_trials(data: bytes) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas()
     if version < 2 and "data_fingerprint" in frame:
         frame["data_notes"] = ""
+    if version < 3 and "scale" in frame:
+        frame.insert(list(frame).index("scale") + 1, "experiment", "")
     return frame
 
 

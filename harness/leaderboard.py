@@ -1,19 +1,20 @@
-"""Methods ranked: per (task, scale) one row a method, one column a statistic, every number with its interval over seeds."""
+"""Methods ranked: per experiment and scale one row a method, one column a statistic, every number with its interval over seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.estimates import Mean
-from harness.evidence import Evidence
+from harness.coverage import needs
+from harness.estimates import select
+from harness.evidence import Evidence, SeedValues
 from harness.stats import Interval, seed_interval
-from harness.task import Role, Statistic, Task
+from harness.task import Experiment, Method, Role, Statistic
 
 if TYPE_CHECKING:
-    from harness.study import Study
+    import pandas as pd
 
 UNEQUAL = "unequal cells"
 _NONE = Interval(math.nan, math.nan, math.nan, 0)
@@ -27,15 +28,14 @@ class Entry:
     lost: int = 0
     """Seeds that will never give a number."""
     note: str = ""
+    """Why there is no number."""
 
     @property
     def text(self) -> str:
-        """The number with its interval, and how many seeds it stands on when some were lost."""
-        if self.note:
-            return self.note
+        """The number with its interval and how many seeds it has when some were lost, or why there is none."""
         seeds = self.interval.n + self.lost
         if not self.interval.n:
-            return f"– ({self.lost}/{self.lost} seeds lost)" if self.lost else "–"
+            return f"– ({self.note})" if self.note else "–"
         return f"{self.interval} ({self.interval.n}/{seeds} seeds)" if self.lost else str(self.interval)
 
 
@@ -53,10 +53,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """The leaderboard of one task at one scale, best method first."""
+    """The leaderboard of one experiment at one scale, best method first."""
 
     task: str
     scale: str
+    experiment: str
     statistics: Sequence[Statistic]
     rows: Sequence[Row]
     ranked_by: str
@@ -65,61 +66,115 @@ class Board:
     planned: int
     recorded: int
 
+    @property
+    def label(self) -> str:
+        """Task and experiment, as headings have it."""
+        return f"{self.task}, experiment {self.experiment}"
 
-def boards(study: Study) -> list[Board]:
-    """One board for every (task, scale) of the study."""
-    return [board(study, task, scale) for task, scale in study.groups()]
+
+def boards(evidence: Evidence) -> list[Board]:
+    """One board for every experiment that the plan of a task at a scale has trials of."""
+    return [board(evidence, evidence.task.experiment(name)) for name in evidence.experiments]
 
 
-def board(study: Study, task: Task, scale: str) -> Board:
-    """The leaderboard of one task at one scale; methods without a planned trial are left out."""
-    evidence = Evidence(study, task, scale)
-    shown, comparable = columns(evidence)
-    ranking = next((column for column in shown if column.better != "none"), None) if comparable else None
-    planned = set(evidence.planned["method"])
-    rows = [_row(evidence, m.name, m.role, shown, comparable) for m in task.methods if m.name in planned]
+def board(evidence: Evidence, experiment: Experiment) -> Board:
+    """The leaderboard of one experiment; methods without a planned trial of it are left out."""
+    shown = columns(evidence, experiment)
+    comparable = {column.name for column in shown if is_comparable(evidence, experiment, column)}
+    ranking = next((column for column in shown if column.better != "none" and column.name in comparable), None)
+    planned = evidence.planned_of(experiment.name)
+    methods = [method for method in evidence.task.methods if method.name in set(planned["method"])]
+    rows = [_row(evidence, experiment, method, shown, comparable) for method in methods]
     return Board(
-        task=task.id,
-        scale=scale,
+        task=evidence.task.id,
+        scale=evidence.scale,
+        experiment=experiment.name,
         statistics=shown,
         rows=_ranked(rows, ranking),
         ranked_by=ranking.name if ranking else "",
-        data_kind=evidence.data_kind(),
-        planned=len(evidence.planned),
-        recorded=len(evidence.records),
+        data_kind=evidence.data_kind(experiment=experiment.name),
+        planned=len(planned),
+        recorded=int(planned["recorded"].sum()),
     )
 
 
-def columns(evidence: Evidence) -> tuple[Sequence[Statistic], bool]:
-    """The task's statistics, or else the means of its metrics, and whether those may be compared between methods."""
-    if evidence.task.statistics:
-        return evidence.task.statistics, True
-    means = [Statistic(name=m.name, estimate=Mean(m.name), unit=m.unit, better=m.better) for m in evidence.task.metrics]
-    return means, equal_cells(evidence)
+def columns(evidence: Evidence, experiment: Experiment) -> Sequence[Statistic]:
+    """The experiment's statistics, or else every metric, once a view that the plan has of it."""
+    if experiment.statistics is not None:
+        return experiment.statistics
+    rows = evidence.planned_of(experiment.name)
+    views = [name for name in evidence.task.views(experiment.name) if name in _views_of(rows)]
+    return [
+        Statistic(
+            name="_".join([metric.name, *([view.replace("-", "_")] if view else [])]),
+            estimate=experiment[metric.name].at(view),
+            unit=metric.unit,
+            better=metric.better,
+            description=metric.description,
+        )
+        for view in (views or [""])
+        for metric in experiment.metrics
+    ]
 
 
-def equal_cells(evidence: Evidence) -> bool:
-    """Whether every method is planned at the same parameters: a mean over different cells compares the cells."""
-    names = [str(column) for column in evidence.planned if str(column).startswith("param.")]
-    cells = evidence.planned.drop_duplicates(["method", *names])
-    methods = cells["method"].nunique()
+def is_comparable(evidence: Evidence, experiment: Experiment, column: Statistic) -> bool:
+    """Whether a column sets methods against each other at the same parameters, but for what is swept: a mean over others compares those.
+
+    A statistic that the experiment declares is its author's answer to that.
+    """
+    if experiment.statistics is not None:
+        return True
+    (need,) = needs(column.estimate)
+    return equal_cells(evidence, experiment, need.view)
+
+
+def equal_cells(evidence: Evidence, experiment: Experiment, view: str = "") -> bool:
+    """Whether all methods that the plan has in an experiment, or a view of it, run at the same parameters but for what is swept."""
+    rows = select(evidence.planned_of(experiment.name), {}, view=view)
+    swept = {f"param.{name}" for name in (experiment.tuned.over if experiment.tuned else ())}
+    names = [str(column) for column in rows if str(column).startswith("param.") and column not in swept]
+    cells = rows.drop_duplicates(["method", *names])
     if not names:
         return True
-    return bool((cells.groupby(names, dropna=False)["method"].nunique() == methods).all())
+    return bool((cells.groupby(names, dropna=False)["method"].nunique() == cells["method"].nunique()).all())
 
 
-def _row(evidence: Evidence, method: str, role: Role, shown: Sequence[Statistic], comparable: bool) -> Row:
-    status = evidence.records.loc[evidence.records["method"] == method, "status"]
-    entries = {column.name: _entry(evidence, method, column) if comparable else Entry(_NONE, note=UNEQUAL) for column in shown}
-    good = int((status == "ok").sum())
-    return Row(method, role, None, good, len(status) - good, entries)
+def _row(evidence: Evidence, experiment: Experiment, method: Method, shown: Sequence[Statistic], comparable: Collection[str]) -> Row:
+    records = select(evidence.records, {}, experiment=experiment.name, method=method.name)
+    good = int((records["status"] == "ok").sum())
+    entries = {column.name: _entry(evidence, experiment, method.name, column, column.name in comparable) for column in shown}
+    return Row(method.name, method.role, None, good, len(records) - good, entries)
 
 
-def _entry(evidence: Evidence, method: str, column: Statistic) -> Entry:
-    found = evidence.per_seed(column.estimate, method)
+def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, comparable: bool) -> Entry:
+    if not comparable:
+        return Entry(_NONE, note=UNEQUAL)
+    # A column that names trials of another experiment, such as a baseline's, reads beyond its own.
+    beyond = any(need.experiment not in ("", experiment.name) for need in needs(column.estimate))
+    found = evidence.per_seed(column.estimate, method, "" if beyond else experiment.name)
     # With every trial ok and no seed giving a number, this method's cells do not define the statistic: nothing was lost.
     defined = bool(found.values) or any(found.lost.values())
-    return Entry(seed_interval(list(found.values.values())), len(found.lost) if defined else 0)
+    interval = seed_interval(list(found.values.values()))
+    return Entry(interval, len(found.lost) if defined else 0, "" if interval.n else _why(evidence, experiment, method, column, found))
+
+
+def _why(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, found: SeedValues) -> str:
+    """Why a method has no number in a column."""
+    if any(found.lost.values()):
+        return f"{len(found.lost)}/{len(found.lost)} seeds lost"
+    if found.waiting:
+        return "not recorded yet"
+    planned = evidence.planned_of(experiment.name, method)
+    read = needs(column.estimate)
+    if all(need.rows(planned).empty for need in read):
+        views = [need.view for need in read if need.view and need.view not in _views_of(planned)]
+        return f"not in view {views[0]}" if views else "not planned"
+    metrics = [experiment.metric(need.metric) for need in read if need.metric in {metric.name for metric in experiment.metrics}]
+    return "not measured" if any(metric.methods and method not in metric.methods for metric in metrics) else "undefined"
+
+
+def _views_of(planned: pd.DataFrame) -> set[str]:
+    return {str(name).removeprefix("view.") for name in planned if str(name).startswith("view.") and planned[name].any()}
 
 
 def _ranked(rows: Sequence[Row], ranking: Statistic | None) -> list[Row]:

@@ -1,62 +1,68 @@
-"""Parameters of a task: checked against the types, ranges and choices that its `Params` dataclass declares."""
+"""Parameters of an experiment: checked against the types, ranges and choices that its `Params` dataclass declares."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from harness.errors import UsageError, unknown
-from harness.task import Task
+from harness.task import Experiment
 
 
-def resolve(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter of `task` in field order: the given values, checked, over the defaults."""
-    fields = {f.name: f for f in dataclasses.fields(task.params)}
+def resolve(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of an experiment in field order: the given values, checked, over the defaults."""
+    fields = {f.name: f for f in dataclasses.fields(experiment.params)}
     for name in values:
         if name not in fields:
-            raise unknown(f"parameter of {task.id}", name, list(fields))
-    return {name: check(task, name, values.get(name, f.default)) for name, f in fields.items()}
+            raise unknown(f"parameter of experiment {experiment.name}", name, list(fields))
+    return {name: check(experiment, name, values.get(name, f.default)) for name, f in fields.items()}
 
 
-def check(task: Task, name: str, value: Any) -> Any:
+def check(experiment: Experiment, name: str, value: Any) -> Any:
     """`value` as the type of parameter `name`; a UsageError that names the parameter if it does not fit."""
-    field = _field(task, name)
-    kind = typing.get_type_hints(task.params)[name]
+    field = _field(experiment, name)
+    kind = _kinds(experiment.params)[name]
     meta = field.metadata
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise UsageError(f"parameter {name} of {task.id} is {_article(kind)}, not {value!r}")
+        raise UsageError(f"parameter {name} of experiment {experiment.name} is {_article(kind)}, not {value!r}")
     choices, low, high = meta.get("choices"), meta.get("low"), meta.get("high")
     if choices is not None and value not in choices:
         raise unknown(f"value of parameter {name}", str(value), [str(choice) for choice in choices])
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise UsageError(f"parameter {name} of {task.id} must lie {_range(low, high)}, not {value!r}")
+        raise UsageError(f"parameter {name} of experiment {experiment.name} must lie {_range(low, high)}, not {value!r}")
     return value
 
 
-def parse(task: Task, name: str, text: str) -> Any:
+def parse(experiment: Experiment, name: str, text: str) -> Any:
     """A value written on the command line, as the type of parameter `name`."""
-    _field(task, name)
-    kind = typing.get_type_hints(task.params)[name]
+    _field(experiment, name)
+    kind = _kinds(experiment.params)[name]
     if kind is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         if text.lower() not in words:
-            raise UsageError(f"parameter {name} of {task.id} is true or false, not {text!r}")
+            raise UsageError(f"parameter {name} of experiment {experiment.name} is true or false, not {text!r}")
         return words[text.lower()]
     try:
         value = kind(text)
     except ValueError:
-        raise UsageError(f"parameter {name} of {task.id} is {_article(kind)}, not {text!r}") from None
-    return check(task, name, value)
+        raise UsageError(f"parameter {name} of experiment {experiment.name} is {_article(kind)}, not {text!r}") from None
+    return check(experiment, name, value)
 
 
-def _field(task: Task, name: str) -> dataclasses.Field[Any]:
-    fields = {f.name: f for f in dataclasses.fields(task.params)}
+@cache
+def _kinds(declared: type) -> dict[str, Any]:
+    return typing.get_type_hints(declared)
+
+
+def _field(experiment: Experiment, name: str) -> dataclasses.Field[Any]:
+    fields = {f.name: f for f in dataclasses.fields(experiment.params)}
     if name not in fields:
-        raise unknown(f"parameter of {task.id}", name, list(fields))
+        raise unknown(f"parameter of experiment {experiment.name}", name, list(fields))
     return fields[name]
 
 

@@ -7,13 +7,13 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from harness import params
-from harness.errors import TaskError, UsageError
-from harness.task import Grid, Resources, Scale, Task
+from harness import coverage, params
+from harness.errors import TaskError, UsageError, unknown
+from harness.task import Experiment, Grid, Resources, Scale, Task
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class TrialSpec:
     task: str
     version: int
     scale: str
+    experiment: str
     method: str
     params: Mapping[str, Any]
     seed: int
@@ -45,14 +46,17 @@ class TrialSpec:
     expected_s: float = 0.0
     requires: str = ""
     """Id of the trial that has to end ok first; empty where there is none. It follows from the method and the parameters."""
+    views: tuple[str, ...] = ()
+    """Views of the grids that ask for it."""
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits of SHA-256 over task, version, scale, method, parameters, seed and data fingerprint."""
+        """16 hexadecimal digits of SHA-256 over task, version, scale, experiment, method, parameters, seed and data fingerprint."""
         identity = {
             "task": self.task,
             "version": self.version,
             "scale": self.scale,
+            "experiment": self.experiment,
             "method": self.method,
             "params": dict(self.params),
             "seed": self.seed,
@@ -75,7 +79,11 @@ class TrialSpec:
         fields = {k: v for k, v in value.items() if k != "id"}
         fields["data"] = DataRef(**{**fields["data"], "notes": tuple(fields["data"].get("notes", ()))}) if fields["data"] else None
         fields["resources"] = Resources(**fields["resources"])
-        return cls(**fields)
+        fields["views"] = tuple(fields.get("views", ()))
+        trial = cls(**fields)
+        if trial.id != value["id"]:
+            raise ValueError(f"trial {value['id']} does not say what its id says")
+        return trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,24 +94,26 @@ class Overrides:
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Parameter -> the values it takes instead of the scale's, as written by the user."""
     methods: Sequence[str] = ()
+    experiments: Sequence[str] = ()
 
     def digest(self) -> str:
         """A short name of what makes this another study; more seeds are the same study, continued."""
-        if not (self.values or self.methods):
+        if not (self.values or self.methods or self.experiments):
             return ""
-        text = json.dumps([sorted((k, list(v)) for k, v in self.values.items()), sorted(self.methods)])
+        chosen: list[Any] = [sorted((k, list(v)) for k, v in self.values.items()), sorted(self.methods)]
+        text = json.dumps([*chosen, *([sorted(self.experiments)] if self.experiments else [])])
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
-def data_names(task: Task, scale: str) -> list[str]:
+def data_names(task: Task, scale: str, overrides: Overrides = Overrides()) -> list[str]:
     """Data sets that the scale reads, each once."""
-    return list(dict.fromkeys(grid.data for grid in task.scale(scale).grids if grid.data))
+    return list(dict.fromkeys(grid.data for grid in _chosen(task, scale, overrides) if grid.data))
 
 
 def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, DataRef]) -> list[TrialSpec]:
     """All trials of a task at a scale, seed-major so that whole seeds finish first; a trial that two grids share comes once.
 
-    What a trial stands on comes before it, whether a grid names it or not.
+    A trial that another needs comes before it, whether a grid names it or not.
     """
     chosen = task.scale(scale)
     seeds = overrides.seeds if overrides.seeds is not None else chosen.seeds
@@ -111,25 +121,58 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
         raise UsageError(f"--seeds must be at least 1, not {seeds}")
     for name in overrides.methods:
         task.method(name)
-    parsed = {name: [params.parse(task, name, text) for text in texts] for name, texts in overrides.values.items()}
+    coverage.check(task, scale)
+    grids = _chosen(task, scale, overrides)
+    parsed = _parsed(grids, overrides.values)
     cells = [
-        (method, params.resolve(task, point), grid.data)
-        for grid in chosen.grids
-        for point in _points(grid, parsed)
-        for method in _methods(task, grid, overrides.methods)
+        (grid, method, params.resolve(grid.experiment, point))
+        for grid in grids
+        for point in _points(grid, parsed[grid.experiment.name])
+        for method in task.methods_of(grid)
+        if not overrides.methods or method in overrides.methods
     ]
     build = _Builder(task, scale, chosen)
     trials: dict[str, TrialSpec] = {}
-    for seed, (method, values, data_name) in itertools.product(range(seeds), cells):
-        for trial in build(method, values, seed, data[data_name] if data_name else None):
-            trials.setdefault(trial.id, trial)
+    for seed, (grid, method, values) in itertools.product(range(seeds), cells):
+        *before, trial = build(grid.experiment, method, values, seed, data[grid.data] if grid.data else None)
+        for needed in before:
+            trials.setdefault(needed.id, needed)
+        views = [*(trials[trial.id].views if trial.id in trials else ()), *([grid.view] if grid.view else [])]
+        trials[trial.id] = replace(trial, views=tuple(dict.fromkeys(views)))
     if not trials:
         raise UsageError(f"nothing to run: no grid of {task.id} at scale {scale} uses the chosen methods")
     return list(trials.values())
 
 
+def _chosen(task: Task, scale: str, overrides: Overrides) -> list[Grid]:
+    """The grids of the experiments that were asked for."""
+    for name in overrides.experiments:
+        task.experiment(name)
+    grids = [grid for grid in task.scale(scale).grids if not overrides.experiments or grid.experiment.name in overrides.experiments]
+    if not grids:
+        raise UsageError(f"nothing to run: scale {scale} of {task.id} has no trial of experiment {', '.join(overrides.experiments)}")
+    return grids
+
+
+def _parsed(grids: Sequence[Grid], values: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[Any]]]:
+    """Experiment -> parameter -> the user's values for it. A name that no experiment has is an error, as is a value that does not fit."""
+    experiments = {grid.experiment.name: grid.experiment for grid in grids}
+    known = list(dict.fromkeys(name for experiment in experiments.values() for name in experiment.parameters))
+    for name in values:
+        if name not in known:
+            raise unknown(f"parameter of {' or '.join(experiments)}", name, known)
+    return {
+        label: {
+            name: [params.parse(experiment, name, text) for text in texts]
+            for name, texts in values.items()
+            if name in experiment.parameters
+        }
+        for label, experiment in experiments.items()
+    }
+
+
 _MOST_LEVELS = 16
-"""Trials that stand on each other beyond this are taken for a declaration without an end."""
+"""Trials that need each other beyond this are taken for a declaration without an end."""
 
 
 @dataclass(frozen=True)
@@ -141,35 +184,39 @@ class _Builder:
     scale: Scale
 
     def __call__(
-        self, method: str, values: Mapping[str, Any], seed: int, data: DataRef | None, behind: Sequence[tuple[str, Mapping[str, Any]]] = ()
+        self,
+        experiment: Experiment,
+        method: str,
+        values: Mapping[str, Any],
+        seed: int,
+        data: DataRef | None,
+        behind: Sequence[tuple[str, str, Mapping[str, Any]]] = (),
     ) -> list[TrialSpec]:
-        """The trial, preceded by what it stands on; `behind` are the methods and parameters of the trials that stand on it."""
-        if (method, values) in behind or len(behind) > _MOST_LEVELS:
-            raise TaskError(f"task {self.task.id}: {' stands on '.join([*(name for name, _ in behind), method])}")
-        needed = self.task.requires(method, values) if self.task.requires else None
+        """The trial, preceded by what it needs; `behind` are experiment, method and parameters of the trials that need it."""
+        own = (experiment.name, method, values)
+        if own in behind or len(behind) > _MOST_LEVELS:
+            raise TaskError(f"task {self.task.id}: {' needs '.join([*(name for _, name, _ in behind), method])}")
+        needed = experiment.requires(method, values) if experiment.requires else None
         before: list[TrialSpec] = []
         if needed:
-            self.task.method(needed.method)
-            before = self(needed.method, params.resolve(self.task, needed.params), seed, data, [*behind, (method, values)])
+            self.task.method(needed.method, TaskError)
+            other = self.task.experiment(needed.experiment, TaskError) if needed.experiment else experiment
+            before = self(other, needed.method, params.resolve(other, needed.params), seed, data, [*behind, own])
         trial = TrialSpec(
             task=self.task.id,
             version=self.task.version,
             scale=self.name,
+            experiment=experiment.name,
             method=method,
             params=values,
             seed=seed,
             data=data,
-            resources=self.scale.resources,
+            resources=experiment.resources(self.name, method, values) if experiment.resources else self.scale.resources,
             time_limit_s=self.scale.time_limit_s,
-            expected_s=self.task.seconds(self.name, method, values) if self.task.seconds else 0.0,
+            expected_s=experiment.seconds(self.name, method, values) if experiment.seconds else 0.0,
             requires=before[-1].id if before else "",
         )
         return [*before, trial]
-
-
-def _methods(task: Task, grid: Grid, chosen: Sequence[str]) -> list[str]:
-    names = list(grid.methods) or [method.name for method in task.methods]
-    return [name for name in names if not chosen or name in chosen]
 
 
 def _points(grid: Grid, overridden: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:

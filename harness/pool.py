@@ -13,9 +13,9 @@ from typing import Any
 import ray
 
 from harness.cluster import slots, worker_environment
+from harness.dependencies import Dependencies, Resolved
 from harness.errors import ResourceError
 from harness.plan import TrialSpec
-from harness.precedence import Precedence, Settled
 from harness.record import Status
 from harness.worker import Context, Outcome, Worker, lost
 
@@ -64,17 +64,17 @@ class _Cost:
 class Pool:
     """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish.
 
-    `recorded` are the states of trials that ran before, for those that stand on them.
+    `recorded` are the states of trials that ran before, for those that need them.
     """
 
     def __init__(self, context: Context, trials: Sequence[TrialSpec], recorded: Mapping[str, Status]) -> None:
         shape = context.resources
         self._context = context
         self._size = min(slots(shape), len(trials))
-        self._precedence = Precedence(trials, recorded)
+        self._dependencies = Dependencies(trials, recorded)
         self._queue: deque[TrialSpec] = deque()
         self._split: deque[_Batch] = deque()
-        self._starved: deque[_Batch] = deque()
+        self._memory_queue: deque[_Batch] = deque()
         self._cost = _Cost()
         self._starting: dict[Any, _Actor] = {}
         self._running: dict[Any, _Actor] = {}
@@ -86,16 +86,16 @@ class Pool:
     def run(self) -> Iterator[list[Outcome]]:
         """Groups of outcomes as they come. Closing the iterator ends the workers."""
         try:
-            if given_up := self._admit(self._precedence.start):
+            if given_up := self._admit(self._dependencies.start):
                 yield given_up
             for _ in range(self._size if self._queue else 0):
                 self._start_actor()
             waiting_since = time.monotonic()
-            while self._queue or self._split or self._starved or self._running:
+            while self._queue or self._split or self._memory_queue or self._running:
                 self._assign()
                 outcomes = self._collect()
                 for outcome in list(outcomes):
-                    outcomes += self._admit(self._precedence.settle(outcome.record.trial_id, outcome.record.status))
+                    outcomes += self._admit(self._dependencies.resolve(outcome.record.trial_id, outcome.record.status))
                 if outcomes:
                     yield outcomes
                 if self._running or self._idle:
@@ -106,12 +106,12 @@ class Pool:
             for actor in [*self._starting.values(), *self._running.values(), *self._idle]:
                 ray.kill(actor.handle)
 
-    def _admit(self, settled: Settled) -> list[Outcome]:
-        """Queue what may start now; the outcomes of what never will, and of what stands on that."""
-        self._queue += settled.released
-        outcomes = [lost(trial, self._context, "failed", why) for trial, why in settled.lost]
-        for trial, _ in settled.lost:
-            outcomes += self._admit(self._precedence.settle(trial.id, "failed"))
+    def _admit(self, resolved: Resolved) -> list[Outcome]:
+        """Queue what may start now; the outcomes of what never will, and of what needs that."""
+        self._queue += resolved.released
+        outcomes = [lost(trial, self._context, "failed", why) for trial, why in resolved.lost]
+        for trial, _ in resolved.lost:
+            outcomes += self._admit(self._dependencies.resolve(trial.id, "failed"))
         return outcomes
 
     def _start_actor(self) -> None:
@@ -134,7 +134,7 @@ class Pool:
             fair = math.ceil(len(self._queue) / (2 * self._size))
             count = min(self._cost.batch_size(), fair)
             return _Batch([self._queue.popleft() for _ in range(count)])
-        return self._starved.popleft() if self._starved and not self._running else None
+        return self._memory_queue.popleft() if self._memory_queue and not self._running else None
 
     def _collect(self) -> list[Outcome]:
         pending = [*self._starting, *self._running]
@@ -170,7 +170,7 @@ class Pool:
             ray.kill(actor.handle)
             self._start_actor()
             return self._after_death(batch, error)
-        if outcomes[-1].worn:
+        if outcomes[-1].retire:
             ray.kill(actor.handle)
             self._start_actor()
         else:
@@ -179,13 +179,13 @@ class Pool:
         if left:
             self._split.append(_Batch(left, batch.attempt))
         self._cost.add(outcomes)
-        return [kept for outcome in outcomes if (kept := self._settle(batch, outcome))]
+        return [kept for outcome in outcomes if (kept := self._concluded(batch, outcome))]
 
-    def _settle(self, batch: _Batch, outcome: Outcome) -> Outcome | None:
+    def _concluded(self, batch: _Batch, outcome: Outcome) -> Outcome | None:
         """The outcome with its number of attempts; None when an out-of-memory trial gets its second chance, alone."""
         if outcome.record.status == "oom" and not batch.alone:
             trial = next(trial for trial in batch.trials if trial.id == outcome.record.trial_id)
-            self._starved.append(_Batch([trial], batch.attempt + 1, alone=True))
+            self._memory_queue.append(_Batch([trial], batch.attempt + 1, alone=True))
             return None
         return dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, attempts=batch.attempt))
 
@@ -195,13 +195,13 @@ class Pool:
             middle = len(batch.trials) // 2
             self._split += [_Batch(batch.trials[:middle], batch.attempt), _Batch(batch.trials[middle:], batch.attempt)]
             return []
-        starved = isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error)
+        short_of_memory = isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error)
         if batch.attempt < MAX_ATTEMPTS:
-            again = _Batch(batch.trials, batch.attempt + 1, alone=starved)
-            (self._starved if starved else self._split).append(again)
+            again = _Batch(batch.trials, batch.attempt + 1, alone=short_of_memory)
+            (self._memory_queue if short_of_memory else self._split).append(again)
             return []
         message = f"the worker process died while running this trial\n{error}"
-        return [self._lost(batch, "oom" if starved else "failed", message)]
+        return [self._lost(batch, "oom" if short_of_memory else "failed", message)]
 
     def _enforce_deadlines(self) -> list[Outcome]:
         outcomes = []

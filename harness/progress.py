@@ -10,9 +10,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from harness.durations import duration
 from harness.plan import TrialSpec
 from harness.record import Record
-from harness.wording import duration
 
 LINE_EVERY_S = 10.0
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "diverged", "timeout", "oom")
-SCHEMA_VERSION = 2
-"""2: data_notes."""
+SCHEMA_VERSION = 3
+"""2: data_notes. 3: experiment, a part of the trial's id."""
 
 Curve = list[dict[str, float]]
 """Rows that `Trial.log` wrote: `step` and the logged metrics."""
@@ -25,6 +25,8 @@ class Record:
     task: str
     version: int
     scale: str
+    experiment: str = ""
+    """Empty in records of schema 1 and 2, from before tasks had experiments."""
     method: str
     seed: int
     params: Mapping[str, Any]

@@ -62,16 +62,22 @@ def datasets() -> dict[str, Entry]:
 @cache
 def task(name: str) -> Task:
     """The task called `name`."""
-    found = _load("task", name, tasks(), Task)
-    if found.id != name:
-        raise TaskError(f"task {name!r} calls itself {found.id!r}: the folder and the id must agree")
+    return task_at(_entry("task", name, tasks()))
+
+
+@cache
+def task_at(entry: Entry) -> Task:
+    """The task that is declared there."""
+    found = _load(entry, Task)
+    if found.id != entry.name:
+        raise TaskError(f"task {entry.name!r} calls itself {found.id!r}: the folder and the id must agree")
     return found
 
 
 @cache
 def dataset(name: str) -> Dataset:
     """The data set called `name`."""
-    found = _load("data set", name, datasets(), Dataset)
+    found = _load(_entry("data set", name, datasets()), Dataset)
     if found.name != name:
         raise TaskError(f"data set {name!r} calls itself {found.name!r}: the module and the name must agree")
     return found
@@ -83,10 +89,13 @@ def root_of(task_id: str) -> Path | None:
     return folder.parent.parent if folder else None
 
 
-def _load(what: str, name: str, entries: Mapping[str, Entry], kind: type[_Declared]) -> _Declared:
+def _entry(what: str, name: str, entries: Mapping[str, Entry]) -> Entry:
     if name not in entries:
         raise unknown(what, name, list(entries))
-    entry = entries[name]
+    return entries[name]
+
+
+def _load(entry: Entry, kind: type[_Declared]) -> _Declared:
     try:
         found = getattr(importlib.import_module(entry.module), entry.attribute)
     except TaskError:
@@ -118,6 +127,7 @@ def _roots() -> Iterator[tuple[str, Path]]:
         yield root.name, root
 
 
+@cache
 def _entry_points(group: str) -> dict[str, Entry]:
     found = {}
     for point in importlib.metadata.entry_points(group=group):

@@ -63,11 +63,20 @@ def load_plan(store: StudyStore) -> list[TrialSpec]:
     if not store.exists(PLAN):
         return []
     try:
-        return [TrialSpec.from_json(trial) for trial in json.loads(store.read_bytes(PLAN))["trials"]]
+        contents = json.loads(store.read_bytes(PLAN))
+        version = int(contents["schema_version"])
+        if version == SCHEMA_VERSION:
+            return [TrialSpec.from_json(trial) for trial in contents["trials"]]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{store.uri}/{PLAN} is damaged ({error}): delete it and run the same command again, the records are kept"
         ) from None
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"{store.uri}/{PLAN} is of schema {version}, from before tasks had experiments: its trials have other ids than those of today; "
+            "its records can be read from trials/*.parquet, and a run under another --study makes new ones"
+        )
+    raise StoreError(f"{store.uri}/{PLAN} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one")
 
 
 def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> Study:

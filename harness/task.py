@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from harness.errors import TaskError, unknown
-
-if TYPE_CHECKING:
-    from harness.estimates import Estimate
+from harness.errors import PapertrialError, TaskError, UsageError, unknown
+from harness.estimates import Estimate, In, Reading
+from harness.sweeps import Sweep
 
 Role = Literal["baseline", "proposed", "rival", "control", "floor"]
 Better = Literal["lower", "higher", "zero", "none"]
 DataKind = Literal["real", "stand-in", "semi-synthetic", "synthetic"]
 
+Split = Literal["train", "val", "test", "none"]
+
 DATA_KINDS: tuple[DataKind, ...] = ("real", "stand-in", "semi-synthetic", "synthetic")
 SCALES = ("smoke", "laptop", "gpu", "paper")
+_KINDS = (bool, int, float, str, "bool", "int", "float", "str")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -62,12 +64,32 @@ class Method:
 
 @dataclass(frozen=True)
 class Metric:
-    """One number a trial returns. `better="zero"` ranks by distance from zero."""
+    """One number that a trial returns. `better="zero"` ranks by distance from zero."""
 
     name: str
     unit: str
     better: Better
     description: str = ""
+    methods: Sequence[str] = ()
+    """Methods whose trials return it; empty means all of the experiment's."""
+    optional: bool = False
+    """Whether an `ok` trial may leave it out, where what was asked for was not reached."""
+    split: Split | None = None
+    """The split that it is measured on. None: what its name says (`val_`, `test_` at the front or between), else the training data."""
+    timed: bool = False
+    """Whether a clock measured it, so that no two runs agree to the bit."""
+
+    @property
+    def measured_on(self) -> Split:
+        """The split whose examples decide this number, beyond those that trained the network."""
+        if self.split is not None:
+            return self.split
+        words = self.name.split("_")
+        return "test" if "test" in words else "val" if "val" in words else "train"
+
+    def returned_by(self, method: str) -> bool:
+        """Whether every `ok` trial of `method` has it."""
+        return not self.optional and (not self.methods or method in self.methods)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +111,123 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    """A block of trials: every point x every combination of axes x every method x every seed.
+class Requirement:
+    """The trial that another needs first: of the same task, scale, seed and data; it has to end ok, such as a network to prune.
 
-    Two grids may meet: a trial that both ask for has one id and runs once.
+    It is planned by itself, keyed like any trial, run once a seed and shared by all that name it.
     """
 
+    method: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Its parameters; those not named take their defaults."""
+    experiment: str = ""
+    """Empty: the experiment that needs it."""
+
+
+Settings = Callable[[str, str, Mapping[str, Any]], Any]
+"""A function of (scale, method, parameters)."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One thing that a paper does: its own parameters, metrics, `run` and leaderboard.
+
+    `experiment["test_loss"]` is the number that claims, statistics and figures read: of the trial that the sweep selects on validation
+    where there is a sweep, else the mean over the trials of a method and seed.
+    """
+
+    name: str
+    _: dataclasses.KW_ONLY
+    params: type
+    metrics: Sequence[Metric]
+    """All that an `ok` trial returns, but for those that are optional or that other methods return."""
+    run: str
+    """`package.module:function`, a string so that listing tasks imports no experiment."""
+    methods: Sequence[str] = ()
+    """Methods that it runs; empty means all of the task's."""
+    tuned: Sweep | None = None
+    """What is swept, and the metric of the validation split that selects."""
+    statistics: Sequence[Statistic] | None = None
+    """The leaderboard's columns. None: every metric, at what the sweep selects, once a view."""
+    figures: Sequence[Figure | Traces | Matrix] | None = None
+    """None: the sweep, if there is one."""
+    requires: Callable[[str, Mapping[str, Any]], Requirement | None] | None = None
+    """The trial that a trial of (method, parameters) needs first; None where it needs none."""
+    seconds: Callable[[str, str, Mapping[str, Any]], float] | None = None
+    """Expected seconds of one trial, from (scale, method, parameters), on the hardware that the scale names."""
+    resources: Callable[[str, str, Mapping[str, Any]], Resources] | None = None
+    """What one trial occupies, from (scale, method, parameters); None: what the scale says."""
+    selecting: Sequence[str] = ()
+    """Methods whose trial selects something on the validation split by itself (a threshold, a stopping time): it may move all numbers."""
+    exact: bool = False
+    """Its numbers follow from the parameters alone, such as the two sides of a theorem: a tolerance decides, no interval."""
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not _SLUG.fullmatch(self.name):
+            raise TaskError(f"experiment {self.name!r}: use lower-case words joined by dashes")
+        if not (dataclasses.is_dataclass(self.params) and self.params.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+            raise TaskError(f"experiment {self.name}: params must be a frozen dataclass")
+        if self.run.count(":") != 1:
+            raise TaskError(f"experiment {self.name}: run must be 'package.module:function', not {self.run!r}")
+        for f in dataclasses.fields(self.params):
+            if f.type not in _KINDS:
+                raise TaskError(
+                    f"experiment {self.name}: parameter {f.name} is of type {f.type}, which has no text form; int, float, bool, str do"
+                )
+        _refuse_twins(f"experiment {self.name}: metric", [metric.name for metric in self.metrics])
+        _refuse_twins(f"experiment {self.name}: statistic", [statistic.name for statistic in self.statistics or ()])
+        if self.tuned:
+            for name in self.tuned.over:
+                self.parameter(name)
+            for name in self.tuned.by:
+                self.metric(name)
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of its parameters, in their order."""
+        return [f.name for f in dataclasses.fields(self.params)]
+
+    def parameter(self, name: str) -> dataclasses.Field[Any]:
+        """The parameter called `name`."""
+        for f in dataclasses.fields(self.params):
+            if f.name == name:
+                return f
+        raise unknown(f"parameter of experiment {self.name}", name, self.parameters, error=TaskError)
+
+    def metric(self, name: str) -> Metric:
+        """The metric called `name`."""
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise unknown(f"metric of experiment {self.name}", name, [m.name for m in self.metrics], error=TaskError)
+
+    def __getitem__(self, metric: str) -> Reading:
+        """What the trials of a method and seed say of a metric."""
+        found = self.metric(metric)
+        chosen = None if self.tuned is None else self.tuned.directed({name: self.metric(name).better for name in self.tuned.by})
+        return Reading(self.name, metric, sweep=chosen, unit=found.unit, better=found.better)
+
+    def within(self, estimate: Estimate, view: str = "") -> In:
+        """`estimate` on the trials of this experiment (of one view of it)."""
+        return In(self.name, estimate, view)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A block of an experiment's trials: every point x every combination of axes x every method x every seed.
+
+    Two grids may meet: a trial that both ask for has one id, belongs to the views of both, and runs once.
+    """
+
+    experiment: Experiment
+    _: dataclasses.KW_ONLY
+    view: str = ""
+    """What claims and figures call this part of the experiment; never hashed. Several grids may share a view."""
     points: Sequence[Mapping[str, Any]] = ({},)
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     methods: Sequence[str] = ()
-    """Methods of this grid; empty means all of the task's."""
+    """Methods of this grid; empty means all of the experiment's."""
     data: str | None = None
     """Name of the data set the trials read; None means that the experiment makes its own inputs (synthetic)."""
 
@@ -113,18 +242,7 @@ class Scale:
     time_limit_s: float
     """Limit of one trial, in seconds."""
     resources: Resources = Resources()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Requirement:
-    """What a trial stands on: a trial of the same task, scale, seed and data that has to end ok first, such as a network to prune.
-
-    It is planned by itself, keyed like any trial, run once a seed and shared by all that name it.
-    """
-
-    method: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """Its parameters; those not named take their defaults."""
+    """What a trial occupies where its experiment says nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +297,8 @@ class Claim:
     """Scales whose grids hold what the estimate needs; elsewhere the claim is `not tested`."""
     note: str = ""
     """What a reader must know before believing the verdict."""
+    exact: bool = False
+    """Every seed's value decides by itself: a tolerance, no interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +332,8 @@ class Figure:
     title: str
     x: str
     y: str
+    view: str = ""
+    """The part of the experiment's trials that is drawn; empty means all."""
     where: Mapping[str, Any] = field(default_factory=dict)
     at: str = ""
     """A metric that places each value of `x` on the horizontal axis, by its mean over seeds: what was reached, not what was asked for."""
@@ -235,6 +357,8 @@ class Traces:
     title: str
     ys: Sequence[tuple[str, str]]
     """(heading of the row, name of the logged curve)."""
+    view: str = ""
+    """The part of the experiment's trials that is drawn; empty means all."""
     where: Mapping[str, Any] = field(default_factory=dict)
     methods: Sequence[str] = ()
     """Methods that are drawn; empty means all."""
@@ -252,6 +376,8 @@ class Matrix:
     """Headings of the rows; row i is what was logged at step i."""
     columns: Sequence[tuple[str, str]]
     """(heading of the column, name of the logged curve)."""
+    view: str = ""
+    """The part of the experiment's trials that is drawn; empty means all."""
     where: Mapping[str, Any] = field(default_factory=dict)
     methods: Sequence[str] = ()
     """Methods that are drawn; empty means all."""
@@ -260,77 +386,94 @@ class Matrix:
     caption: str = ""
 
 
+def _refuse_twins(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise TaskError(f"{what} {name!r} is declared twice")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One paper's experiment, re-runnable. Declared in `tasks/<field>/<paper>/task.py` as `TASK`."""
+    """One paper on trial, re-runnable. Declared in `tasks/<field>/<paper>/task.py` as `TASK`."""
 
     id: str
     version: int
     paper: Paper
-    params: type
     methods: Sequence[Method]
-    metrics: Sequence[Metric]
+    experiments: Sequence[Experiment]
     scales: Mapping[str, Scale]
     claims: Sequence[Claim]
-    run: str
-    """`package.module:function`, a string so that listing tasks imports no experiment."""
-    statistics: Sequence[Statistic] = ()
-    figures: Sequence[Figure | Traces | Matrix] = ()
-    requires: Callable[[str, Mapping[str, Any]], Requirement | None] | None = None
-    """What a trial of (method, parameters) stands on; None where it stands alone."""
-    seconds: Callable[[str, str, Mapping[str, Any]], float] | None = None
-    """Expected seconds of one trial, from (scale, method, parameters), on the hardware that the scale names."""
     summary: str = ""
 
     def __post_init__(self) -> None:
         if not _SLUG.fullmatch(self.id):
             raise TaskError(f"task id {self.id!r}: use lower-case words joined by dashes")
-        if not (dataclasses.is_dataclass(self.params) and self.params.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-            raise TaskError(f"task {self.id}: params must be a frozen dataclass")
-        if self.run.count(":") != 1:
-            raise TaskError(f"task {self.id}: run must be 'package.module:function', not {self.run!r}")
-        for kind, names in self._names().items():
-            for name in names:
-                if names.count(name) > 1:
-                    raise TaskError(f"task {self.id}: {kind} {name!r} is declared twice")
+        names = {
+            "method": [m.name for m in self.methods],
+            "experiment": [e.name for e in self.experiments],
+            "claim": [c.id for c in self.claims],
+            "figure": [f.id for e in self.experiments for f in e.figures or ()],
+        }
+        for kind, listed in names.items():
+            _refuse_twins(f"task {self.id}: {kind}", listed)
+        if not self.experiments:
+            raise TaskError(f"task {self.id}: declares no experiment")
+        for experiment in self.experiments:
+            self._check_experiment(experiment)
         for name, scale in self.scales.items():
             self._check_scale(name, scale)
-        for figure in self.figures:
-            for method in figure.methods:
-                self.method(method)
         for claim in self.claims:
             for name in claim.scales:
                 if name not in SCALES:
                     raise unknown(f"scale of claim {claim.id}", name, SCALES, error=TaskError)
 
-    def _names(self) -> dict[str, list[str]]:
-        return {
-            "method": [m.name for m in self.methods],
-            "metric": [m.name for m in self.metrics],
-            "claim": [c.id for c in self.claims],
-            "statistic": [s.name for s in self.statistics],
-            "figure": [f.id for f in self.figures],
-        }
+    def _check_experiment(self, experiment: Experiment) -> None:
+        figured = [method for figure in experiment.figures or () for method in figure.methods]
+        for method in (
+            *experiment.methods,
+            *experiment.selecting,
+            *(name for metric in experiment.metrics for name in metric.methods),
+            *figured,
+        ):
+            self.method(method, TaskError)
 
     def _check_scale(self, name: str, scale: Scale) -> None:
         if name not in SCALES:
             raise unknown("scale", name, SCALES, error=TaskError)
         if scale.seeds < 1 or scale.time_limit_s <= 0:
             raise TaskError(f"task {self.id}, scale {name}: needs at least one seed and a positive time limit")
-        known = [f.name for f in dataclasses.fields(self.params)]
         for grid in scale.grids:
+            experiment = self.experiment(grid.experiment.name, TaskError)
+            if experiment is not grid.experiment:
+                raise TaskError(
+                    f"task {self.id}, scale {name}: a grid holds another experiment than the task's, also called {experiment.name!r}"
+                )
             for key in (*grid.axes, *(key for point in grid.points for key in point)):
-                if key not in known:
-                    raise unknown(f"parameter of {self.id}", key, known, error=TaskError)
+                experiment.parameter(key)
             for method in grid.methods:
-                self.method(method)
+                self.method(method, TaskError)
+                if experiment.methods and method not in experiment.methods:
+                    raise TaskError(f"task {self.id}, scale {name}: experiment {experiment.name} does not run method {method!r}")
+            if not self.methods_of(grid):
+                raise TaskError(f"task {self.id}, scale {name}: a grid of experiment {experiment.name} has no method")
 
-    def method(self, name: str) -> Method:
+    def methods_of(self, grid: Grid) -> list[str]:
+        """Names of the methods that a grid runs."""
+        return list(grid.methods) or list(grid.experiment.methods) or [method.name for method in self.methods]
+
+    def method(self, name: str, error: type[PapertrialError] = UsageError) -> Method:
         """The method called `name`; an error that offers the nearest one otherwise."""
         for method in self.methods:
             if method.name == name:
                 return method
-        raise unknown(f"method of {self.id}", name, [m.name for m in self.methods])
+        raise unknown(f"method of {self.id}", name, [m.name for m in self.methods], error=error)
+
+    def experiment(self, name: str, error: type[PapertrialError] = UsageError) -> Experiment:
+        """The experiment called `name`."""
+        for experiment in self.experiments:
+            if experiment.name == name:
+                return experiment
+        raise unknown(f"experiment of {self.id}", name, [e.name for e in self.experiments], error=error)
 
     def scale(self, name: str) -> Scale:
         """The scale called `name`."""
@@ -344,3 +487,12 @@ class Task:
             if claim.id == id:
                 return claim
         raise unknown(f"claim of {self.id}", id, [c.id for c in self.claims])
+
+    def grids(self, experiment: str) -> Iterator[tuple[str, Grid]]:
+        """(scale, grid) of every grid of an experiment."""
+        for name, scale in self.scales.items():
+            yield from ((name, grid) for grid in scale.grids if grid.experiment.name == experiment)
+
+    def views(self, experiment: str) -> list[str]:
+        """Views of an experiment at any scale, each once, in the order of the grids."""
+        return list(dict.fromkeys(grid.view for _, grid in self.grids(experiment) if grid.view))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import UsageError
 from harness.plan import TrialSpec
 from harness.record import Curve
-from harness.task import Task
+from harness.task import Experiment
 
 if TYPE_CHECKING:
     from harness.artifacts import Artifacts
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Trial:
-    """Handed to a task's `run`. `params` is an instance of the task's `Params`."""
+    """Handed to an experiment's `run`. `params` is an instance of the experiment's parameters."""
 
     def __init__(
         self,
-        task: Task,
+        experiment: Experiment,
         spec: TrialSpec,
         *,
         device: str = "cpu",
@@ -30,11 +30,12 @@ class Trial:
         artifacts: Artifacts | None = None,
     ) -> None:
         self.id = spec.id
+        self.experiment = spec.experiment
         self.method = spec.method
         self.scale = spec.scale
         self.seed = spec.seed
         self.device = device
-        self.params: Any = task.params(**spec.params)
+        self.params: Any = experiment.params(**spec.params)
         self.curve: Curve = []
         self.kernel_backend = ""
         self._spec = spec
@@ -80,7 +81,7 @@ class Trial:
         return step, state
 
     def keep(self, state: Any) -> None:
-        """Keep `state` for the trials that stand on this one, which get it from `required`.
+        """Keep `state` for the trials that need this one first, which get it from `required`.
 
         Anything `torch.save` takes that is tensors, numbers, text and containers of these. The last call counts.
         """
@@ -88,12 +89,12 @@ class Trial:
             self._artifacts.save(self.id, state)
 
     def required(self) -> Any:
-        """What the trial that this one stands on kept, on the CPU: read once, so not to be changed in place.
+        """What the trial that this one needs kept, on the CPU: read once, so not to be changed in place.
 
-        UsageError when the task's `requires` names none.
+        UsageError when the experiment's `requires` names none.
         """
         if not self._spec.requires or self._artifacts is None:
-            raise UsageError(f"this trial ({self.method}) was planned to stand on no other: the task's `requires` decides")
+            raise UsageError(f"this trial ({self.method}) was planned to need no other: the experiment's `requires` decides")
         if self._kept_below is None:
             self._kept_below = self._artifacts.load(self._spec.requires)
         return self._kept_below

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from harness.claims import All
 from harness.evidence import Evidence, SeedValues
 from harness.stats import Interval, seed_interval, seeds_to_decide
-from harness.task import Claim, Task
-
-if TYPE_CHECKING:
-    from harness.study import Study
+from harness.task import Claim
 
 Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
 OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not tested")
@@ -45,17 +44,13 @@ class Verdict:
     reason: str
     """One plain sentence."""
     note: str = ""
+    exact: bool = False
+    """Every seed's value decided by itself, so that the interval says nothing."""
 
 
-def decide(study: Study) -> list[Verdict]:
-    """A verdict for every claim of every (task, scale) of the study, in the plan's order."""
-    return [verdict for task, scale in study.groups() for verdict in decide_claims(study, task, scale)]
-
-
-def decide_claims(study: Study, task: Task, scale: str) -> list[Verdict]:
+def decide(evidence: Evidence) -> list[Verdict]:
     """A verdict for every claim of one task at one scale."""
-    evidence = Evidence(study, task, scale)
-    return [_decide(evidence, claim) for claim in task.claims]
+    return [_decide(evidence, claim) for claim in evidence.task.claims]
 
 
 def _decide(evidence: Evidence, claim: Claim) -> Verdict:
@@ -69,9 +64,31 @@ def _decide(evidence: Evidence, claim: Claim) -> Verdict:
         )
     if absent:
         return _verdict(evidence, claim, nothing, "not tested", f"The plan holds no trial of {absent[0]}.")
+    if isinstance(claim.estimate, All):
+        return _decide_together(evidence, claim, claim.estimate)
     found = evidence.per_seed(claim.estimate)
     outcome, reason = _outcome(claim, found)
-    return _verdict(evidence, claim, found, outcome, reason)
+    return _verdict(evidence, claim, found, outcome, reason, evidence.edges(claim.estimate))
+
+
+def _decide_together(evidence: Evidence, claim: Claim, together: All) -> Verdict:
+    """Intersection-union: reproduced when every part is, not reproduced when one is not. The part shown is the one that decides."""
+    parts = [(found := evidence.per_seed(part), *_outcome(claim, found)) for part in together.parts]
+    outcomes = [outcome for _, outcome, _ in parts]
+    order: tuple[Outcome, ...] = ("not reproduced", "not tested", "inconclusive", "reproduced")
+    outcome = min(outcomes, key=order.index)
+    deciding = [part for part in parts if part[1] == outcome]
+    found, _, reason = min(deciding, key=lambda part: _depth(claim, part[0]))
+    counts = ", ".join(f"{count} {name}" for name, count in Counter(outcomes).items())
+    return _verdict(
+        evidence, claim, found, outcome, f"Of {len(parts)} comparisons: {counts}. The closest: {reason}", evidence.edges(together)
+    )
+
+
+def _depth(claim: Claim, found: SeedValues) -> float:
+    """How far the mean lies inside the region: the smallest is the comparison that the claim comes closest to failing on."""
+    mean = seed_interval(list(found.values.values())).estimate
+    return min(mean - claim.holds.low, claim.holds.high - mean) if math.isfinite(mean) else -math.inf
 
 
 def _outcome(claim: Claim, found: SeedValues) -> tuple[Outcome, str]:
@@ -82,6 +99,8 @@ def _outcome(claim: Claim, found: SeedValues) -> tuple[Outcome, str]:
         return "inconclusive", _lost_reason(found)
     if not values:
         return "not tested", "No seed has all the records that this claim needs yet."
+    if claim.exact:
+        return _exactly(claim, values)
     if len(values) < 2:
         return "inconclusive", "One seed gives no interval; at least two are needed."
     if interval.inside(claim.holds):
@@ -89,6 +108,14 @@ def _outcome(claim: Claim, found: SeedValues) -> tuple[Outcome, str]:
     if interval.outside(claim.holds):
         return "not reproduced", f"The whole interval lies where the claim does not hold ({claim.holds})."
     return "inconclusive", f"The interval straddles the edge of where the claim holds ({claim.holds}); {_more_seeds(claim, values)}."
+
+
+def _exactly(claim: Claim, values: list[float]) -> tuple[Outcome, str]:
+    """A statement without chance: one value outside the region refutes it."""
+    outside = [value for value in values if value not in claim.holds]
+    if outside:
+        return "not reproduced", f"Exact: {len(outside)} of {len(values)} values lie outside ({claim.holds}), such as {outside[0]:g}."
+    return "reproduced", f"Exact: every value lies where the claim holds ({claim.holds})."
 
 
 def _more_seeds(claim: Claim, values: list[float]) -> str:
@@ -110,7 +137,7 @@ def _lost_reason(found: SeedValues) -> str:
     return f"{len(found.lost)} of {seeds} seeds were lost and the others do not decide alone ({'; '.join(why)})."
 
 
-def _verdict(evidence: Evidence, claim: Claim, found: SeedValues, outcome: Outcome, reason: str) -> Verdict:
+def _verdict(evidence: Evidence, claim: Claim, found: SeedValues, outcome: Outcome, reason: str, edges: Sequence[str] = ()) -> Verdict:
     interval = seed_interval(list(found.values.values()))
     kind = evidence.data_kind(claim.estimate)
     return Verdict(
@@ -128,6 +155,7 @@ def _verdict(evidence: Evidence, claim: Claim, found: SeedValues, outcome: Outco
         published=None if claim.published is None or math.isnan(claim.published) else claim.published,
         unit=claim.unit,
         decides="value" if evidence.scale == "paper" and kind == "real" else "direction",
-        reason=reason,
+        reason=" ".join([reason, *([f"The sweep is cut at its edge: {'; '.join(edges)}."] if edges else [])]),
         note=claim.note,
+        exact=claim.exact,
     )

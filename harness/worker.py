@@ -28,7 +28,7 @@ from harness.lazy import load
 from harness.plan import TrialSpec
 from harness.record import Curve, Record, Status
 from harness.store import StudyStore
-from harness.task import Resources, Task
+from harness.task import Experiment, Resources
 from harness.trial import Trial
 
 _MIB = 2**20
@@ -39,7 +39,7 @@ class TrialTimeout(BaseException):
 
 
 class MetricsError(Exception):
-    """What `run` returned is not a mapping of declared metrics to numbers."""
+    """What `run` returned is not a mapping of all declared metrics to numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Outcome:
 
     record: Record
     curve: Curve
-    worn: bool = False
+    retire: bool = False
 
 
 class Worker:
@@ -82,14 +82,15 @@ class Worker:
         device = "cpu"
         try:
             task = registry.task(spec.task)
-            run = load(task.run)
+            experiment = task.experiment(spec.experiment)
+            run = load(experiment.run)
             device = _prepare_device(self._context.resources)
             _seed_globals(spec)
             clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
-            trial = Trial(task, spec, device=device, open_data=self._open, checkpoints=self._checkpoints, artifacts=self._artifacts)
+            trial = Trial(experiment, spec, device=device, open_data=self._open, checkpoints=self._checkpoints, artifacts=self._artifacts)
             with _time_limit(spec.time_limit_s):
                 returned = run(trial)
-            metrics = _checked(task, returned)
+            metrics = _checked(experiment, spec.method, returned)
             bad = [name for name, value in metrics.items() if not math.isfinite(value)]
             status: Status = "diverged" if bad else "ok"
             error = f"not finite: {', '.join(bad)}" if bad else ""
@@ -113,14 +114,14 @@ class Worker:
             peak_memory_mib=_peak_memory(device),
             kernel_backend=trial.kernel_backend if trial else "",
         )
-        return Outcome(record, trial.curve if trial else [], worn=self._worn(error))
+        return Outcome(record, trial.curve if trial else [], retire=self._retire(error))
 
     def execute_all(self, specs: Sequence[TrialSpec]) -> list[Outcome]:
         """Outcomes of a batch in order; shorter than the batch when this process should be replaced first."""
         outcomes: list[Outcome] = []
         for spec in specs:
             outcomes.append(self.execute(spec))
-            if outcomes[-1].worn:
+            if outcomes[-1].retire:
                 break
         return outcomes
 
@@ -130,7 +131,7 @@ class Worker:
             self._opened[spec.data.fingerprint] = open_data(registry.dataset(spec.data.name), spec.data)
         return self._opened[spec.data.fingerprint]
 
-    def _worn(self, error: str) -> bool:
+    def _retire(self, error: str) -> bool:
         """A poisoned CUDA context, or memory that keeps growing: the next trial deserves a fresh process."""
         rss = _resident_bytes()
         if math.isinf(self._rss_limit):
@@ -154,6 +155,7 @@ def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:
         task=spec.task,
         version=spec.version,
         scale=spec.scale,
+        experiment=spec.experiment,
         method=spec.method,
         seed=spec.seed,
         params=spec.params,
@@ -169,17 +171,22 @@ def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:
     )
 
 
-def _checked(task: Task, returned: Any) -> dict[str, float]:
+def _checked(experiment: Experiment, method: str, returned: Any) -> dict[str, float]:
     if not isinstance(returned, Mapping) or not returned:
         raise MetricsError(f"run must return a mapping of metrics to numbers, not {returned!r}")
-    declared = {metric.name for metric in task.metrics}
+    declared = {metric.name for metric in experiment.metrics}
     for name, value in returned.items():
         if name not in declared:
-            raise MetricsError(f"run returned metric {name!r}, which the task does not declare (it declares {', '.join(sorted(declared))})")
+            known = ", ".join(sorted(declared))
+            raise MetricsError(f"run returned metric {name!r}, which experiment {experiment.name} does not declare (it declares {known})")
         scalar = isinstance(value, numbers.Real) or (hasattr(value, "item") and getattr(value, "ndim", None) == 0)
         if isinstance(value, bool) or not scalar:
             raise MetricsError(f"run returned {value!r} for metric {name!r}: not a number")
-    return {name: float(value) for name, value in returned.items()}
+    metrics = {name: float(value) for name, value in returned.items()}
+    missing = [metric.name for metric in experiment.metrics if metric.returned_by(method) and metric.name not in metrics]
+    if missing and all(math.isfinite(value) for value in metrics.values()):
+        raise MetricsError(f"run returned no {', '.join(missing)}, which experiment {experiment.name} declares for {method}")
+    return metrics
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import argparse
 import csv
 import dataclasses
 import io
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -13,10 +15,10 @@ from rich.table import Table
 
 from harness import params, registry
 from harness.console import console as make_console
+from harness.durations import duration
 from harness.errors import PapertrialError, unknown
 from harness.plan import DataRef, Overrides, data_names, expand
-from harness.task import SCALES, Claim, Task
-from harness.wording import duration
+from harness.task import SCALES, Claim, Experiment, Task
 
 _VERDICTS = ("reproduced", "not reproduced", "inconclusive")
 
@@ -27,32 +29,39 @@ def run(options: argparse.Namespace) -> int:
     fields = sorted({entry.field for entry in entries.values()})
     if options.field and options.field not in fields:
         raise unknown("field", options.field, fields)
+    verdicts = _verdicts(options.store)
     table = Table("task", "field", "paper", "claims", "verdicts at the largest scale run")
     for entry in entries.values():
         if options.field in (None, entry.field):
             try:
-                task = registry.task(entry.name)
+                task = registry.task_at(entry)
             except PapertrialError as error:
                 table.add_row(entry.name, entry.field, f"[red]{error}[/]", "", "")
                 continue
             paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
-            table.add_row(task.id, entry.field, paper, str(len(task.claims)), _best(task, options.store))
+            table.add_row(task.id, entry.field, paper, str(len(task.claims)), _best(verdicts.get(task.id, {})))
     make_console().print(table)
     return 0
 
 
-def _best(task: Task, store: str) -> str:
-    """Counts of verdicts at the largest scale that a local study of this task has."""
-    found: dict[str, dict[str, int]] = {}
+def _verdicts(store: str) -> dict[str, dict[str, Counter[str]]]:
+    """Task -> scale -> how often each verdict stands in a local study; the study that is read last speaks for its scale."""
+    found: dict[str, dict[str, Counter[str]]] = {}
     for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
-        rows = [row for row in csv.DictReader(io.StringIO(file.read_text())) if row["task"] == task.id]
-        for scale in {row["scale"] for row in rows}:
-            verdicts = [row["verdict"] for row in rows if row["scale"] == scale]
-            found[scale] = {name: verdicts.count(name) for name in _VERDICTS}
-    largest = next((scale for scale in reversed(SCALES) if scale in found), None)
+        counts: dict[tuple[str, str], Counter[str]] = {}
+        for row in csv.DictReader(io.StringIO(file.read_text())):
+            counts.setdefault((row["task"], row["scale"]), Counter())[row["verdict"]] += 1
+        for (task, scale), verdicts in counts.items():
+            found.setdefault(task, {})[scale] = verdicts
+    return found
+
+
+def _best(scales: Mapping[str, Counter[str]]) -> str:
+    """Counts of verdicts at the largest scale that was run."""
+    largest = next((scale for scale in reversed(SCALES) if scale in scales), None)
     if largest is None:
         return "none yet"
-    return f"{largest}: " + ", ".join(f"{count} {name}" for name, count in found[largest].items() if count)
+    return f"{largest}: " + ", ".join(f"{scales[largest][name]} {name}" for name in _VERDICTS if scales[largest][name])
 
 
 def show(options: argparse.Namespace) -> int:
@@ -67,7 +76,8 @@ def show(options: argparse.Namespace) -> int:
     if task.summary:
         console.print(task.summary)
     _methods(console, task)
-    _parameters(console, task)
+    for experiment in task.experiments:
+        _experiment(console, task, experiment)
     _scales(console, task)
     for claim in task.claims:
         _claim(console, claim)
@@ -75,25 +85,35 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _methods(console: Console, task: Task) -> None:
-    stands_on = {method.name: _stands_on(task, method.name) for method in task.methods}
-    shared = any(stands_on.values())
-    table = Table("method", "role", *(["stands on"] if shared else []), "what it does", title="methods")
+    needed = {method.name: _needed(task, method.name) for method in task.methods}
+    shared = any(needed.values())
+    table = Table("method", "role", *(["needs"] if shared else []), "what it does", title="methods")
     for method in task.methods:
-        table.add_row(method.name, method.role, *([stands_on[method.name]] if shared else []), method.description)
+        table.add_row(method.name, method.role, *([needed[method.name]] if shared else []), method.description)
     console.print(table)
 
 
-def _stands_on(task: Task, method: str) -> str:
-    """The method whose trial comes first, at the default parameters."""
-    needed = task.requires(method, params.resolve(task, {})) if task.requires else None
-    return needed.method if needed else ""
+def _needed(task: Task, method: str) -> str:
+    """The methods whose trials come first, at the default parameters."""
+    found = [
+        requirement.method
+        for experiment in task.experiments
+        if experiment.requires and (not experiment.methods or method in experiment.methods)
+        if (requirement := experiment.requires(method, params.resolve(experiment, {})))
+    ]
+    return ", ".join(dict.fromkeys(found))
 
 
-def _parameters(console: Console, task: Task) -> None:
-    table = Table("parameter", "default", "unit", "meaning", title="parameters (--set name=value)")
-    for field in dataclasses.fields(task.params):
+def _experiment(console: Console, task: Task, experiment: Experiment) -> None:
+    said = [f"experiment [bold]{experiment.name}[/]", *([experiment.summary] if experiment.summary else [])]
+    said += [f"views: {', '.join(task.views(experiment.name))}"] if task.views(experiment.name) else []
+    said += [f"swept: {', '.join(experiment.tuned.over)}, selected by {', '.join(experiment.tuned.by)}"] if experiment.tuned else []
+    console.print("\n" + "; ".join(said))
+    table = Table("parameter", "default", "unit", "meaning", title=f"parameters of {experiment.name} (--set name=value)")
+    for field in dataclasses.fields(experiment.params):
         table.add_row(field.name, str(field.default), field.metadata.get("unit", ""), field.metadata.get("help", ""))
     console.print(table)
+    console.print(f"metrics: {', '.join(f'{m.name} ({m.unit})' if m.unit else m.name for m in experiment.metrics)}")
 
 
 def _scales(console: Console, task: Task) -> None:
@@ -103,7 +123,8 @@ def _scales(console: Console, task: Task) -> None:
         trials = expand(task, name, Overrides(), data)
         seconds = sum(trial.expected_s for trial in trials)
         cost = f"about {duration(seconds)}" if seconds else "unknown"
-        table.add_row(name, str(len(trials)), str(scale.seeds), ", ".join(data) or "none", str(scale.resources), cost, scale.description)
+        shapes = ", ".join(dict.fromkeys(str(trial.resources) for trial in trials))
+        table.add_row(name, str(len(trials)), str(scale.seeds), ", ".join(data) or "none", shapes, cost, scale.description)
     console.print(table)
 
 

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from harness.compare import LEVEL, Change, Comparison, Turn, compare
 from harness.console import console as make_console
-from harness.report.sentences import heading
+from harness.judgement import judge
+from harness.report.tables import heading
 from harness.stats import Interval, number
 from harness.store import open_study
 from harness.study import load
@@ -26,7 +27,7 @@ _STYLES = {"better": "green", "worse": "red", "lost seeds": "red", "changed": "y
 
 def run(options: argparse.Namespace) -> int:
     """Say what differs. The exit code is 3 when `--gate` was given and something is worse."""
-    before, after = (load(open_study(name, options.store)) for name in (options.before, options.after))
+    before, after = (judge(load(open_study(name, options.store))) for name in (options.before, options.after))
     found, console = compare(before, after), make_console()
     _show(found, console)
     if options.csv:
@@ -56,11 +57,19 @@ def _show(found: Comparison, console: Console) -> None:
 
 
 def _changes(changes: Sequence[Change]) -> Table:
-    table = Table("task", "method", "statistic", "before", "after", "difference [95 %]", "p", "direction")
+    table = Table("task", "experiment", "method", "statistic", "before", "after", "difference [95 %]", "p", "direction")
     for change in changes:
         name = heading(change.statistic, change.unit, change.better)
         means = (number(change.before.estimate), number(change.after.estimate))
-        cells = (f"{change.task} ({change.scale})", change.method, name, *means, str(change.difference), number(change.p))
+        cells = (
+            f"{change.task} ({change.scale})",
+            change.experiment,
+            change.method,
+            name,
+            *means,
+            str(change.difference),
+            number(change.p),
+        )
         table.add_row(*(Text(cell) for cell in cells), Text(change.direction, style=_STYLES[change.direction]))
     return table
 

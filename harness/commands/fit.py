@@ -97,9 +97,9 @@ PROCEDURES = {"isoflop": _isoflop, "pareto": _pareto}
 
 
 def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
-    from harness.laws import compare, plots, render
+    from harness.laws import plots, render, selection
 
-    scores = compare.compare(found) if options.compare else []
+    scores = selection.compare(found) if options.compare else []
     console.print(Text(f"{found.law.formula}\n{render.about(found)}"))
     _show(console, render.ESTIMATES, render.estimates(found))
     _show(console, render.OPTIMA, render.optima(found))
@@ -119,9 +119,9 @@ def _publish(options: argparse.Namespace, found: Mapping[str, Any], files: Seque
         console.print(path, soft_wrap=True)
     if options.tracking_uri in (None, "none"):
         return
-    from harness import fit_tracking
+    from harness import mlflow_fit
 
-    fit_tracking.publish(options.law, found, files, options.tracking_uri)
+    mlflow_fit.publish(options.law, found, files, options.tracking_uri)
     console.print(f"{'mlflow':<15} {options.tracking_uri}", soft_wrap=True)
 
 

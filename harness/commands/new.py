@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     for path in (folder, test):
         if path.exists():
             raise UsageError(f"{path} exists already")
-    _write(folder, test, name, in_checkout=in_checkout)
+    _write(folder, test, name, options.kind, in_checkout=in_checkout)
     console = make_console()
     if not in_checkout:
         console.print(f"export {TASK_PATHS}={root}", soft_wrap=True)
@@ -52,7 +52,7 @@ def _root() -> tuple[Path, bool]:
     return Path.cwd() / "papertrial_tasks", False
 
 
-def _write(folder: Path, test: Path, name: str, *, in_checkout: bool) -> None:
+def _write(folder: Path, test: Path, name: str, kind: str, *, in_checkout: bool) -> None:
     root = folder.parent.parent
     words = {
         "@ID@": name,
@@ -65,7 +65,8 @@ def _write(folder: Path, test: Path, name: str, *, in_checkout: bool) -> None:
         package.mkdir(parents=True, exist_ok=True)
         (package / "__init__.py").touch()
     test.parent.mkdir(parents=True, exist_ok=True)
-    targets = {"task.py": folder / "task.py", "experiment.py": folder / "experiment.py", "README.md": folder / "README.md", "test.py": test}
+    own = {"task.py": folder / "task.py", "experiment.py": folder / "experiment.py", "test.py": test}
+    targets = {f"{kind}/{name}": target for name, target in own.items()} | {"README.md": folder / "README.md"}
     for template, target in targets.items():
         text = resources.files("harness").joinpath(f"skeleton/{template}.txt").read_text()
         for mark, word in words.items():

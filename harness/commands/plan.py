@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -12,9 +14,9 @@ from harness import ledger, registry
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
 from harness.data import state
+from harness.durations import duration
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
-from harness.wording import duration
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,16 +26,19 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     console.print(f"study [bold]{selection.store.name}[/] in {selection.store.parent_uri}")
     left = left_to_do(selection.store, selection.trials, done, retry=False)
-    table = Table("task", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
+    table = Table("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
     for task in selection.tasks:
-        for method in task.methods:
-            trials = [trial for trial in selection.trials if (trial.task, trial.method) == (task.id, method.name)]
+        for experiment, method in itertools.product(task.experiments, task.methods):
+            own = task.id, experiment.name, method.name
+            trials = [trial for trial in selection.trials if (trial.task, trial.experiment, trial.method) == own]
             if not trials:
                 continue
             states = [done[trial.id].status for trial in trials if trial.id in done]
-            mine = [trial for trial in left if (trial.task, trial.method) == (task.id, method.name)]
+            mine = [trial for trial in left if (trial.task, trial.experiment, trial.method) == own]
             not_ok = sum(state != "ok" for state in states)
-            table.add_row(task.id, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine))
+            table.add_row(
+                task.id, experiment.name, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine)
+            )
     console.print(table)
     _totals(console, selection, left)
     return 0
@@ -47,6 +52,8 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
             console.print(f"data {data.name}: {data.source} ({data.kind}), fingerprint {data.fingerprint}")
         else:
             console.print(f"data {data.name} is not here yet: {state(registry.dataset(data.name))}", style="yellow")
+    for sentence in _over_limit(selection.trials):
+        console.print(sentence, style="yellow")
     for shape in {trial.resources for trial in left}:
         seconds = sum(trial.expected_s for trial in left if trial.resources == shape)
         if shape.gpus:
@@ -56,6 +63,20 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
             cpus = os.cpu_count() or 1
             at_once = max(1, int(cpus / shape.cpus))
             console.print(f"each trial takes {shape}: about {duration(seconds / at_once)} on these {cpus} CPUs ({at_once} at a time)")
+
+
+def _over_limit(trials: Sequence[TrialSpec]) -> list[str]:
+    """A sentence for each experiment and method whose estimate passes its limit."""
+    worst: dict[tuple[str, str, str], TrialSpec] = {}
+    for trial in trials:
+        key = trial.task, trial.experiment, trial.method
+        if trial.expected_s > trial.time_limit_s and trial.expected_s > (worst[key].expected_s if key in worst else 0.0):
+            worst[key] = trial
+    return [
+        f"{task}, experiment {experiment}: a trial of {method} is expected to take {duration(t.expected_s)}, over its limit of "
+        f"{duration(t.time_limit_s)}"
+        for (task, experiment, method), t in worst.items()
+    ]
 
 
 def _cost(trials: list[TrialSpec]) -> str:

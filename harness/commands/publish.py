@@ -9,6 +9,7 @@ from rich.console import Console
 
 from harness.console import console as make_console
 from harness.errors import PapertrialError
+from harness.judgement import Judgement, judge
 from harness.store import open_study
 from harness.study import Study, load
 
@@ -17,27 +18,27 @@ def run(options: argparse.Namespace) -> int:
     """Write a study's report files and publish them."""
     from harness import report
 
-    study = load(open_study(options.study, options.store))
+    judgement = judge(load(open_study(options.study, options.store)))
     console = make_console()
-    uri = publish(study, options.tracking_uri, report.write(study), console)
+    uri = publish(judgement, options.tracking_uri, report.write(judgement), console)
     return 0 if uri or options.tracking_uri == "none" else 1
 
 
-def publish(study: Study, tracking_uri: str | None, files: Mapping[str, str], console: Console) -> str | None:
+def publish(judgement: Judgement, tracking_uri: str | None, files: Mapping[str, str], console: Console) -> str | None:
     """The tracking URI that now has the study; None when the user wants none or the server does not answer (the records are safe)."""
     if tracking_uri == "none":
         return None
-    uri = tracking_uri or default_uri(study)
+    uri = tracking_uri or default_uri(judgement.study)
     if uri is None:
         console.print("no MLflow: a remote store needs --tracking-uri", style="yellow")
         return None
-    from harness import tracking
+    from harness import mlflow_study
 
     try:
-        tracking.publish(study, uri, dict(files))
+        mlflow_study.publish(judgement, uri, dict(files))
     except PapertrialError as error:
         console.print(
-            f"not published to MLflow: {error}; the records are safe, try `papertrial publish {study.name}`",
+            f"not published to MLflow: {error}; the records are safe, try `papertrial publish {judgement.study.name}`",
             style="yellow",
             highlight=False,
         )

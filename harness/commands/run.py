@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from harness import lease, ledger, provenance
+from harness import ledger, lock, provenance
 from harness.commands.publish import publish
 from harness.commands.selection import select
 from harness.console import console as make_console
 from harness.engine import RunResult, left_to_do, run_trials
 from harness.frames import write_trials
+from harness.judgement import judge
 from harness.plan import TrialSpec
 from harness.progress import RunProgress
 from harness.store import ENV, StudyStore
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         for note in data.notes:
             console.print(f"{data.source}: {note}", style="yellow", soft_wrap=True)
     store.check_writable()
-    with lease.held(store):
+    with lock.held(store):
         result = _run_trials(store, selection.trials, options, console)
         _finish(store, options, console)
     return _tell(result, selection.trials, store, console)
@@ -63,13 +64,13 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console) ->
 
     contents = ledger.read(store)
     write_trials(store, contents.records.values())
-    study = load(store, contents)
-    files = report.write(study)
-    report.terminal(study, console)
+    judgement = judge(load(store, contents))
+    files = report.write(judgement)
+    report.terminal(judgement, console)
     console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     for name in ("leaderboard.md", "verdicts.md"):
         console.print(f"{name:<15} {files[name]}", soft_wrap=True)
-    publish(study, options.tracking_uri, files, console)
+    publish(judgement, options.tracking_uri, files, console)
 
 
 def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, console: Console) -> int:

@@ -33,9 +33,11 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     tasks = [registry.task(name) for name in dict.fromkeys(options.tasks)]
     if options.scale not in SCALES:
         raise unknown("scale", options.scale, SCALES)
-    overrides = Overrides(seeds=options.seeds, values=_values(options.set), methods=tuple(options.method))
+    overrides = Overrides(
+        seeds=options.seeds, values=_values(options.set), methods=tuple(options.method), experiments=tuple(options.experiment)
+    )
     chosen = data.parse_user_data(options.data)
-    needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale)))
+    needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale, overrides)))
     sets = _sets(needed, chosen, data.parse_replacements(options.data))
     for task in tasks:
         expand(task, options.scale, overrides, {name: _placeholder(name) for name in needed})

@@ -8,28 +8,40 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from harness import lease, ledger
+from harness import ledger, lock
 from harness.console import console as make_console
+from harness.durations import duration
 from harness.record import Record
 from harness.store import open_study
 from harness.study import load_plan
-from harness.wording import duration
 
 
 def run(options: argparse.Namespace) -> int:
     """Print done, failed and left per method, and the time left at the pace so far."""
     store = open_study(options.study, options.store)
     plan, contents = load_plan(store), ledger.read(store)
-    done = {id: record for id, record in contents.records.items() if id in {trial.id for trial in plan}}
+    wanted = {trial.id for trial in plan}
+    done = {id: record for id, record in contents.records.items() if id in wanted}
     console = make_console()
-    running = lease.is_held(store)
+    running = lock.is_held(store)
     table = Table(
-        "task", "scale", "method", "trials", "ok", "not ok", "left", title=f"{store.name}: {'running' if running else 'not running'}"
+        "task",
+        "scale",
+        "experiment",
+        "method",
+        "trials",
+        "ok",
+        "not ok",
+        "left",
+        title=f"{store.name}: {'running' if running else 'not running'}",
     )
-    for (task, scale, method), count in Counter((trial.task, trial.scale, trial.method) for trial in plan).items():
-        states = Counter(r.status for r in done.values() if (r.task, r.scale, r.method) == (task, scale, method))
+    statuses: dict[tuple[str, ...], Counter[str]] = {}
+    for r in done.values():
+        statuses.setdefault((r.task, r.scale, r.experiment, r.method), Counter())[r.status] += 1
+    for key, count in Counter((trial.task, trial.scale, trial.experiment, trial.method) for trial in plan).items():
+        states = statuses.get(key, Counter())
         not_ok = states.total() - states["ok"]
-        table.add_row(task, scale, method, str(count), str(states["ok"]), str(not_ok), str(count - states.total()))
+        table.add_row(*key, str(count), str(states["ok"]), str(not_ok), str(count - states.total()))
     console.print(table)
     left = [trial for trial in plan if trial.id not in done]
     console.print(f"{len(done)} of {len(plan)} trials recorded, {len(left)} left")

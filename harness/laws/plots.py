@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.canvas import COLOURS, svg_of
 from harness.laws.design import Rows, build
 from harness.laws.result import Fit, Part
 from harness.laws.solver import Array, predict
 from harness.store import replace_file
+from harness.svg import COLOURS, label_log, svg_of
 
 Index = NDArray[np.intp]
 EXTRAPOLATION = 10.0
@@ -62,11 +62,9 @@ def _each(fit: Fit) -> list[tuple[Part, str, Index, str]]:
 
 
 def _draw_fit(axes: Any, fit: Fit) -> None:
-    from matplotlib.ticker import LogFormatter
-
     first = fit.law.columns[0].name
     axes.set_yscale("log")
-    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    label_log(axes.yaxis)
     axes.set_ylabel(fit.columns[fit.law.y.name])
     for part, label, index, colour in _each(fit):
         axes.plot(part.rows.x[first][index], part.rows.y[index], "o", color=colour, markersize=4.5, label=label)

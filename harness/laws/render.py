@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.laws.compare import Score
 from harness.laws.result import Estimate, Fit
+from harness.laws.selection import Score
 from harness.stats import decimals, number
 
 

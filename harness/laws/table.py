@@ -27,7 +27,8 @@ ROW = "row"
 def read(source: str, store: str = "results") -> tuple[pd.DataFrame, list[str]]:
     """The table behind a CSV, a Parquet file or a study (its name in `store`, folder or URI), and notes on what was left out.
 
-    A study's rows are its records: `method`, `seed`, `param.<name>`, `metric.<name>`; those that did not end ok are left out.
+    A study's rows are its records: `experiment`, `method`, `seed`, `param.<name>`, `metric.<name>`, and whether a view holds them as
+    `view.<name>`; those that did not end ok are left out.
     """
     import pandas as pd
 
@@ -72,7 +73,10 @@ def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
     from harness.store import open_study
     from harness.study import load
 
-    frame = load(open_study(source, store)).frame
+    study = load(open_study(source, store))
+    views = {trial.id: trial.views for trial in study.plan}
+    names = dict.fromkeys(view for found in views.values() for view in found)
+    frame = study.frame.assign(**{f"view.{name}": [name in views[id] for id in study.frame["trial_id"]] for name in names})
     lost = int((frame["status"] != "ok").sum())
     return frame[frame["status"] == "ok"], [f"{lost} records that did not end ok are left out"] if lost else []
 

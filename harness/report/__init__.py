@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.study import Study
+    from harness.judgement import Judgement
 
 
-def write(study: Study) -> dict[str, str]:
-    """Write leaderboard, verdicts, plots and `report.html` into the study's store; returns name -> path or URI."""
-    from harness.leaderboard import boards
-    from harness.report import drawings, html, tables
-    from harness.verdict import decide
+def write(judgement: Judgement) -> dict[str, str]:
+    """Write leaderboards, verdicts, plots and `report.html` into the study's store; returns name -> path or URI."""
+    from harness.report import html, tables
+    from harness.report.plots import plots_of
 
-    ranked, verdicts, drawn = boards(study), decide(study), drawings.drawings(study)
+    study, boards, verdicts = judgement.study, judgement.boards, judgement.verdicts
+    plots = [plots_of(ruling.evidence) for ruling in judgement.rulings]
     texts = {
-        "leaderboard.md": tables.leaderboard_markdown(study.name, ranked),
-        "leaderboard.csv": tables.leaderboard_csv(ranked),
+        "leaderboard.md": tables.leaderboard_markdown(study.name, boards),
+        "leaderboard.csv": tables.leaderboard_csv(boards),
         "verdicts.md": tables.verdicts_markdown(study.name, verdicts),
         "verdicts.csv": tables.verdicts_csv(verdicts),
-        **{f"plots/{drawing.id}.svg": drawing.svg for figures in drawn for drawing in figures if drawing.svg},
-        "report.html": html.render(study, ranked, verdicts, drawn),
+        **{f"plots/{plot.id}.svg": plot.svg for by_experiment in plots for found in by_experiment.values() for plot in found if plot.svg},
+        "report.html": html.render(judgement, plots),
     }
     return {name: study.store.write_text(name, text) for name, text in texts.items()}
 
 
-def terminal(study: Study, console: Console | None = None) -> None:
-    """Print the leaderboard and the verdicts, the paper's value beside ours."""
+def terminal(judgement: Judgement, console: Console | None = None) -> None:
+    """Print the leaderboards and the verdicts, the paper's value beside ours."""
     from harness.report import screen
 
-    screen.show(study, console)
+    screen.show(judgement, console)

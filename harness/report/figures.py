@@ -1,16 +1,15 @@
-"""What the line figures of a report show: one line a method, the mean over seeds and its interval."""
+"""The numbers of a report's figures: lines of means with intervals, example traces, matrices of shares."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.estimates import select
 from harness.evidence import Evidence
-from harness.stats import half_width
-from harness.task import Figure, Matrix, Span, Task, Traces
+from harness.stats import Interval, half_width
+from harness.task import Experiment, Figure, Matrix, Span, Task, Traces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 MOST_MARKERS = 40
 MOST_POINTS = 240
 """Points of a drawn line: more than the eye or a printer resolves at this size only make the file larger."""
+
+AnyFigure = Figure | Traces | Matrix
+Trace = tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,22 @@ class Series:
     """Seeds that the plan has at each x; more than `seeds` where some were lost or are not there yet."""
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A figure with its numbers."""
+@dataclass(frozen=True, kw_only=True)
+class LineFigure:
+    """One line a method: the mean over seeds and its interval."""
 
     id: str
     title: str
-    caption: str
     x_label: str
     y_label: str
-    log_x: bool
-    log_y: bool
-    curves: bool
-    measured_x: bool
-    """x was measured, so every point has a place of its own."""
     series: Sequence[Series]
+    caption: str = ""
+    log_x: bool = False
+    log_y: bool = False
+    curves: bool = False
+    """x is the step of a logged curve."""
+    measured_x: bool = False
+    """x was measured, so every point has a place of its own."""
     spans: Sequence[Span] = ()
 
     @property
@@ -57,34 +60,87 @@ class Plot:
         return self.curves or any(len(series.x) > MOST_MARKERS for series in self.series)
 
 
-def figure_id(evidence: Evidence, figure: Figure | Traces | Matrix) -> str:
+@dataclass(frozen=True)
+class TraceGrid:
+    """Example curves by row and method; a cell that logged nothing is missing."""
+
+    id: str
+    rows: Sequence[str]
+    methods: Sequence[str]
+    lines: Mapping[tuple[str, str], Trace]
+    """(row, method) -> (x, y)."""
+    x_label: str
+
+
+@dataclass(frozen=True)
+class MatrixGrid:
+    """A matrix a method: the mean share over seeds, with its interval."""
+
+    id: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    methods: Sequence[str]
+    cells: Mapping[tuple[str, int, int], Interval]
+    """(method, row, column)."""
+    x_label: str
+    y_label: str
+
+
+def figures_of(evidence: Evidence, experiment: Experiment) -> Sequence[AnyFigure]:
+    """The experiment's figures, or else its sweep."""
+    return list(_sweep_figures(evidence, experiment)) if experiment.figures is None else experiment.figures
+
+
+def _sweep_figures(evidence: Evidence, experiment: Experiment) -> Iterator[Figure]:
+    """What the sweep selects on against each parameter that the plan sweeps, once a view."""
+    if experiment.tuned is None:
+        return
+    metric, rows = experiment.tuned.by[0], evidence.planned_of(experiment.name)
+    views = [view for view in evidence.task.views(experiment.name) if not select(rows, {}, view=view).empty]
+    for view in views or [""]:
+        by_method = select(rows, {}, view=view).groupby("method")
+        varied = [name for name in experiment.parameters if by_method[f"param.{name}"].nunique().max() > 1]
+        for name in (name for name in experiment.tuned.over if name in varied):
+            others = ", ".join(other.replace("_", " ") for other in varied if other != name)
+            yield Figure(
+                id="-".join(["sweep", experiment.name, *([view] if view else []), name]).replace("_", "-"),
+                title=f"Sweep of {name.replace('_', ' ')}" + (f": {view}" if view else ""),
+                x=name,
+                y=metric,
+                view=view,
+                log_x=True,
+                caption=f"The sweep selects by this metric{f'; mean over {others}' if others else ''}.",
+            )
+
+
+def figure_id(evidence: Evidence, figure: AnyFigure) -> str:
     """What the figure's file is called, and what seeds the names inside it."""
     return f"{evidence.task.id}-{evidence.scale}-{figure.id}"
 
 
-def plot(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> Plot:
-    """A figure with its numbers."""
-    task, stepwise = evidence.task, figure.x == "step"
-    series = _curve_series(evidence, figure, curves) if stepwise else _parameter_series(evidence, figure)
-    return Plot(
+def line_figure(evidence: Evidence, experiment: Experiment, figure: Figure) -> LineFigure:
+    """A figure of one line a method."""
+    curves = figure.x == "step"
+    x_label = "step" if curves else _metric_label(experiment, figure.at) if figure.at else _parameter_label(experiment, figure.x)
+    return LineFigure(
         id=figure_id(evidence, figure),
         title=figure.title,
         caption=figure.caption,
-        x_label=figure.x_label or _x_label(task, figure),
-        y_label=figure.y_label or _metric_label(task, figure.y),
+        x_label=figure.x_label or x_label,
+        y_label=figure.y_label or _metric_label(experiment, figure.y),
         log_x=figure.log_x,
         log_y=figure.log_y,
-        curves=stepwise,
+        curves=curves,
         measured_x=bool(figure.at),
-        series=series,
+        series=_curve_series(evidence, experiment, figure) if curves else _parameter_series(evidence, experiment, figure),
         spans=figure.spans,
     )
 
 
-def _parameter_series(evidence: Evidence, figure: Figure) -> list[Series]:
+def _parameter_series(evidence: Evidence, experiment: Experiment, figure: Figure) -> list[Series]:
     """Per seed the mean over the trials at one x, and nothing for a seed of which one of them gave no number."""
     x, y, at = f"param.{figure.x}", f"metric.{figure.y}", f"metric.{figure.at}" if figure.at else ""
-    rows, planned = rows_of(evidence.records, figure), rows_of(evidence.planned, figure)
+    rows, planned = rows_of(evidence.records, experiment, figure), rows_of(evidence.planned, experiment, figure)
     if x not in rows or y not in rows or (at and at not in rows) or planned.empty:
         return []
     cell = ["method", x, "seed"]
@@ -104,34 +160,75 @@ def _parameter_series(evidence: Evidence, figure: Figure) -> list[Series]:
     return _series(evidence.task, points.sort_values("x", kind="stable") if at else points)
 
 
-def _curve_series(evidence: Evidence, figure: Figure, curves: pd.DataFrame) -> list[Series]:
+def _curve_series(evidence: Evidence, experiment: Experiment, figure: Figure) -> list[Series]:
     """A line ends where the first of its trials stopped logging: going on would average the survivors."""
-    points = logged(evidence, figure, curves, figure.y)
+    points = _logged(evidence, experiment, figure, figure.y)
     if points.empty:
         return []
     trials = points.groupby("method")["trial_id"].transform("nunique")
     points = points[points.groupby(["method", "step"])["trial_id"].transform("nunique") == trials]
-    per_seed = points.groupby(["method", "step", "seed"])["value"].mean().reset_index()
-    stats = per_seed.groupby(["method", "step"])["value"].agg(["mean", "std", "count"]).reset_index()
-    stats["size"] = stats["method"].map(rows_of(evidence.planned, figure).groupby("method")["seed"].nunique())
+    stats = _over_seeds(points)
+    stats["size"] = stats["method"].map(rows_of(evidence.planned, experiment, figure).groupby("method")["seed"].nunique())
     return _series(evidence.task, stats.rename(columns={"step": "x"}))
 
 
-def logged(evidence: Evidence, figure: Figure | Traces | Matrix, curves: pd.DataFrame, name: str) -> pd.DataFrame:
+def trace_grid(evidence: Evidence, experiment: Experiment, figure: Traces) -> TraceGrid:
+    """The curves of each method's first seed; of several trials of that seed, the first."""
+    lines: dict[tuple[str, str], Trace] = {}
+    for heading, name in figure.ys:
+        for method, points in _logged(evidence, experiment, figure, name).groupby("method"):
+            first = points[points["seed"] == points["seed"].min()]
+            chosen = first[first["trial_id"] == first["trial_id"].iloc[0]].sort_values("step")
+            lines[heading, str(method)] = (chosen["step"].tolist(), chosen["value"].tolist())
+    return TraceGrid(
+        id=figure_id(evidence, figure),
+        rows=[heading for heading, _ in figure.ys],
+        methods=_in_order(evidence.task, {method for _, method in lines}),
+        lines=lines,
+        x_label=figure.x_label,
+    )
+
+
+def matrix_grid(evidence: Evidence, experiment: Experiment, figure: Matrix) -> MatrixGrid:
+    """Per seed the mean over its trials, then over seeds."""
+    cells: dict[tuple[str, int, int], Interval] = {}
+    for column, (_, name) in enumerate(figure.columns):
+        stats = _over_seeds(_logged(evidence, experiment, figure, name))
+        half = half_width(stats["std"].fillna(0.0), stats["count"])
+        for (method, step, mean, _, count), width in zip(stats.itertuples(index=False), half, strict=True):
+            cells[str(method), round(step), column] = Interval(mean, mean - width, mean + width, int(count))
+    return MatrixGrid(
+        id=figure_id(evidence, figure),
+        rows=figure.rows,
+        columns=[heading for heading, _ in figure.columns],
+        methods=_in_order(evidence.task, {method for method, _, _ in cells}),
+        cells=cells,
+        x_label=figure.x_label,
+        y_label=figure.y_label,
+    )
+
+
+def rows_of(frame: pd.DataFrame, experiment: Experiment, figure: AnyFigure) -> pd.DataFrame:
+    """The records or planned trials that a figure shows."""
+    rows = select(frame, figure.where, experiment=experiment.name, view=figure.view)
+    return rows[rows["method"].isin(figure.methods)] if figure.methods else rows
+
+
+def _logged(evidence: Evidence, experiment: Experiment, figure: AnyFigure, name: str) -> pd.DataFrame:
     """The finite points of one logged curve of a figure's trials: trial_id, step, value, method, seed."""
     import pandas as pd
 
-    rows = rows_of(evidence.records, figure)
+    rows, curves = rows_of(evidence.records, experiment, figure), evidence.study.curves
     if name not in curves or rows.empty:
         return pd.DataFrame({"trial_id": [], "step": [], "value": [], "method": [], "seed": []})
     points = curves.loc[curves["trial_id"].isin(rows["trial_id"]), ["trial_id", "step", name]].rename(columns={name: "value"})
     return points.assign(value=_finite(points["value"])).dropna().merge(rows[["trial_id", "method", "seed"]], on="trial_id")
 
 
-def rows_of(frame: pd.DataFrame, figure: Figure | Traces | Matrix) -> pd.DataFrame:
-    """The records or planned trials that a figure shows."""
-    rows = select(frame, figure.where)
-    return rows[rows["method"].isin(figure.methods)] if figure.methods else rows
+def _over_seeds(points: pd.DataFrame) -> pd.DataFrame:
+    """Per method and step, over the means of its seeds: mean, std, count."""
+    per_seed = points.groupby(["method", "step", "seed"])["value"].mean().reset_index()
+    return per_seed.groupby(["method", "step"])["value"].agg(["mean", "std", "count"]).reset_index()
 
 
 def _series(task: Task, points: pd.DataFrame) -> list[Series]:
@@ -147,24 +244,22 @@ def _series(task: Task, points: pd.DataFrame) -> list[Series]:
     return found
 
 
+def _in_order(task: Task, methods: set[str]) -> list[str]:
+    return [method.name for method in task.methods if method.name in methods]
+
+
 def _finite(values: pd.Series[float]) -> pd.Series[float]:
     import numpy as np
 
     return values.astype(float).replace([np.inf, -np.inf], np.nan)
 
 
-def _x_label(task: Task, figure: Figure) -> str:
-    if figure.x == "step":
-        return "step"
-    return _metric_label(task, figure.at) if figure.at else _with_unit(figure.x, _param_unit(task, figure.x))
+def _parameter_label(experiment: Experiment, name: str) -> str:
+    return _with_unit(name, str(experiment.parameter(name).metadata.get("unit", "")))
 
 
-def _param_unit(task: Task, name: str) -> str:
-    return next((str(f.metadata.get("unit", "")) for f in dataclasses.fields(task.params) if f.name == name), "")
-
-
-def _metric_label(task: Task, name: str) -> str:
-    return _with_unit(name, next((metric.unit for metric in task.metrics if metric.name == name), ""))
+def _metric_label(experiment: Experiment, name: str) -> str:
+    return _with_unit(name, next((metric.unit for metric in experiment.metrics if metric.name == name), ""))
 
 
 def _with_unit(name: str, unit: str) -> str:

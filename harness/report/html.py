@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.canvas import COLOURS
+from harness.durations import duration
+from harness.judgement import Judgement, Ruling
 from harness.leaderboard import Board
-from harness.report import sentences
-from harness.report.drawings import Drawing
-from harness.report.layout import Layout, leaderboard
-from harness.report.provenance import failures, provenance
-from harness.report.strip import Strip, describe, strip
-from harness.report.themed import COLOURS_ON_DARK
-from harness.task import Task
+from harness.report import tables
+from harness.report.plots import Plot
+from harness.report.tables import Layout
+from harness.stats import decimals, number
+from harness.svg import COLOURS, COLOURS_ON_DARK
+from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harness.study import Study
 
 BADGES = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "≈", "not tested": "–"}
+MOST_FAILURES = 200
+_MARGIN = 0.14
+_CLOSE = 12.0
+_FURTHEST = 4.0
+"""The paper's value widens a bar's axis up to this many times; farther away it is an arrow at the edge."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +38,24 @@ class Card:
     """A verdict with its drawing."""
 
     verdict: Verdict
-    strip: Strip | None
+    bar: VerdictBar | None
     described: str
     anchor: str
+
+
+@dataclass(frozen=True)
+class ExperimentPart:
+    """The leaderboard and the figures of one experiment."""
+
+    experiment: Experiment
+    anchor: str
+    board: Board
+    layout: Layout
+    described: Mapping[str, str]
+    """Descriptions of statistics by their headings."""
+    plots: Sequence[Plot]
+    unplanned: Sequence[str]
+    """Titles of figures that this scale plans no trial of."""
 
 
 @dataclass(frozen=True)
@@ -42,59 +66,54 @@ class Section:
     scale: str
     anchor: str
     cards: Sequence[Card]
-    board: Board
-    layout: Layout
-    described: dict[str, str]
-    """Descriptions of statistics by their headings."""
-    colours: dict[str, int]
-    drawings: Sequence[Drawing]
+    experiments: Sequence[ExperimentPart]
+    colours: Mapping[str, int]
 
 
-def render(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: Sequence[Sequence[Drawing]]) -> str:
-    """The HTML text. `drawn` holds the figures of each (task, scale), in the plan's order."""
+def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) -> str:
+    """The HTML text. `plots` holds for each ruling the figures of its experiments."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["svg"] = Markup
     template = environment.from_string((Path(__file__).parent / "template.html").read_text(encoding="utf-8"))
+    study = judgement.study
     failed, failed_count = failures(study)
     return template.render(
         study=study,
-        sections=sections(study, boards, verdicts, drawn),
-        verdicts=verdicts,
-        tally=sentences.tally(verdicts),
-        caution=sentences.caution(verdicts),
+        sections=[_section(ruling, found) for ruling, found in zip(judgement.rulings, plots, strict=True)],
+        tally=tables.tally(judgement.verdicts),
+        caution=tables.caution(judgement.verdicts),
         provenance=provenance(study),
         failures=failed,
         failed_count=failed_count,
-        how=sentences.HOW,
+        how=tables.HOW,
         split=_tested_and_not,
         badges=BADGES,
-        say=sentences,
+        say=tables,
         palette=list(enumerate(zip(COLOURS, COLOURS_ON_DARK, strict=True))),
         papers=list({task.paper.arxiv: task.paper for task, _ in study.groups()}.values()),
     )
 
 
-def sections(study: Study, boards: Sequence[Board], verdicts: Sequence[Verdict], drawn: Sequence[Sequence[Drawing]]) -> list[Section]:
-    """One section a (task, scale), in the plan's order."""
-    groups = zip(study.groups(), boards, drawn, strict=True)
-    return [_section(task, scale, board, verdicts, figures) for (task, scale), board, figures in groups]
+def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
+    task, scale = ruling.evidence.task, ruling.evidence.scale
+    anchor = f"{task.id}-{scale}"
+    cards = [Card(v, verdict_bar(v, task.claim(v.claim).holds), described(v), f"{anchor}-{v.claim}") for v in ruling.verdicts]
+    parts = [_part(task.experiment(board.experiment), board, plots[board.experiment]) for board in ruling.boards]
+    return Section(task, scale, anchor, cards, parts, {method.name: i % len(COLOURS) for i, method in enumerate(task.methods)})
 
 
-def _section(task: Task, scale: str, board: Board, verdicts: Sequence[Verdict], figures: Sequence[Drawing]) -> Section:
-    own = [v for v in verdicts if (v.task, v.scale) == (task.id, scale)]
-    cards = [_card(v, task) for v in own]
-    colours = {method.name: i % len(COLOURS) for i, method in enumerate(task.methods)}
-    described = {sentences.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description}
-    return Section(task, scale, f"{task.id}-{scale}", cards, board, leaderboard(board), described, colours, figures)
-
-
-def _card(verdict: Verdict, task: Task) -> Card:
-    region = task.claim(verdict.claim).holds
-    return Card(
-        verdict, strip(verdict, region), describe(verdict.interval, verdict.unit), f"{verdict.task}-{verdict.scale}-{verdict.claim}"
+def _part(experiment: Experiment, board: Board, plots: Sequence[Plot]) -> ExperimentPart:
+    return ExperimentPart(
+        experiment=experiment,
+        anchor=f"{board.task}-{board.scale}-experiment-{experiment.name}",
+        board=board,
+        layout=tables.layout(board),
+        described={tables.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description},
+        plots=[plot for plot in plots if plot.planned],
+        unplanned=[plot.title for plot in plots if not plot.planned],
     )
 
 
@@ -102,3 +121,187 @@ def _tested_and_not(cards: Sequence[Card]) -> tuple[list[Card], list[Card]]:
     """What this scale decides, and what it cannot: a reader wants the first."""
     tested = [card for card in cards if card.verdict.verdict != "not tested"]
     return tested, [card for card in cards if card.verdict.verdict == "not tested"]
+
+
+@dataclass(frozen=True)
+class VerdictBar:
+    """A verdict at a glance: the region, the interval and the paper's value on one line, as positions in percent of its width."""
+
+    region: tuple[float, float]
+    interval: tuple[float, float] | None
+    estimate: float
+    published: float | None
+    published_beyond: bool
+    marks: list[tuple[float, str]]
+    """The finite edges of the region with their text."""
+
+    @property
+    def close(self) -> bool:
+        """Whether both edges are so near to each other that their texts would meet."""
+        return len(self.marks) == 2 and self.marks[1][0] - self.marks[0][0] < _CLOSE
+
+
+def verdict_bar(verdict: Verdict, region: Region) -> VerdictBar | None:
+    """The bar of a verdict, None when there is no estimate to show."""
+    interval = verdict.interval
+    if not math.isfinite(interval.estimate):
+        return None
+    ends: Sequence[float] = () if verdict.exact or interval.n < 2 else (interval.low, interval.high)
+    edges = [edge for edge in (region.low, region.high) if math.isfinite(edge)]
+    known = [interval.estimate, *edges, *ends]
+    low, high = min(known), max(known)
+    span = (high - low) or max(abs(high), 1.0) * 0.1
+    published = verdict.published
+    beyond = published is not None and max(high, published) - min(low, published) > _FURTHEST * span
+    if published is not None and not beyond:
+        low, high = min(low, published), max(high, published)
+        span = (high - low) or span
+    start, width = low - _MARGIN * span, (1 + 2 * _MARGIN) * span
+
+    def place(x: float) -> float:
+        return round(100 * min(max((x - start) / width, 0.0), 1.0), 2)
+
+    return VerdictBar(
+        region=(place(region.low), place(region.high)),
+        interval=(place(ends[0]), place(ends[1])) if ends else None,
+        estimate=place(interval.estimate),
+        published=None if published is None else place(published),
+        published_beyond=beyond,
+        marks=[(place(edge), f"{edge:g}") for edge in edges],
+    )
+
+
+def described(verdict: Verdict) -> str:
+    """The bar in words, for readers who do not see it."""
+    interval, unit = verdict.interval, f" {verdict.unit}" if verdict.unit else ""
+    if verdict.exact or interval.n < 2:
+        return f"estimate {number(interval.estimate)}{unit}, {'exact' if verdict.exact else 'no interval'}"
+    digits = decimals(interval.estimate, (interval.high - interval.low) / 2)
+    shown = [number(x, digits) for x in (interval.estimate, interval.low, interval.high)]
+    return f"estimate {shown[0]}{unit}, interval from {shown[1]} to {shown[2]}"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set that trials read."""
+
+    name: str
+    kind: str
+    fingerprint: str
+    trials: int
+    notes: Sequence[str] = ()
+    """What of its files was left out and why."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a reader needs in order to trace or repeat a study."""
+
+    facts: Sequence[tuple[str, str]]
+    """(what, value), in the order in which they are shown."""
+    warnings: Sequence[str]
+    data: Sequence[Data]
+    dates: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that did not end `ok`."""
+
+    trial_id: str
+    experiment: str
+    method: str
+    seed: int
+    params: str
+    status: str
+    error: str
+    """The first line."""
+
+
+def provenance(study: Study) -> Provenance:
+    """The distinct origins of the study's records."""
+    frame = study.frame
+    statuses = ", ".join(f"{count:,} {status}" for status, count in frame["status"].value_counts().items())
+    facts = [
+        ("records", f"{len(frame):,} of {len(study.plan):,} planned trials ({statuses})" if statuses else f"none of {len(study.plan):,}"),
+        ("total trial time", duration(float(frame["seconds"].sum()))),
+        ("commit", ", ".join(_commits(frame))),
+        ("source digest", "; ".join(f"{task}: {', '.join(found)}" for task, found in _digests(frame).items())),
+        ("versions", "; ".join(_versions(frame))),
+        ("device", ", ".join(_distinct(frame, "device"))),
+        ("host", ", ".join(_distinct(frame, "host"))),
+        ("kernel backend", ", ".join(_distinct(frame, "kernel_backend"))),
+        ("driver", ", ".join(str(study.env[key]) for key in ("cpu", "platform") if key in study.env)),
+        ("command", " ".join(study.env.get("command", ()))),
+    ]
+    days = sorted({text[:10] for text in _distinct(frame, "started")})
+    dates = "no records yet" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return Provenance([(what, value) for what, value in facts if value], warnings(study), _data(frame), dates)
+
+
+def failures(study: Study) -> tuple[list[Failure], int]:
+    """The first trials that did not end well, and how many there are in all."""
+    bad = study.frame[study.frame["status"] != "ok"].sort_values(["task", "experiment", "status", "method", "seed"], kind="stable")
+    names = [str(column) for column in bad if str(column).startswith("param.")]
+    return [_failure(row, names) for row in bad.head(MOST_FAILURES).to_dict("records")], len(bad)
+
+
+def _failure(row: Mapping[Any, Any], names: Sequence[str]) -> Failure:
+    params = ", ".join(
+        f"{name.removeprefix('param.')} = {_plain(row[name])}" for name in names if row[name] == row[name] and row[name] is not None
+    )
+    first = str(row["error"]).strip().split("\n", 1)[0]
+    return Failure(row["trial_id"], f"{row['task']}, {row['experiment']}", row["method"], int(row["seed"]), params, row["status"], first)
+
+
+def _plain(value: Any) -> str:
+    """A parameter as its author wrote it: whole numbers that a mixed table turned into floats lose their `.0`."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _distinct(frame: pd.DataFrame, column: str) -> list[str]:
+    return sorted(str(value) for value in frame[column].dropna().unique() if value != "")
+
+
+def _commits(frame: pd.DataFrame) -> list[str]:
+    pairs = frame[["git_commit", "git_dirty"]].drop_duplicates().itertuples(index=False)
+    return sorted(f"{commit[:12]}{' with uncommitted changes' if dirty else ''}" for commit, dirty in pairs if commit)
+
+
+def _digests(frame: pd.DataFrame) -> dict[str, list[str]]:
+    found = frame[frame["source_digest"] != ""].groupby("task")["source_digest"].unique()
+    return {str(task): sorted(digests) for task, digests in found.items()}
+
+
+def _versions(frame: pd.DataFrame) -> list[str]:
+    sets = [json.loads(text) for text in _distinct(frame, "versions")]
+    return [", ".join(f"{name} {version}" for name, version in found.items()) for found in sets]
+
+
+def _data(frame: pd.DataFrame) -> list[Data]:
+    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint", "data_notes"]).size()
+    return [_data_set(key, int(count)) for key, count in counts.items()]
+
+
+def _data_set(key: Any, trials: int) -> Data:
+    name, kind, fingerprint, notes = key
+    return Data(name or "made by the experiment", kind, fingerprint, trials, notes.splitlines())
+
+
+def warnings(study: Study) -> list[str]:
+    """What a study mixes that makes its numbers hard to compare or to repeat."""
+    found, frame = [], study.frame
+    for task, digests in _digests(frame).items():
+        if len(digests) > 1:
+            found.append(f"The trials of {task} ran on {len(digests)} different versions of its source ({', '.join(digests)}).")
+    if len(_versions(frame)) > 1:
+        found.append("The trials ran with different library versions.")
+    if len(_distinct(frame, "git_commit")) > 1:
+        found.append("The trials ran at different commits.")
+    if bool((frame["git_dirty"] == True).any()):  # noqa: E712 - an object column after a mixed read
+        found.append("Some trials ran with uncommitted changes: their commit does not say all of the code.")
+    if len(_distinct(frame, "device")) > 1:
+        found.append("The trials ran on different devices: seconds are not comparable, and numbers may differ in the last digits.")
+    if len(_distinct(frame, "kernel_backend")) > 1:
+        found.append("The trials used different kernel backends.")
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -12,49 +11,47 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.console import console as make_console
-from harness.leaderboard import Board, boards
-from harness.report import sentences
-from harness.report.layout import Layout, leaderboard
-from harness.report.provenance import provenance
-from harness.verdict import Verdict, decide
-
-if TYPE_CHECKING:
-    from harness.study import Study
+from harness.judgement import Judgement
+from harness.leaderboard import Board
+from harness.report import tables
+from harness.report.html import warnings
+from harness.report.tables import Layout
+from harness.verdict import Verdict
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
 
 
-def show(study: Study, console: Console | None = None) -> None:
-    """For every (task, scale): the leaderboard, then the verdicts with their reasons, then what they may decide.
-
-    Claims that are not tested are only named, unless nothing else is there to show.
-    """
+def show(judgement: Judgement, console: Console | None = None) -> None:
+    """For every (task, scale): the leaderboards, then the verdicts with their reasons; last, what the verdicts may decide."""
     console = console or make_console()
-    verdicts = decide(study)
-    for board in boards(study):
-        layout = leaderboard(board)
-        console.print(_leaderboard(board, layout))
-        console.print(f"[dim]{escape(sentences.progress(board) + sentences.empty(layout.empty))}[/]")
-        own = [v for v in verdicts if (v.task, v.scale) == (board.task, board.scale)]
-        tested = [v for v in own if v.verdict != "not tested"]
-        if own:
-            console.print(_verdicts(tested or own))
-            for verdict in tested or own:
-                reason = escape(" ".join(filter(None, [verdict.reason, verdict.note])))
-                console.print(f"[{_STYLES[verdict.verdict]}]{escape(verdict.claim)}[/]: {reason}")
-        untested = [v.claim for v in own if v.verdict == "not tested"]
-        if tested and untested:
-            console.print(f"[{_STYLES['not tested']}]not tested (reasons in verdicts.md): {escape(', '.join(untested))}[/]")
-    console.print(f"\n[bold]{sentences.tally(verdicts)}[/]. {escape(sentences.caution(verdicts))}")
-    for warning in provenance(study).warnings:
+    for ruling in judgement.rulings:
+        for board in ruling.boards:
+            laid = tables.layout(board)
+            console.print(_leaderboard(board, laid))
+            console.print(f"[dim]{escape(tables.progress(board, laid))}[/]")
+        _show_verdicts(ruling.verdicts, console)
+    console.print(f"\n[bold]{tables.tally(judgement.verdicts)}[/]. {escape(tables.caution(judgement.verdicts))}")
+    for warning in warnings(judgement.study):
         console.print(f"[yellow]mind[/]: {escape(warning)}")
 
 
-def _leaderboard(board: Board, layout: Layout) -> Table:
-    table = _plain(f"{board.task} at scale {board.scale}")
-    for index, heading in enumerate(layout.headings):
+def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+    """Claims that are not tested are only named, unless nothing else is there to show."""
+    tested = [v for v in verdicts if v.verdict != "not tested"]
+    if verdicts:
+        console.print(_verdicts(tested or verdicts))
+    for verdict in tested or verdicts:
+        console.print(f"[{_STYLES[verdict.verdict]}]{escape(verdict.claim)}[/]: {escape(tables.reasons(verdict))}")
+    untested = [v.claim for v in verdicts if v.verdict == "not tested"]
+    if tested and untested:
+        console.print(f"[{_STYLES['not tested']}]not tested (reasons in verdicts.md): {escape(', '.join(untested))}[/]")
+
+
+def _leaderboard(board: Board, laid: Layout) -> Table:
+    table = _plain(f"{board.label}, scale {board.scale}")
+    for index, heading in enumerate(laid.headings):
         table.add_column(Text(heading), justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for row in layout.rows:
+    for row in laid.rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
 
@@ -69,7 +66,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
         table.add_column(heading)
     for v in verdicts:
         paper = "–" if v.published is None else f"{v.published:.6g}"
-        cells = (v.claim, str(v.interval), paper, v.unit, v.holds, sentences.seeds(v), v.scale, v.data_kind)
+        cells = (v.claim, tables.estimate(v), paper, v.unit, v.holds, tables.seeds(v), v.scale, v.data_kind)
         table.add_row(Text(v.verdict, style=_STYLES[v.verdict]), *(Text(cell) for cell in cells))
     return table
 

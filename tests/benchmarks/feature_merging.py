@@ -21,7 +21,7 @@ from interleaved import show, take
 
 from tasks.blocks.convnets import convnet
 from tasks.blocks.training import generator
-from tasks.pruning.feature_merging_ifm.carriers import carriers, counts_at, mergeable
+from tasks.pruning.feature_merging_ifm.channels import carriers, counts_at, mergeable
 from tasks.pruning.feature_merging_ifm.distances import Incremental, Recomputed
 from tasks.pruning.feature_merging_ifm.merging import Merged, to_counts
 

@@ -23,7 +23,7 @@ def main() -> None:
     requires = {trial.id: trial.requires for trial in study.plan}
 
     def beneath(id: str) -> float:
-        """Seconds of all that a trial stands on."""
+        """Seconds of all that a trial needs."""
         below = requires[id]
         return seconds[below] + beneath(below) if below else 0.0
 

@@ -14,11 +14,14 @@ import pandas as pd
 
 from harness.estimates import Difference, Magnitude, Mean, Of, Slope
 from harness.frames import records_frame
+from harness.judgement import judge
+from harness.leaderboard import Board
 from harness.plan import DataRef, Overrides, TrialSpec, expand
 from harness.record import Record
 from harness.store import StudyStore
 from harness.study import Study
-from harness.task import Above, Below, Claim, Figure, Grid, Method, Metric, Paper, Scale, Statistic, Task, Within, param
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Statistic, Task, Within, param
+from harness.verdict import Verdict
 from harness.worker import Context, blank_record
 
 Outcome = Mapping[str, float] | str | None
@@ -33,22 +36,36 @@ class Params:
     setting: str = param("ffn", "what is trained")
 
 
+_OF_EXPERIMENT = ("params", "metrics", "run", "statistics", "figures", "requires", "seconds", "resources", "tuned", "exact")
 PAPER = Paper(arxiv="2510.15262", title="Robust Layerwise Scaling Rules by Proper Weight Decay Tuning", year=2025, authors="Fan et al.")
 METHODS = (Method("left", "baseline"), Method("right", "proposed"))
 
 
-def task_of(**changes: Any) -> Task:
-    """Two methods, one metric, one cell at scale laptop, and no claim."""
+def experiment_of(**changes: Any) -> Experiment:
+    """One metric, the parameters above, nothing to run."""
+    fields: dict[str, Any] = {"name": "train", "params": Params, "metrics": [Metric("loss", "nats", "lower")], "run": "nowhere:run"}
+    return Experiment(**(fields | changes))
+
+
+def task_of(
+    *,
+    experiment: Experiment | None = None,
+    grids: Callable[[Experiment], Sequence[Grid]] = lambda train: [Grid(train)],
+    scale: str = "laptop",
+    seeds: int = 5,
+    **changes: Any,
+) -> Task:
+    """Two methods, one experiment, one cell at one scale, and no claim. What an experiment takes may be given here too."""
+    own = {name: changes.pop(name) for name in _OF_EXPERIMENT if name in changes}
+    chosen = experiment or experiment_of(**own)
     fields: dict[str, Any] = {
         "id": "toy",
         "version": 1,
         "paper": PAPER,
-        "params": Params,
         "methods": METHODS,
-        "metrics": [Metric("loss", "nats", "lower")],
-        "scales": {"laptop": Scale(description="minutes", grids=[Grid()], seeds=5, time_limit_s=60.0)},
+        "experiments": [chosen],
+        "scales": {scale: Scale(description="minutes", grids=grids(chosen), seeds=seeds, time_limit_s=60.0)},
         "claims": [],
-        "run": "nowhere:run",
     }
     return Task(**(fields | changes))
 
@@ -133,14 +150,7 @@ def realistic_task() -> Task:
         summary="Does weight decay that grows with the square root of the width keep sublayer gains the same at every width?",
         methods=[Method("constant", "baseline"), Method("sqrt-width", "proposed"), Method("linear-width", "rival")],
         metrics=[Metric("val_loss", "nats/byte", "lower"), Metric("gain", "ratio", "none")],
-        scales={
-            "laptop": Scale(
-                description="minutes on two cores",
-                grids=[Grid(points=[ffn], axes=widths), Grid(points=[lm], axes=widths, data="tiny-stories")],
-                seeds=5,
-                time_limit_s=600.0,
-            )
-        },
+        grids=lambda train: [Grid(train, points=[ffn], axes=widths), Grid(train, points=[lm], axes=widths, data="tiny-stories")],
         claims=[
             Claim(
                 id="gain-invariance",
@@ -237,3 +247,14 @@ def realistic_study(folder: Path, *, missing: bool = False) -> Study:
         return [{"step": float(s), "train_loss": floor + 3.5 * math.exp(-s / 90) + 0.03 * noise(trial, str(s))} for s in range(0, 500, 10)]
 
     return study_of(folder, realistic_task(), outcome, curve=curve)
+
+
+def verdicts_of(study: Study) -> list[Verdict]:
+    """The study's verdicts."""
+    return judge(study).verdicts
+
+
+def board_of(study: Study) -> Board:
+    """The only leaderboard of the study."""
+    (found,) = judge(study).boards
+    return found

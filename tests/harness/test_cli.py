@@ -8,12 +8,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.cli import parser
 from harness.frames import read_trials
+from harness.plan import TrialSpec
 from tests.harness.conftest import Command
 
 HEAVY = {"ray", "torch", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "matplotlib"}
@@ -45,12 +47,14 @@ def test_the_options_are_frozen() -> None:
         name: " ".join(sorted(o for a in verb._actions for o in a.option_strings or [a.dest] if o not in ("-h", "--help")))
         for name, verb in verbs.choices.items()
     }
-    selection = "--data --data-kind --method --scale --seeds --set --store --study"
+    selection = "--data --data-kind --experiment --method --scale --seeds --set --store --study"
     assert grammar == {
         "list": "--field --store",
         "show": "--claim task",
         "plan": f"{selection} tasks",
-        "run": "--address --data --data-kind --local --method --retry --scale --seeds --set --store --study --tracking-uri tasks",
+        "run": (
+            "--address --data --data-kind --experiment --local --method --retry --scale --seeds --set --store --study --tracking-uri tasks"
+        ),
         "status": "--store study",
         "report": "--open --store study",
         "compare": "--csv --gate --store after before",
@@ -60,7 +64,7 @@ def test_the_options_are_frozen() -> None:
         ),
         "publish": "--store --tracking-uri study",
         "data": "--force action names",
-        "new": "name",
+        "new": "--kind name",
         "doctor": "",
     }
 
@@ -74,9 +78,10 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         (["run", "misbehavin", "--scale", "smoke"], "unknown task: 'misbehavin'; did you mean 'misbehaving'?"),
         (["run", "misbehaving", "--scale", "smok"], "unknown scale: 'smok'; did you mean 'smoke'?"),
         ([*RUN, "--method", "plan"], "unknown method of misbehaving: 'plan'; did you mean 'plain'?"),
-        ([*RUN, "--set", "sise=2"], "unknown parameter of misbehaving: 'sise'; did you mean 'size'?"),
-        ([*RUN, "--set", "size=two"], "parameter size of misbehaving is a whole number, not 'two'"),
-        ([*RUN, "--set", "size=65"], "parameter size of misbehaving must lie in 1 to 64, not 65"),
+        ([*RUN, "--experiment", "behav"], "unknown experiment of misbehaving: 'behav'; did you mean 'behave'?"),
+        ([*RUN, "--set", "sise=2"], "unknown parameter of behave: 'sise'; did you mean 'size'?"),
+        ([*RUN, "--set", "size=two"], "parameter size of experiment behave is a whole number, not 'two'"),
+        ([*RUN, "--set", "size=65"], "parameter size of experiment behave must lie in 1 to 64, not 65"),
         ([*RUN, "--set", "behaviour=god"], "unknown value of parameter behaviour: 'god'; did you mean 'good'?"),
         ([*RUN, "--set", "size"], "--set takes NAME=VALUE"),
         ([*RUN, "--seeds", "0"], "--seeds must be at least 1, not 0"),
@@ -217,11 +222,11 @@ def test_plan_and_status_tell_what_is_done(papertrial: Command) -> None:
 
 
 def test_two_drivers_cannot_run_one_study(papertrial: Command, tmp_path: Path) -> None:
-    from harness import lease
+    from harness import lock
     from harness.store import StudyStore
 
     assert papertrial(*RUN, "--seeds", "1").code == 0
-    with lease.held(StudyStore(str(tmp_path / "results"), "misbehaving-smoke")):
+    with lock.held(StudyStore(str(tmp_path / "results"), "misbehaving-smoke")):
         said = papertrial(*RUN)
         assert said.code == 2
         assert "is being run by process" in said.err
@@ -241,7 +246,40 @@ def test_a_plan_of_another_version_leaves_the_study(papertrial: Command, tmp_pat
     papertrial(*RUN)
     plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
     content = json.loads(plan.read_text())
-    content["trials"] = [trial | {"version": 0, "id": "old"} for trial in content["trials"]]
+    content["trials"] = [replace(TrialSpec.from_json(trial), version=0).to_json() for trial in content["trials"]]
     plan.write_text(json.dumps(content))
     papertrial(*RUN, "--seeds", "1")
     assert {trial["version"] for trial in json.loads(plan.read_text())["trials"]} == {1}
+
+
+@pytest.mark.parametrize(("version", "says"), [(2, "from before tasks had experiments"), (99, "written by a newer one")])
+def test_a_plan_of_another_schema_is_one_sentence(papertrial: Command, tmp_path: Path, version: int, says: str) -> None:
+    assert papertrial(*RUN).code == 0
+    plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"schema_version": version}))
+    for words in (["report", "misbehaving-smoke"], ["status", "misbehaving-smoke"], RUN):
+        said = papertrial(*words)
+        assert said.code == 2
+        assert says in said.err
+        assert said.err.count("\n") == 1
+
+
+def test_a_plan_that_mixes_ids_is_one_sentence_and_the_records_are_kept(papertrial: Command, tmp_path: Path) -> None:
+    assert papertrial(*RUN).code == 0
+    study = tmp_path / "results" / "misbehaving-smoke"
+    content = json.loads((study / "plan.json").read_text())
+    content["trials"][3]["id"] = "0123456789abcdef"
+    (study / "plan.json").write_text(json.dumps(content))
+    said = papertrial("report", "misbehaving-smoke")
+    assert said.code == 2
+    assert "trial 0123456789abcdef does not say what its id says" in said.err
+    (study / "plan.json").unlink()
+    again = papertrial(*RUN)
+    assert again.code == 0
+    assert "18 recorded before" in again.out
+
+
+def test_one_experiment_of_a_task(papertrial: Command) -> None:
+    said = papertrial("plan", "misbehaving", "--scale", "smoke", "--experiment", "behave")
+    assert said.code == 0
+    assert "behave" in said.out

@@ -13,17 +13,16 @@ from scipy import stats
 
 from harness.compare import LEVEL, Comparison, compare
 from harness.errors import UsageError
-from harness.estimates import Mean
+from harness.judgement import Judgement, judge
 from harness.plan import TrialSpec
 from harness.stats import adjusted, paired_p
-from harness.study import Study
-from harness.task import Grid, Method, Metric, Scale, Statistic
+from harness.task import Experiment, Grid, Method, Metric
 from tests.harness.conftest import Command
 from tests.harness.fabricated import Outcome, difference_claim, noise, study_of, task_of
 
 
-def study(folder: Path, outcome: Callable[[TrialSpec], Outcome], **changes: object) -> Study:
-    return study_of(folder, task_of(**changes), outcome)
+def study(folder: Path, outcome: Callable[[TrialSpec], Outcome], **changes: object) -> Judgement:
+    return judge(study_of(folder, task_of(**changes), outcome))
 
 
 def found(folder: Path, before: Callable[[TrialSpec], Outcome], after: Callable[[TrialSpec], Outcome], **changes: object) -> Comparison:
@@ -68,10 +67,9 @@ def test_nearer_to_zero_counts_whatever_the_sign(tmp_path: Path) -> None:
 def test_equal_studies_are_called_worse_no_more_often_than_promised(tmp_path: Path) -> None:
     methods = [Method(f"m{i}", "baseline") for i in range(12)]
     called, rounds = 0, 40
-    scales = {"laptop": Scale(description="", grids=task_of().scales["laptop"].grids, seeds=4, time_limit_s=1.0)}
     for turn in range(rounds):
         sides = [lambda t, side=side, turn=turn: {"loss": noise(t, f"{side}{turn}")} for side in "ab"]
-        called += bool(found(tmp_path / str(turn), *sides, methods=methods, scales=scales).regressions)
+        called += bool(found(tmp_path / str(turn), *sides, methods=methods, seeds=4).regressions)
     assert called <= stats.binom.ppf(0.999, rounds, LEVEL), "a family of twelve numbers, one level for all of them"
 
 
@@ -86,8 +84,8 @@ def test_a_method_that_loses_seeds_fell_short_whatever_its_survivors_say(tmp_pat
 
 
 def test_a_number_nobody_has_is_left_out(tmp_path: Path) -> None:
-    statistics = [Statistic(name="loss", estimate=Mean("loss"), better="lower"), Statistic(name="other", estimate=Mean("other"))]
-    assert {change.statistic for change in found(tmp_path, flat, flat, statistics=statistics).changes} == {"loss"}
+    metrics = [Metric("loss", "nats", "lower"), Metric("other", "", "none", optional=True)]
+    assert {change.statistic for change in found(tmp_path, flat, flat, metrics=metrics).changes} == {"loss"}
 
 
 def test_verdicts_that_changed_are_named(tmp_path: Path) -> None:
@@ -107,7 +105,7 @@ def test_studies_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
 
 
 def test_other_code_or_data_is_said(tmp_path: Path) -> None:
-    other = study_of(tmp_path / "b", task_of(), flat, change=lambda _: {"source_digest": "ffff", "device": "H100"})
+    other = judge(study_of(tmp_path / "b", task_of(), flat, change=lambda _: {"source_digest": "ffff", "device": "H100"}))
     (sentence,) = compare(study(tmp_path / "a", flat), other).mixed
     assert "source of the task" in sentence
     assert "device" in sentence
@@ -115,12 +113,13 @@ def test_other_code_or_data_is_said(tmp_path: Path) -> None:
 
 
 def test_a_task_whose_methods_ran_in_different_cells_is_compared_by_its_claims_alone(tmp_path: Path) -> None:
-    grids = [Grid(axes={"width": [8]}, methods=("left",)), Grid(axes={"width": [16]}, methods=("right",))]
-    scales = {"laptop": Scale(description="", grids=grids, seeds=3, time_limit_s=1.0)}
-    comparison = found(tmp_path, flat, flat, scales=scales, claims=[difference_claim()])
+    def grids(train: Experiment) -> list[Grid]:
+        return [Grid(train, axes={"width": [8]}, methods=("left",)), Grid(train, axes={"width": [16]}, methods=("right",))]
+
+    comparison = found(tmp_path, flat, flat, grids=grids, claims=[difference_claim()])
     assert comparison.changes == []
     assert comparison.claims == 1
-    assert "only its claims are compared" in comparison.mixed[0]
+    assert "only claims are compared" in comparison.mixed[0]
 
 
 def test_holm_keeps_the_order_and_never_lowers() -> None:

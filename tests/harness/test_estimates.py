@@ -9,7 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.estimates import Combined, Difference, Estimate, Magnitude, Mean, Of, OptimumShift, Slope, log2_optimum, selected
+from harness.estimates import (
+    Combined,
+    Curve,
+    Difference,
+    Estimate,
+    Magnitude,
+    Mean,
+    MeanOver,
+    Of,
+    OptimumShift,
+    RankCorrelation,
+    Slope,
+    log2_optimum,
+    selected,
+)
 
 WIDTHS = (32, 64, 128, 256)
 
@@ -113,6 +127,42 @@ def test_a_function_of_estimates_needs_all_of_them() -> None:
     assert Combined(min, (a, b))(rows) == 1.0
     assert Combined(max, (a, b))(rows) == 3.0
     assert math.isnan(Combined(min, (a, b, c))(rows)), "the best of the survivors is not the best"
+
+
+def test_a_mean_over_a_parameter_takes_each_value_by_itself() -> None:
+    """Exponents 1 and 0.5 with other factors: a slope through trials of both would mix them where one has fewer widths."""
+    rows = frame(
+        [{"param.beta": 0.1, "param.width": w, "metric.gain": 9.0 * w} for w in (1, 2, 8)]
+        + [{"param.beta": 0.2, "param.width": w, "metric.gain": w**0.5} for w in (2, 8)]
+    )
+    exponent = Slope("gain", "width")
+    assert MeanOver("beta", exponent)(rows) == pytest.approx(0.75)
+    assert MeanOver("beta", exponent, only="smallest")(rows) == pytest.approx(1.0)
+    assert MeanOver("beta", exponent, only="largest")(rows) == pytest.approx(0.5)
+    assert math.isnan(MeanOver("beta", exponent)(rows[rows["param.width"] < 8])), "one width at one beta has no slope"
+    assert math.isnan(MeanOver("rate", exponent)(rows))
+
+
+def test_a_curve_of_one_method_may_end_at_numbers() -> None:
+    rows = frame([{"metric.kept": 60.0, "metric.right": 90.0}, {"metric.kept": 20.0, "metric.right": 80.0}])
+    curve = Curve("kept", "right", ends=((100.0, 91.0),))
+    assert curve.at(40.0)(rows) == pytest.approx(85.0)
+    assert curve.at(80.0)(rows) == pytest.approx(90.5)
+    assert math.isnan(curve.at(10.0)(rows)), "nothing is extrapolated"
+    assert curve.of("m", 80.0)(rows) == pytest.approx(90.5)
+    assert math.isnan(curve.of("other", 80.0)(rows))
+
+
+@pytest.mark.parametrize(("values", "rho"), [((1.0, 5.0, 6.0, 90.0), 1.0), ((4.0, 3.0, 2.0), -1.0), ((1.0, 3.0, 2.0), 0.5)])
+def test_rank_correlations_of_planted_orders(values: tuple[float, ...], rho: float) -> None:
+    rows = frame([{"metric.a": 10.0 * place, "metric.b": value} for place, value in enumerate(values)])
+    assert RankCorrelation("a", "b")(rows) == pytest.approx(rho)
+
+
+@pytest.mark.parametrize("values", [(1.0, 2.0), (5.0, 5.0, 5.0), (1.0, math.nan, 2.0)])
+def test_a_rank_correlation_of_too_little_is_nan(values: tuple[float, ...]) -> None:
+    rows = frame([{"metric.a": float(place), "metric.b": value} for place, value in enumerate(values)])
+    assert math.isnan(RankCorrelation("a", "b")(rows))
 
 
 def _row(quality: float, status: str = "ok", tie: float = 0.0) -> dict[str, Any]:

@@ -11,10 +11,11 @@ import pytest
 from harness import frames
 from harness.errors import StoreError
 from harness.frames import CurveWriter, read_curves, read_trials, records_frame, to_parquet, write_trials
+from harness.record import SCHEMA_VERSION
 from harness.store import StudyStore
 from tests.harness.test_ledger import record
 
-FROZEN = Path(__file__).parent / "frozen" / "trials-v1.parquet"
+FROZEN = sorted((Path(__file__).parent / "frozen").glob("trials-v*.parquet"))
 
 
 @pytest.fixture
@@ -37,13 +38,19 @@ def test_trials_come_back_from_parquet_one_file_a_task(store: StudyStore) -> Non
     assert read_trials(store.read_bytes("trials/u.parquet"))["status"].tolist() == ["failed"]
 
 
-def test_a_file_of_schema_version_1_is_read_for_ever() -> None:
-    frame = read_trials(FROZEN.read_bytes())
+@pytest.mark.parametrize("file", FROZEN, ids=lambda file: file.stem)
+def test_a_file_of_an_older_schema_is_read_for_ever(file: Path) -> None:
+    frame = read_trials(file.read_bytes())
+    assert frame["experiment"].tolist() == ["", ""]
     assert frame["trial_id"].tolist() == ["0000000000000001", "0000000000000002"]
     assert frame["status"].tolist() == ["ok", "diverged"]
     assert frame["metric.loss"].tolist()[0] == 0.25
     assert frame["param.width"].tolist() == [32, 64]
     assert set(record("a").__dataclass_fields__) - {"params", "metrics"} <= set(frame.columns)
+
+
+def test_every_older_schema_has_its_frozen_file() -> None:
+    assert [file.stem for file in FROZEN] == [f"trials-v{version}" for version in range(1, SCHEMA_VERSION)]
 
 
 def test_a_newer_schema_is_refused_rather_than_misread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.estimates import Mean, Slope
-from harness.leaderboard import UNEQUAL, Board, board
+from harness.judgement import judge
+from harness.leaderboard import UNEQUAL, Board
 from harness.plan import TrialSpec
-from harness.task import Grid, Method, Metric, Scale, Statistic
-from tests.harness.fabricated import study_of, task_of
+from harness.sweeps import Sweep
+from harness.task import Experiment, Grid, Method, Metric, Scale, Statistic
+from tests.harness.fabricated import experiment_of, study_of, task_of
 
 LEVEL = {"a": 0.3, "b": -0.1, "c": 0.2}
 
@@ -20,11 +23,16 @@ LEVEL = {"a": 0.3, "b": -0.1, "c": 0.2}
 def board_of(folder: Path, outcome: Any = None, better: str = "lower", **changes: Any) -> Board:
     fields: dict[str, Any] = {
         "methods": [Method("a", "baseline"), Method("b", "proposed"), Method("c", "control"), Method("d", "floor")],
-        "scales": {"laptop": Scale(description="", grids=[Grid(methods=["a", "b", "c"])], seeds=4, time_limit_s=1.0)},
+        "grids": lambda train: [Grid(train, methods=["a", "b", "c"])],
+        "seeds": 4,
         "metrics": [Metric("loss", "nats", better)],  # type: ignore[arg-type]
     }
-    task = task_of(**(fields | changes))
-    return board(study_of(folder, task, outcome or level), task, "laptop")
+    (found,) = judge(study_of(folder, task_of(**(fields | changes)), outcome or level)).boards
+    return found
+
+
+def unequal(train: Experiment) -> list[Grid]:
+    return [Grid(train, methods=["a", "b"], axes={"width": [1, 2]}), Grid(train, methods=["c"], axes={"width": [1]})]
 
 
 def level(trial: TrialSpec) -> dict[str, float]:
@@ -85,28 +93,87 @@ def test_an_unfinished_seed_is_left_out_without_being_lost(tmp_path: Path) -> No
 
 
 def test_unequal_cells_are_not_averaged(tmp_path: Path) -> None:
-    grids = [Grid(methods=["a", "b"], axes={"width": [1, 2]}), Grid(methods=["c"], axes={"width": [1]})]
-    scales = {"laptop": Scale(description="", grids=grids, seeds=2, time_limit_s=1.0)}
-    found = board_of(tmp_path, scales=scales)
-    assert {row.entries["loss"].text for row in found.rows} == {UNEQUAL}
+    found = board_of(tmp_path, grids=unequal)
+    assert {row.entries["loss"].text for row in found.rows} == {f"– ({UNEQUAL})"}
     assert all(row.rank is None and math.isnan(row.entries["loss"].interval.estimate) for row in found.rows)
 
 
-def test_declared_statistics_may_stand_on_unequal_cells(tmp_path: Path) -> None:
-    grids = [Grid(methods=["a", "b"], axes={"width": [1, 2]}), Grid(methods=["c"], axes={"width": [1]})]
-    scales = {"laptop": Scale(description="", grids=grids, seeds=2, time_limit_s=1.0)}
+def test_declared_statistics_may_read_unequal_cells(tmp_path: Path) -> None:
     statistics = [Statistic(name="loss at 1", estimate=Mean("loss", {"width": 1}), better="lower")]
-    found = board_of(tmp_path, scales=scales, statistics=statistics)
+    found = board_of(tmp_path, grids=unequal, statistics=statistics)
     assert [row.rank for row in found.rows] == [1, 2, 3]
 
 
 def test_no_records_leave_an_empty_board(tmp_path: Path) -> None:
     found = board_of(tmp_path, lambda _: None)
-    assert [(row.rank, row.entries["loss"].text) for row in found.rows] == [(None, "–")] * 3
+    assert [(row.rank, row.entries["loss"].text) for row in found.rows] == [(None, "– (not recorded yet)")] * 3
 
 
 def test_a_statistic_that_a_methods_cells_do_not_define_is_not_called_lost(tmp_path: Path) -> None:
     # One size has no slope, and nothing went wrong.
-    statistics = [Statistic(name="slope", estimate=Slope("loss", over="size"), better="lower")]
+    statistics = [Statistic(name="slope", estimate=Slope("loss", over="width"), better="lower")]
     for row in board_of(tmp_path, statistics=statistics).rows:
-        assert (row.rank, row.entries["slope"].lost, row.entries["slope"].text) == (None, 0, "–")
+        assert (row.rank, row.entries["slope"].lost, row.entries["slope"].text) == (None, 0, "– (undefined)")
+
+
+def test_unequal_cells_are_those_of_a_columns_view(tmp_path: Path) -> None:
+    found = board_of(
+        tmp_path,
+        grids=lambda train: [
+            Grid(train, view="shared", axes={"width": [8, 16]}, methods=["a", "b"]),
+            Grid(train, view="own", points=[{"width": 4}], methods=["a"]),
+            Grid(train, view="own", points=[{"width": 2}], methods=["c"]),
+        ],
+    )
+    notes = {row.method: {name: entry.note for name, entry in row.entries.items()} for row in found.rows}
+    assert {method: own["loss_shared"] for method, own in notes.items()} == {"a": "", "b": "", "c": "not in view shared"}
+    assert {own["loss_own"] for own in notes.values()} == {UNEQUAL}
+    assert (found.ranked_by, [row.method for row in found.rows]) == ("loss_shared", ["b", "a", "c"])
+
+
+def test_a_dash_of_declared_statistics_says_why(tmp_path: Path) -> None:
+    train = experiment_of(metrics=[Metric("loss", "nats", "lower"), Metric("rank", "", "none", methods=["a"])])
+    statistics = [
+        Statistic(name="wide", estimate=train["loss"].at("wide"), better="lower"),
+        Statistic(name="at 4", estimate=Mean("loss", {"width": 4})),
+        Statistic(name="rank", estimate=train["rank"]),
+    ]
+    found = board_of(
+        tmp_path,
+        experiment=replace(train, statistics=statistics),
+        grids=lambda own: [
+            Grid(own, view="wide", axes={"width": [8, 16]}, methods=["a", "b"]),
+            Grid(own, view="narrow", points=[{"width": 4}], methods=["a", "c"]),
+        ],
+        outcome=lambda t: level(t) | ({"rank": 1.0} if t.method == "a" else {}),
+    )
+    notes = {row.method: {name: entry.note for name, entry in row.entries.items()} for row in found.rows}
+    assert notes["a"] == {"wide": "", "at 4": "", "rank": ""}
+    assert notes["b"] == {"wide": "", "at 4": "not planned", "rank": "not measured"}
+    assert notes["c"] == {"wide": "not in view wide", "at 4": "", "rank": "not measured"}
+
+
+def test_each_experiment_has_its_board_and_its_methods(tmp_path: Path) -> None:
+    train, time = experiment_of(), experiment_of(name="time", metrics=[Metric("seconds", "s", "lower")])
+    task = task_of(
+        experiments=[train, time],
+        scales={"laptop": Scale(description="", grids=[Grid(train), Grid(time, methods=["left"])], seeds=2, time_limit_s=1.0)},
+    )
+    boards = judge(study_of(tmp_path, task, lambda t: {"loss": 1.0} if t.experiment == "train" else {"seconds": 2.0})).boards
+    assert [(b.experiment, [r.method for r in b.rows], [s.name for s in b.statistics]) for b in boards] == [
+        ("train", ["left", "right"], ["loss"]),
+        ("time", ["left"], ["seconds"]),
+    ]
+    assert boards[1].rows[0].entries["seconds"].interval.estimate == 2.0
+
+
+def test_a_swept_experiment_is_read_at_what_validation_selects(tmp_path: Path) -> None:
+    metrics = [Metric("val_loss", "nats", "lower"), Metric("test_loss", "nats", "lower")]
+    found = board_of(
+        tmp_path,
+        metrics=metrics,
+        tuned=Sweep("width"),
+        grids=lambda train: [Grid(train, axes={"width": [1, 2, 4]}, methods=["a"]), Grid(train, axes={"width": [2, 4]}, methods=["b"])],
+        outcome=lambda t: {"val_loss": abs(t.params["width"] - 2.0), "test_loss": -float(t.params["width"])},
+    )
+    assert [row.entries["test_loss"].interval.estimate for row in found.rows] == [-2.0, -2.0], "test says 4 and does not select"

@@ -13,15 +13,18 @@ import pytest
 from tests.harness.conftest import Command
 
 
-@pytest.mark.parametrize("checkout", [False, True], ids=["anywhere", "in a checkout"])
-def test_the_skeletons_own_test_passes(papertrial: Command, tmp_path: Path, checkout: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "checkout"),
+    [("custom", False), ("supervised", False), ("custom", True), ("supervised", True), ("theorem", True), ("small-models", True)],
+)
+def test_the_skeletons_own_test_passes(papertrial: Command, tmp_path: Path, kind: str, checkout: bool) -> None:
     if checkout:
         # What makes a folder a checkout; its `tasks` comes before the installed one on the path.
         for package in ("harness", "tasks"):
             (tmp_path / package).mkdir()
             (tmp_path / package / "__init__.py").touch()
         (tmp_path / "tasks" / "__init__.py").write_text('__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n')
-    said = papertrial("new", "demo/my-paper")
+    said = papertrial("new", "demo/my-paper", "--kind", kind)
     assert said.code == 0, said.err
     (test,) = tmp_path.glob("tests/tasks/demo/test_*.py")
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]) if checkout else ""
@@ -46,6 +49,14 @@ def test_a_skeletons_test_can_fail(papertrial: Command, tmp_path: Path) -> None:
     (test,) = tmp_path.glob("tests/tasks/demo/test_*.py")
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", str(test)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout
+
+
+def test_an_unknown_kind_is_one_sentence(papertrial: Command) -> None:
+    said = papertrial("new", "demo/my-paper", "--kind", "theorm")
+    assert (said.code, said.err) == (
+        2,
+        "papertrial: unknown kind: 'theorm'; did you mean 'theorem'? (choices: custom, supervised, theorem, small-models)\n",
+    )
 
 
 def test_doctor_says_what_is_here(papertrial: Command, cache: Path) -> None:

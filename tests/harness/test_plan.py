@@ -18,14 +18,21 @@ TASK = registry.task
 
 def spec(**changes: Any) -> TrialSpec:
     base = TrialSpec(
-        task="t", version=1, scale="smoke", method="m", params={"a": 1, "b": 0.5}, seed=0, data=DataRef("d", "s", "real", "f00")
+        task="t",
+        version=1,
+        scale="smoke",
+        experiment="e",
+        method="m",
+        params={"a": 1, "b": 0.5},
+        seed=0,
+        data=DataRef("d", "s", "real", "f00"),
     )
     return dataclasses.replace(base, **changes)
 
 
 def test_the_id_of_a_trial_is_frozen() -> None:
     # A change here orphans every result that anybody has stored.
-    assert spec().id == "c2820121950fd6b6"
+    assert spec().id == "b2da9cba0d797bc3"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +41,7 @@ def test_the_id_of_a_trial_is_frozen() -> None:
         {"task": "u"},
         {"version": 2},
         {"scale": "laptop"},
+        {"experiment": "f"},
         {"method": "n"},
         {"params": {"a": 2, "b": 0.5}},
         {"seed": 1},
@@ -52,6 +60,7 @@ def test_everything_that_decides_a_result_is_in_the_id(changes: dict[str, Any]) 
         {"params": {"b": 0.5, "a": 1}},
         {"resources": Resources(cpus=2)},
         {"time_limit_s": 1.0},
+        {"views": ("sweep",)},
         {"expected_s": 9.0},
         {"data": DataRef("d", "elsewhere", "stand-in", "f00", "/other/path")},
     ],
@@ -62,8 +71,9 @@ def test_nothing_else_is(changes: dict[str, Any]) -> None:
 
 
 def test_a_trial_survives_json() -> None:
-    again = TrialSpec.from_json(spec(resources=Resources(cpus=2, gpus=0.5)).to_json())
-    assert again == spec(resources=Resources(cpus=2, gpus=0.5))
+    trial = spec(resources=Resources(cpus=2, gpus=0.5), views=("a", "b"))
+    again = TrialSpec.from_json(json.loads(json.dumps(trial.to_json())))
+    assert again == trial
     assert again.id == spec().id
 
 
@@ -78,6 +88,16 @@ def test_a_trial_that_two_grids_share_is_planned_once() -> None:
     cells = [(trial.method, trial.params["size"], trial.seed) for trial in trials]
     assert sorted(cells) == sorted((m, size, seed) for m in ("plain", "shifted") for size in (1, 2, 4) for seed in range(3))
     assert len({trial.id for trial in trials}) == len(trials) == 18
+
+
+def test_a_shared_trial_belongs_to_the_views_of_both_grids() -> None:
+    views = {trial.params["size"]: trial.views for trial in expand(TASK("misbehaving"), "smoke", Overrides(), {})}
+    assert views == {1: ("low",), 2: ("low", "high"), 4: ("high",)}
+
+
+def test_a_trial_whose_id_is_not_that_of_its_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not say what its id says"):
+        TrialSpec.from_json(spec().to_json() | {"seed": 1})
 
 
 def test_every_seed_is_used_once_per_cell() -> None:
@@ -112,12 +132,12 @@ def test_more_seeds_are_the_same_study_and_other_values_are_not() -> None:
 )
 def test_a_value_that_does_not_fit_is_refused(name: str, text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        params.parse(TASK("misbehaving"), name, text)
+        params.parse(TASK("misbehaving").experiments[0], name, text)
 
 
 def test_values_have_their_declared_types() -> None:
-    resolved = params.resolve(TASK("misbehaving"), {"rate": 1, "size": 3})
+    resolved = params.resolve(TASK("misbehaving").experiments[0], {"rate": 1, "size": 3})
     assert resolved == {"behaviour": "good", "size": 3, "rate": 1.0, "careful": False, "pause": 0.0}
     assert isinstance(resolved["rate"], float)
     with pytest.raises(UsageError, match="a whole number"):
-        params.resolve(TASK("misbehaving"), {"size": True})
+        params.resolve(TASK("misbehaving").experiments[0], {"size": True})

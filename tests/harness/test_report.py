@@ -16,20 +16,15 @@ import pytest
 from rich.console import Console
 
 from harness import report
-from harness.errors import UsageError
 from harness.estimates import Mean, Of
-from harness.evidence import Evidence
+from harness.judgement import judge
 from harness.plan import DataRef, TrialSpec
-from harness.report.drawings import drawings
-from harness.report.figures import Plot, plot
-from harness.report.plots import _look, svg
-from harness.report.provenance import failures, provenance
-from harness.report.strip import strip
-from harness.stats import seed_interval
+from harness.report.html import failures, provenance, verdict_bar, warnings
+from harness.report.tables import estimate
 from harness.study import Study
-from harness.task import Above, Claim, Figure, Grid, Paper, Scale
-from harness.verdict import Verdict, decide
-from tests.harness.fabricated import DATA, difference_claim, realistic_study, study_of, task_of
+from harness.task import Above, Claim, Experiment, Figure, Grid, Metric, Paper, Within
+from harness.verdict import Verdict
+from tests.harness.fabricated import DATA, difference_claim, experiment_of, realistic_study, study_of, task_of, verdicts_of
 
 FILES = {"leaderboard.md", "leaderboard.csv", "verdicts.md", "verdicts.csv", "report.html"}
 
@@ -41,7 +36,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def files(study: Study) -> dict[str, str]:
-    return {name: Path(path).read_text() for name, path in report.write(study).items()}
+    return {name: Path(path).read_text() for name, path in written(study).items()}
+
+
+def written(study: Study) -> dict[str, str]:
+    return report.write(judge(study))
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -57,7 +56,7 @@ def test_every_file_is_written(files: dict[str, str]) -> None:
 
 def test_verdicts_csv_is_what_was_decided_at_full_precision(study: Study, files: dict[str, str]) -> None:
     found = {row["claim"]: row for row in rows(files["verdicts.csv"])}
-    for verdict in decide(study):
+    for verdict in verdicts_of(study):
         row = found.pop(verdict.claim)
         assert (row["verdict"], row["scale"], row["data_kind"]) == (verdict.verdict, "laptop", verdict.data_kind)
         assert [float(row[key]) for key in ("estimate", "low", "high")] == pytest.approx(
@@ -74,9 +73,9 @@ def test_the_realistic_study_ends_in_every_verdict(files: dict[str, str]) -> Non
 
 def test_leaderboard_csv_is_long(files: dict[str, str]) -> None:
     found = rows(files["leaderboard.csv"])
-    assert [(row["method"], row["statistic"], row["rank"]) for row in found][:2] == [
-        ("sqrt-width", "gain exponent", "1"),
-        ("sqrt-width", "loss at 512", "1"),
+    assert [(row["experiment"], row["method"], row["statistic"], row["rank"]) for row in found][:2] == [
+        ("train", "sqrt-width", "gain exponent", "1"),
+        ("train", "sqrt-width", "loss at 512", "1"),
     ]
     linear = next(row for row in found if (row["method"], row["statistic"]) == ("linear-width", "loss at 512"))
     assert (linear["n"], linear["lost"], linear["trials_ok"], linear["trials_failed"]) == ("3", "2", "38", "2")
@@ -94,10 +93,9 @@ def test_reports_say_that_a_reduced_scale_decides_a_direction(files: dict[str, s
 
 
 def test_the_papers_scale_on_real_data_may_decide_its_number(tmp_path: Path) -> None:
-    scales = {"paper": Scale(description="", grids=[Grid(data="corpus")], seeds=3, time_limit_s=1.0)}
-    task = task_of(claims=[difference_claim()], scales=scales)
+    task = task_of(claims=[difference_claim()], grids=lambda train: [Grid(train, data="corpus")], scale="paper")
     found = study_of(tmp_path, task, lambda _: {"loss": 1.0}, scale="paper", data={"corpus": DataRef("corpus", "", "real", "f00")})
-    text = Path(report.write(found)["verdicts.md"]).read_text()
+    text = Path(written(found)["verdicts.md"]).read_text()
     assert "decide the paper's own numbers" in text
     assert "direction" not in text
 
@@ -156,7 +154,7 @@ def test_html_escapes_what_users_write(tmp_path: Path) -> None:
     task = task_of(paper=paper, summary=evil, claims=[difference_claim(statement=evil, source=evil, unit=evil)], figures=[figure])
     change = lambda _: {"error": f"{evil}\nTraceback", "host": evil}  # noqa: E731
     found = study_of(tmp_path, task, lambda t: "failed" if t.seed == 0 else {"loss": 1.0}, change=change)
-    files = report.write(found)
+    files = written(found)
     assert "<script" not in Path(files["report.html"]).read_text()
     assert "&lt;script&gt;alert(1)" in Path(files["report.html"]).read_text()
 
@@ -164,7 +162,7 @@ def test_html_escapes_what_users_write(tmp_path: Path) -> None:
 def test_the_report_is_the_same_on_every_run(tmp_path: Path, study: Study, files: dict[str, str]) -> None:
     again = realistic_study(tmp_path)
     again = replace(again, store=study.store)
-    assert {name: Path(path).read_text() for name, path in report.write(again).items()} == files
+    assert {name: Path(path).read_text() for name, path in written(again).items()} == files
 
 
 POOR = {
@@ -180,13 +178,54 @@ POOR = {
 def test_poor_studies_still_have_a_report(tmp_path: Path, left: Any, seeds: int) -> None:
     figures = [Figure(id="f", title="f", x="width", y="loss", log_x=True, log_y=True), Figure(id="s", title="s", x="step", y="loss")]
     found = study_of(tmp_path, task_of(claims=[difference_claim()], figures=figures), lambda _: left, seeds=seeds)
-    assert set(report.write(found)) >= FILES
-    report.terminal(found, Console(file=io.StringIO(), width=140))
+    assert set(written(found)) >= FILES
+    report.terminal(judge(found), Console(file=io.StringIO(), width=140))
+
+
+def test_each_experiment_has_its_own_leaderboard_and_figures(tmp_path: Path) -> None:
+    figures = [Figure(id="times", title="Time of a step", x="width", y="ms")]
+    train = experiment_of(summary="A network is trained.")
+    time = experiment_of(name="time", metrics=[Metric("ms", "ms", "lower")], figures=figures)
+    claims = [difference_claim(estimate=train.within(difference_claim().estimate))]
+    task = task_of(experiment=train, experiments=[train, time], grids=lambda _: [Grid(train), Grid(time)], claims=claims)
+    study = study_of(tmp_path, task, lambda t: {"loss": 1.0} if t.experiment == "train" else {"ms": 2.0 + t.seed})
+    files = {name: Path(path).read_text() for name, path in written(study).items()}
+    page = files["report.html"]
+    order = [
+        "<h3>Claims",
+        ">Experiment train<",
+        "A network is trained.",
+        ">loss (nats) ↓<",
+        ">Experiment time<",
+        ">ms (ms) ↓<",
+        "Time of a step",
+    ]
+    assert [page.index(text) for text in order] == sorted(page.index(text) for text in order)
+    assert page.count("<h3>Claims") == 1
+    assert Page(page).open == []
+    assert [row["experiment"] for row in rows(files["leaderboard.csv"])] == ["train", "train", "time", "time"]
+    for heading in ("## toy, experiment train, scale laptop", "## toy, experiment time, scale laptop"):
+        assert heading in files["leaderboard.md"]
+    sink = io.StringIO()
+    report.terminal(judge(study), Console(file=sink, width=140))
+    assert sink.getvalue().index("experiment time") < sink.getvalue().index("verdicts"), "the claims of a task stand together"
+
+
+def test_a_board_says_why_numbers_are_missing(tmp_path: Path) -> None:
+    metrics = [Metric(f"m{i}", "", "lower") for i in range(6)]
+
+    def grids(train: Experiment) -> list[Grid]:
+        return [Grid(train, methods=("left",), axes={"width": [8]}), Grid(train, methods=("right",), axes={"width": [16]})]
+
+    study = study_of(tmp_path, task_of(metrics=metrics, grids=grids), lambda _: {metric.name: 1.0 for metric in metrics})
+    text = Path(written(study)["leaderboard.md"]).read_text()
+    assert "methods were planned at different parameters" in text
+    assert "6 statistics have no number at this scale (unequal cells)" in text
 
 
 def test_several_tasks_have_a_section_each(tmp_path: Path) -> None:
     other = task_of(id="other", claims=[difference_claim(id="other-gap")], paper=Paper(arxiv="2401.00001", title="Another", year=2024))
-    files = report.write(study_of(tmp_path, [task_of(claims=[difference_claim()]), other], lambda t: {"loss": 1.0 + t.seed}))
+    files = written(study_of(tmp_path, [task_of(claims=[difference_claim()]), other], lambda t: {"loss": 1.0 + t.seed}))
     text = Path(files["report.html"]).read_text()
     assert 'id="toy-laptop"' in text
     assert 'id="other-laptop"' in text
@@ -194,121 +233,27 @@ def test_several_tasks_have_a_section_each(tmp_path: Path) -> None:
     assert {row["task"] for row in rows(Path(files["leaderboard.csv"]).read_text())} == {"toy", "other"}
 
 
-def figure_of(folder: Path, figure: Figure, outcome: Any, **options: Any) -> Any:
-    scales = {"laptop": Scale(description="", grids=[Grid(axes={"width": [8, 16], "setting": ["ffn", "lm"]})], seeds=3, time_limit_s=1.0)}
-    task = task_of(figures=[figure], scales=scales)
-    found = study_of(folder, task, outcome, **options)
-    return plot(Evidence(found, task, "laptop"), figure, found.curves)
-
-
-def loss(trial: TrialSpec) -> dict[str, float]:
-    return {"loss": trial.params["width"] + (trial.params["setting"] == "lm") + 0.1 * trial.seed}
-
-
-def test_a_figure_shows_the_mean_over_seeds_and_its_interval(tmp_path: Path) -> None:
-    plot = figure_of(tmp_path, Figure(id="f", title="f", x="width", y="loss"), loss)
-    left = plot.series[0]
-    expected = seed_interval([8.5, 8.6, 8.7])
-    assert (left.method, left.x, left.seeds, left.planned) == ("left", [8, 16], [3, 3], [3, 3])
-    assert (left.mean[0], left.low[0], left.high[0]) == pytest.approx((expected.estimate, expected.low, expected.high))
-
-
-def test_a_figure_drops_a_seed_that_lost_a_cell_instead_of_averaging_the_rest(tmp_path: Path) -> None:
-    def outcome(trial: TrialSpec) -> Any:
-        lost = (trial.method, trial.params["width"], trial.params["setting"], trial.seed) == ("left", 16, "lm", 2)
-        return "diverged" if lost else loss(trial)
-
-    left = figure_of(tmp_path, Figure(id="f", title="f", x="width", y="loss"), outcome).series[0]
-    assert left.seeds == [3, 2]
-    assert left.mean[1] == pytest.approx(16.55)
-
-
-def test_a_figure_keeps_to_its_rows(tmp_path: Path) -> None:
-    plot = figure_of(tmp_path, Figure(id="f", title="f", x="width", y="loss", where={"setting": "lm"}), loss)
-    assert plot.series[0].mean[0] == pytest.approx(9.1)
-
-
-def test_a_measured_axis_places_a_point_where_its_seeds_came_out(tmp_path: Path) -> None:
-    def outcome(trial: TrialSpec) -> dict[str, float]:
-        # What is asked for (8, 16) is reached at 80 and 40 by the left method: its points change their order.
-        reached = {8: 80.0, 16: 40.0}[trial.params["width"]] if trial.method == "left" else 5.0 * trial.params["width"]
-        return loss(trial) | {"reached": reached + trial.seed}
-
-    figure = Figure(id="f", title="f", x="width", y="loss", at="reached", where={"setting": "ffn"}, methods=("left",))
-    plot = figure_of(tmp_path, figure, outcome)
-    (left,) = plot.series
-    assert (left.x, plot.x_label) == ([41.0, 81.0], "reached")
-    assert left.mean == pytest.approx([16.1, 8.1])
-    assert ">41</text>" not in svg(plot, ["left", "right"]), "measured places are no ticks"
-
-
 def test_claims_that_a_scale_cannot_test_are_folded_away(tmp_path: Path) -> None:
     claims = [difference_claim(id="here"), difference_claim(id="elsewhere", scales=("paper",))]
-    mixed = report.write(study_of(tmp_path / "mixed", task_of(claims=claims), lambda _: {"loss": 1.0}))
+    mixed = written(study_of(tmp_path / "mixed", task_of(claims=claims), lambda _: {"loss": 1.0}))
     text = Path(mixed["report.html"]).read_text()
     folded = "".join(re.findall(r"<details>.*?</details>", text, flags=re.DOTALL))
     assert 'id="toy-laptop-elsewhere"' in folded
     assert 'id="toy-laptop-here"' in text.replace(folded, "")
     assert 'id="toy-laptop-here"' not in folded
-    alone = report.write(study_of(tmp_path / "alone", task_of(claims=claims[1:]), lambda _: {"loss": 1.0}))
+    alone = written(study_of(tmp_path / "alone", task_of(claims=claims[1:]), lambda _: {"loss": 1.0}))
     assert "<details open><summary>1 not tested" in Path(alone["report.html"]).read_text(), "nothing else to show"
 
 
-def test_many_methods_look_different() -> None:
-    methods = [f"method-{i}" for i in range(24)]
-    plot = Plot("id", "", "", "x", "y", False, False, False, False, [])
-    looks = {tuple(_look(method, methods, plot, joined=True)[key] for key in ("color", "linestyle", "marker")) for method in methods}
-    assert len(looks) == len(methods)
-
-
-def test_a_figure_of_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UsageError, match="did you mean 'left'"):
-        task_of(figures=[Figure(id="f", title="f", x="width", y="loss", methods=("lift",))])
-
-
-def test_words_make_an_axis_too(tmp_path: Path) -> None:
-    plot = figure_of(tmp_path, Figure(id="f", title="f", x="setting", y="loss"), loss)
-    assert plot.series[0].x == ["ffn", "lm"]
-    assert ">ffn</text>" in svg(plot, ["left", "right"])
-
-
-def test_a_curve_ends_where_its_first_trial_stopped(tmp_path: Path) -> None:
-    def curve(trial: TrialSpec) -> list[dict[str, float]]:
-        length = 2 if (trial.method, trial.seed) == ("left", 1) else 5
-        return [{"step": float(step), "loss": step + trial.seed} for step in range(length)]
-
-    figure = Figure(id="f", title="f", x="step", y="loss", where={"setting": "lm", "width": 8})
-    left, right = figure_of(tmp_path, figure, loss, curve=curve).series
-    assert (left.x, left.mean) == ([0.0, 1.0], [1.0, 2.0])
-    assert right.x == [0.0, 1.0, 2.0, 3.0, 4.0]
-
-
-def test_long_curves_are_thinned_and_keep_their_ends(tmp_path: Path) -> None:
-    curve = lambda _: [{"step": float(step), "loss": 1.0} for step in range(5000)]  # noqa: E731
-    series = figure_of(tmp_path, Figure(id="f", title="f", x="step", y="loss", where={"width": 8}), loss, curve=curve).series[0]
-    assert len(series.x) <= 240
-    assert (series.x[0], series.x[-1]) == (0.0, 4999.0)
-
-
-def test_plots_carry_no_outside_reference_and_repeat_exactly(study: Study) -> None:
-    first, second = ({d.id: d.svg for figures in drawings(study) for d in figures} for _ in range(2))
-    assert first
-    assert first == second
-    for text in first.values():
-        addresses = set(re.findall(r"https?://[^\"<\s]+", text))
-        assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-        assert re.findall(r"fill: (?:#|var\(--m)", text)
-
-
-def verdict_with(values: list[float], published: float | None, folder: Path) -> Verdict:
-    claim = Claim(id="c", statement="", source="", estimate=Of("left", Mean("loss")), holds=Above(0.0), published=published)
+def verdict_with(values: list[float], published: float | None, folder: Path, *, exact: bool = False) -> Verdict:
+    claim = Claim(id="c", statement="", source="", estimate=Of("left", Mean("loss")), holds=Above(0.0), published=published, exact=exact)
     task = task_of(claims=[claim])
-    (found,) = decide(study_of(folder, task, lambda t: {"loss": values[t.seed]}, seeds=len(values)))
+    (found,) = verdicts_of(study_of(folder, task, lambda t: {"loss": values[t.seed]}, seeds=len(values)))
     return found
 
 
-def test_the_strip_keeps_the_order_of_its_marks(tmp_path: Path) -> None:
-    drawn = strip(verdict_with([0.1, 0.2, 0.3], 0.5, tmp_path), Above(0.0))
+def test_the_verdict_bar_keeps_the_order_of_its_marks(tmp_path: Path) -> None:
+    drawn = verdict_bar(verdict_with([0.1, 0.2, 0.3], 0.5, tmp_path), Above(0.0))
     assert drawn is not None
     assert drawn.interval is not None
     assert drawn.published is not None
@@ -317,12 +262,30 @@ def test_the_strip_keeps_the_order_of_its_marks(tmp_path: Path) -> None:
     assert not drawn.published_beyond
 
 
-def test_a_far_published_value_does_not_squash_the_strip(tmp_path: Path) -> None:
-    drawn = strip(verdict_with([0.1, 0.2, 0.3], 1e4, tmp_path), Above(0.0))
+def test_a_far_published_value_does_not_squash_the_verdict_bar(tmp_path: Path) -> None:
+    drawn = verdict_bar(verdict_with([0.1, 0.2, 0.3], 1e4, tmp_path), Above(0.0))
     assert drawn is not None
     assert drawn.interval is not None
     assert drawn.published_beyond
     assert drawn.interval[1] - drawn.interval[0] > 50
+
+
+def test_edges_of_a_narrow_region_are_written_apart(tmp_path: Path) -> None:
+    wide = verdict_with([0.0, 100.0, 200.0], None, tmp_path)
+    narrow, broad = verdict_bar(wide, Within(-1.0, 1.0)), verdict_bar(wide, Within(-100.0, 100.0))
+    assert narrow is not None
+    assert broad is not None
+    assert (narrow.close, broad.close) == (True, False)
+
+
+def test_an_exact_verdict_has_no_interval(tmp_path: Path) -> None:
+    verdict = verdict_with([0.5], None, tmp_path, exact=True)
+    drawn = verdict_bar(verdict, Above(0.0))
+    assert (verdict.verdict, estimate(verdict)) == ("reproduced", "0.500 (exact)")
+    assert drawn is not None
+    assert drawn.interval is None
+    assert estimate(verdict_with([0.4, 0.5, 0.6], None, tmp_path / "interval")).startswith("0.50 [0.25, ")
+    assert estimate(replace(verdict, n=0)) == "–"
 
 
 def test_provenance_warns_of_mixtures(tmp_path: Path) -> None:
@@ -330,12 +293,11 @@ def test_provenance_warns_of_mixtures(tmp_path: Path) -> None:
         versions = {"torch": "2.12.0" if trial.seed else "2.13.0"}
         return {"source_digest": f"digest-{trial.seed % 2}", "versions": versions, "git_dirty": trial.seed == 1}
 
-    found = provenance(study_of(tmp_path, task_of(), lambda _: {"loss": 1.0}, change=change))
-    text = " ".join(found.warnings)
+    text = " ".join(warnings(study_of(tmp_path, task_of(), lambda _: {"loss": 1.0}, change=change)))
     assert "2 different versions of its source (digest-0, digest-1)" in text
     assert "different library versions" in text
     assert "uncommitted changes" in text
-    assert provenance(study_of(tmp_path, task_of(), lambda _: {"loss": 1.0})).warnings == []
+    assert warnings(study_of(tmp_path, task_of(), lambda _: {"loss": 1.0})) == []
 
 
 def test_provenance_names_data_code_and_cost(study: Study) -> None:
@@ -362,7 +324,7 @@ def test_failed_trials_show_their_first_line(study: Study) -> None:
 
 def test_the_terminal_shows_the_paper_beside_ours(study: Study) -> None:
     sink = io.StringIO()
-    report.terminal(study, Console(file=sink, width=140))
+    report.terminal(judge(study), Console(file=sink, width=140))
     line = next(line for line in sink.getvalue().splitlines() if "constant-decay-keeps-gain" in line and "not reproduced" in line)
     assert "0.48" in line
     assert "laptop" in line
@@ -373,10 +335,10 @@ def test_the_terminal_shows_the_paper_beside_ours(study: Study) -> None:
 def test_the_terminal_names_what_is_not_tested_in_one_line(tmp_path: Path) -> None:
     claims = [difference_claim(id="here"), *(difference_claim(id=f"elsewhere-{i}", scales=("paper",), note="long") for i in range(9))]
     sink = io.StringIO()
-    report.terminal(study_of(tmp_path, task_of(claims=claims), lambda _: {"loss": 1.0}), Console(file=sink, width=140))
+    report.terminal(judge(study_of(tmp_path, task_of(claims=claims), lambda _: {"loss": 1.0})), Console(file=sink, width=140))
     lines = [line for line in sink.getvalue().splitlines() if "elsewhere-" in line]
     assert len(lines) <= 2
     assert "long" not in sink.getvalue()
     alone = io.StringIO()
-    report.terminal(study_of(tmp_path, task_of(claims=claims[1:2]), lambda _: {"loss": 1.0}), Console(file=alone, width=140))
+    report.terminal(judge(study_of(tmp_path, task_of(claims=claims[1:2]), lambda _: {"loss": 1.0})), Console(file=alone, width=140))
     assert "elsewhere-0: " in alone.getvalue(), "with nothing else to show, the reason is"

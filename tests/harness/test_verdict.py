@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Combined, Difference, Mean, Of
-from harness.evidence import Evidence, needs
+from harness.evidence import Evidence
 from harness.plan import DataRef, TrialSpec
-from harness.task import Above, Below, Claim, Grid, Scale, Within
-from harness.verdict import Verdict, decide
-from tests.harness.fabricated import DATA, difference_claim, record_of, study_of, task_of
+from harness.task import Above, Below, Claim, Grid, Metric, Within
+from harness.verdict import Verdict
+from tests.harness.fabricated import DATA, difference_claim, record_of, study_of, task_of, verdicts_of
 
 METRICS = [f"loss-{i}" for i in range(20)]
 """Independent claims of one simulated study, each on a metric of its own."""
@@ -25,7 +26,12 @@ METRICS = [f"loss-{i}" for i in range(20)]
 
 def many_claims() -> Any:
     estimates = {name: Difference(Of("left", Mean(name)), Of("right", Mean(name))) for name in METRICS}
-    return task_of(claims=[Claim(id=name, statement="", source="", estimate=e, holds=Above(0.0)) for name, e in estimates.items()])
+    metrics = [Metric(name, "nats", "lower") for name in METRICS]
+    return task_of(
+        metrics=metrics,
+        statistics=(),
+        claims=[Claim(id=name, statement="", source="", estimate=e, holds=Above(0.0)) for name, e in estimates.items()],
+    )
 
 
 def simulate(folder: Path, studies: int, effect: float, seed: int) -> list[str]:
@@ -37,7 +43,7 @@ def simulate(folder: Path, studies: int, effect: float, seed: int) -> list[str]:
         return dict(zip(METRICS, (rng.normal(size=len(METRICS)) + shift).tolist(), strict=True))
 
     for _ in range(studies):
-        found += [v.verdict for v in decide(study_of(folder, task, outcome))]
+        found += [v.verdict for v in verdicts_of(study_of(folder, task, outcome))]
     return found
 
 
@@ -63,7 +69,7 @@ def test_planted_effects_are_found_as_often_as_computed(tmp_path: Path, effect: 
 
 
 def verdict_of(folder: Path, outcome: Any, claim: Claim | None = None, **options: Any) -> Verdict:
-    (found,) = decide(study_of(folder, task_of(claims=[claim or difference_claim()]), outcome, **options))
+    (found,) = verdicts_of(study_of(folder, task_of(claims=[claim or difference_claim()]), outcome, **options))
     return found
 
 
@@ -146,12 +152,10 @@ def test_seeds_under_way_are_neither_used_nor_lost(tmp_path: Path) -> None:
 
 
 def test_a_seed_whose_mean_would_stand_on_half_its_trials_has_to_wait(tmp_path: Path) -> None:
-    grid = Grid(axes={"width": [1, 1000]})
-    scales = {"laptop": Scale(description="", grids=[grid], seeds=3, time_limit_s=1.0)}
     claim = Claim(id="c", statement="", source="", estimate=Of("left", Mean("loss")), holds=Below(2.0))
-    task = task_of(claims=[claim], scales=scales)
+    task = task_of(claims=[claim], grids=lambda train: [Grid(train, axes={"width": [1, 1000]})], seeds=3)
     half = study_of(tmp_path, task, lambda t: None if t.params["width"] == 1000 and t.seed == 2 else {"loss": float(t.params["width"])})
-    (found,) = decide(half)
+    (found,) = verdicts_of(half)
     assert (found.n, found.interval.estimate) == (2, 500.5)
 
 
@@ -183,16 +187,19 @@ def test_a_method_left_out_of_the_plan_is_not_a_lost_seed(tmp_path: Path) -> Non
     [("paper", "real", "value"), ("paper", "stand-in", "direction"), ("gpu", "real", "direction"), ("paper", None, "direction")],
 )
 def test_only_the_papers_scale_on_real_data_decides_the_papers_number(tmp_path: Path, scale: str, kind: str | None, decides: str) -> None:
-    grid = Grid(data="corpus" if kind else None)
-    task = task_of(claims=[difference_claim(published=0.4)], scales={scale: Scale(description="", grids=[grid], seeds=2, time_limit_s=1.0)})
+    claims = [difference_claim(published=0.4)]
+    task = task_of(claims=claims, grids=lambda train: [Grid(train, data="corpus" if kind else None)], scale=scale, seeds=2)
     data = {"corpus": DataRef("corpus", "", kind or "", "f00")}
-    (found,) = decide(study_of(tmp_path, task, lambda _: {"loss": 1.0}, scale=scale, data=data))
+    (found,) = verdicts_of(study_of(tmp_path, task, lambda _: {"loss": 1.0}, scale=scale, data=data))
     assert (found.decides, found.data_kind, found.published) == (decides, kind or "synthetic", 0.4)
 
 
 def mixed_task(*claims: Claim) -> Any:
-    grids = [Grid(points=[{"setting": "ffn"}]), Grid(points=[{"setting": "lm"}], data="tiny-stories")]
-    return task_of(claims=claims, scales={"laptop": Scale(description="", grids=grids, seeds=2, time_limit_s=1.0)})
+    return task_of(
+        claims=claims,
+        grids=lambda train: [Grid(train, points=[{"setting": "ffn"}]), Grid(train, points=[{"setting": "lm"}], data="tiny-stories")],
+        seeds=2,
+    )
 
 
 def test_the_data_kind_is_that_of_the_rows_the_claim_reads(tmp_path: Path) -> None:
@@ -200,7 +207,7 @@ def test_the_data_kind_is_that_of_the_rows_the_claim_reads(tmp_path: Path) -> No
     claims = [
         Claim(id=f"c{i}", statement="", source="", estimate=Of("left", Mean("loss", w)), holds=Above(0.0)) for i, w in enumerate(wheres)
     ]
-    found = decide(study_of(tmp_path, mixed_task(*claims), lambda _: {"loss": 1.0}, data=DATA))
+    found = verdicts_of(study_of(tmp_path, mixed_task(*claims), lambda _: {"loss": 1.0}, data=DATA))
     assert [v.data_kind for v in found] == ["synthetic", "stand-in", "stand-in + synthetic"]
 
 
@@ -213,7 +220,7 @@ def test_a_plain_function_may_read_anything(tmp_path: Path) -> None:
     estimate = Difference(lambda frame: float(frame["metric.loss"].mean()), Of("left", Mean("loss")))
     assert needs(estimate)[0].method is None
     evidence = Evidence(study_of(tmp_path, task_of(), gap(1, 1, 1, 1, 1)), task_of(), "laptop")
-    assert len(evidence.touched(estimate, evidence.records)) == 10
+    assert len(evidence.rows_read(estimate, evidence.records)) == 10
 
 
 def test_an_estimate_that_raises_is_named(tmp_path: Path) -> None:
@@ -226,7 +233,7 @@ def test_an_estimate_that_raises_is_named(tmp_path: Path) -> None:
 
 def test_a_record_keeps_what_the_plan_says() -> None:
     # The fabricated records stand for real ones only if they carry the plan's ids.
-    trial = TrialSpec(task="t", version=1, scale="laptop", method="left", params={}, seed=0)
+    trial = TrialSpec(task="t", version=1, scale="laptop", experiment="e", method="left", params={}, seed=0)
     assert record_of(trial, "oom").trial_id == trial.id
 
 

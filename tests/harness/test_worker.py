@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from harness import registry
 from harness.plan import Overrides, TrialSpec, expand
 from harness.record import Record
+from harness.task import Metric
 from harness.trial import Trial
-from harness.worker import Context, Worker
+from harness.worker import Context, MetricsError, Worker, _checked
 
 
 def trial(behaviour: str, **values: str) -> TrialSpec:
@@ -50,7 +52,7 @@ def test_a_good_trial_leaves_its_metrics_curve_and_provenance(worker: Worker) ->
         ("exit", "failed", "SystemExit"),
         ("word", "failed", "not a number"),
         ("nothing", "failed", "must return a mapping"),
-        ("undeclared", "failed", "'valeu', which the task does not declare (it declares value)"),
+        ("undeclared", "failed", "'valeu', which experiment behave does not declare (it declares value)"),
         ("nan", "diverged", "not finite: value"),
         ("memory", "oom", "no room"),
     ],
@@ -62,6 +64,15 @@ def test_a_bad_trial_is_a_record_that_says_why(worker: Worker, behaviour: str, s
     if status == "failed":
         assert "Traceback" in record.error
         assert record.metrics == {}, "a failed trial has no metrics, least of all default ones"
+
+
+def test_a_metric_that_is_declared_and_not_returned_fails_the_trial() -> None:
+    metrics = [Metric("value", "", "lower"), Metric("rank", "", "none", methods=["shifted"]), Metric("late", "", "lower", optional=True)]
+    experiment = dataclasses.replace(registry.task("misbehaving").experiments[0], metrics=metrics)
+    assert _checked(experiment, "plain", {"value": 1.0}) == {"value": 1.0}
+    assert _checked(experiment, "shifted", {"value": math.nan}) == pytest.approx({"value": math.nan}, nan_ok=True), "a divergence"
+    with pytest.raises(MetricsError, match="run returned no rank, which experiment behave declares for shifted"):
+        _checked(experiment, "shifted", {"value": 1.0, "late": 2.0})
 
 
 def test_a_divergence_keeps_its_nan(worker: Worker) -> None:
@@ -95,14 +106,14 @@ def test_a_damaged_checkpoint_means_a_fresh_start(worker: Worker, tmp_path: Path
 
 def test_methods_share_the_random_numbers_of_a_seed_and_seeds_do_not() -> None:
     task = registry.task("misbehaving")
-    trials = [Trial(task, spec) for spec in expand(task, "smoke", Overrides(), {})]
+    trials = [Trial(task.experiments[0], spec) for spec in expand(task, "smoke", Overrides(), {})]
     seeds = {(t.method, t.seed): t.seed_for("noise") for t in trials}
     assert seeds["plain", 0] == seeds["shifted", 0]
     assert len({seeds["plain", seed] for seed in range(3)}) == 3
     assert trials[0].seed_for("noise") != trials[0].seed_for("batches")
 
 
-def test_memory_that_keeps_growing_wears_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_whose_memory_keeps_growing_retires(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = iter([100 * 2**20, 1100 * 2**20, 1300 * 2**20])
     monkeypatch.setattr("harness.worker._resident_bytes", lambda: next(sizes))
-    assert [worker.execute(trial("good")).worn for _ in range(3)] == [False, False, True]
+    assert [worker.execute(trial("good")).retire for _ in range(3)] == [False, False, True]

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from harness.estimates import Difference, Mean, Of
-from harness.task import Below, Claim, Figure, Grid, Method, Metric, Paper, Resources, Scale, Statistic, Task, param
+from harness.claims import better
+from harness.estimates import Mean
+from harness.task import Experiment, Figure, Grid, Method, Metric, Paper, Resources, Scale, Statistic, Task, param
 
 BEHAVIOURS = ("good", "raise", "word", "nothing", "nan", "undeclared", "sleep", "die", "memory", "exit", "data", "checkpoint")
 
@@ -19,9 +20,23 @@ class Params:
     pause: float = param(0.0, "seconds that a good trial takes", unit="s", low=0.0)
 
 
+behave = Experiment(
+    "behave",
+    params=Params,
+    metrics=[Metric("value", unit="", better="lower")],
+    statistics=[Statistic(name="value", estimate=Mean("value"), better="lower")],
+    figures=[Figure(id="curve", title="Curve", x="step", y="value")],
+    run="throwaway.demo.misbehaving.experiment:run",
+    seconds=lambda _scale, _method, params: params["pause"] or 1e-4,
+)
+
+
 def _scale(resources: Resources = Resources(), *, data: str | None = None, time_limit_s: float = 30.0) -> Scale:
     points = [{"behaviour": "data" if data else "good"}]
-    grids = [Grid(points=points, axes={"size": (1, 2)}, data=data), Grid(points=points, axes={"size": (2, 4)}, data=data)]
+    grids = [
+        Grid(behave, view="low", points=points, axes={"size": (1, 2)}, data=data),
+        Grid(behave, view="high", points=points, axes={"size": (2, 4)}, data=data),
+    ]
     return Scale(description="for tests", grids=grids, seeds=3, time_limit_s=time_limit_s, resources=resources)
 
 
@@ -29,27 +44,21 @@ TASK = Task(
     id="misbehaving",
     version=1,
     paper=Paper(arxiv="0000.00000", title="A throw-away paper", year=2026),
-    params=Params,
     methods=[Method("plain", "baseline"), Method("shifted", "proposed")],
-    metrics=[Metric("value", unit="", better="lower")],
-    statistics=[Statistic(name="value", estimate=Mean("value"), better="lower")],
+    experiments=[behave],
     scales={
         "smoke": _scale(),
         "laptop": _scale(data="letters"),
         "gpu": _scale(Resources(cpus=1, gpus=1)),
         "paper": _scale(Resources(cpus=4096)),
     },
-    claims=[
-        Claim(
-            id="C1-shift",
-            statement="the shifted method lies below the plain one",
-            source="by construction: exactly 1 below, plus noise that both share",
-            estimate=Difference(Of("shifted", Mean("value")), Of("plain", Mean("value"))),
-            holds=Below(0.0),
-            published=-1.0,
-        )
-    ],
-    figures=[Figure(id="curve", title="Curve", x="step", y="value")],
-    run="throwaway.demo.misbehaving.experiment:run",
-    seconds=lambda _scale, _method, params: params["pause"] or 1e-4,
+    claims=better(
+        "C1-shift",
+        "shifted",
+        "plain",
+        behave["value"],
+        says="the shifted method lies below the plain one",
+        source="by construction: exactly 1 below, plus noise that both share",
+        published=-1.0,
+    ),
 )

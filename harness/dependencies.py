@@ -1,4 +1,4 @@
-"""Trials that stand on others are held back until those are done, and fail with them."""
+"""Trials that need others first are held back until those are done, and fail with them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.record import Status
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What the end of a trial means for those that stand on it: some may start, or none ever will, and why."""
+class Resolved:
+    """What the end of a trial means for those that need it: some may start, or none ever will, and why."""
 
     released: Sequence[TrialSpec] = ()
     lost: Sequence[tuple[TrialSpec, str]] = ()
 
 
-class Precedence:
+class Dependencies:
     """Which of `trials` may start. `recorded` are the states of trials that ran before."""
 
     def __init__(self, trials: Sequence[TrialSpec], recorded: Mapping[str, Status]) -> None:
@@ -32,15 +32,15 @@ class Precedence:
                 ready.append(trial)
             else:
                 lost.append((trial, _reason(trial.requires, recorded.get(trial.requires))))
-        self.start = Settled(ready, lost)
+        self.start = Resolved(ready, lost)
         """What may start at once, and what never will."""
 
-    def settle(self, trial_id: str, status: Status) -> Settled:
+    def resolve(self, trial_id: str, status: Status) -> Resolved:
         """Call once for every trial that has its record, those in `lost` included."""
         held = self._waiting.pop(trial_id, [])
-        return Settled(released=held) if status == "ok" else Settled(lost=[(trial, _reason(trial_id, status)) for trial in held])
+        return Resolved(released=held) if status == "ok" else Resolved(lost=[(trial, _reason(trial_id, status)) for trial in held])
 
 
 def _reason(trial_id: str, status: Status | None) -> str:
     how = f"ended {status}" if status else "is not in this study"
-    return f"not run: the trial {trial_id} that it stands on {how}"
+    return f"not run: the trial {trial_id} that it needs {how}"

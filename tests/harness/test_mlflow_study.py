@@ -12,12 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness import report, tracking
+from harness import mlflow_study, report
 from harness.errors import PapertrialError
-from harness.leaderboard import board
-from harness.study import Study
-from harness.tracked import allowed
-from harness.verdict import decide
+from harness.judgement import Judgement, judge
+from harness.mlflow_study import allowed
 from tests.harness.fabricated import realistic_study, study_of, task_of
 
 KEPT = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
@@ -37,7 +35,7 @@ def _environment() -> Iterator[None]:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's schema: seconds to make, no time to copy."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    tracking.connect(f"sqlite:///{path}").search_experiments()
+    mlflow_study.connect(f"sqlite:///{path}").search_experiments()
     return path
 
 
@@ -48,24 +46,24 @@ def uri(migrated: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    return realistic_study(tmp_path / "results")
+def study(tmp_path: Path) -> Judgement:
+    return judge(realistic_study(tmp_path / "results"))
 
 
 def runs(uri: str, task: str = "mup-weight-decay-transfer") -> tuple[list[Any], list[Any]]:
     """Living parents and children of a task's experiment."""
-    client = tracking.connect(uri)
+    client = mlflow_study.connect(uri)
     experiment = client.get_experiment_by_name(f"papertrial/{task}")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
     parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     return parents, [run for run in found if "mlflow.parentRunId" in run.data.tags]
 
 
-def test_a_parent_a_study_and_a_child_a_method(study: Study, uri: str) -> None:
-    published = tracking.publish(study, uri, report.write(study))
+def test_a_parent_a_study_and_a_child_a_method(study: Judgement, uri: str) -> None:
+    published = mlflow_study.publish(study, uri, report.write(study))
     (parent,), children = runs(uri)
     assert parent.info.run_id == published
-    assert (parent.info.run_name, parent.info.status) == (study.name, "FINISHED")
+    assert (parent.info.run_name, parent.info.status) == (study.study.name, "FINISHED")
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {published}
     assert {(child.info.run_name, child.data.params["role"]) for child in children} == {
         ("constant", "baseline"),
@@ -74,102 +72,102 @@ def test_a_parent_a_study_and_a_child_a_method(study: Study, uri: str) -> None:
     }
 
 
-def test_metrics_are_the_leaderboards(study: Study, uri: str) -> None:
-    tracking.publish(study, uri, {})
-    ((task, scale),) = study.groups()
+def test_metrics_are_the_leaderboards(study: Judgement, uri: str) -> None:
+    mlflow_study.publish(study, uri, {})
+    (board,) = study.boards
     children = {child.info.run_name: child.data.metrics for child in runs(uri)[1]}
-    for row in board(study, task, scale).rows:
+    for row in board.rows:
         interval = row.entries["gain exponent"].interval
         metrics = children[row.method]
         assert [metrics[f"gain exponent{end}"] for end in ("", ".low", ".high")] == [interval.estimate, interval.low, interval.high]
         assert (metrics["trials_ok"], metrics["trials_failed"]) == (row.trials_ok, row.trials_failed)
-    rows = study.frame[study.frame["method"] == "sqrt-width"]
+    rows = study.study.frame[study.study.frame["method"] == "sqrt-width"]
     assert children["sqrt-width"]["mean.val_loss"] == pytest.approx(rows["metric.val_loss"].mean())
 
 
-def test_tags_carry_verdicts_and_provenance(study: Study, uri: str) -> None:
-    tracking.publish(study, uri, {})
+def test_tags_carry_verdicts_and_provenance(study: Judgement, uri: str) -> None:
+    mlflow_study.publish(study, uri, {})
     tags = runs(uri)[0][0].data.tags
-    assert {verdict.claim: tags[f"verdict.{verdict.claim}"] for verdict in decide(study)} == {v.claim: v.verdict for v in decide(study)}
-    assert (tags["papertrial.study"], tags["papertrial.scale"], tags["papertrial.git_dirty"]) == (study.name, "laptop", "false")
+    assert {verdict.claim: tags[f"verdict.{verdict.claim}"] for verdict in study.verdicts} == {v.claim: v.verdict for v in study.verdicts}
+    assert (tags["papertrial.study"], tags["papertrial.scale"], tags["papertrial.git_dirty"]) == (study.study.name, "laptop", "false")
     assert tags["papertrial.data_kind"] == "stand-in + synthetic"
     assert tags["mlflow.source.git.commit"].startswith("7c0d9e1f4b2a")
     assert "never the paper's number" in tags["mlflow.note.content"]
 
 
-def test_artifacts_lie_beside_the_database(study: Study, uri: str, tmp_path: Path) -> None:
-    parent = tracking.publish(study, uri, report.write(study))
-    client = tracking.connect(uri)
+def test_artifacts_lie_beside_the_database(study: Judgement, uri: str, tmp_path: Path) -> None:
+    parent = mlflow_study.publish(study, uri, report.write(study))
+    client = mlflow_study.connect(uri)
     names = {item.path for folder in (None, "plots", "trials") for item in client.list_artifacts(parent, folder)}
     assert {"report.html", "verdicts.csv", "leaderboard.md", "plots/mup-weight-decay-transfer-laptop-gain.svg"} <= names
     (path,) = (tmp_path / "mlartifacts").rglob("mup-weight-decay-transfer.parquet")
     assert len(pd.read_parquet(path)) == 120
 
 
-def test_publishing_twice_changes_nothing(study: Study, uri: str) -> None:
-    first = tracking.publish(study, uri, report.write(study))
+def test_publishing_twice_changes_nothing(study: Judgement, uri: str) -> None:
+    first = mlflow_study.publish(study, uri, report.write(study))
     before = [(run.info.run_id, run.info.end_time, run.data.tags) for group in runs(uri) for run in group]
-    assert tracking.publish(study, uri, report.write(study)) == first
+    assert mlflow_study.publish(study, uri, report.write(study)) == first
     assert [(run.info.run_id, run.info.end_time, run.data.tags) for group in runs(uri) for run in group] == before
 
 
-def test_new_records_replace_the_old_runs(study: Study, uri: str, tmp_path: Path) -> None:
-    part = realistic_study(tmp_path / "results", missing=True)
-    first = tracking.publish(part, uri, {})
-    second = tracking.publish(study, uri, {})
+def test_new_records_replace_the_old_runs(study: Judgement, uri: str, tmp_path: Path) -> None:
+    part = judge(realistic_study(tmp_path / "results", missing=True))
+    first = mlflow_study.publish(part, uri, {})
+    second = mlflow_study.publish(study, uri, {})
     assert first != second
     (parent,), children = runs(uri)
     assert parent.info.run_id == second
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {second}
-    assert tracking.connect(uri).get_run(first).info.lifecycle_stage == "deleted"
+    assert mlflow_study.connect(uri).get_run(first).info.lifecycle_stage == "deleted"
 
 
-def test_a_claim_that_changed_is_new_content(study: Study, uri: str) -> None:
-    ((task, _),) = study.groups()
+def test_a_claim_that_changed_is_new_content(study: Judgement, uri: str) -> None:
+    ((task, _),) = study.study.groups()
     stricter = replace(task, claims=[replace(task.claims[0], published=9.0), *task.claims[1:]])
-    first = tracking.publish(study, uri, {})
-    assert tracking.publish(replace(study, tasks={task.id: stricter}), uri, {}) != first
+    first = mlflow_study.publish(study, uri, {})
+    assert mlflow_study.publish(judge(replace(study.study, tasks={task.id: stricter})), uri, {}) != first
 
 
-def test_a_publication_that_was_cut_short_is_replaced(study: Study, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publication_that_was_cut_short_is_replaced(study: Judgement, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(tracking, "_artifacts", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(tracking.TrackingError, match="disk full"):
-            tracking.publish(study, uri, {})
-    second = tracking.publish(study, uri, {})
+        patch.setattr(mlflow_study, "_artifacts", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(mlflow_study.TrackingError, match="disk full"):
+            mlflow_study.publish(study, uri, {})
+    second = mlflow_study.publish(study, uri, {})
     (parent,), children = runs(uri)
     assert parent.info.run_id == second
     assert len(children) == 3
 
 
-def test_another_study_of_the_same_name_elsewhere_is_left_alone(study: Study, uri: str, tmp_path: Path) -> None:
-    tracking.publish(study, uri, {})
-    tracking.publish(realistic_study(tmp_path / "elsewhere"), uri, {})
+def test_another_study_of_the_same_name_elsewhere_is_left_alone(study: Judgement, uri: str, tmp_path: Path) -> None:
+    mlflow_study.publish(study, uri, {})
+    mlflow_study.publish(judge(realistic_study(tmp_path / "elsewhere")), uri, {})
     assert len(runs(uri)[0]) == 2
 
 
-def test_a_deleted_experiment_comes_back(study: Study, uri: str) -> None:
-    tracking.publish(study, uri, {})
-    client = tracking.connect(uri)
+def test_a_deleted_experiment_comes_back(study: Judgement, uri: str) -> None:
+    mlflow_study.publish(study, uri, {})
+    client = mlflow_study.connect(uri)
     client.delete_experiment(client.get_experiment_by_name("papertrial/mup-weight-decay-transfer").experiment_id)
-    tracking.publish(study, uri, {})
+    mlflow_study.publish(study, uri, {})
     assert len(runs(uri)[0]) == 1
 
 
 def test_every_task_has_its_experiment_and_its_own_plots(tmp_path: Path, uri: str) -> None:
-    study = study_of(tmp_path / "results", [task_of(), task_of(id="other")], lambda t: {"loss": float(t.seed)})
-    assert len(tracking.publish(study, uri, {}).split()) == 2
+    study = judge(study_of(tmp_path / "results", [task_of(), task_of(id="other")], lambda t: {"loss": float(t.seed)}))
+    assert len(mlflow_study.publish(study, uri, {}).split()) == 2
     assert len(runs(uri, "toy")[0]) == len(runs(uri, "other")[0]) == 1
 
 
 def test_a_study_without_records_can_be_published(tmp_path: Path, uri: str) -> None:
-    tracking.publish(study_of(tmp_path / "results", task_of(), lambda _: None), uri, {})
+    mlflow_study.publish(judge(study_of(tmp_path / "results", task_of(), lambda _: None)), uri, {})
     assert [child.data.metrics["trials_ok"] for child in runs(uri, "toy")[1]] == [0.0, 0.0]
 
 
-def test_a_dead_server_is_one_sentence_without_the_password(study: Study) -> None:
-    with pytest.raises(tracking.TrackingError) as caught:
-        tracking.publish(study, "http://someone:secret@127.0.0.1:9", {})
+def test_a_dead_server_is_one_sentence_without_the_password(study: Judgement) -> None:
+    with pytest.raises(mlflow_study.TrackingError) as caught:
+        mlflow_study.publish(study, "http://someone:secret@127.0.0.1:9", {})
     assert isinstance(caught.value, PapertrialError)
     assert "MLflow at http://127.0.0.1:9 did not take study toy-laptop" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -177,10 +175,10 @@ def test_a_dead_server_is_one_sentence_without_the_password(study: Study) -> Non
 
 
 @pytest.mark.parametrize("form", ["sqlite:///{}/mlflow.db", "nonsense://{}"])
-def test_a_uri_that_cannot_be_opened_is_a_sentence_too(study: Study, tmp_path: Path, form: str) -> None:
+def test_a_uri_that_cannot_be_opened_is_a_sentence_too(study: Judgement, tmp_path: Path, form: str) -> None:
     (tmp_path / "a-file").write_text("")
-    with pytest.raises(tracking.TrackingError, match="did not take study"):
-        tracking.publish(study, form.format(tmp_path / "a-file"), {})
+    with pytest.raises(mlflow_study.TrackingError, match="did not take study"):
+        mlflow_study.publish(study, form.format(tmp_path / "a-file"), {})
 
 
 @pytest.mark.parametrize(
@@ -190,8 +188,8 @@ def test_names_are_made_of_allowed_characters(name: str, safe: str) -> None:
     assert allowed(name) == safe
 
 
-def test_mlflow_is_silent(study: Study, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
+def test_mlflow_is_silent(study: Judgement, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
     capfd.readouterr()
-    tracking.publish(study, uri, report.write(study))
+    mlflow_study.publish(study, uri, report.write(study))
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import PapertrialError
-from harness.tracked import allowed, sha
-from harness.tracking import DIGEST, TrackingError, connect, create_run, experiment_id, find_runs
+from harness.mlflow_study import DIGEST, TrackingError, allowed, connect, create_run, experiment_id, find_runs, sha
 
 
 def publish(law: str, found: Mapping[str, Any], files: Sequence[str], tracking_uri: str) -> str:

@@ -1,4 +1,4 @@
-"""Trials that stand on others: planned with them, run after them, once, and failing with them."""
+"""Trials that need others first: planned with them, run after them, once, and failing with them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 
 from harness import ledger, registry
 from harness.artifacts import Artifacts, name
+from harness.dependencies import Dependencies
 from harness.engine import run_trials
 from harness.errors import StoreError, TaskError, UsageError
 from harness.plan import Overrides, TrialSpec, expand
-from harness.precedence import Precedence
 from harness.store import StudyStore
 from harness.trial import Trial
 from tests.harness.conftest import Command
 
 
 def plan(ground: str = "good", *, seeds: int = 2, methods: tuple[str, ...] = ()) -> list[TrialSpec]:
-    return expand(registry.task("standing"), "smoke", Overrides(seeds=seeds, values={"ground": [ground]}, methods=methods), {})
+    return expand(registry.task("chain"), "smoke", Overrides(seeds=seeds, values={"ground": [ground]}, methods=methods), {})
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def store(tmp_path: Path) -> StudyStore:
     return StudyStore(str(tmp_path), "study")
 
 
-def test_what_a_trial_stands_on_is_planned_before_it_and_once_a_seed() -> None:
+def test_what_a_trial_needs_is_planned_before_it_and_once_a_seed() -> None:
     trials = plan()
-    # Heights matter to middle and top alone: three each, one more middle of height 1 is the one that tops stand on.
+    # Heights matter to middle and top alone: three each, one more middle of height 1 is the one that tops need.
     assert Counter(trial.method for trial in trials) == {"base": 2, "middle": 6, "top": 6}
     place = {trial.id: index for index, trial in enumerate(trials)}
     by_id = {trial.id: trial for trial in trials}
@@ -49,17 +49,17 @@ def test_the_ids_are_those_of_a_plan_without_requirements() -> None:
     assert TrialSpec.from_json(plan()[-1].to_json()) == plan()[-1]
 
 
-def test_a_chosen_method_brings_what_it_stands_on() -> None:
+def test_a_chosen_method_brings_what_it_needs() -> None:
     assert {trial.method for trial in plan(methods=("top",))} == {"base", "middle", "top"}
 
 
-def test_a_task_that_stands_on_itself_is_refused() -> None:
-    with pytest.raises(TaskError, match="circle stands on circle"):
-        expand(registry.task("standing"), "laptop", Overrides(), {})
+def test_a_task_that_needs_itself_is_refused() -> None:
+    with pytest.raises(TaskError, match="circle needs circle"):
+        expand(registry.task("chain"), "laptop", Overrides(), {})
 
 
 def test_a_method_may_stand_on_itself_with_other_parameters(store: StudyStore) -> None:
-    rungs = expand(registry.task("standing"), "gpu", Overrides(), {})
+    rungs = expand(registry.task("chain"), "gpu", Overrides(), {})
     assert [trial.params["height"] for trial in rungs] == [1, 2, 3]
     assert [trial.requires for trial in rungs] == ["", rungs[0].id, rungs[1].id]
     records = run_trials(store, rungs, local=True).records
@@ -84,7 +84,7 @@ def test_in_process_and_on_ray_everything_is_handed_on(
 
 @pytest.mark.parametrize("local", [True, False], ids=["in-process", "ray"])
 @pytest.mark.parametrize(("ground", "how"), [("raise", "failed"), ("nan", "diverged")])
-def test_what_stands_on_a_failure_fails_without_running(
+def test_what_needs_a_failure_fails_without_running(
     store: StudyStore, ray_here: None, local: bool, ground: str, how: str, executions: Callable[[], list[str]]
 ) -> None:
     trials = plan(ground, seeds=1)
@@ -94,9 +94,9 @@ def test_what_stands_on_a_failure_fails_without_running(
     assert records[base].status == how
     for trial in trials:
         if trial.method == "middle":
-            assert records[trial.id].error == f"not run: the trial {base} that it stands on ended {how}"
+            assert records[trial.id].error == f"not run: the trial {base} that it needs ended {how}"
         if trial.method == "top":
-            assert records[trial.id].error == f"not run: the trial {trial.requires} that it stands on ended failed"
+            assert records[trial.id].error == f"not run: the trial {trial.requires} that it needs ended failed"
     assert set(executions()) <= {base}
     again = run_trials(store, trials, local=local)
     assert again.executed == 0
@@ -109,7 +109,7 @@ def test_a_base_that_kills_its_worker_takes_nothing_else_along(store: StudyStore
     assert {records[trial.id].status for trial in good} == {"ok"}
 
 
-def test_retry_runs_the_failure_and_what_stands_on_it(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+def test_retry_runs_the_failure_and_what_needs_it(store: StudyStore, executions: Callable[[], list[str]]) -> None:
     trials = plan("raise", seeds=1)
     run_trials(store, trials, local=True)
     result = run_trials(store, trials, local=True, retry=True)
@@ -138,7 +138,7 @@ def test_a_larger_plan_uses_what_is_kept_and_makes_it_again_when_it_is_gone(stor
 def test_a_trial_whose_base_is_not_in_the_study_says_so(store: StudyStore) -> None:
     (middle, *_) = [trial for trial in plan(seeds=1) if trial.method == "middle"]
     records = run_trials(store, [middle], local=True).records
-    assert records[middle.id].error == f"not run: the trial {middle.requires} that it stands on is not in this study"
+    assert records[middle.id].error == f"not run: the trial {middle.requires} that it needs is not in this study"
 
 
 def test_a_base_that_keeps_nothing_or_a_damaged_file_fails_in_one_sentence(store: StudyStore) -> None:
@@ -153,37 +153,37 @@ def test_a_base_that_keeps_nothing_or_a_damaged_file_fails_in_one_sentence(store
 
 def test_a_trial_that_stands_alone_has_nothing_to_load(store: StudyStore) -> None:
     (base, *_) = plan(seeds=1)
-    with pytest.raises(UsageError, match="stand on no other"):
-        Trial(registry.task("standing"), base, artifacts=Artifacts(store)).required()
+    with pytest.raises(UsageError, match="need no other"):
+        Trial(registry.task("chain").experiments[0], base, artifacts=Artifacts(store)).required()
 
 
 def test_every_trial_is_settled_once_however_deep_it_stands() -> None:
     trials = plan(seeds=2)
-    precedence = Precedence(trials, {})
-    assert [trial.method for trial in precedence.start.released] == ["base", "base"]
-    seen, frontier = [], list(precedence.start.released)
+    dependencies = Dependencies(trials, {})
+    assert [trial.method for trial in dependencies.start.released] == ["base", "base"]
+    seen, frontier = [], list(dependencies.start.released)
     while frontier:
         trial = frontier.pop()
         seen.append(trial.id)
-        frontier += precedence.settle(trial.id, "ok").released
+        frontier += dependencies.resolve(trial.id, "ok").released
     assert sorted(seen) == sorted(trial.id for trial in trials)
-    assert precedence.settle(trials[0].id, "ok").released == [], "a second end releases nothing"
+    assert dependencies.resolve(trials[0].id, "ok").released == [], "a second end releases nothing"
 
 
 def test_the_command_line_plans_runs_and_resumes(papertrial: Command) -> None:
-    said = papertrial("run", "standing", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
+    said = papertrial("run", "chain", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
     assert said.code == 0, said.out
     assert "10 trials" in said.out
-    again = papertrial("run", "standing", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
+    again = papertrial("run", "chain", "--scale", "smoke", "--local", "--tracking-uri", "none", "--method", "top")
     assert "10 recorded before" in again.out
-    assert papertrial("plan", "standing", "--scale", "laptop").code == 2
+    assert papertrial("plan", "chain", "--scale", "laptop").code == 2
 
 
-def test_show_says_what_a_method_stands_on(papertrial: Command) -> None:
-    # Scale `laptop` of the throw-away task stands on itself; the methods are shown before the scales are planned.
-    lines = papertrial("show", "standing").out.splitlines()
+def test_show_says_what_a_method_needs(papertrial: Command) -> None:
+    # Scale `laptop` of the throw-away task needs itself; the methods are shown before the scales are planned.
+    lines = papertrial("show", "chain").out.splitlines()
     cells = [[cell.strip() for cell in line.split("│")] for line in lines]
     shown = {row[1]: row[3] for row in cells if len(row) > 4}
     assert shown["top"] == "middle"
     assert shown["base"] == ""
-    assert not any("stands on" in line for line in papertrial("show", "misbehaving").out.splitlines())
+    assert not any("needs" in line for line in papertrial("show", "misbehaving").out.splitlines())

@@ -18,7 +18,7 @@ def held(store: StudyStore) -> Iterator[None]:
 
     Remote stores have no locks: there the scheduler must see to it that one job runs one study.
     """
-    path = store.local(".lease")
+    path = store.local(".lock")
     if path is None:
         yield
         return
@@ -39,7 +39,7 @@ def held(store: StudyStore) -> Iterator[None]:
 
 def is_held(store: StudyStore) -> bool:
     """Whether some process on this machine runs the study now."""
-    path = store.local(".lease")
+    path = store.local(".lock")
     if path is None or not path.exists():
         return False
     with path.open() as file:

@@ -1,0 +1,165 @@
+"""What papers claim, as builders: one line a claim that sets methods against each other on one number.
+
+A builder takes the id, the methods and a reading such as `train["test_accuracy"]`, and derives direction, unit and sentence from the
+metric. A difference is always paired by seed. `says` replaces the sentence, `holds` the region.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import TaskError, unknown
+from harness.estimates import Estimate, In, Of, OptimumShift, RankTrend, Reading, Slope, paired
+from harness.task import Above, Below, Claim, Region, Within
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Direction = Literal["lower", "higher"]
+
+
+def better(
+    id: str, method: str, than: str | Sequence[str], reading: Reading, *, by: float = 0.0, says: str = "", **about: Any
+) -> list[Claim]:
+    """`method` is better than each of `than` on `reading`, by more than `by`: a claim for each, `id-<other>` where there are several."""
+    others = [than] if isinstance(than, str) else list(than)
+    margin = f" by more than {by:g} {_unit(reading)}" if by else ""
+    words = says or f"{method} has a {_direction(reading)} {_name(reading)} than {{}}{margin}"
+    holds = Above(by) if _direction(reading) == "higher" else Below(0.0 - by)
+    return [
+        _claim(
+            f"{id}-{other}" if len(others) > 1 else id, words.format(other), paired(method, other, reading), holds, _unit(reading), about
+        )
+        for other in others
+    ]
+
+
+def ablation(id: str, method: str, without: str, reading: Reading, *, part: str = "", says: str = "", **about: Any) -> list[Claim]:
+    """What is taken away matters: `method` is better than its twin `without` that part."""
+    words = says or f"{method} has a {_direction(reading)} {_name(reading)} than {without}" + (f": {part} matters" if part else "")
+    return better(id, method, without, reading, says=words, **{"source": "control", **about})
+
+
+def equivalent(id: str, method: str, other: str, reading: Reading, *, margin: float, says: str = "", **about: Any) -> list[Claim]:
+    """The two differ by less than `margin`, in the metric's unit."""
+    _positive(margin, id)
+    words = says or f"{method} and {other} differ in {_name(reading)} by less than {margin:g} {_unit(reading)}".rstrip()
+    return [_claim(id, words, paired(method, other, reading), Within(-margin, margin), _unit(reading), about)]
+
+
+def non_inferior(id: str, method: str, other: str, reading: Reading, *, margin: float, says: str = "", **about: Any) -> list[Claim]:
+    """`method` is worse than `other` by less than `margin`, or better."""
+    _positive(margin, id)
+    holds = Above(-margin) if _direction(reading) == "higher" else Below(margin)
+    words = says or f"{method} is worse than {other} in {_name(reading)} by less than {margin:g} {_unit(reading)}, or better"
+    return [_claim(id, words, paired(method, other, reading), holds, _unit(reading), about)]
+
+
+def slope(id: str, method: str, reading: Reading, *, over: str, holds: Region, says: str = "", **about: Any) -> list[Claim]:
+    """The exponent of `reading` as a power of the parameter `over`, for one method, lies in `holds`."""
+    estimate = Of(method, In(reading.experiment, Slope(reading.metric, over, reading.where), reading.view))
+    words = says or f"{_name(reading)} of {method} grows as {over} to a power that is {holds}"
+    return [_claim(id, words, estimate, holds, "exponent", about)]
+
+
+def monotone(
+    id: str, method: str, reading: Reading, *, over: str, rises: bool, least: float = 0.8, says: str = "", **about: Any
+) -> list[Claim]:
+    """`reading` of a method rises (falls) with the parameter `over`: a rank correlation beyond `least`."""
+    trend = RankTrend(over, reading, reading.where)
+    estimate = Of(method, In(reading.experiment, trend, reading.view))
+    words = says or f"{_name(reading)} of {method} {'rises' if rises else 'falls'} with {over}"
+    region = Above(least) if rises else Below(-least)
+    return [_claim(id, words, estimate, region, "rank correlation", about)]
+
+
+def optimum_shift(
+    id: str, method: str, reading: Reading, *, axis: str, per: str, holds: Region, says: str = "", **about: Any
+) -> list[Claim]:
+    """The best value of `axis` moves by so many octaves each time `per` doubles."""
+    estimate = Of(method, In(reading.experiment, OptimumShift(reading.metric, axis, per, reading.where), reading.view))
+    words = says or f"the best {axis} of {method} moves {holds} octaves per doubling of {per}"
+    return [_claim(id, words, estimate, holds, "octaves per doubling", about)]
+
+
+@dataclass(frozen=True)
+class All:
+    """Estimates that have to lie in the region together: a claim on them is decided by each of them (intersection-union)."""
+
+    parts: tuple[Estimate, ...]
+
+    @property
+    def reads(self) -> tuple[Estimate, ...]:
+        """What the parts read."""
+        return self.parts
+
+    def __call__(self, frame: pd.DataFrame) -> float:  # noqa: ARG002 - the signature of an estimate
+        """The parts are judged one by one; together they are no number."""
+        raise TaskError("a claim about several methods is decided part by part, not by one number a seed")
+
+
+def best_of(id: str, method: str, others: Sequence[str], reading: Reading, *, says: str = "", **about: Any) -> list[Claim]:
+    """`method` is the best of all: better than every one of `others`, each set against it seed by seed.
+
+    Reproduced when every paired difference is, not reproduced when one is not. The number shown is that of the closest rival. A smallest
+    or largest value over methods, taken in each seed, would be biased: the best of several equal rivals is better than any one of them.
+    """
+    if len(others) < 2:
+        raise TaskError(f"claim {id}: best_of sets a method against several; for one there is better")
+    parts = tuple(paired(method, other, reading) for other in others)
+    most = "highest" if _direction(reading) == "higher" else "lowest"
+    words = says or f"{method} has the {most} {_name(reading)} of {len(others) + 1} methods"
+    return [_claim(id, words, All(parts), Above(0.0) if most == "highest" else Below(0.0), _unit(reading), about)]
+
+
+def exact(
+    id: str,
+    reading: Reading,
+    *,
+    method: str = "",
+    holds: Region | None = None,
+    tolerance: float | None = None,
+    says: str = "",
+    **about: Any,
+) -> list[Claim]:
+    """A theorem: the number lies in `holds` (within `tolerance` of 0) in every seed. No interval is needed and none would help."""
+    if (holds is None) == (tolerance is None):
+        raise TaskError(f"claim {id}: exact takes a region or a tolerance around 0")
+    region = holds if holds is not None else Within(-float(tolerance or 0.0), float(tolerance or 0.0))
+    estimate: Estimate = reading.of(method) if method else reading
+    words = says or f"{_name(reading)} is {region}"
+    return [_claim(id, words, estimate, region, reading.unit, {"exact": True, **about})]
+
+
+def _claim(id: str, words: str, estimate: Estimate, holds: Region, unit: str, about: dict[str, Any]) -> Claim:
+    known = [f.name for f in dataclasses.fields(Claim)]
+    for name in about:
+        if name not in known:
+            raise unknown(f"field of claim {id}", name, known, error=TaskError)
+    if "source" not in about:
+        raise TaskError(f"claim {id}: say in `source` where the paper makes it (abstract, section, table), or that it is a control")
+    fields: dict[str, Any] = {"holds": holds, "unit": unit, **about}
+    return Claim(id=id, statement=words, estimate=estimate, **fields)
+
+
+def _direction(reading: Reading) -> Direction:
+    if reading.better == "lower" or reading.better == "higher":
+        return reading.better
+    raise TaskError(f"metric {reading.metric} of experiment {reading.experiment} has no better direction: give the region with Claim")
+
+
+def _unit(reading: Reading) -> str:
+    return "percentage points" if reading.unit in ("percent", "%") else reading.unit
+
+
+def _name(reading: Reading) -> str:
+    where = ", ".join([*([reading.view] if reading.view else []), *(f"{name} = {value}" for name, value in reading.where.items())])
+    return reading.metric.replace("_", " ") + (f" ({where})" if where else "")
+
+
+def _positive(margin: float, id: str) -> None:
+    if not margin > 0:
+        raise TaskError(f"claim {id}: a margin is positive, not {margin:g}")

@@ -1,0 +1,187 @@
+"""What claims, statistics and figures read, and whether a scale plans it: said when a task is planned or shown, not by a dash later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import TaskError
+from harness.estimates import Estimate, select
+from harness.sweeps import Sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.task import Experiment, Figure, Grid, Matrix, Task, Traces
+
+
+@dataclass(frozen=True)
+class Need:
+    """Trials that one leaf of an estimate reads; empty fields narrow nothing down."""
+
+    experiment: str
+    view: str
+    method: str | None
+    where: Mapping[str, Any]
+    metric: str = ""
+    sweep: Sweep | None = None
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of `frame` that this leaf reads."""
+        return select(frame, self.where, experiment=self.experiment, view=self.view, method=self.method)
+
+    def __str__(self) -> str:
+        parts = [f"experiment {self.experiment}" if self.experiment else "", f"view {self.view}" if self.view else ""]
+        values = ", ".join(f"{name} = {value}" for name, value in self.where.items())
+        who = f"method {self.method}" if self.method else "any method"
+        return " of ".join([" with ".join(filter(None, (who, values))), *filter(None, reversed(parts))])
+
+
+def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
+    """The leaves of an estimate, found by walking its dataclass fields, or what it names as `reads`, a sequence of estimates.
+
+    A part that is not a dataclass, such as a plain function, may read anything its parent passes it, so it counts as a leaf.
+    """
+    above = above or Need("", "", None, {})
+    where = getattr(estimate, "where", None)
+    here = Need(
+        experiment=_text(estimate, "experiment") or above.experiment,
+        view=_text(estimate, "view") or above.view,
+        method=_text(estimate, "method") or above.method,
+        where={**above.where, **(where if isinstance(where, Mapping) else {})},
+        metric=_text(estimate, "metric"),
+        sweep=found if isinstance(found := getattr(estimate, "sweep", None), Sweep) else above.sweep,
+    )
+    return [need for part in _parts(estimate) for need in needs(part, here)] or [here]
+
+
+def _text(estimate: Any, name: str) -> str:
+    value = getattr(estimate, name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _parts(estimate: Any) -> Iterator[Estimate]:
+    """Estimates inside an estimate."""
+    if hasattr(estimate, "reads"):
+        yield from estimate.reads
+        return
+    for name in _fields(estimate.__class__):
+        value = getattr(estimate, name)
+        yield from (part for part in (value if isinstance(value, tuple | list) else (value,)) if callable(part))
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+
+
+def _check_names(task: Task) -> None:
+    """TaskError where a claim reads an experiment, method, metric or parameter that the task does not have."""
+    for claim in task.claims:
+        for need in needs(claim.estimate):
+            if not need.experiment and len(task.experiments) > 1:
+                raise TaskError(f"task {task.id}, claim {claim.id}: it reads {need}, and does not say of which experiment")
+            _check_need(task, f"claim {claim.id}", need)
+    for experiment in task.experiments:
+        for statistic in experiment.statistics or ():
+            for need in needs(statistic.estimate):
+                _check_need(task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name))
+
+
+def _check_need(task: Task, what: str, need: Need) -> None:
+    try:
+        experiment = task.experiment(need.experiment, TaskError) if need.experiment else task.experiments[0]
+        if need.method is not None:
+            task.method(need.method, TaskError)
+        if need.metric and not need.metric.startswith(("metric.", "param.")):
+            experiment.metric(need.metric)
+        for name in need.where:
+            experiment.parameter(name)
+        if need.view and need.view not in task.views(experiment.name):
+            raise TaskError(f"no grid of experiment {experiment.name} fills view {need.view!r} (views: {_listed(task, experiment.name)})")
+    except TaskError as error:
+        raise TaskError(f"task {task.id}, {what}: {error}") from None
+
+
+def _listed(task: Task, experiment: str) -> str:
+    return ", ".join(task.views(experiment)) or "none"
+
+
+def check(task: Task, scale: str) -> None:
+    """TaskError where claims, figures or statistics read names that the task does not have, or trials that no grid of their scales plans.
+
+    It walks every estimate, which takes too long for a list of all tasks: a task is checked when it is planned or shown.
+    """
+    _check_names(task)
+    for claim in task.claims:
+        for need in needs(claim.estimate) if scale in claim.scales else ():
+            if not planned(task, scale, need):
+                raise TaskError(
+                    f"task {task.id}, claim {claim.id}: no grid of scale {scale} plans {need}; name the scales that do in `scales`"
+                )
+    for experiment in task.experiments:
+        for figure in experiment.figures or ():
+            for need in _figure_needs(experiment, figure):
+                _check_need(task, f"figure {figure.id}", need)
+                _check_anywhere(task, f"figure {figure.id}", need)
+        for statistic in experiment.statistics or ():
+            for need in needs(statistic.estimate):
+                _check_anywhere(
+                    task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name)
+                )
+
+
+def _check_anywhere(task: Task, what: str, need: Need) -> None:
+    if not any(planned(task, scale, need) for scale in task.scales):
+        raise TaskError(f"task {task.id}, {what}: no grid of any scale plans {need}")
+
+
+def _figure_needs(experiment: Experiment, figure: Figure | Traces | Matrix) -> Iterator[Need]:
+    x, y, at = (getattr(figure, name, "") for name in ("x", "y", "at"))
+    metrics = [at, y if x != "step" else ""]
+    if x and x != "step":
+        experiment.parameter(x)
+    methods: Sequence[str | None] = figure.methods or [None]
+    for method in methods:
+        for metric in filter(None, metrics) if any(metrics) else [""]:
+            yield Need(experiment.name, figure.view, method, figure.where, metric)
+
+
+def planned(task: Task, scale: str, need: Need) -> bool:
+    """Whether a grid of the scale, or what its trials need first, holds trials that `need` reads."""
+    return any(_holds(task, grid, need) or _needed(task, grid, need) for grid in task.scale(scale).grids)
+
+
+def _holds(task: Task, grid: Grid, need: Need) -> bool:
+    if need.experiment not in ("", grid.experiment.name) or need.view not in ("", grid.view):
+        return False
+    if need.method is not None and need.method not in task.methods_of(grid):
+        return False
+    if not need.where:
+        return True
+    if any(value not in grid.axes[name] for name, value in need.where.items() if name in grid.axes):
+        return False
+    left = {name: value for name, value in need.where.items() if name not in grid.axes}
+    defaults = {f.name: f.default for f in dataclasses.fields(grid.experiment.params) if f.name in left}
+    return any(all(name in defaults and point.get(name, defaults[name]) == value for name, value in left.items()) for point in grid.points)
+
+
+def _needed(task: Task, grid: Grid, need: Need) -> bool:
+    """Whether trials of the grid need one first that `need` reads."""
+    experiment = grid.experiment
+    if need.view or experiment.requires is None:
+        return False
+    defaults = {f.name: f.default for f in dataclasses.fields(experiment.params)}
+    for method in task.methods_of(grid):
+        for point in grid.points:
+            values = {**defaults, **{name: axis[0] for name, axis in grid.axes.items()}, **point}
+            requirement = experiment.requires(method, values)
+            if requirement is None or need.method not in (None, requirement.method):
+                continue
+            other = requirement.experiment or experiment.name
+            if need.experiment in ("", other):
+                return True
+    return False

@@ -1,0 +1,44 @@
+"""A study judged once: what every reader downstream (terminal, report, MLflow, comparison) shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.evidence import Evidence
+from harness.leaderboard import Board, boards
+from harness.study import Study
+from harness.verdict import Verdict, decide
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the records of one task at one scale say."""
+
+    evidence: Evidence
+    boards: Sequence[Board]
+    verdicts: Sequence[Verdict]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A study and a ruling for each of its (task, scale) pairs, in the plan's order."""
+
+    study: Study
+    rulings: Sequence[Ruling]
+
+    @property
+    def boards(self) -> list[Board]:
+        """All leaderboards."""
+        return [board for ruling in self.rulings for board in ruling.boards]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """All verdicts."""
+        return [verdict for ruling in self.rulings for verdict in ruling.verdicts]
+
+
+def judge(study: Study) -> Judgement:
+    """Leaderboards and verdicts of a study."""
+    found = [Evidence(study, task, scale) for task, scale in study.groups()]
+    return Judgement(study, [Ruling(evidence, boards(evidence), decide(evidence)) for evidence in found])

@@ -1,0 +1,189 @@
+"""Claim builders: direction and unit come from the metric, planted effects are decided, and a claim about the best is decided in pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.claims import ablation, best_of, better, equivalent, exact, monotone, non_inferior, optimum_shift, slope
+from harness.errors import TaskError
+from harness.plan import TrialSpec
+from harness.sweeps import Sweep
+from harness.task import Above, Claim, Grid, Method, Metric, Region, Within, param
+from harness.verdict import Verdict
+from tests.harness.fabricated import experiment_of, noise, study_of, task_of, verdicts_of
+
+
+@dataclass(frozen=True)
+class Swept:
+    width: int = param(8, "width")
+    rate: float = param(0.1, "rate")
+
+
+METRICS = [Metric("accuracy", "percent", "higher"), Metric("loss", "nats", "lower"), Metric("size", "", "none")]
+TRAIN = experiment_of(metrics=METRICS)
+METHODS = [Method(name, "rival") for name in ("a", "b", "c", "d")]
+LEVELS = {"a": 90.0, "b": 80.0, "c": 89.9, "d": 70.0}
+
+
+def decided(folder: Path, claims: list[Claim], outcome: Any = None, **changes: Any) -> list[Verdict]:
+    def level(trial: TrialSpec) -> dict[str, float]:
+        value = LEVELS[trial.method] + 0.5 * noise(trial)
+        return {"accuracy": value, "loss": -value, "size": 1.0}
+
+    grids = changes.pop("grids", lambda train: [Grid(train)])
+    return verdicts_of(
+        study_of(folder, task_of(experiment=TRAIN, methods=METHODS, claims=claims, grids=grids, **changes), outcome or level)
+    )
+
+
+def test_a_difference_takes_direction_unit_and_sentence_from_the_metric() -> None:
+    (up,), (down,) = (better("C1", "a", "b", TRAIN[name], source="abstract") for name in ("accuracy", "loss"))
+    assert (up.statement, up.holds, up.unit) == ("a has a higher accuracy than b", Region(low=0.0), "percentage points")
+    assert (down.statement, down.holds, down.unit) == ("a has a lower loss than b", Region(high=0.0), "nats")
+    assert str(down.holds) == "< 0"
+    (margin,) = better("C1", "a", "b", TRAIN["loss"], by=0.1, source="abstract")
+    assert (margin.holds, margin.statement) == (Region(high=-0.1), "a has a lower loss than b by more than 0.1 nats")
+
+
+def test_several_rivals_make_a_claim_each() -> None:
+    claims = better("C1", "a", ["b", "d"], TRAIN["accuracy"], says="a beats {}", source="Table 1", published=1.5, scales=["gpu"])
+    assert [(c.id, c.statement, c.published, list(c.scales)) for c in claims] == [
+        ("C1-b", "a beats b", 1.5, ["gpu"]),
+        ("C1-d", "a beats d", 1.5, ["gpu"]),
+    ]
+
+
+def test_planted_effects_are_decided(tmp_path: Path) -> None:
+    about = {"source": "abstract"}
+    claims = [
+        *better("better", "a", "b", TRAIN["accuracy"], **about),
+        *better("worse", "d", "b", TRAIN["loss"], **about),
+        *ablation("ablation", "a", "d", TRAIN["loss"], part="the gate"),
+        *equivalent("same", "a", "c", TRAIN["accuracy"], margin=2.0, **about),
+        *equivalent("not-same", "a", "b", TRAIN["accuracy"], margin=2.0, **about),
+        *non_inferior("not-worse", "c", "a", TRAIN["loss"], margin=2.0, **about),
+        *non_inferior("is-worse", "b", "a", TRAIN["accuracy"], margin=2.0, **about),
+    ]
+    assert {v.claim: v.verdict for v in decided(tmp_path, claims)} == {
+        "better": "reproduced",
+        "worse": "not reproduced",
+        "ablation": "reproduced",
+        "same": "reproduced",
+        "not-same": "not reproduced",
+        "not-worse": "reproduced",
+        "is-worse": "not reproduced",
+    }
+
+
+def test_sweeps_of_a_parameter(tmp_path: Path) -> None:
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        width = trial.params["width"]
+        power = {"a": 0.5, "b": -1.0, "c": 0.0, "d": 2.0}[trial.method]
+        return {"accuracy": width**power * (1 + 0.001 * noise(trial)), "loss": (np.log2(width) - 4 - power) ** 2, "size": 1.0}
+
+    claims = [
+        *slope("slope", "a", TRAIN["accuracy"], over="width", holds=Within(0.4, 0.6), source="Sec. 2"),
+        *monotone("rises", "a", TRAIN["accuracy"], over="width", rises=True, source="Sec. 2"),
+        *monotone("falls", "a", TRAIN["accuracy"], over="width", rises=False, source="Sec. 2"),
+        *monotone("b-falls", "b", TRAIN["accuracy"], over="width", rises=False, source="Sec. 2"),
+    ]
+    found = decided(tmp_path, claims, outcome, grids=lambda train: [Grid(train, axes={"width": (8, 16, 32, 64)})])
+    assert {v.claim: v.verdict for v in found} == {
+        "slope": "reproduced",
+        "rises": "reproduced",
+        "falls": "not reproduced",
+        "b-falls": "reproduced",
+    }
+
+
+def test_an_optimum_that_moves(tmp_path: Path) -> None:
+    experiment = experiment_of(metrics=[Metric("loss", "nats", "lower")], params=Swept)
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        best = {"left": 0.0, "right": 1.0}[trial.method] * np.log2(trial.params["width"] / 8) - 3
+        return {"loss": float((np.log2(trial.params["rate"]) - best) ** 2 + 1.0)}
+
+    shift = partial(optimum_shift, reading=experiment["loss"], axis="rate", per="width", holds=Within(-0.1, 0.1), source="Fig. 1")
+    axes = {"width": (8, 16), "rate": tuple(2.0**k for k in range(-5, 1))}
+    claims = [*shift("left", "left"), *shift("right", "right")]
+    task = task_of(experiment=experiment, claims=claims, grids=lambda train: [Grid(train, axes=axes)])
+    assert {v.claim: v.verdict for v in verdicts_of(study_of(tmp_path, task, outcome))} == {"left": "reproduced", "right": "not reproduced"}
+
+
+def test_the_best_of_several_is_decided_by_every_pair(tmp_path: Path) -> None:
+    others = lambda name: [m.name for m in METHODS if m.name != name]  # noqa: E731
+    claims = [claim for name in "ad" for claim in best_of(name, name, others(name), TRAIN["accuracy"], source="Table 1")]
+    claims += best_of("clear", "a", ["b", "d"], TRAIN["accuracy"], source="Table 1")
+    found = {v.claim: v for v in decided(tmp_path, claims)}
+    assert [found[name].verdict for name in ("a", "d", "clear")] == ["inconclusive", "not reproduced", "reproduced"]
+    # The number shown belongs to the rival that comes closest: a is about 0.1 above c.
+    assert abs(found["a"].interval.estimate) < 2
+    assert found["clear"].interval.estimate == pytest.approx(10.0, abs=1.5)
+    assert "Of 3 comparisons: 2 reproduced, 1 inconclusive" in found["a"].reason
+
+
+def test_the_best_of_equal_methods_is_not_refuted_for_being_one_of_many(tmp_path: Path) -> None:
+    # A minimum over six equal methods, taken in each seed, lies below any one of them: it would call the claim refuted almost always.
+    methods = [Method(f"m{i}", "rival") for i in range(6)]
+    refuted = 0
+    for turn in range(60):
+        claims = best_of("C", "m0", [m.name for m in methods[1:]], TRAIN["accuracy"], source="abstract")
+        task = task_of(experiment=TRAIN, methods=methods, claims=claims)
+        (found,) = verdicts_of(study_of(tmp_path, task, lambda t, turn=turn: {"accuracy": noise(t, str(turn))}, seeds=8))
+        refuted += found.verdict == "not reproduced"
+    assert refuted <= 15, "at most 2.5 % for each of five pairs"
+
+
+@pytest.mark.parametrize(("values", "verdict"), [([0.0, 0.0], "reproduced"), ([1e-13], "reproduced"), ([0.0, 2e-9], "not reproduced")])
+def test_a_theorem_needs_no_interval_and_one_value_refutes_it(tmp_path: Path, values: list[float], verdict: str) -> None:
+    claims = exact("C1", TRAIN["loss"], tolerance=1e-9, source="Theorem 1")
+    found = verdicts_of(
+        study_of(
+            tmp_path,
+            task_of(experiment=TRAIN, claims=claims),
+            lambda t: {"loss": values[t.seed], "accuracy": 0.0, "size": 0.0},
+            seeds=len(values),
+        )
+    )
+    assert [v.verdict for v in found] == [verdict]
+
+
+def test_a_claim_on_a_sweep_that_is_cut_at_its_edge_says_so(tmp_path: Path) -> None:
+    experiment = experiment_of(metrics=[Metric("val_loss", "nats", "lower"), Metric("test_loss", "nats", "lower")], tuned=Sweep("width"))
+    claims = better("C1", "left", "right", experiment["test_loss"], source="abstract")
+    task = task_of(experiment=experiment, claims=claims, grids=lambda e: [Grid(e, axes={"width": (1, 2, 4)})])
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        width = trial.params["width"]
+        loss = {"left": -float(width), "right": abs(width - 2.0)}[trial.method]
+        return {"val_loss": loss, "test_loss": loss + 0.01 * noise(trial)}
+
+    (found,) = verdicts_of(study_of(tmp_path, task, outcome))
+    assert found.verdict == "reproduced"
+    assert "left: width at its largest (4) in 5 of 5 seeds" in found.reason
+    assert "right" not in found.reason
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: better("C1", "a", "b", TRAIN["size"], source="x"), "metric size of experiment train has no better direction"),
+        (lambda: better("C1", "a", "b", TRAIN["loss"]), "claim C1: say in `source`"),
+        (lambda: better("C1", "a", "b", TRAIN["loss"], source="x", publishd=1.0), "did you mean 'published'"),
+        (lambda: equivalent("C1", "a", "b", TRAIN["loss"], margin=0.0, source="x"), "a margin is positive"),
+        (lambda: best_of("C1", "a", ["b"], TRAIN["loss"], source="x"), "for one there is better"),
+        (lambda: exact("C1", TRAIN["loss"], source="x"), "a region or a tolerance"),
+        (lambda: exact("C1", TRAIN["loss"], tolerance=1.0, holds=Above(0.0), source="x"), "a region or a tolerance"),
+        (lambda: TRAIN["accurcy"], "did you mean 'accuracy'"),
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_one_sentence(make: Any, says: str) -> None:
+    with pytest.raises(TaskError, match=says) as caught:
+        make()
+    assert "\n" not in str(caught.value)
