@@ -10,12 +10,9 @@ from torch import nn
 from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks.convnets import Shape, convnet
+from tasks.blocks.supervised import Recipe, fit
 from tasks.blocks.training import generator
 from tasks.pruning.measure import measured
-from tasks.pruning.params import DENSE, network_fields, requires_dense
-from tasks.pruning.training import Recipe, fit
-
-__all__ = ["DENSE", "dense_accuracy", "dense_network", "fresh_network", "network_fields", "problem", "requires_dense", "train_dense"]
 
 _IDENTITY = ("arch", "width", "norm", "shape", "classes")
 """What a checkpoint and the network that loads it have to share."""
@@ -40,7 +37,7 @@ def fresh_network(trial: Trial, *, arch: str | None = None, width: float | None 
 
 
 def dense_network(trial: Trial) -> nn.Module:
-    """The dense network that this trial stands on. UsageError naming both when what was kept is another architecture's."""
+    """The dense network that this trial needs. UsageError naming both when what was kept is another architecture's."""
     kept, own = trial.required(), _identity(trial)
     found = {name: kept.get(name) for name in _IDENTITY} if isinstance(kept, Mapping) else {}
     if found != own or "state" not in kept:
@@ -51,7 +48,7 @@ def dense_network(trial: Trial) -> nn.Module:
 
 
 def dense_accuracy(trial: Trial) -> float:
-    """Test accuracy (percent) of the dense network that this trial stands on, as it was measured behind its training."""
+    """Test accuracy (percent) of the dense network that this trial needs, as it was measured behind its training."""
     return float(trial.required()["dense_accuracy"])
 
 

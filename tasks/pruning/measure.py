@@ -7,7 +7,7 @@ from torch import nn
 from harness.trial import Trial
 from tasks.blocks.complexity import Shape, multiply_adds, parameters
 from tasks.blocks.latency import latencies_ms
-from tasks.pruning.training import evaluate
+from tasks.blocks.supervised import evaluate
 
 
 def costs(model: nn.Module, dense: nn.Module, shape: Shape) -> dict[str, float]:

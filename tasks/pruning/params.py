@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.task import Requirement, param
+from tasks.blocks.supervision import Supervised
 
 DENSE = "dense"
 """The method that trains the network all others prune."""
@@ -20,7 +21,7 @@ _ARCHITECTURES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(Supervised):
     """A dense network and its training. The trial that trains it depends on these parameters alone, so that all methods share it."""
 
     arch: str = param("vgg7", "architecture of the dense network", choices=_ARCHITECTURES)
@@ -32,14 +33,6 @@ class Network:
         "cosine",
         "its learning rate. cosine: to 0; steps: a tenth from 50 % and again from 75 % on",
         choices=("cosine", "steps", "constant"),
-    )
-    batch: int = param(64, "images of a step, in every training", unit="images", low=1, high=65536)
-    decay: float = param(5e-4, "L2 penalty of all weights, in every training", low=0.0, high=10.0)
-    augment: bool = param(False, "mirror half of the training images and shift them by up to 4 pixels (an ImageFolder always has its own)")
-    train_images: int = param(0, "training images, evenly spread over the split (0: all)", unit="images", low=0, high=100_000_000)
-    eval_images: int = param(0, "images that val and test are measured on, evenly spread (0: all)", unit="images", low=0, high=100_000_000)
-    precision: str = param(
-        "float32", "arithmetic of the forward pass (bfloat16: autocast; weights stay in float32)", choices=("float32", "bfloat16")
     )
 
 

@@ -17,7 +17,7 @@ from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.plan import DataRef, TrialSpec
 from harness.store import StudyStore
-from harness.task import Grid, Method, Paper, Scale, Task, param
+from harness.task import Experiment, Grid, Method, Paper, Scale, Task, param
 from harness.trial import Trial
 from tasks.blocks.complexity import Shape
 from tasks.blocks.convnets import ConvUnit, convnet
@@ -40,24 +40,22 @@ class Params(Network):
     reduction: float = param(0.5, "share of the multiply-adds to save", low=0.0, high=1.0)
 
 
+PRUNE = Experiment("prune", params=Params, metrics=[], run="tasks.pruning.dense:train_dense", requires=requires_dense)
 TASK = Task(
     id="toy-pruning",
     version=1,
     paper=Paper(arxiv="0", title="Toy", year=2026),
-    params=Params,
     methods=[Method("dense", "baseline"), Method("l1", "baseline"), Method("ours", "proposed")],
-    metrics=[],
+    experiments=[PRUNE],
     scales={
         "smoke": Scale(
             description="toy",
             seeds=2,
             time_limit_s=60,
-            grids=[Grid(axes={"reduction": (0.3, 0.5)}, points=[TINY], methods=["l1", "ours"], data="planted")],
+            grids=[Grid(PRUNE, axes={"reduction": (0.3, 0.5)}, points=[TINY], methods=["l1", "ours"], data="planted")],
         )
     },
     claims=[],
-    run="tests.tasks.pruning_toys:run",
-    requires=requires_dense,
 )
 
 
@@ -80,9 +78,19 @@ def maker(folder: Path, images: Images) -> MakeTrial:
     store = StudyStore(str(folder), "study")
 
     def make(method: str, values: Mapping[str, Any] | None = None, *, seed: int = 0, requires: str = "") -> Trial:
-        resolved = params.resolve(TASK, TINY | dict(values or {}))
-        spec = TrialSpec(task=TASK.id, version=1, scale="smoke", method=method, params=resolved, seed=seed, data=REF, requires=requires)
-        return Trial(TASK, spec, open_data=lambda _: images, artifacts=Artifacts(store), checkpoints=Checkpoints(store))
+        resolved = params.resolve(PRUNE, TINY | dict(values or {}))
+        spec = TrialSpec(
+            task=TASK.id,
+            version=1,
+            scale="smoke",
+            experiment="prune",
+            method=method,
+            params=resolved,
+            seed=seed,
+            data=REF,
+            requires=requires,
+        )
+        return Trial(PRUNE, spec, open_data=lambda _: images, artifacts=Artifacts(store), checkpoints=Checkpoints(store))
 
     return make
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from harness.errors import UsageError
 from tasks.blocks.training import generator
-from tasks.pruning.dynamic_pruning_ftwt import agreement
+from tasks.pruning.dynamic_pruning_ftwt import dynamic
 from tasks.pruning.dynamic_pruning_ftwt.budget import plan_for_level, plan_for_reduction, predict
 from tasks.pruning.dynamic_pruning_ftwt.flops import as_published, cost
 from tasks.pruning.dynamic_pruning_ftwt.gates import AnyPredictor, Gate, GatedNetwork, gated
@@ -336,11 +336,11 @@ def test_agreement_against_the_best_constant() -> None:
     gates[0].target = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 1]], dtype=torch.bool)
     gates[1].target = gates[1].mask = torch.ones(3, 6, dtype=torch.bool)
     gates[0].mask = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
-    majority = agreement.Majority()
+    majority = dynamic.Majority()
     majority.add(network)
     assert majority.masks["a"].tolist() == [True, True, False, False]
-    own, constant = agreement.agreement(network, majority.masks)
+    own, constant = dynamic.agreement(network, majority.masks)
     assert own.tolist() == [1.0, (0.75 + 1) / 2, (0.0 + 1) / 2]
     assert constant.tolist() == [1.0, (0.75 + 1) / 2, (0.75 + 1) / 2]
     gates[0].mask = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
-    assert agreement.empty_share(network).tolist() == [0.5, 0.0, 0.0]
+    assert dynamic.empty_share(network).tolist() == [0.5, 0.0, 0.0]

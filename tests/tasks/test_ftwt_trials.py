@@ -1,11 +1,9 @@
-"""Whole trials of FTWT at toy size, its claims at every scale, and what must not be possible: unmasked networks, tests that choose."""
+"""Whole trials of FTWT at toy size, the numbers of its claims, and what must not be possible: unmasked networks, thresholds that empty."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +12,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness import data, params, registry
-from harness.data import open_data
+from harness import data, registry
+from harness.coverage import needs
 from harness.errors import UsageError
-from harness.evidence import needs
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.task import Task
 from tasks.blocks.complexity import multiply_adds
 from tasks.blocks.convnets import convnet, units
 from tasks.blocks.training import generator
-from tasks.datasets.images import Images
 from tasks.pruning.dense import dense_network
 from tasks.pruning.dynamic_pruning_ftwt import dynamic
-from tasks.pruning.dynamic_pruning_ftwt.designs import GATED, METHODS, STATIC
-from tasks.pruning.dynamic_pruning_ftwt.estimates import DropAt, Gain, Swept, gains, misprediction
-from tasks.pruning.dynamic_pruning_ftwt.experiment import run
+from tasks.pruning.dynamic_pruning_ftwt.claims import drop_at, gain, gains, misprediction
 from tasks.pruning.dynamic_pruning_ftwt.flops import cost
 from tasks.pruning.dynamic_pruning_ftwt.gates import GatedNetwork, gated
 from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
+from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
 from tasks.pruning.dynamic_pruning_ftwt.recipe import level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import Softly
-from tasks.pruning.training import Trained, evaluate
-from tests.tasks.standing import MakeTrial, maker
+from tasks.blocks.supervised import Trained, evaluate
+from tests.tasks.trials import Trials
 
-TASK_ID = "dynamic-pruning-ftwt"
+NAMES = [method.name for method in METHODS]
 TINY: dict[str, Any] = {
     **{"width": 0.1, "batch": 32, "dense_epochs": 3.0, "dense_lr": 0.1, "epochs": 2.0, "lr": 0.05, "train_images": 400, "eval_images": 100},
     **{"level_images": 64, "rounds": 1},
@@ -46,24 +41,22 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture
 def task() -> Task:
-    return registry.task(TASK_ID)
+    return registry.task("dynamic-pruning-ftwt")
 
 
 @pytest.fixture
-def make_trial(task: Task, cache: Path, tmp_path: Path) -> MakeTrial:
-    """Trials on the digits; those that stand on a dense network get one, trained once a test and seed."""
-    digits = data.prepare(registry.dataset("digits"))
-    images = open_data(registry.dataset("digits"), digits)
-    return maker(task, run, tmp_path, base=TINY, opened=lambda _: images, reference=lambda _: digits)
+def trials(task: Task, cache: Path, tmp_path: Path) -> Trials:
+    """Trials on the digits; those that need a dense network get one, trained once a test and seed."""
+    return Trials(task, tmp_path, base=TINY, data=data.prepare(registry.dataset("digits")))
 
 
 # The claims' numbers
 
 
 def row(method: str, reduction: float, reached: float, accuracy: float, **metrics: float) -> dict[str, Any]:
-    """One record; the dense network of the seed is right in 80 %."""
-    values = {"flops_reduction": reached, "test_accuracy": accuracy, "val_accuracy": accuracy, "accuracy_drop": 80.0 - accuracy} | metrics
-    identity = {"method": method, "seed": 0, "status": "ok", "param.reduction": reduction, "param.threshold": 0.0, "param.arch": "vgg7"}
+    """One record of the curves; the dense network of the seed is right in 80 %."""
+    values = {"flops_reduction": reached, "test_accuracy": accuracy, "accuracy_drop": 80.0 - accuracy} | metrics
+    identity = {"experiment": "prune", "view.curves": True, "method": method, "seed": 0, "status": "ok", "param.reduction": reduction}
     return identity | {f"metric.{name}": value for name, value in values.items()}
 
 
@@ -76,8 +69,8 @@ CURVES = [
 
 def test_a_gain_is_read_off_the_rivals_curve_at_what_was_reached() -> None:
     frame = pd.DataFrame(CURVES)
-    assert Gain("ftwt-code", "l1", 0.4)(frame) == pytest.approx(80.0 - 79.0), "half way from the dense network to 78"
-    assert Gain("ftwt-code", "l1", 0.6)(frame) == pytest.approx(58.0 - 60.0), "half way from 70 to 50"
+    assert gain("ftwt-code", "l1", 0.4)(frame) == pytest.approx(80.0 - 79.0), "half way from the dense network to 78"
+    assert gain("ftwt-code", "l1", 0.6)(frame) == pytest.approx(58.0 - 60.0), "half way from 70 to 50"
     assert gains("ftwt-code", "l1")(frame) == pytest.approx(-0.5)
     assert misprediction("ftwt-code")(frame) == pytest.approx(18.0)
 
@@ -87,118 +80,78 @@ def test_beyond_the_rivals_curve_nothing_is_said() -> None:
     assert math.isnan(gains("ftwt-code", "l1")(pd.DataFrame(short)))
 
 
-def test_networks_at_published_thresholds_are_no_part_of_the_sweep() -> None:
-    other = row("ftwt-code", 0.4, 99.0, 1.0) | {"param.threshold": 0.92}
-    elsewhere = row("dense", 0.0, 0.0, 5.0) | {"param.arch": "resnet56"}
-    assert gains("ftwt-code", "l1")(pd.DataFrame([*CURVES, other, elsewhere])) == pytest.approx(-0.5)
+def test_networks_at_published_thresholds_are_no_part_of_the_curves() -> None:
+    others = [row("ftwt-code", 0.4, 99.0, 1.0), row("dense", 0.0, 0.0, 5.0)]
+    frame = pd.DataFrame([*CURVES, *(record | {"view.curves": False} for record in others)])
+    assert gains("ftwt-code", "l1")(frame) == pytest.approx(-0.5)
 
 
-def test_a_gain_says_which_trials_it_stands_on() -> None:
-    read = needs(gains("ftwt-code", "l1"))
-    assert {need.method for need in read} == {"ftwt-code", "l1", "dense"}
+def test_a_gain_says_which_trials_it_needs() -> None:
+    assert {need.method for need in needs(gains("ftwt-code", "l1"))} == {"ftwt-code", "l1", "dense"}
 
 
 def test_the_leaderboard_reads_a_methods_own_curve() -> None:
     frame = pd.DataFrame([record for record in CURVES if record["method"] == "l1"])
-    assert DropAt(55.0)(frame) == pytest.approx(6.0)
-    assert DropAt(20.0)(frame) == pytest.approx(1.0)
-    assert math.isnan(DropAt(95.0)(frame))
-    assert math.isnan(Swept(DropAt(55.0))(frame.assign(**{"param.arch": ["vgg7", "vgg16", "vgg7"]})))
+    assert drop_at(55.0)(frame) == pytest.approx(6.0)
+    assert drop_at(20.0)(frame) == pytest.approx(1.0)
+    assert math.isnan(drop_at(95.0)(frame))
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "gpu", "paper"])
-def test_every_scale_expands_and_serves_its_claims(task: Task, scale: str) -> None:
-    refs = {name: DataRef(name, "s", "stand-in", "f") for name in data_names(task, scale)}
-    rows = []
-    for trial in expand(task, scale, Overrides(seeds=1), refs):
-        assert trial.expected_s > 0
-        assert bool(trial.requires) == (trial.method != "dense")
-        saved = 100.0 * (trial.params["reduction"] or trial.params["threshold"])
-        identity = {"method": trial.method, "seed": 0, "status": "ok"} | {f"param.{k}": v for k, v in trial.params.items()}
-        rows.append(identity | {f"metric.{m.name}": 1.0 for m in task.metrics} | {"metric.flops_reduction": saved})
-    frame = pd.DataFrame(rows)
-    assert set(frame["method"]) == set(METHODS)
-    networks = frame[frame["method"] == "dense"][["param.arch", "param.batch"]]
-    assert not networks.duplicated().any(), "a dense network is trained once a seed"
-    for claim in task.claims:
-        assert math.isfinite(claim.estimate(frame)) == (scale in claim.scales), claim.id
+def test_a_dense_network_is_trained_once_and_every_method_is_on_the_curves(task: Task, scale: str) -> None:
+    planned = expand(task, scale, Overrides(seeds=1), {name: DataRef(name, "s", "stand-in", "f") for name in data_names(task, scale)})
+    networks = [(trial.params["arch"], trial.params["batch"]) for trial in planned if trial.method == "dense"]
+    assert len(networks) == len(set(networks))
+    assert all(bool(trial.requires) == (trial.method != "dense") for trial in planned)
+    curves = [trial for trial in planned if trial.views]
+    assert {trial.method for trial in curves} == set(NAMES)
+    assert len({trial.params["arch"] for trial in curves}) == 1
+    assert all(trial.params["threshold"] == 0.0 for trial in curves)
 
 
-def test_the_task_lists_its_designs(task: Task) -> None:
-    assert [method.name for method in task.methods] == list(METHODS)
+def test_each_method_is_of_one_kind() -> None:
+    assert ["dense", *GATED, *STATIC] == NAMES
 
 
 # Trials
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_trial_gives_its_metrics(make_trial: MakeTrial, task: Task, method: str) -> None:
-    metrics = run(make_trial(method, {} if method == "dense" else {"reduction": 0.5}))
-    common = {"val_loss", "val_accuracy", "test_loss", "test_accuracy", "train_loss", "dense_accuracy", "accuracy_drop"}
-    common |= {"multiply_adds", "flops_reduction", "parameters", "parameters_kept", "latency_ms", "latency_ratio"}
-    gated = {"flops_std", "predicted_reduction", "level", "mask_accuracy", "constant_mask_accuracy", "empty_layers"}
-    assert set(metrics) == common | (gated | {"flops_reduction_as_published"} if method in GATED else set())
-    assert set(metrics) <= {metric.name for metric in task.metrics}
-    assert all(math.isfinite(value) for value in metrics.values())
-    assert metrics["accuracy_drop"] == pytest.approx(metrics["dense_accuracy"] - metrics["test_accuracy"])
-    if method in STATIC:
-        assert metrics["flops_reduction"] >= 50.0
-        assert metrics["parameters_kept"] < 100.0
-    if method in GATED:
-        assert metrics["predicted_reduction"] >= 50.0
-        assert metrics["flops_reduction"] > 0.0
-    assert (metrics.get("flops_std") == 0.0) == (method == "ftwt-constant"), "a constant predictor has one cost for all inputs"
-    assert (metrics.get("mask_accuracy") == 100.0) == (method == "ftwt-oracle")
+def test_every_method_reaches_what_it_aims_at(trials: Trials) -> None:
+    for method in NAMES[1:]:
+        metrics = trials.run(method, {"reduction": 0.5})
+        assert metrics["accuracy_drop"] == pytest.approx(metrics["dense_accuracy"] - metrics["test_accuracy"]), method
+        if method in STATIC:
+            assert metrics["flops_reduction"] >= 50.0, method
+            assert metrics["parameters_kept"] < 100.0, method
+        if method in GATED:
+            assert metrics["predicted_reduction"] >= 50.0, method
+            assert metrics["flops_reduction"] > 0.0, method
+        assert (metrics.get("flops_std") == 0.0) == (method == "ftwt-constant"), "a constant predictor has one cost for all inputs"
+        assert (metrics.get("mask_accuracy") == 100.0) == (method == "ftwt-oracle")
 
 
-def test_a_trial_repeats_itself_and_seeds_matter(make_trial: MakeTrial) -> None:
-    def told(seed: int) -> dict[str, float]:
-        metrics = run(make_trial("ftwt-no-softmax", {"reduction": 0.5}, seed=seed))
-        return {name: value for name, value in metrics.items() if not name.startswith("latency")}
-
-    assert told(0) == told(0)
-    assert told(0) != told(1)
-
-
-def test_what_is_reported_is_the_masked_network(make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_reported_is_the_masked_network(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     """Untrained, a gated network that let everything through would answer exactly as the dense one."""
     monkeypatch.setattr(dynamic, "learn", lambda trial, network: Trained(0.0))
-    dense = run(make_trial("dense"))["val_loss"]
-    assert run(make_trial("ftwt-oracle", {"reduction": 0.6}))["val_loss"] > 1.01 * dense
+    dense = trials.run("dense")["val_loss"]
+    assert trials.run("ftwt-oracle", {"reduction": 0.6})["val_loss"] > 1.01 * dense
     monkeypatch.setattr(GatedNetwork, "forward", lambda self, images: self.set_mode("open").backbone(images))
-    assert evaluate(make_trial("dense"), dynamic.build(make_trial("ftwt-oracle"), GATED["ftwt-oracle"]), "val")["val_loss"] == dense
+    assert evaluate(trials("dense"), dynamic.build(trials("ftwt-oracle"), GATED["ftwt-oracle"]), "val")["val_loss"] == dense
 
 
-@pytest.mark.parametrize("method", ["ftwt-code", "ftwt-uniform", "taylor", "sfp", "smaller-from-scratch"])
-def test_the_test_split_chooses_nothing(make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    """Other test labels and images change what test says, and nothing else."""
-    honest = run(make_trial(method, {"reduction": 0.5}))
-    plain = Images.take
-
-    def scrambled(self: Images, split: Any, index: Any) -> tuple[Tensor, Tensor]:
-        inputs, targets = plain(self, split, index)
-        return (inputs.flip(2) * 3.0, targets.flip(0)) if split == "test" else (inputs, targets)
-
-    monkeypatch.setattr(Images, "take", scrambled)
-    other = run(make_trial(method, {"reduction": 0.5}))
-    chosen = ("val_loss", "val_accuracy", "train_loss", "level", "predicted_reduction", "parameters")
-    assert {name: other.get(name) for name in chosen} == {name: honest.get(name) for name in chosen}
-    assert other["test_loss"] != honest["test_loss"]
-
-
-def test_the_mask_loss_ends_at_half_time(make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mask_loss_ends_at_half_time(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
     plain = GatedNetwork.mask_loss
     monkeypatch.setattr(GatedNetwork, "mask_loss", lambda self: (counted.append(int(self.steps)), plain(self))[1])
-    trial = make_trial("ftwt-code", {"reduction": 0.5})
+    trial = trials("ftwt-code", {"reduction": 0.5})
     network = dynamic.build(trial, GATED["ftwt-code"])
     dynamic.learn(trial, network)
     assert int(network.steps) == 25, "2 epochs of 400 images in batches of 32"
     assert counted == list(range(13)), "weight 1 up to half time, then 0"
 
 
-def test_predictors_stand_still_after_half_time_and_keep_their_rate_before(make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = make_trial("ftwt-code", {"reduction": 0.5})
+def test_predictors_stand_still_after_half_time_and_keep_their_rate_before(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trials("ftwt-code", {"reduction": 0.5})
     network = dynamic.build(trial, GATED["ftwt-code"])
     bias, seen, rates = network.predictor_parameters()[1], list[Tensor](), list[float]()
     plain = torch.optim.SGD.step
@@ -247,8 +200,8 @@ def test_open_gates_cost_what_torch_counts(arch: str) -> None:
         )
 
 
-def test_soft_pruning_lets_filters_grow_until_it_settles(make_trial: MakeTrial) -> None:
-    dense = dense_network(make_trial("sfp", {"reduction": 0.5}))
+def test_soft_pruning_lets_filters_grow_until_it_settles(trials: Trials) -> None:
+    dense = dense_network(trials("sfp", {"reduction": 0.5}))
     softly = Softly(dense, (1, 8, 8), 0.5)
     weight = dense.get_submodule("features.0.conv").get_parameter("weight")
     softly.silence()
@@ -264,8 +217,8 @@ def test_soft_pruning_lets_filters_grow_until_it_settles(make_trial: MakeTrial) 
     assert torch.equal(weight.flatten(1).norm(dim=1) == 0, silent)
 
 
-def test_importance_reads_training_images(make_trial: MakeTrial) -> None:
-    trial = make_trial("taylor", {"reduction": 0.5})
+def test_importance_reads_training_images(trials: Trials) -> None:
+    trial = trials("taylor", {"reduction": 0.5})
     inputs, targets = level_batch(trial)
     train, labels = next(iter(trial.dataset().batches("train", 64, 64)))
     assert torch.equal(inputs, train)
@@ -275,35 +228,21 @@ def test_importance_reads_training_images(make_trial: MakeTrial) -> None:
 # Bad input
 
 
-def test_an_impossible_target_is_one_clear_sentence(make_trial: MakeTrial) -> None:
+def test_an_impossible_target_is_one_clear_sentence(trials: Trials) -> None:
     for method in ("ftwt-code", "l1", "smaller-from-scratch"):
         with pytest.raises(UsageError, match=r"99 ?% cannot be met"):
-            run(make_trial(method, {"reduction": 0.99}))
+            trials.run(method, {"reduction": 0.99})
 
 
-def test_a_threshold_out_of_range_is_refused(task: Task) -> None:
-    with pytest.raises(UsageError, match=r"threshold .* must lie in 0 to 1, not 1\.2"):
-        params.resolve(task, {"threshold": 1.2})
-
-
-def test_a_threshold_that_empties_a_layer_is_refused(make_trial: MakeTrial) -> None:
+def test_a_threshold_that_empties_a_layer_is_refused(trials: Trials) -> None:
     with pytest.raises(UsageError, match=r"leaves no filter on any input in features\.0"):
-        run(make_trial("ftwt-code", {"threshold": 0.01}))
+        trials.run("ftwt-code", {"threshold": 0.01})
 
 
-def test_a_published_threshold_is_used_as_it_is(make_trial: MakeTrial) -> None:
-    assert run(make_trial("ftwt-code", {"threshold": 0.9}))["level"] == 0.9
+def test_a_published_threshold_is_used_as_it_is(trials: Trials) -> None:
+    assert trials.run("ftwt-code", {"threshold": 0.9})["level"] == 0.9
 
 
-def test_a_network_without_convolutions_is_refused(make_trial: MakeTrial) -> None:
+def test_a_network_without_convolutions_is_refused(trials: Trials) -> None:
     with pytest.raises(UsageError, match="an mlp has none"):
-        run(make_trial("dense", {"arch": "mlp"}))
-
-
-def test_declaring_the_task_imports_no_torch() -> None:
-    code = (
-        f"import sys, harness.registry as r; r.task('{TASK_ID}'); "
-        "print([n for n in ('torch', 'pandas', 'ray', 'numpy') if n in sys.modules])"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+        trials.run("dense", {"arch": "mlp"})

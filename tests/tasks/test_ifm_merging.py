@@ -15,14 +15,12 @@ from harness.errors import UsageError
 from tasks.blocks.convnets import ConvUnit, convnet, units
 from tasks.blocks.training import generator
 from tasks.pruning.axes import cut
-from tasks.pruning.feature_merging_ifm.batchnorm import folded, standardized
-from tasks.pruning.feature_merging_ifm.carriers import carriers, counts_at, mergeable
+from tasks.pruning.feature_merging_ifm.channels import carriers, counts_at, mergeable, split
 from tasks.pruning.feature_merging_ifm.clustering import clusters, features, repair
 from tasks.pruning.feature_merging_ifm.distances import Carrier, Incremental, Recomputed
 from tasks.pruning.feature_merging_ifm.grouping import FOLDING, IFM, IFM_DEVIATIONS, combine, grouped, indicator
 from tasks.pruning.feature_merging_ifm.merging import Merge, Merged, to_counts, to_threshold
-from tasks.pruning.feature_merging_ifm.planting import split
-from tasks.pruning.feature_merging_ifm.reduction import by_share, by_threshold
+from tasks.pruning.feature_merging_ifm.reduction import by_share, by_threshold, folded, standardized
 
 SHAPE = (3, 8, 8)
 

@@ -20,11 +20,11 @@ from harness.task import Requirement
 from tasks.blocks import latency, training
 from tasks.blocks.convnets import ARCHITECTURES
 from tasks.blocks.optim import Schedule, sgd
+from tasks.blocks.supervised import Recipe, augmented, cross_entropy, evaluate, fit
 from tasks.blocks.training import generator
-from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, network_fields, requires_dense, train_dense
+from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, train_dense
 from tasks.pruning.measure import costs
-from tasks.pruning.params import Network
-from tasks.pruning.training import Recipe, augmented, cross_entropy, evaluate, fit
+from tasks.pruning.params import Network, network_fields, requires_dense
 from tests.tasks.pruning_toys import REF, TASK, TINY, MakeTrial, maker, planted
 
 
@@ -280,7 +280,7 @@ def test_latency_takes_turns_and_reports_the_median(monkeypatch: pytest.MonkeyPa
 
 
 def test_declarations_import_no_torch() -> None:
-    code = "import sys, tasks.pruning.params, tasks.pruning.estimates; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    code = "import sys, tasks.pruning.params; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.errors import UsageError
 from tasks.blocks.training import generator
-from tasks.pruning.group_sparsity_wgsef import root
+from tasks.pruning.group_sparsity_wgsef import water_filling
 from tasks.pruning.group_sparsity_wgsef.envelope import Reading, conjugate, factors, prox, value, value_sorted
 
 READINGS: tuple[Reading, ...] = ("budget", "quadratic")
@@ -162,34 +162,34 @@ def test_at_most_k_groups_only_shrink() -> None:
 
 def test_the_three_solvers_agree_also_on_long_rows_of_unlike_size() -> None:
     for case, power in ((0, 1), (1, 8), (2, 30)):
-        m = root.LARGE + 1000 * case
+        m = water_filling.LARGE + 1000 * case
         a = torch.rand(m, generator=generator(case), dtype=torch.float64) ** power
         a = a.sort().values if case == 1 else a
         b, c = torch.full_like(a, 0.2), torch.ones_like(a)
         c[::3] = 0.5
         k = torch.tensor(m / 10, dtype=torch.float64)
-        found, lower, upper = root.newton(a, b, c, k)
-        taus = [root.halve(a, b, c, k), root.narrow(a, b, c, k, torch.zeros_like(k), torch.full_like(k, math.inf))]
-        taus.append(found if lower == upper else root.narrow(a, b, c, k, lower, upper))
+        found, lower, upper = water_filling.newton(a, b, c, k)
+        taus = [water_filling.halve(a, b, c, k), water_filling.narrow(a, b, c, k, torch.zeros_like(k), torch.full_like(k, math.inf))]
+        taus.append(found if lower == upper else water_filling.narrow(a, b, c, k, lower, upper))
         assert lower == upper or case == 2, "Newton's step is enough unless sizes are wild"
         assert [float((c * (tau * a - b).clamp(0, 1)).sum()) for tau in taus] == pytest.approx([m / 10] * 3, rel=1e-10)
         assert [float(tau) for tau in taus] == pytest.approx([float(taus[0])] * 3, rel=1e-10)
 
 
 def test_a_newton_step_that_fails_leaves_the_row_to_the_medians(monkeypatch: pytest.MonkeyPatch) -> None:
-    n = torch.rand(root.LARGE, generator=generator(4), dtype=torch.float64)
+    n = torch.rand(water_filling.LARGE, generator=generator(4), dtype=torch.float64)
     whole = factors(n, 500, 0.1)
     for steps in (0, 1):
-        monkeypatch.setattr(root, "NEWTON_STEPS", steps)
+        monkeypatch.setattr(water_filling, "NEWTON_STEPS", steps)
         assert torch.allclose(factors(n, 500, 0.1), whole, rtol=0, atol=1e-12)
 
 
 def test_long_rows_with_ties_zeros_and_a_slack_budget() -> None:
-    n = torch.ones(2 * root.LARGE)
+    n = torch.ones(2 * water_filling.LARGE)
     n[::2] = 0.0
-    assert torch.equal(factors(n, root.LARGE, 1.0), torch.where(n > 0, 0.5, 0.0))
-    half = factors(n, root.LARGE // 2, 1.0)
-    assert half[1::2].tolist() == pytest.approx([1 / 3] * root.LARGE), "all alike: u = 1/2"
+    assert torch.equal(factors(n, water_filling.LARGE, 1.0), torch.where(n > 0, 0.5, 0.0))
+    half = factors(n, water_filling.LARGE // 2, 1.0)
+    assert half[1::2].tolist() == pytest.approx([1 / 3] * water_filling.LARGE), "all alike: u = 1/2"
     assert not half[::2].any()
 
 

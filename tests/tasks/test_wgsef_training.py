@@ -14,9 +14,8 @@ from tasks.blocks.training import generator
 from tasks.pruning.axes import channel_axes, cut
 from tasks.pruning.group_sparsity_wgsef import envelope
 from tasks.pruning.group_sparsity_wgsef.groups import Gains, Groups, kept
-from tasks.pruning.group_sparsity_wgsef.halfspace import HalfSpace
 from tasks.pruning.group_sparsity_wgsef.penalties import Envelope, GroupLasso, Penalty
-from tasks.pruning.group_sparsity_wgsef.proximal import Keep, Operator, Phases, Plain, Prox, ProximalSGD
+from tasks.pruning.group_sparsity_wgsef.proximal import HalfSpace, Keep, Operator, Phases, Plain, Prox, ProximalSGD
 
 SHAPE = (1, 8, 8)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,19 +15,18 @@ from harness.trial import Trial
 from tasks.blocks.complexity import multiply_adds, parameters
 from tasks.blocks.convnets import units
 from tasks.blocks.optim import sgd
+from tasks.blocks.supervised import Trained, evaluate, fit
 from tasks.blocks.training import generator
 from tasks.datasets.images import spread
 from tasks.pruning.dense import dense_accuracy, dense_network, problem
-from tasks.pruning.dynamic_pruning_ftwt.agreement import Majority, agreement, empty_share
 from tasks.pruning.dynamic_pruning_ftwt.budget import Plan, plan_for_level, plan_for_reduction
-from tasks.pruning.dynamic_pruning_ftwt.designs import GATED, Gated
 from tasks.pruning.dynamic_pruning_ftwt.flops import cost
 from tasks.pruning.dynamic_pruning_ftwt.gates import AnyPredictor, GatedNetwork, gated
 from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
+from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, Gated
 from tasks.pruning.dynamic_pruning_ftwt.predictor import ConstantPredictor, Predictor
 from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense, level_batch
 from tasks.pruning.measure import latencies
-from tasks.pruning.training import Trained, evaluate, fit
 
 _EVAL_BATCH = 256
 
@@ -137,3 +138,39 @@ def savings(trial: Trial, network: GatedNetwork, dense: int) -> dict[str, float]
         "constant_mask_accuracy": 100.0 * rival,
         "empty_layers": 100.0 * empty,
     }
+
+
+@dataclass
+class Majority:
+    """Per layer and filter, how often the ground truth keeps it: what the best constant predictor is made of."""
+
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    inputs: int = 0
+
+    def add(self, network: GatedNetwork) -> None:
+        """Count the targets of the last masked pass."""
+        for name, target in targets(network).items():
+            self.kept[name] = self.kept.get(name, 0) + target.sum(0)
+        self.inputs += len(target)
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """The mask of each layer, (filters,): on where the filter is kept for more than half the inputs."""
+        return {name: count * 2 > self.inputs for name, count in self.kept.items()}
+
+
+def targets(network: GatedNetwork) -> dict[str, Tensor]:
+    """Ground truth of the last masked pass, by gate."""
+    return {name: gate.target for name, gate in network.gates.items() if gate.rule is not None}
+
+
+def agreement(network: GatedNetwork, constant: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Shares of filters right, mean over layers, of each input (batch,): by the gates' masks, and by the constant masks."""
+    own = [(network.gates[name].mask == target).double().mean(1) for name, target in targets(network).items()]
+    other = [(constant[name] == target).double().mean(1) for name, target in targets(network).items()]
+    return torch.stack(own).mean(0), torch.stack(other).mean(0)
+
+
+def empty_share(network: GatedNetwork) -> Tensor:
+    """Share of the switched layers that keep nothing, of each input (batch,)."""
+    return torch.stack([~gate.mask.any(1) for gate in network.switched]).double().mean(0)

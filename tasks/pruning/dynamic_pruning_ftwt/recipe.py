@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from harness.trial import Trial
-from tasks.pruning.dynamic_pruning_ftwt.params import Params
-from tasks.pruning.training import Recipe
+from tasks.blocks.supervised import Recipe
+from tasks.pruning.dynamic_pruning_ftwt.task import Params
 
 PUBLISHED = (81 / 200, 122 / 200, 151 / 200)
 """Milestones of the authors' schedule, as shares of its epochs."""

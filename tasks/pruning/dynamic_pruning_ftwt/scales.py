@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from harness.task import Grid, Resources, Scale
-from tasks.pruning.dynamic_pruning_ftwt.claims import AT_GPU, CIFAR_BATCH, IMAGENET_BATCH
-from tasks.pruning.dynamic_pruning_ftwt.designs import CRITERIA, GATED, SCRATCH, SFP
-from tasks.pruning.dynamic_pruning_ftwt.estimates import TARGETS
+from harness.task import Experiment, Grid, Resources, Scale
+from tasks.pruning.dynamic_pruning_ftwt.claims import CIFAR_BATCH, CURVES, IMAGENET_BATCH, PUBLISHED, TARGETS, Published
+from tasks.pruning.dynamic_pruning_ftwt.methods import CRITERIA, GATED, SCRATCH, SFP
 from tasks.pruning.params import DENSE, Network
 
 CURVE = (0.4, 0.7, 0.9)
@@ -19,90 +18,83 @@ SCRATCH_CURVE = (0.4, 0.7, 0.85)
 READ_AS_CURVES = ("ftwt-uniform", "ftwt-constant")
 """Dynamic methods that claims read at another's reduction, so that their curves have to bound it too."""
 
-
-def _sweep(network: dict[str, Any], data: str) -> list[Grid]:
-    """The dense network, dynamic methods at their targets, static ones along their curves."""
-    # Only what the dense network depends on, so that this is the trial that the others stand on.
-    alone = {field.name: network[field.name] for field in fields(Network) if field.name in network}
-    return [
-        Grid(points=[alone], methods=(DENSE,), data=data),
-        Grid(points=[network], axes={"reduction": TARGETS}, methods=tuple(GATED), data=data),
-        Grid(points=[network], axes={"reduction": CURVE[-1:]}, methods=READ_AS_CURVES, data=data),
-        Grid(points=[network], axes={"reduction": CURVE}, methods=(*CRITERIA, SFP), data=data),
-        Grid(points=[network], axes={"reduction": SCRATCH_CURVE}, methods=(SCRATCH,), data=data),
-    ]
-
-
 _SMALL = {"arch": "vgg7", "width": 0.125, "batch": 32, "dense_lr": 0.1, "lr": 0.05}
-SMOKE = Scale(
-    description="Does it run: a VGG of six narrow convolutions on 8 x 8 digits",
-    grids=_sweep(_SMALL | {"dense_epochs": 6.0, "epochs": 3.0, "eval_images": 250, "level_images": 128}, "digits"),
-    seeds=3,
-    time_limit_s=120,
-)
-
-LAPTOP = Scale(
-    description="A VGG of six convolutions (8 to 32 filters) on photo-patch, 8 epochs dense, then 3 of every method",
-    grids=_sweep(_SMALL | {"dense_epochs": 8.0, "epochs": 3.0, "train_images": 4000}, "photo-patch"),
-    seeds=5,
-    time_limit_s=300,
-)
-
+_SMOKE = _SMALL | {"dense_epochs": 6.0, "epochs": 3.0, "eval_images": 250, "level_images": 128}
+_LAPTOP = _SMALL | {"dense_epochs": 8.0, "epochs": 3.0, "train_images": 4000}
 _GPU = {
     **{"batch": CIFAR_BATCH, "width": 1.0, "dense_epochs": 20.0, "dense_lr": 0.1, "epochs": 10.0, "lr": 0.01, "augment": True},
     **{"precision": "bfloat16", "level_images": 512, "rounds": 20},
 }
-GPU = Scale(
-    description="VGG-16 swept, ResNet-56 and MobileNetV1 at a published threshold, on photo-patch; eight trials to a card",
-    grids=[
-        *_sweep(_GPU | {"arch": "vgg16"}, "photo-patch"),
-        *(
-            Grid(points=[_GPU | {"arch": arch, "threshold": threshold}], methods=(method,), data="photo-patch")
-            for method, arch, threshold in AT_GPU
-        ),
-    ],
-    seeds=3,
-    time_limit_s=300,
-    resources=Resources(cpus=1, gpus=0.125),
-)
-
 _CIFAR = {
     **{"batch": CIFAR_BATCH, "width": 1.0, "dense_epochs": 200.0, "dense_lr": 0.1, "dense_schedule": "steps", "decay": 5e-4},
     **{"epochs": 200.0, "lr": 0.01, "schedule": "steps", "augment": True, "level_images": 2048, "rounds": 50},
 }
 _IMAGENET = _CIFAR | {
-    "batch": IMAGENET_BATCH,
-    "dense_epochs": 90.0,
-    "epochs": 60.0,
-    "decay": 1e-4,
-    "precision": "bfloat16",
-    "level_images": 512,
+    **{"batch": IMAGENET_BATCH, "dense_epochs": 90.0, "epochs": 60.0, "decay": 1e-4, "precision": "bfloat16", "level_images": 512},
 }
-_PUBLISHED_CIFAR = {
-    "ftwt-code": {"vgg16": (0.92, 0.85), "resnet56": (0.80,), "mobilenet-v1": (1.0,)},
-    "ftwt-joint": {"vgg16": (0.92, 0.88), "resnet56": (0.88,), "mobilenet-v1": (1.0,)},
-}
-_PUBLISHED_IMAGENET = {"resnet34": (0.97, 0.95, 0.93, 0.92), "resnet18": (0.91,), "mobilenet-v1": (1.0,)}
-PAPER = Scale(
-    description="CIFAR-10 and ImageNet-1k at the published thresholds (bring both with --data), VGG-16 swept against every static method",
-    grids=[
-        *_sweep(_CIFAR | {"arch": "vgg16"}, "cifar10"),
-        *(
-            Grid(points=[_CIFAR | {"arch": arch}], axes={"threshold": thresholds}, methods=(method,), data="cifar10")
-            for method, networks in _PUBLISHED_CIFAR.items()
-            for arch, thresholds in networks.items()
-        ),
-        *(
-            Grid(points=[_IMAGENET | {"arch": arch}], axes={"threshold": thresholds}, methods=("ftwt-code",), data="imagenet")
-            for arch, thresholds in _PUBLISHED_IMAGENET.items()
-        ),
-    ],
-    seeds=3,
-    time_limit_s=14 * 24 * 3600,
-    resources=Resources(cpus=16, gpus=1),
-)
 
-SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
+
+def _curves(prune: Experiment, network: dict[str, Any], data: str) -> list[Grid]:
+    """The dense network, dynamic methods at their targets, static ones along their curves."""
+    # Only what the dense network depends on, so that this is the trial that the others need.
+    alone = {field.name: network[field.name] for field in fields(Network) if field.name in network}
+    along: dict[tuple[str, ...], tuple[float, ...]] = {
+        tuple(GATED): TARGETS,
+        READ_AS_CURVES: CURVE[-1:],
+        (*CRITERIA, SFP): CURVE,
+        (SCRATCH,): SCRATCH_CURVE,
+    }
+    return [
+        Grid(prune, view=CURVES, points=[alone], methods=(DENSE,), data=data),
+        *(
+            Grid(prune, view=CURVES, points=[network], axes={"reduction": reductions}, methods=methods, data=data)
+            for methods, reductions in along.items()
+        ),
+    ]
+
+
+def _at_threshold(prune: Experiment, row: Published, recipe: dict[str, Any], data: str) -> Grid:
+    return Grid(prune, points=[recipe | {"arch": row.arch, "threshold": row.threshold}], methods=(row.method,), data=data)
+
+
+def scales(prune: Experiment) -> dict[str, Scale]:
+    """The scales of the one experiment."""
+    return {
+        "smoke": Scale(
+            description="Does it run: a VGG of six narrow convolutions on 8 x 8 digits",
+            grids=_curves(prune, _SMOKE, "digits"),
+            seeds=3,
+            time_limit_s=120,
+        ),
+        "laptop": Scale(
+            description="A VGG of six convolutions (8 to 32 filters) on photo-patch, 8 epochs dense, then 3 of every method",
+            grids=_curves(prune, _LAPTOP, "photo-patch"),
+            seeds=5,
+            time_limit_s=300,
+        ),
+        "gpu": Scale(
+            description="VGG-16 swept, ResNet-56 and MobileNetV1 at a published threshold, on photo-patch; eight trials to a card",
+            grids=[
+                *_curves(prune, _GPU | {"arch": "vgg16"}, "photo-patch"),
+                *(_at_threshold(prune, row, _GPU, "photo-patch") for row in PUBLISHED if row.at_gpu),
+            ],
+            seeds=3,
+            time_limit_s=300,
+            resources=Resources(cpus=1, gpus=0.125),
+        ),
+        "paper": Scale(
+            description="CIFAR-10 and ImageNet-1k at published thresholds (bring both with --data); VGG-16 against every static method",
+            grids=[
+                *_curves(prune, _CIFAR | {"arch": "vgg16"}, "cifar10"),
+                *(_at_threshold(prune, row, _CIFAR, "cifar10") for row in PUBLISHED if row.batch == CIFAR_BATCH),
+                *(_at_threshold(prune, row, _IMAGENET, "imagenet") for row in PUBLISHED if row.batch == IMAGENET_BATCH),
+            ],
+            seeds=3,
+            time_limit_s=14 * 24 * 3600,
+            resources=Resources(cpus=16, gpus=1),
+        ),
+    }
+
 
 _IMAGES = {"smoke": 1_200, "laptop": 5_000, "gpu": 5_000, "paper": 45_000}
 _PER_IMAGE = {"smoke": 1e-4, "laptop": 4.6e-4, "gpu": 2e-4, "paper": 1.5e-4}

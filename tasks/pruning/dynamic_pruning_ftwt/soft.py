@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from harness.trial import Trial
 from tasks.blocks.complexity import Shape
 from tasks.blocks.optim import sgd
+from tasks.blocks.supervised import Trained, fit
 from tasks.pruning.axes import Axis, channel_axes, remove
 from tasks.pruning.budget import keep_at_reduction
 from tasks.pruning.criteria import scores
-from tasks.pruning.dynamic_pruning_ftwt.params import Params
 from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense
-from tasks.pruning.training import Trained, fit
+from tasks.pruning.dynamic_pruning_ftwt.task import Params
 
 
 class Softly(nn.Module):

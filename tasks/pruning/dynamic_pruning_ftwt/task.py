@@ -2,54 +2,153 @@
 
 from __future__ import annotations
 
-from harness.task import Method, Metric, Paper, Task
-from tasks.pruning.dynamic_pruning_ftwt.claims import CLAIMS
-from tasks.pruning.dynamic_pruning_ftwt.columns import STATISTICS
-from tasks.pruning.dynamic_pruning_ftwt.figures import FIGURES
-from tasks.pruning.dynamic_pruning_ftwt.params import Params
-from tasks.pruning.dynamic_pruning_ftwt.scales import SCALES, seconds
-from tasks.pruning.params import requires_dense
+from dataclasses import dataclass
+from typing import Any
 
-METHODS = (
-    Method("dense", "baseline", "nothing pruned; every other method starts from this network or, from scratch, from its first weights"),
-    Method("ftwt-code", "proposed", "FTWT as released: average pooling, softmax over channels, linear map; decoupled, heat-map mass"),
-    Method("ftwt-paper", "proposed", "FTWT as the paper's figure caption has it: maximum pooling"),
-    Method("ftwt-no-softmax", "proposed", "maximum pooling and no softmax"),
-    Method("ftwt-joint", "proposed", "ftwt-code, its mask loss trains the backbone too"),
-    Method("ftwt-uniform", "control", "ftwt-code with the same number of filters in every layer and input instead of the heat-map mass"),
-    Method("ftwt-constant", "control", "ftwt-code with a bias alone for a predictor: the same mask for every input"),
-    Method("ftwt-oracle", "control", "the ground truth itself for a mask, which needs every filter computed: the bound on any predictor"),
-    Method("l1", "baseline", "filters of least L1 norm removed (Li et al. 2017), the same share of every layer"),
-    Method("fpgm", "baseline", "filters nearest to the geometric median removed (He et al. 2019)"),
-    Method("taylor", "baseline", "filters of least first-order effect on the loss removed (Molchanov et al. 2019)"),
-    Method("sfp", "baseline", "soft filter pruning (He et al. 2018): zeroed after every epoch, free to grow again, removed at the end"),
-    Method("bn-scale", "baseline", "filters of least BatchNorm scale removed (Liu et al. 2017)"),
-    Method("group-norm", "baseline", "group norm over everything a channel runs through (DepGraph, Fang et al. 2023)"),
-    Method("random", "floor", "filters removed at random"),
-    Method("smaller-from-scratch", "baseline", "a narrower network of the same FLOPs, trained for as many epochs in all"),
-)
+from harness.estimates import Mean
+from harness.task import Experiment, Figure, Metric, Paper, Statistic, Task, param
+from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS, claims, drop_at, on_curves
+from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
+from tasks.pruning.dynamic_pruning_ftwt.scales import scales, seconds
+from tasks.pruning.params import DENSE, Network, requires_dense
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params(Network):
+    """A network, and how it is pruned and trained on. The defaults are laptop scale."""
+
+    reduction: float = param(0.0, "share of the dense network's multiply-adds to save", low=0.0, high=0.99)
+    threshold: float = param(
+        0.0,
+        "dynamic methods: share r of the heat-map mass to keep (uniform rule: of the filters to drop), as published; "
+        "0: found so that the dense network's ground truth saves `reduction`",
+        low=0.0,
+        high=1.0,
+    )
+    epochs: float = param(3.0, "training after the dense network's, the same for every method", unit="epochs", low=0.0, high=10_000.0)
+    lr: float = param(0.01, "its peak learning rate", low=1e-6, high=10.0)
+    schedule: str = param(
+        "cosine", "its shape. cosine: to 0; steps: a tenth at 81, 122 and 151 of 200", choices=("cosine", "steps", "constant")
+    )
+    mask_lr: float = param(0.1, "constant learning rate of the predictors, which are not decayed", low=1e-6, high=10.0)
+    cooldown: float = param(0.5, "share of the epochs after which the predictors stand still", low=0.0, high=1.0)
+    level_images: int = param(
+        256, "training images on which the rule's level and the best constant mask are found", unit="images", low=1, high=1_000_000
+    )
+    rounds: int = param(5, "rounds of the latency measurement", unit="rounds", low=1, high=10_000)
+
+
+def _gated(name: str, unit: str, better: Any, text: str, **about: Any) -> Metric:
+    return Metric(name, unit, better, text, methods=tuple(GATED), **about)
+
 
 METRICS = (
     Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
     Metric("test_loss", "nats", "lower", "the same on the test split; selects nothing"),
     Metric("val_accuracy", "percent", "higher", "top-1 on the validation split"),
     Metric("test_accuracy", "percent", "higher", "top-1 on the test split"),
-    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed"),
-    Metric("accuracy_drop", "points", "lower", "dense_accuracy - test_accuracy"),
+    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed", split="test"),
+    Metric("accuracy_drop", "points", "lower", "dense_accuracy - test_accuracy", split="test"),
     Metric("train_loss", "nats", "lower", "mean of the last steps; with the mask loss where that is on"),
-    Metric("multiply_adds", "count", "lower", "of one image: a gated network's mean over test images if switched filters were skipped"),
-    Metric("flops_reduction", "percent", "higher", "saved of the dense network's multiply-adds; predictors and classifier are counted"),
-    Metric("flops_reduction_as_published", "percent", "none", "the same as the authors' code counts, faults included"),
-    Metric("flops_std", "percent", "none", "standard deviation of flops_reduction over test images"),
-    Metric("predicted_reduction", "percent", "none", "flops_reduction of the dense network's ground truth, before any training"),
-    Metric("level", "ratio", "none", "the rule's level: share of the mass kept, or of the filters dropped"),
-    Metric("mask_accuracy", "percent", "higher", "filters as the ground truth has them, mean over layers and test images"),
-    Metric("constant_mask_accuracy", "percent", "none", "the same of the best mask for all inputs, chosen on training images"),
-    Metric("empty_layers", "percent", "lower", "layers left without a filter, mean over test images"),
+    Metric(
+        "multiply_adds",
+        "count",
+        "lower",
+        "of one image; gated: mean over test images, as if switched filters were skipped",
+        split="test",
+    ),
+    Metric(
+        "flops_reduction",
+        "percent",
+        "higher",
+        "saved of the dense network's multiply-adds; predictors and classifier are counted",
+        split="test",
+    ),
+    _gated("flops_reduction_as_published", "percent", "none", "the same as the authors' code counts, faults included", split="test"),
+    _gated("flops_std", "percent", "none", "standard deviation of flops_reduction over test images", split="test"),
+    _gated("predicted_reduction", "percent", "none", "flops_reduction of the dense network's ground truth, before any training"),
+    _gated("level", "ratio", "none", "the rule's level: share of the mass kept, or of the filters dropped"),
+    _gated("mask_accuracy", "percent", "higher", "filters as the ground truth has them, mean over layers and test images", split="test"),
+    _gated("constant_mask_accuracy", "percent", "none", "the same of the best mask for all, chosen on training images", split="test"),
+    _gated("empty_layers", "percent", "lower", "layers left without a filter, mean over test images", split="test"),
     Metric("parameters", "count", "none", "numbers of the network as it runs, predictors included"),
     Metric("parameters_kept", "percent", "lower", "of the dense network's"),
-    Metric("latency_ms", "ms", "lower", "of a batch as the network runs: a gated one computes every filter, a pruned one is smaller"),
-    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, measured in turns"),
+    Metric(
+        "latency_ms",
+        "ms",
+        "lower",
+        "of a batch as the network runs: a gated one computes every filter, a pruned one is smaller",
+        split="none",
+        timed=True,
+    ),
+    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, measured in turns", split="none", timed=True),
+)
+
+_AT_THE_LAST_TARGET = {
+    "test_accuracy": "top-1",
+    "flops_reduction": "reached on test images",
+    "predicted_reduction": "before training",
+    "flops_std": "over test images",
+    "mask_accuracy": "filters as the ground truth has them",
+    "constant_mask_accuracy": "of the best mask for all inputs",
+    "empty_layers": "layers left without a filter",
+    "latency_ratio": "time of a batch over the dense network's, in turns",
+}
+
+
+def _mean(name: str, text: str, **where: Any) -> Statistic:
+    of = next(metric for metric in METRICS if metric.name == name)
+    return Statistic(name=name, estimate=on_curves(Mean(name, where)), unit=of.unit, better=of.better, description=text)
+
+
+def _figure(id: str, title: str, y: str, **about: Any) -> Figure:
+    return Figure(id=id, title=title, **{"x": "reduction", "y": y, "view": CURVES, **about})
+
+
+_REACHED = {"at": "flops_reduction", "caption": "Placed at the reduction reached on test images, predictors counted."}
+
+PRUNE = Experiment(
+    "prune",
+    params=Params,
+    metrics=METRICS,
+    run="tasks.pruning.dynamic_pruning_ftwt.experiment:run",
+    requires=requires_dense,
+    seconds=seconds,
+    statistics=[
+        *(
+            Statistic(
+                name=f"drop_at_{reduction}",
+                estimate=on_curves(drop_at(reduction)),
+                unit="points",
+                better="lower",
+                description=f"accuracy lost to the dense network at a FLOPs reduction of {reduction} %, along the method's own curve",
+            )
+            for reduction in (60, 30)
+        ),
+        *(_mean(name, f"{text}, aiming at {TARGETS[-1]:.0%}", reduction=TARGETS[-1]) for name, text in _AT_THE_LAST_TARGET.items()),
+        _mean("dense_accuracy", "of the seed"),
+    ],
+    figures=[
+        _figure(
+            "accuracy-static",
+            "Accuracy over FLOPs: FTWT and static pruning",
+            "test_accuracy",
+            methods=(DENSE, "ftwt-code", "ftwt-no-softmax", *STATIC),
+            **_REACHED,
+        ),
+        _figure(
+            "accuracy-dynamic",
+            "Accuracy over FLOPs: predictors, controls and L1",
+            "test_accuracy",
+            methods=(DENSE, *GATED, "l1"),
+            **_REACHED,
+        ),
+        _figure("reached", "FLOPs reduction reached", "flops_reduction", methods=tuple(GATED)),
+        _figure("masks", "Agreement of masks with the ground truth", "mask_accuracy"),
+        _figure("spread", "Spread of an input's FLOPs", "flops_std"),
+        _figure("latency", "Time of a batch over the dense network's", "latency_ratio"),
+        _figure("curve", "Training loss", "train_loss", x="step", caption="Mean over the reductions of the scale."),
+    ],
 )
 
 TASK = Task(
@@ -62,15 +161,9 @@ TASK = Task(
         authors="Elkerdawy, Elhoushi, Zhang, Ray",
         code="https://github.com/selkerdawy/FTWT",
     ),
-    params=Params,
     methods=METHODS,
-    metrics=METRICS,
-    scales=SCALES,
-    claims=CLAIMS,
-    statistics=STATISTICS,
-    figures=FIGURES,
-    run="tasks.pruning.dynamic_pruning_ftwt.experiment:run",
-    requires=requires_dense,
-    seconds=seconds,
+    experiments=(PRUNE,),
+    scales=scales(PRUNE),
+    claims=claims(PRUNE),
     summary="Whether predicting, for each input, which filters to compute beats removing filters for good at equal FLOPs.",
 )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.pruning.axes import Axis, cut
-from tasks.pruning.feature_merging_ifm.carriers import weight_of
+from tasks.pruning.feature_merging_ifm.channels import tensor
 from tasks.pruning.feature_merging_ifm.merging import Groups
 
 
@@ -48,7 +48,7 @@ def grouped(model: nn.Module, axes: Sequence[Axis], groups: Mapping[str, Groups]
             if isinstance(old, nn.BatchNorm2d):
                 _merge_norm(old, new, rows[name], rule)
                 continue
-            _assign(new.weight, combine(weight_of(model, name), rows.get(name), columns.get(name), rule))
+            _assign(new.weight, combine(tensor(old, "weight"), rows.get(name), columns.get(name), rule))
             if name in rows and isinstance(old.bias, Tensor):
                 _assign(new.bias, gather(old.bias.detach(), rows[name], rule.incoming))
     return small

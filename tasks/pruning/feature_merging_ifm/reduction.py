@@ -6,19 +6,23 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from harness.errors import UsageError
 from tasks.blocks.complexity import Shape
+from tasks.blocks.convnets import units
 from tasks.blocks.training import generator
 from tasks.pruning.axes import Axis, cut
-from tasks.pruning.feature_merging_ifm.batchnorm import folded, standardized
-from tasks.pruning.feature_merging_ifm.carriers import carriers, counts_at, mergeable
+from tasks.pruning.budget import keep_counts
+from tasks.pruning.criteria import scores
+from tasks.pruning.feature_merging_ifm.channels import carriers, counts_at, mergeable
 from tasks.pruning.feature_merging_ifm.clustering import clusters, features, repair
-from tasks.pruning.feature_merging_ifm.designs import CLUSTERING
 from tasks.pruning.feature_merging_ifm.distances import Incremental
 from tasks.pruning.feature_merging_ifm.grouping import FOLDING, IFM, IFM_DEVIATIONS, Rule, grouped
 from tasks.pruning.feature_merging_ifm.merging import Merged, to_counts, to_threshold
+from tasks.pruning.feature_merging_ifm.methods import CLUSTERING
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,38 @@ class Reduced:
     """As they were in the dense network, input side first."""
     left: tuple[int, ...]
     """Channels left of each."""
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """A copy with every BatchNorm folded into its convolution, which gets a bias. Nothing changes in evaluation."""
+    model = copy.deepcopy(model).eval()
+    for unit in units(model).values():
+        if isinstance(unit.norm, nn.BatchNorm2d):
+            unit.conv, unit.norm = fuse_conv_bn_eval(unit.conv, unit.norm), nn.Identity()
+    return model
+
+
+def standardized(model: nn.Module) -> nn.Module:
+    """A copy whose convolutions give mean 0 and variance 1 on what BatchNorm recorded; its gain and shift stay.
+
+    UsageError without BatchNorm, whose statistics this needs.
+    """
+    model = copy.deepcopy(model).eval()
+    found = [unit for unit in units(model).values() if isinstance(unit.norm, nn.BatchNorm2d)]
+    if not found:
+        raise UsageError("kmeans-repair needs the statistics of BatchNorm, this network has none: choose norm=true")
+    for unit in found:
+        assert isinstance(unit.norm, nn.BatchNorm2d)
+        bare = copy.deepcopy(unit.norm)
+        with torch.no_grad():
+            bare.weight.fill_(1.0)
+            bare.bias.zero_()
+            unit.conv = fuse_conv_bn_eval(unit.conv, bare)
+            assert unit.norm.running_mean is not None
+            assert unit.norm.running_var is not None
+            unit.norm.running_mean.zero_()
+            unit.norm.running_var.fill_(1.0 - unit.norm.eps)
+    return model
 
 
 @dataclass(frozen=True)
@@ -85,9 +121,6 @@ def _cluster(method: str, model: nn.Module, shape: Shape, counts: Mapping[str, i
 
 
 def _cut(criterion: str, model: nn.Module, shape: Shape, axes: list[Axis], counts: Mapping[str, int], seed: int) -> Reduced:
-    from tasks.pruning.budget import keep_counts
-    from tasks.pruning.criteria import scores
-
     importance = scores(model, shape, criterion, generator=generator(seed))
     keep = keep_counts(axes, {axis.name: importance[axis.name] for axis in axes}, counts)
     return _reduced(cut(model, axes, keep), axes, counts)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import UsageError, unknown
-from tasks.pruning.group_sparsity_wgsef import root
+from tasks.pruning.group_sparsity_wgsef import water_filling
 
 Reading = Literal["budget", "quadratic"]
 READINGS: tuple[Reading, ...] = ("budget", "quadratic")
@@ -94,12 +94,12 @@ def _shares(norms: Tensor, k: Budget, lam: float, weights: Tensor | None, readin
     n, d, budget = _checked(norms, k, weights, reading)
     one = torch.ones((), dtype=n.dtype, device=n.device).expand_as(n)
     if d is None:
-        return n, one, root.shares(n, (lam * one[..., :1]).expand_as(n), one, budget)
+        return n, one, water_filling.shares(n, (lam * one[..., :1]).expand_as(n), one, budget)
     if reading == "budget":
         curvature, cost, a = one, d, torch.where(d > 0, n / d.sqrt(), n)
     else:
         curvature, cost, a = d, one, d.sqrt() * n
-    u = root.shares(a, lam * curvature, cost, budget)
+    u = water_filling.shares(a, lam * curvature, cost, budget)
     return n, curvature, torch.where(d > 0, u, 1.0)
 
 

@@ -27,6 +27,25 @@ class Operator(Protocol):
 
 
 @dataclass(frozen=True)
+class HalfSpace:
+    """The half-space step of HSPG (Chen et al. 2021), written from memory of the paper: a subgradient step of loss and penalty on the
+    non-zero groups, z = x - lr (v + grad of the penalty); a group with <z_g, x_g> < eps ||x_g||^2 becomes zero, and zeros stay.
+    """
+
+    penalty: Penalty
+    eps: float
+
+    def __call__(self, gradient_step: Callable[[], object], groups: Groups, lr: float) -> None:
+        """Step, subtract the penalty's gradient at the old point, then project."""
+        before, norms = groups.copies(), groups.norms()
+        slopes = self.penalty.slopes(norms)
+        gradient_step()
+        along = groups.inner(before) - lr * slopes * norms.square()
+        stays = (norms > 0) & (along >= self.eps * norms.square())
+        groups.scale_(stays.to(norms.dtype), plus=before, by=-lr * slopes)
+
+
+@dataclass(frozen=True)
 class Plain:
     """The gradient step alone."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.task import Grid, Resources, Scale
+from harness.task import Experiment, Grid, Resources, Scale
 
 PENALISED: Mapping[str, Sequence[str]] = {
     "envelope": ("wgsef", "wgsef-hspg"),
@@ -16,84 +16,96 @@ PENALISED: Mapping[str, Sequence[str]] = {
 UNSWEPT = ("magnitude-finetune", "k-from-scratch", "random-finetune", "one-shot")
 
 Sweeps = Mapping[str, Sequence[float]]
+Network = Mapping[str, Any]
 
 
-def _grids(network: Mapping[str, Any], data: str, sweeps: Sweeps) -> list[Grid]:
+def _networks(train: Experiment, view: str, network: Network, data: str, sweeps: Sweeps) -> list[Grid]:
     """Every method on one network: the dense one once, a sweep over lam for those that have one. `network` may hold `keep` too."""
     dense = {name: value for name, value in network.items() if name != "keep"}
     return [
-        Grid(points=[dense], methods=["dense"], data=data),
-        Grid(points=[network], methods=UNSWEPT, data=data),
-        *(Grid(points=[network], axes={"lam": sweep}, methods=PENALISED[kind], data=data) for kind, sweep in sweeps.items()),
+        Grid(train, view=view, points=[dense], methods=["dense"], data=data),
+        Grid(train, view=view, points=[network], methods=UNSWEPT, data=data),
+        *(
+            Grid(train, view=view, points=[network], axes={"lam": sweep}, methods=PENALISED[kind], data=data)
+            for kind, sweep in sweeps.items()
+        ),
     ]
 
 
-def _cost(sizes: Sequence[int]) -> list[Grid]:
+def _timings(cost: Experiment, sizes: Sequence[int]) -> list[Grid]:
     """Timings; the slow rival, which no claim reads, in fewer calls."""
-    point = {"part": "cost", "keep": 0.125}
     rounds = {"wgsef": 15, "group-lasso": 15, "wgsef-sorted": 3}
-    return [Grid(points=[point | {"rounds": calls}], axes={"groups": sizes}, methods=[method]) for method, calls in rounds.items()]
+    return [Grid(cost, points=[{"rounds": calls}], axes={"groups": sizes}, methods=[method]) for method, calls in rounds.items()]
 
 
-_UNITS: dict[str, Any] = {"setting": "units", "arch": "mlp", "width": 0.25, "dense_lr": 0.1, "keep": 0.125}
+_UNITS: Network = {"arch": "mlp", "width": 0.25, "dense_lr": 0.1, "keep": 0.125}
 _ON_UNITS: Sweeps = {"envelope": (0.3, 0.6, 1.0), "selector": (0.1, 0.3, 0.6), "lasso": (0.03, 0.045, 0.07)}
-SMOKE = Scale(
-    description="Does it run: two hidden layers of 64 units on 8 x 8 digits, k = 8 of each",
-    grids=[*_grids(_UNITS | {"dense_epochs": 20.0}, "digits", _ON_UNITS), *_cost((16_384, 131_072, 1_048_576))],
-    seeds=3,
-    time_limit_s=60,
-)
-
-_SMALL: dict[str, Any] = {"arch": "vgg7", "width": 0.25, "dense_lr": 0.05, "batch": 32, "dense_epochs": 5.0}
+_SMALL: Network = {"arch": "vgg7", "width": 0.25, "batch": 32, "dense_epochs": 5.0, "train_images": 3000, "eval_images": 1500}
 _ON_FILTERS: Sweeps = {"envelope": (0.3, 0.5, 1.0), "selector": (0.1, 0.3, 0.5), "lasso": (0.02, 0.021, 0.023)}
-LAPTOP = Scale(
-    description="The same for longer, and six convolutions of 16 to 64 filters on Fashion-MNIST, a quarter of the filters kept",
-    grids=[
-        *_grids(_UNITS | {"dense_epochs": 60.0}, "digits", _ON_UNITS),
-        *_grids(_SMALL | {"train_images": 3000, "eval_images": 1500}, "fashion-mnist", _ON_FILTERS),
-        *_cost((16_384, 65_536, 262_144, 1_048_576)),
-    ],
-    seeds=5,
-    time_limit_s=300,
-)
-
-_GPU: dict[str, Any] = {"batch": 128, "precision": "bfloat16", "augment": True}
+_GPU: Network = {"batch": 128, "precision": "bfloat16", "augment": True}
 _WIDE: Sweeps = {"envelope": (0.1, 0.3, 1.0), "selector": (0.03, 0.1, 0.3), "lasso": (0.003, 0.01, 0.03)}
-GPU = Scale(
-    description="Half-width VGG16 on Fashion-MNIST and ResNet-20 on photo patches, a quarter of the filters kept; eight trials to a card",
-    grids=[
-        *_grids(_GPU | {"arch": "vgg16", "width": 0.5, "train_images": 20_000, "dense_epochs": 6.0}, "fashion-mnist", _WIDE),
-        *_grids(_GPU | {"arch": "resnet20", "width": 1.0, "dense_epochs": 30.0}, "photo-patch", _WIDE),
-        *_cost((1_048_576, 4_194_304, 16_777_216)),
-    ],
-    seeds=3,
-    time_limit_s=600,
-    resources=Resources(cpus=1, gpus=0.125),
-)
-
-_PAPER: dict[str, Any] = {"width": 1.0, "dense_lr": 0.1, "dense_epochs": 200.0, "batch": 128, "augment": True}
+_PAPER: Network = {"width": 1.0, "dense_lr": 0.1, "dense_epochs": 200.0, "batch": 128, "augment": True}
 _WIDEST: Sweeps = {
     "envelope": (0.01, 0.03, 0.1, 0.3, 1.0),
     "selector": (0.01, 0.03, 0.1, 0.3, 1.0),
     "lasso": (0.0003, 0.001, 0.003, 0.01, 0.03),
 }
-PAPER = Scale(
-    description="VGG16, ResNet-18 and MobileNetV1 on CIFAR-10 (bring it with --data), 200 epochs, three k and five lam each",
-    grids=[
-        *(
-            grid
-            for arch in ("vgg16", "resnet18", "mobilenet-v1")
-            for keep in (0.125, 0.25, 0.5)
-            for grid in _grids(_PAPER | {"arch": arch, "keep": keep}, "cifar10", _WIDEST)
-        ),
-        *_cost((1_048_576, 4_194_304, 16_777_216, 67_108_864)),
-    ],
-    seeds=3,
-    time_limit_s=2 * 24 * 3600,
-    resources=Resources(cpus=8, gpus=1),
-)
+_SHARES = {"gpu": Resources(cpus=1, gpus=0.125), "paper": Resources(cpus=8, gpus=1)}
 
-SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
+
+def scales(train: Experiment, cost: Experiment) -> dict[str, Scale]:
+    """The four scales."""
+    published = [(arch, keep) for arch in ("vgg16", "resnet18", "mobilenet-v1") for keep in (0.125, 0.25, 0.5)]
+    half = {"arch": "vgg16", "width": 0.5, "train_images": 20_000, "dense_epochs": 6.0}
+    resnet = {"arch": "resnet20", "width": 1.0, "dense_epochs": 30.0}
+    return {
+        "smoke": Scale(
+            description="Does it run: two hidden layers of 64 units on 8 x 8 digits, k = 8 of each",
+            grids=[
+                *_networks(train, "units", {**_UNITS, "dense_epochs": 20.0}, "digits", _ON_UNITS),
+                *_timings(cost, (16_384, 131_072, 1_048_576)),
+            ],
+            seeds=3,
+            time_limit_s=60,
+        ),
+        "laptop": Scale(
+            description="The same for longer, and six convolutions of 16 to 64 filters on Fashion-MNIST, a quarter of the filters kept",
+            grids=[
+                *_networks(train, "units", {**_UNITS, "dense_epochs": 60.0}, "digits", _ON_UNITS),
+                *_networks(train, "filters", _SMALL, "fashion-mnist", _ON_FILTERS),
+                *_timings(cost, (16_384, 65_536, 262_144, 1_048_576)),
+            ],
+            seeds=5,
+            time_limit_s=300,
+        ),
+        "gpu": Scale(
+            description="Half-width VGG16 on Fashion-MNIST and ResNet-20 on photo patches, a quarter of the filters kept; "
+            "eight trials to a card",
+            grids=[
+                *_networks(train, "filters", {**_GPU, **half}, "fashion-mnist", _WIDE),
+                *_networks(train, "filters", {**_GPU, **resnet}, "photo-patch", _WIDE),
+                *_timings(cost, (1_048_576, 4_194_304, 16_777_216)),
+            ],
+            seeds=3,
+            time_limit_s=600,
+            resources=_SHARES["gpu"],
+        ),
+        "paper": Scale(
+            description="VGG16, ResNet-18 and MobileNetV1 on CIFAR-10 (bring it with --data), 200 epochs, three k and five lam each",
+            grids=[
+                *(
+                    grid
+                    for arch, keep in published
+                    for grid in _networks(train, "filters", {**_PAPER, "arch": arch, "keep": keep}, "cifar10", _WIDEST)
+                ),
+                *_timings(cost, (1_048_576, 4_194_304, 16_777_216, 67_108_864)),
+            ],
+            seeds=3,
+            time_limit_s=2 * 24 * 3600,
+            resources=_SHARES["paper"],
+        ),
+    }
+
 
 _TRAIN_IMAGES = {"mlp": 1300, "vgg7": 3000, "vgg16": 55_000, "resnet20": 5000, "resnet18": 45_000, "mobilenet-v1": 45_000}
 """Training images of the data that the scales give each architecture, where no parameter says how many."""
@@ -105,15 +117,18 @@ _GPU_FLOPS = {"vgg16": 3.1e8, "resnet20": 4.1e7, "resnet18": 5.6e8, "mobilenet-v
 """Multiply-adds of one 32 x 32 image at width 1."""
 
 
-def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
-    """Expected seconds of one trial: measured on a core of an EPYC server; on a GPU, estimates for an H200."""
-    share = SCALES[scale].resources.gpus
-    if params["part"] == "cost":
-        return (2.0 if share else 0.2) + float(params["rounds"]) * float(params["groups"]) * (1e-9 if share else 1e-7)
+def seconds_cost(scale: str, _method: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of one timing."""
+    gpu = scale in _SHARES
+    return (2.0 if gpu else 0.2) + float(params["rounds"]) * float(params["groups"]) * (1e-9 if gpu else 1e-7)
+
+
+def seconds_train(scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of one training: measured on a core of an EPYC server; on a GPU, estimates for an H200."""
     arch = params["arch"]
     images = _TRAINED.get(method, 1.0) * float(params["train_images"] or _TRAIN_IMAGES.get(arch, 50_000)) * float(params["dense_epochs"])
-    if not share:
+    if scale not in _SHARES:
         return 0.3 + images * _IMAGE_SECONDS.get(arch, 7e-4) * max(1.0, 4.0 * float(params["width"])) + (1.0 if arch != "mlp" else 0.0)
     steps = images / float(params["batch"])
-    arithmetic = 6.0 * images * _GPU_FLOPS.get(arch, 5e8) * float(params["width"]) ** 2 / (1e14 * share)
+    arithmetic = 6.0 * images * _GPU_FLOPS.get(arch, 5e8) * float(params["width"]) ** 2 / (1e14 * _SHARES[scale].gpus)
     return 5.0 + max(steps * 0.025, arithmetic)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from harness.task import Method, Metric, Paper, Requirement, Task
-from tasks.pruning.group_sparsity_wgsef.claims import CLAIMS
-from tasks.pruning.group_sparsity_wgsef.columns import STATISTICS
-from tasks.pruning.group_sparsity_wgsef.figures import FIGURES
-from tasks.pruning.group_sparsity_wgsef.params import Params
-from tasks.pruning.group_sparsity_wgsef.scales import SCALES, seconds
-from tasks.pruning.params import DENSE, network_fields
+from harness.estimates import In, Reading, Slope
+from harness.sweeps import Chosen
+from harness.task import Better, Experiment, Figure, Method, Metric, Paper, Requirement, Statistic, Task, param
+from tasks.blocks.supervision import COST, LATENCY
+from tasks.pruning.group_sparsity_wgsef.claims import SWEEP, AtSparsity, claims
+from tasks.pruning.group_sparsity_wgsef.scales import PENALISED, scales, seconds_cost, seconds_train
+from tasks.pruning.params import DENSE, Network, network_fields
 
 METHODS = (
     Method("dense", "baseline", "all groups, no penalty"),
@@ -26,42 +27,188 @@ METHODS = (
     Method("one-shot", "floor", "the dense network, the k groups of largest norm kept, no training after it"),
     Method("wgsef-sorted", "rival", "timed: the prox by a binary search over all sorted breakpoints, the value by its closed form"),
 )
+TIMED = ("wgsef", "group-lasso", "wgsef-sorted")
+_LARGEST = "with the k largest groups of every axis kept"
 
-METRICS = (
-    Metric("val_loss", "nats", "lower", "validation, with the k largest groups of every axis kept"),
-    Metric("val_accuracy", "percent", "higher", "the same; chooses lam"),
-    Metric("test_loss", "nats", "lower", "test, with the k largest groups of every axis kept"),
-    Metric("test_accuracy", "percent", "higher", "the same; selects nothing"),
-    Metric("val_loss_untruncated", "nats", "lower", "validation, the network as training left it"),
-    Metric("val_accuracy_untruncated", "percent", "higher", "the same"),
-    Metric("test_loss_untruncated", "nats", "lower", "test, the network as training left it"),
-    Metric("test_accuracy_untruncated", "percent", "higher", "the same"),
-    Metric("train_loss", "nats", "lower", "mean over the last steps, without the penalty"),
-    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network"),
-    Metric("nonzero_groups", "ratio", "none", "groups that are not exactly zero after training, over k, all axes together"),
-    Metric("group_error", "groups", "lower", "|non-zero groups - k|, summed over the axes"),
-    Metric("exact_k", "share", "higher", "axes with exactly k non-zero groups"),
-    Metric("reentries", "count", "lower", "groups that were zero after one step and not after the next"),
-    Metric("group_sparsity", "percent", "higher", "groups that are exactly zero after training"),
-    Metric("penalty", "nats", "lower", "lam R at the end, of the method's own penalty R"),
-    Metric("multiply_adds", "count", "lower", "of one image, after all but the k largest groups are removed for real"),
-    Metric("flops_reduction", "percent", "higher", "multiply-adds saved against the dense network"),
-    Metric("flops_reduction_untruncated", "percent", "higher", "the same after only groups that are exactly zero are removed"),
-    Metric("parameters", "count", "lower", "after removal"),
-    Metric("parameters_kept", "percent", "lower", "of the dense network's"),
-    Metric("latency_ms", "ms", "lower", "median forward pass of one batch after removal: depends on the machine and on what else it runs"),
-    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, timed in turns"),
-    Metric("prox_seconds", "s", "lower", "cost: the shortest of several proxes of one set of norms"),
-    Metric("value_seconds", "s", "lower", "cost: the shortest of several evaluations of the penalty"),
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Network):
+    """One training at one k. Every method trains for `dense_epochs` at `dense_lr`, as the dense network does."""
+
+    keep: float = param(0.25, "share of every axis' groups to keep: k = max(1, round(keep groups))", low=1e-6, high=1.0)
+    lam: float = param(0.1, "strength of the penalty; the prox takes lr lam", low=0.0, high=1e6)
+    switch: float = param(
+        0.5,
+        "share of the steps before the second phase: half-space steps, or fine-tuning of what was kept",
+        unit="of the steps",
+        low=0.0,
+        high=1.0,
+    )
+    half_space_eps: float = param(0.0, "a group turns to zero where <z, x> < eps ||x||^2", low=0.0, high=0.999)
+    gains: str = param(
+        "in",
+        "a channel's gain and shift of BatchNorm. in: part of its group; follow: not shrunk, zero when the group is; apart: left alone",
+        choices=("in", "follow", "apart"),
+    )
+    rounds: int = param(5, "timed forward passes", unit="calls", low=3, high=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds of one prox and of one value, on random norms."""
+
+    groups: int = param(65_536, "groups m; k is keep m", unit="groups", low=2, high=100_000_000)
+    keep: float = param(0.125, "share of the groups that counts", low=1e-6, high=1.0)
+    rounds: int = param(5, "timed calls; the least counts", unit="calls", low=3, high=1000)
 
 
 def requires(method: str, params: Mapping[str, Any]) -> Requirement | None:
     """Truncation without training needs the dense network; every other method trains from the start that the dense network had."""
-    if method != "one-shot" or params["part"] != "train":
-        return None
-    return Requirement(method=DENSE, params=network_fields(params) | {"setting": params["setting"]})
+    return Requirement(method=DENSE, params=network_fields(params)) if method == "one-shot" else None
 
+
+_SPARSE = tuple(method.name for method in METHODS if method.name not in (DENSE, "wgsef-sorted"))
+_FITTED = tuple(name for name in _SPARSE if name != "one-shot")
+_HELD_OUT: tuple[tuple[str, str, Better], ...] = (("loss", "nats", "lower"), ("accuracy", "percent", "higher"))
+METRICS = (
+    Metric("val_loss", "nats", "lower", f"validation, {_LARGEST}"),
+    Metric("val_accuracy", "percent", "higher", "the same; chooses lam"),
+    Metric("test_loss", "nats", "lower", f"test, {_LARGEST}"),
+    Metric("test_accuracy", "percent", "higher", "the same; selects nothing"),
+    *(
+        Metric(f"{split}_{name}_untruncated", unit, better, f"{split}, the network as training left it", methods=_SPARSE)
+        for split in ("val", "test")
+        for name, unit, better in _HELD_OUT
+    ),
+    Metric("train_loss", "nats", "lower", "mean over the last steps, without the penalty", methods=(DENSE, *_FITTED)),
+    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network", methods=(DENSE,), split="test"),
+    Metric("nonzero_groups", "of k", "none", "groups that are not exactly zero after training, all axes together", methods=_SPARSE),
+    Metric("group_error", "groups", "lower", "|non-zero groups - k|, summed over the axes", methods=_SPARSE),
+    Metric("exact_k", "share", "higher", "axes with exactly k non-zero groups", methods=_SPARSE),
+    Metric("reentries", "count", "lower", "groups that were zero after one step and not after the next", methods=_FITTED),
+    Metric("group_sparsity", "percent", "higher", "groups that are exactly zero after training", methods=_SPARSE),
+    Metric(
+        "penalty",
+        "nats",
+        "lower",
+        "lam R at the end, of the method's own penalty R",
+        methods=tuple(name for kind in PENALISED.values() for name in kind),
+    ),
+    *COST,
+    Metric(
+        "flops_reduction_untruncated",
+        "percent",
+        "higher",
+        "flops_reduction after only groups that are exactly zero are removed",
+        methods=_SPARSE,
+    ),
+    *LATENCY,
+)
+
+_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("val_accuracy", "k groups an axis kept; chooses lam"),
+    ("test_accuracy", "k groups an axis kept, at the lam that validation chose"),
+    ("test_accuracy_untruncated", "as training left it, however many groups that is"),
+    ("nonzero_groups", "non-zero groups after training over k: 1 is exact"),
+    ("exact_k", "of the axes: exactly k non-zero groups"),
+    ("reentries", "groups that were zero and came back"),
+    ("flops_reduction", "after the rest is removed for real"),
+    ("latency_ratio", "time of a forward pass over the dense network's, in turns"),
+)
+_SWEPT = ("wgsef", "wgsef-hspg", "wgsef-finetune", "group-lasso", "hspg")
+
+
+def _statistics(view: str) -> list[Statistic]:
+    by_name = {metric.name: metric for metric in METRICS}
+    return [
+        *(
+            Statistic(
+                name=f"{name}_{view}",
+                estimate=Reading("train", name, view, sweep=SWEEP),
+                unit=by_name[name].unit,
+                better=by_name[name].better,
+                description=text,
+            )
+            for name, text in _COLUMNS
+        ),
+        Statistic(
+            name=f"test_accuracy_sparse_{view}",
+            estimate=In("train", AtSparsity("test"), view),
+            unit="percent",
+            better="higher",
+            description="best by validation among truncated and untruncated networks with at most k groups an axis on average",
+        ),
+        Statistic(name=f"lam_{view}", estimate=In("train", Chosen("lam", SWEEP), view), description="that validation chose"),
+    ]
+
+
+def _figures(view: str, where: str) -> list[Figure]:
+    caption = "Every penalty has its own range of lam."
+    over_lam: dict[str, Any] = {"x": "lam", "view": view, "methods": _SWEPT, "log_x": True, "caption": caption}
+    return [
+        Figure(id=f"accuracy-{view}", title=f"Validation accuracy with k groups kept, {where}", y="val_accuracy", **over_lam),
+        Figure(id=f"groups-{view}", title=f"Non-zero groups over k, {where}", y="nonzero_groups", log_y=True, **over_lam),
+        Figure(
+            id=f"untruncated-{view}",
+            title=f"Validation accuracy as training left the network, over its non-zero groups, {where}",
+            y="val_accuracy_untruncated",
+            at="nonzero_groups",
+            **over_lam
+            | {
+                "methods": tuple(name for name in _SWEPT if name != "wgsef-finetune"),
+                "caption": "Non-zero groups over k, mean over seeds of every lam; 1 is the budget.",
+            },
+        ),
+        Figure(
+            id=f"count-{view}",
+            title=f"Non-zero groups over k during training, {where}",
+            x="step",
+            y="nonzero_groups",
+            view=view,
+            log_y=True,
+            caption="At the beginning of every epoch; mean over the lam of the scale.",
+        ),
+    ]
+
+
+TRAIN = Experiment(
+    "train",
+    summary="train, truncate to k, measure",
+    params=Training,
+    methods=(DENSE, *_SPARSE),
+    metrics=METRICS,
+    tuned=SWEEP,
+    run="tasks.pruning.group_sparsity_wgsef.experiment:run",
+    requires=requires,
+    seconds=seconds_train,
+    statistics=[*_statistics("units"), *_statistics("filters")],
+    figures=[*_figures("units", "hidden units"), *_figures("filters", "filters")],
+)
+TIME = Experiment(
+    "cost",
+    summary="seconds of prox and value on random norms",
+    params=Timing,
+    methods=TIMED,
+    metrics=[
+        Metric("prox_seconds", "s", "lower", "the shortest of several proxes of one set of norms", timed=True),
+        Metric("value_seconds", "s", "lower", "the shortest of several evaluations of the penalty", timed=True),
+    ],
+    run="tasks.pruning.group_sparsity_wgsef.cost:run",
+    seconds=seconds_cost,
+    statistics=[
+        Statistic(
+            name=f"{name}_exponent",
+            estimate=Slope(f"{name}_seconds", over="groups"),
+            better="lower",
+            description="slope of log seconds against log groups",
+        )
+        for name in ("prox", "value")
+    ],
+    figures=[
+        Figure(id=name, title=f"Seconds of one {name}", x="groups", y=f"{name}_seconds", log_x=True, log_y=True)
+        for name in ("prox", "value")
+    ],
+)
 
 TASK = Task(
     id="group-sparsity-wgsef",
@@ -71,15 +218,9 @@ TASK = Task(
         title="Learning k-Level Structured Sparse Neural Networks Using Group Envelope Regularization",
         year=2022,
     ),
-    params=Params,
     methods=METHODS,
-    metrics=METRICS,
-    scales=SCALES,
-    claims=CLAIMS,
-    statistics=STATISTICS,
-    figures=FIGURES,
-    requires=requires,
-    run="tasks.pruning.group_sparsity_wgsef.experiment:run",
-    seconds=seconds,
+    experiments=(TRAIN, TIME),
+    scales=scales(TRAIN, TIME),
+    claims=claims(TRAIN, TIME),
     summary="Whether a convex envelope leaves exactly k filters, and better ones than group lasso, magnitudes or a smaller network.",
 )

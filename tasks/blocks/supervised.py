@@ -1,4 +1,4 @@
-"""Training and evaluation of image classifiers, the same for every pruning method."""
+"""Training and evaluation of classifiers, the same for every method of a paper."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from tasks.blocks.training import Loop, Trained, generator, precision, train
 from tasks.datasets.image_folder import FolderImages
 from tasks.datasets.images import Images, spread
 from tasks.datasets.text_splits import Split
-
-__all__ = ["Recipe", "Trained", "augmented", "evaluate", "fit"]
 
 _EVAL_BATCH = 256
 _SHIFT = 4

@@ -1,14 +1,15 @@
-"""The axes of a network that IFM merges, and the tensors that carry them."""
+"""The channels of a network that merge: which axes they run along, the weights that carry them, how many stay, exact copies of them."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from harness.errors import UsageError
 from tasks.blocks.complexity import Shape
-from tasks.pruning.axes import Axis, channel_axes
+from tasks.pruning.axes import Axis, channel_axes, put, resize
 from tasks.pruning.feature_merging_ifm.distances import Carrier
 
 
@@ -30,7 +31,7 @@ def carriers(model: nn.Module, axes: Sequence[Axis]) -> dict[str, Carrier]:
     columns = {module: axis for axis in axes for module in axis.modules("in")}
     found = {}
     for name in dict.fromkeys([*rows, *columns]):
-        weight = weight_of(model, name)
+        weight = tensor(model.get_submodule(name), "weight")
         inputs = columns[name].size if name in columns else weight.shape[1]
         found[name] = Carrier(
             weight.reshape(weight.shape[0], inputs, -1),
@@ -40,11 +41,11 @@ def carriers(model: nn.Module, axes: Sequence[Axis]) -> dict[str, Carrier]:
     return found
 
 
-def weight_of(model: nn.Module, name: str) -> Tensor:
-    """The weight of the module called `name`, without its gradient."""
-    weight = model.get_submodule(name).weight
-    assert isinstance(weight, Tensor)
-    return weight.detach()
+def tensor(module: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer of a module, without its gradient."""
+    found = getattr(module, name)
+    assert isinstance(found, Tensor)
+    return found.detach()
 
 
 def counts_at(axes: Sequence[Axis], kept: float) -> dict[str, int]:
@@ -58,3 +59,24 @@ def counts_at(axes: Sequence[Axis], kept: float) -> dict[str, int]:
                 f"keeping {kept:g} of the {axis.size} channels of {axis.name} leaves none: at least {0.5 / axis.size:.3g} leaves one"
             )
     return counts
+
+
+def split(model: nn.Module, axes: Sequence[Axis], copies: int) -> nn.Module:
+    """A copy of `model` in which each channel of `axes` is there `copies` times, side by side; readers take a share of each.
+
+    Incoming weights, biases and BatchNorm are repeated, outgoing weights divided by `copies`: the logits stay the same.
+    """
+    wide = copy.deepcopy(model)
+    for axis in axes:
+        for member in axis.members:
+            module = wide.get_submodule(member.module)
+            if member.dim == "in":
+                weight = tensor(module, "weight")
+                blocks = weight.reshape(weight.shape[0], axis.size, member.repeat, *weight.shape[2:])
+                put(module, "weight", blocks.repeat_interleave(copies, 1).flatten(1, 2) / copies)
+            else:
+                for name in ("weight", "bias", "running_mean", "running_var"):
+                    if getattr(module, name, None) is not None:
+                        put(module, name, tensor(module, name).repeat_interleave(copies, 0))
+            resize(module)
+    return wide

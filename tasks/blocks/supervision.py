@@ -1,0 +1,43 @@
+"""Supervised training as papers declare it: the parameters that such trainings share, and what their networks are measured by. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.task import Metric, param
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised:
+    """How a classifier is trained and measured by `tasks.blocks.supervised`."""
+
+    batch: int = param(64, "examples of a step, in every training", unit="images", low=1, high=65536)
+    decay: float = param(5e-4, "L2 penalty of all weights, in every training", low=0.0, high=10.0)
+    augment: bool = param(False, "mirror half of the training images and shift them by up to 4 pixels (an ImageFolder always has its own)")
+    train_images: int = param(0, "training images, evenly spread over the split (0: all)", unit="images", low=0, high=100_000_000)
+    eval_images: int = param(0, "images that val and test are measured on, evenly spread (0: all)", unit="images", low=0, high=100_000_000)
+    precision: str = param(
+        "float32", "arithmetic of the forward pass (bfloat16: autocast; weights stay in float32)", choices=("float32", "bfloat16")
+    )
+
+
+TRAINING = (Metric("train_loss", "nats", "lower", "mean over the last steps"),)
+"""What `fit` returns."""
+CLASSIFICATION = (
+    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split"),
+    Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing"),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split; selects nothing"),
+)
+"""What `evaluate` returns on both held-out splits."""
+COST = (
+    Metric("multiply_adds", "count", "lower", "of one image", split="none"),
+    Metric("flops_reduction", "percent", "higher", "multiply-adds saved against the dense network", split="none"),
+    Metric("parameters", "count", "lower", "numbers of the network as it runs", split="none"),
+    Metric("parameters_kept", "percent", "lower", "of the dense network's", split="none"),
+)
+"""What a smaller network costs beside the one that it was made from."""
+LATENCY = (
+    Metric("latency_ms", "ms", "lower", "median forward pass of a batch: depends on the machine and on what else it runs", timed=True),
+    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, timed in turns", timed=True),
+)

@@ -1,0 +1,88 @@
+"""Trials of any task, made and run in this process: what a trial needs first is run once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import params, registry
+from harness.artifacts import Artifacts
+from harness.checkpoints import Checkpoints
+from harness.data import open_data
+from harness.lazy import load
+from harness.plan import DataRef, TrialSpec
+from harness.store import StudyStore
+from harness.task import Experiment, Task
+from harness.trial import Trial
+
+
+class Trials:
+    """`trials(method, values, ...)` is a trial of an experiment with `values` over `base` over the defaults; `trials.run(...)` its metrics.
+
+    `data` is a reference to a prepared set, or any object that the trial gets as its data set as it is.
+    """
+
+    def __init__(
+        self, task: Task | str, folder: Path, *, experiment: str = "", base: Mapping[str, Any] | None = None, data: Any = None
+    ) -> None:
+        self.task = registry.task(task) if isinstance(task, str) else task
+        self._experiment = self.task.experiment(experiment) if experiment else self.task.experiments[0]
+        self._base, self._data, self._folder = dict(base or {}), data, folder
+
+    def __call__(
+        self,
+        method: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        experiment: str = "",
+        seed: int = 0,
+        data: Any = None,
+        scale: str = "smoke",
+        study: str = "study",
+    ) -> Trial:
+        """A trial that can be run: the trials that it needs first have been."""
+        chosen = self.task.experiment(experiment) if experiment else self._experiment
+        base = {name: value for name, value in self._base.items() if name in chosen.parameters}
+        given = self._data if data is None else data
+        return self._made(chosen, method, params.resolve(chosen, {**base, **(values or {})}), seed, given, scale, study)
+
+    def run(self, method: str, values: Mapping[str, Any] | None = None, **how: Any) -> dict[str, float]:
+        """The metrics of that trial."""
+        trial = self(method, values, **how)
+        return dict(load(self.task.experiment(trial.experiment).run)(trial))
+
+    def _made(self, experiment: Experiment, method: str, values: Mapping[str, Any], seed: int, given: Any, scale: str, study: str) -> Trial:
+        store = StudyStore(str(self._folder), study)
+        artifacts, checkpoints = Artifacts(store), Checkpoints(store)
+        needed = experiment.requires(method, values) if experiment.requires else None
+        below: Trial | None = None
+        if needed:
+            other = self.task.experiment(needed.experiment) if needed.experiment else experiment
+            below = self._made(other, needed.method, params.resolve(other, needed.params), seed, given, scale, study)
+            if below.id not in artifacts:
+                load(other.run)(below)
+        spec = TrialSpec(
+            task=self.task.id,
+            version=self.task.version,
+            scale=scale,
+            experiment=experiment.name,
+            method=method,
+            params=values,
+            seed=seed,
+            data=_reference(given),
+            requires=below.id if below else "",
+        )
+        return Trial(experiment, spec, open_data=lambda asked: _opened(asked, given), artifacts=artifacts, checkpoints=checkpoints)
+
+
+def _reference(given: Any) -> DataRef | None:
+    if given is None or isinstance(given, DataRef):
+        return given
+    return DataRef("given", "given", "synthetic", f"{id(given):x}")
+
+
+def _opened(asked: TrialSpec, given: Any) -> Any:
+    if isinstance(given, DataRef):
+        return open_data(registry.dataset(given.name), given)
+    return given
