@@ -1,4 +1,4 @@
-"""One training loop: schedule, steps, curve, divergence, checkpoints."""
+"""One training loop: schedule, steps, accumulated gradients, curve, divergence, checkpoints."""
 
 from __future__ import annotations
 
@@ -19,14 +19,28 @@ from tasks.blocks.optim import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """How a model is trained: `loss(step)` makes the scalar that is differentiated, drawing from `streams` alone."""
+    """How a model is trained. What is random is drawn from `streams` alone.
+
+    Three forms: `loss(step)` makes the scalar that is differentiated; or `batch(step)` draws a batch and `loss(*batch)` is its mean, which
+    can be taken in parts and compiled; or `step(step)` does all that a step does, such as those of a generator and its critic, and returns
+    the number that is reported. ValueError for any other.
+    """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    """All that a checkpoint keeps: several networks go into one module."""
+    optimizer: torch.optim.Optimizer | Mapping[str, torch.optim.Optimizer]
+    """One, or several by name. The schedule sets the rates of all; `step` steps them itself."""
     schedule: Schedule
-    loss: Callable[[int], Tensor]
+    loss: Callable[..., Tensor] | None = None
+    batch: Callable[[int], Sequence[Tensor]] | None = None
+    """Tensors of one length, (examples, ...), moved to the model's device without waiting for it."""
+    step: Callable[[int], Tensor] | None = None
+    parts: int = 1
+    """Parts that a batch is cut into, one after the other: the memory of one, the gradient of all."""
+    compiler: str = ""
+    """A backend of torch.compile that `loss` goes through, such as inductor; empty runs it as it is written."""
     streams: Mapping[str, torch.Generator] = field(default_factory=dict)
-    """Every random stream that `loss` draws from; their states are part of a checkpoint."""
+    """Every random stream that a step draws from; their states are part of a checkpoint."""
     log_every: int = 50
     observe: Callable[[], Mapping[str, float]] | None = None
     """More numbers for the curve, measured without touching `streams`."""
@@ -37,12 +51,32 @@ class Loop:
     stage: str = ""
     """Tells the loops of one trial apart: a checkpoint of another stage is passed over, and the curve goes on behind what it holds."""
 
+    def __post_init__(self) -> None:
+        if (self.loss is None) == (self.step is None):
+            raise ValueError("a loop takes either loss or step")
+        if self.batch is None and (self.parts != 1 or self.compiler):
+            raise ValueError("a loss that is cut into parts or compiled takes its batch from `batch`")
+        if self.parts < 1 or (self.step is not None and self.batch is not None):
+            raise ValueError("parts is at least 1, and a `step` draws its own batches")
+
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """All of them by name."""
+        return {"": self.optimizer} if isinstance(self.optimizer, torch.optim.Optimizer) else self.optimizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.model.parameters()).device
+
 
 @dataclass(frozen=True)
 class Trained:
     """How a run ended: mean loss of the last steps, NaN when it diverged."""
 
     loss: float
+    seconds: float = field(default=math.nan, compare=False)
+    """Spent in the loop, by all attempts, what was lost behind a checkpoint left out."""
 
     @property
     def diverged(self) -> bool:
@@ -60,29 +94,71 @@ def train(trial: Trial, loop: Loop) -> Trained:
 
     Losses are read every `log_every` steps only, so that an accelerator is never waited for in between.
     """
-    with _repeatable(next(loop.model.parameters()).device):
+    with _repeatable(loop.device):
         return _train(trial, loop)
 
 
 def _train(trial: Trial, loop: Loop) -> Trained:
-    start, recent, logged = _restore(trial, loop)
+    for group in (group for optimizer in loop.optimizers.values() for group in optimizer.param_groups):
+        group.setdefault("initial_lr", group["lr"])
+    start, recent, logged, spent = _restore(trial, loop)
+    take, began = _step(loop), time.perf_counter()
     steps, saved_at = loop.schedule.steps, time.monotonic()
     for step in range(start, steps):
-        loop.schedule.set(loop.optimizer, step)
-        loop.optimizer.zero_grad(set_to_none=True)
-        loss = loop.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
-        loop.optimizer.step()
-        recent.append(loss.detach())
+        for optimizer in loop.optimizers.values():
+            loop.schedule.set(optimizer, step)
+        recent.append(take(step))
         if (step + 1) % loop.log_every == 0 or step + 1 == steps:
             mean = float(torch.stack(list(recent)[-loop.log_every :]).mean())
             trial.log(logged + step + 1, train_loss=mean, **(loop.observe() if loop.observe else {}))
+            seconds = spent + time.perf_counter() - began
             if not math.isfinite(mean):
-                return Trained(math.nan)
+                return Trained(math.nan, seconds)
             if time.monotonic() - saved_at >= loop.checkpoint_seconds and step + 1 < steps:
-                trial.checkpoint(step + 1, _state(loop, recent) | {"logged": logged})
+                trial.checkpoint(step + 1, _state(loop, recent) | {"logged": logged, "seconds": seconds})
                 saved_at = time.monotonic()
-    return Trained(float(torch.stack(list(recent)).mean()))
+    return Trained(float(torch.stack(list(recent)).mean()), spent + time.perf_counter() - began)
+
+
+def _step(loop: Loop) -> Callable[[int], Tensor]:
+    """One step of the loop: what it minimised, detached."""
+    if loop.step is not None:
+        by_itself = loop.step
+        return lambda step: by_itself(step).detach()
+    assert loop.loss is not None
+    loss = torch.compile(loop.loss, backend=loop.compiler) if loop.compiler else loop.loss
+
+    def whole(step: int) -> Tensor:
+        value = loss(step) if loop.batch is None else loss(*_placed(loop.batch(step), loop.device))
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    def in_parts(step: int) -> Tensor:
+        assert loop.batch is not None
+        batch = _placed(loop.batch(step), loop.device)
+        total = torch.zeros((), device=loop.device)
+        for part in zip(*(tensor.chunk(loop.parts) for tensor in batch), strict=True):
+            value = loss(*part) * (len(part[0]) / len(batch[0]))
+            value.backward()  # type: ignore[no-untyped-call]
+            total += value.detach()
+        return total
+
+    def stepped(step: int) -> Tensor:
+        for optimizer in loop.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        value = (whole if loop.parts == 1 else in_parts)(step)
+        for optimizer in loop.optimizers.values():
+            optimizer.step()
+        return value
+
+    return stepped
+
+
+def _placed(batch: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """From pinned memory: the next batch is drawn and on its way while an accelerator is still at the last one."""
+    if device.type != "cuda":
+        return [tensor.to(device) for tensor in batch]
+    return [tensor if tensor.is_cuda else tensor.pin_memory().to(device, non_blocking=True) for tensor in batch]
 
 
 @contextmanager
@@ -104,27 +180,28 @@ def _repeatable(device: torch.device) -> Iterator[None]:
 def _state(loop: Loop, recent: Sequence[Tensor]) -> dict[str, Any]:
     return {
         "model": loop.model.state_dict(),
-        "optimizer": loop.optimizer.state_dict(),
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in loop.optimizers.items()},
         "streams": {name: stream.get_state() for name, stream in loop.streams.items()},
         "recent": torch.stack(list(recent)),
         "stage": loop.stage,
     }
 
 
-def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor], int]:
-    """The step to go on from, the last losses, and the steps of the curve that earlier stages hold."""
+def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor], int, float]:
+    """The step to go on from, the last losses, the steps of the curve that earlier stages hold, and the seconds spent."""
     curve = trial.curve
     saved = trial.restore()
     if saved is None or saved[1].get("stage", "") != loop.stage:
         trial.curve = curve
-        return 0, deque(maxlen=loop.tail), int(curve[-1]["step"]) if curve else 0
+        return 0, deque(maxlen=loop.tail), int(curve[-1]["step"]) if curve else 0, 0.0
     step, state = saved
     loop.model.load_state_dict(state["model"])
-    loop.optimizer.load_state_dict(state["optimizer"])
+    for name, optimizer in loop.optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
     for name, stream in loop.streams.items():
         stream.set_state(state["streams"][name].cpu())
-    device = next(loop.model.parameters()).device
-    return step, deque(state["recent"].to(device).unbind(), maxlen=loop.tail), int(state.get("logged", 0))
+    recent = deque(state["recent"].to(loop.device).unbind(), maxlen=loop.tail)
+    return step, recent, int(state["logged"]), float(state["seconds"])
 
 
 def generator(seed: int) -> torch.Generator:

@@ -17,10 +17,10 @@ from tasks.blocks.training import generator
 from tasks.blocks.vit import SelfAttention, ViT, ViTConfig
 from tasks.kan.kat_group_rational import coefficients
 from tasks.kan.kat_group_rational.coefficients import GELU, IDENTITY, SWISH, Coefficients
-from tasks.kan.kat_group_rational.designs import DESIGNS
+from tasks.kan.kat_group_rational.initialisation import initialize, mimetic
+from tasks.kan.kat_group_rational.methods import DESIGNS
 from tasks.kan.kat_group_rational.mlp import GeluMLP, GroupRational, RationalMLP, make_mlp
 from tasks.kan.kat_group_rational.spline import BASES, SplineLayer, cubic_bases
-from tasks.kan.kat_group_rational.start import initialize, mimetic
 
 GRID = np.linspace(-3.0, 3.0, 2001)
 

@@ -16,9 +16,8 @@ from tasks.blocks.olmo import OlmoDecoder, initialize_olmo
 from tasks.blocks.training import generator
 from tasks.llm.optimizers_under_quantization.gptq import DAMPING, blockwise, gptq, hessians
 from tasks.llm.optimizers_under_quantization.linears import linear_layers
-from tasks.llm.optimizers_under_quantization.ptq import SCHEMES, QuantizedLinear, Scheme, quantized
+from tasks.llm.optimizers_under_quantization.ptq import SCHEMES, QuantizedLinear, Scheme, hadamard, hadamard_order, quantized, rotate
 from tasks.llm.optimizers_under_quantization.qat import quantize_linears
-from tasks.llm.optimizers_under_quantization.rotation import hadamard, hadamard_order, rotate
 
 
 def affine(x: np.ndarray, bits: int) -> np.ndarray:
@@ -96,7 +95,7 @@ def test_without_bits_nothing_changes() -> None:
 def test_the_model_is_left_alone_and_every_linear_layer_is_replaced() -> None:
     model = decoder()
     before = copy.deepcopy(model.state_dict())
-    made = quantized(model, SCHEMES["w4a4-gptq"], [tokens()])
+    made = quantized(model, SCHEMES["w4a4_gptq"], [tokens()])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert not any(isinstance(module, nn.Linear) for module in made.modules())
@@ -222,8 +221,8 @@ def test_gptq_calibrates_a_block_on_the_quantized_ones_before_it() -> None:
     model, batch = decoder(), tokens()
     groups = list(blockwise(model, linear_layers(model)))
     assert [{name.split(".")[1] for name in group} for group in groups] == [{"0"}, {"1"}]
-    made = quantized(model, SCHEMES["w4a16-gptq"], [batch])
-    half = quantized(model, SCHEMES["w4a16-gptq"], [batch])
+    made = quantized(model, SCHEMES["w4a16_gptq"], [batch])
+    half = quantized(model, SCHEMES["w4a16_gptq"], [batch])
     half.blocks[1] = copy.deepcopy(model.blocks[1])
     name = "blocks.1.mlp.up"
     second = {layer: half.get_submodule(layer) for layer in groups[1]}
@@ -257,8 +256,8 @@ def test_gptq_helps_a_whole_network() -> None:
     def error(scheme: str) -> float:
         return float((quantized(model, SCHEMES[scheme], [batch])(batch) - exact).norm() / exact.norm())
 
-    assert error("w4a16-gptq") < error("w4a16")
-    assert error("w4a4-gptq") < error("w4a4")
+    assert error("w4a16_gptq") < error("w4a16")
+    assert error("w4a4_gptq") < error("w4a4")
 
 
 @pytest.mark.parametrize(
@@ -277,13 +276,13 @@ def test_schemes_that_do_not_fit(scheme: dict[str, object], message: str) -> Non
 
 def test_networks_that_do_not_fit() -> None:
     with pytest.raises(UsageError, match="needs calibration batches"):
-        quantized(decoder(), SCHEMES["w4a16-gptq"])
+        quantized(decoder(), SCHEMES["w4a16_gptq"])
     with pytest.raises(UsageError, match="Tanh has no linear layer"):
         quantized(nn.Tanh(), SCHEMES["w4a4"])
     with pytest.raises(UsageError, match="is itself a linear layer"):
         quantized(nn.Linear(4, 4), SCHEMES["w4a4"])
     with pytest.raises(UsageError, match="even number of input features, not 5"):
-        quantized(network(nn.Linear(5, 4)), SCHEMES["w4a4-rotated"])
+        quantized(network(nn.Linear(5, 4)), SCHEMES["w4a4_rotated"])
     trained = network(nn.Linear(128, 4))
     quantize_linears(trained, 4)
     with pytest.raises(UsageError, match="linear layer 0 was trained with quantization"):
@@ -291,4 +290,4 @@ def test_networks_that_do_not_fit() -> None:
     unused = nn.Sequential(nn.Identity())
     unused[0].spare = nn.Linear(4, 4)
     with pytest.raises(UsageError, match=r"no calibration batch reaches the linear layer 0\.spare"):
-        quantized(unused, SCHEMES["w4a16-gptq"], [gaussian(2, 4)])
+        quantized(unused, SCHEMES["w4a16_gptq"], [gaussian(2, 4)])

@@ -30,12 +30,12 @@ def test_the_whole_road_on_ones_own_text(tmp_path: Path, corpus: Path, monkeypat
     assert main([*words, "--data", f"text:real={corpus}"]) == 0
     (study,) = store.iterdir()
     frame = read_trials((study / "trials" / "mup-weight-decay-transfer.parquet").read_bytes())
-    lm = frame[frame["param.setting"] == "lm"]
+    lm = frame[frame["experiment"] == "lm"]
     assert set(lm["data_name"]) == {"texts.jsonl"}
     assert set(lm["data_kind"]) == {"real"}
-    assert set(frame[frame["param.setting"] == "ffn"]["data_kind"]) == {"synthetic"}
+    assert set(frame[frame["experiment"] == "ffn"]["data_kind"]) == {"synthetic"}
     # Seeds and methods are different runs; none of them is a copy of another.
-    base = lm[(lm["param.part"] == "rules") & (lm["param.width"] == 64)]
+    base = lm[lm["param.width"] == 64]
     assert base["metric.val_loss"].nunique() == len(base) == 2 * 5
     verdicts = {row["claim"]: row for row in csv.DictReader((study / "verdicts.csv").open())}
     assert verdicts["C3-lm"]["data_kind"] == "real"

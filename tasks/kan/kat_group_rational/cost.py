@@ -15,12 +15,13 @@ import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
 from harness.trial import Trial
+from kernels import backend
 from kernels.group_rational.reference import group_rational_reference
 from tasks.blocks.training import generator, precision
-from tasks.kan.kat_group_rational.designs import BASELINE, DESIGNS
+from tasks.kan.kat_group_rational.experiment import optimizer
+from tasks.kan.kat_group_rational.methods import BASELINE, DESIGNS
 from tasks.kan.kat_group_rational.mlp import GroupRational, RationalMLP, SplineMLP, make_mlp
-from tasks.kan.kat_group_rational.problems import Problem
-from tasks.kan.kat_group_rational.quality import optimizer
+from tasks.kan.kat_group_rational.problems import Problem, problem_of
 from tasks.kan.kat_group_rational.spline import cubic_bases
 
 _WARM_UP = 3
@@ -28,7 +29,15 @@ _SHORTER = 5
 """An activation takes a small part of a step: more rounds in the same time."""
 
 
-def run(trial: Trial, problem: Problem) -> Mapping[str, float]:
+def run(trial: Trial) -> Mapping[str, float]:
+    """Metrics of a timing; the record says which implementation of the rational it used."""
+    with backend.recording() as used:
+        metrics = measured(trial, problem_of(trial))
+    trial.kernel_backend = used.summary()
+    return metrics
+
+
+def measured(trial: Trial, problem: Problem) -> dict[str, float]:
     """Medians over `rounds` steps of each network on one batch, and of the activation alone at the width of the hidden layer."""
     batch = problem.batch(generator(trial.seed_for("batches")))
     inputs, targets = (tensor.to(trial.device) for tensor in batch)

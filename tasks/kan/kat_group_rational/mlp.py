@@ -12,7 +12,7 @@ from kernels import group_rational
 from tasks.blocks.layers import SwiGLU
 from tasks.kan.kat_group_rational import coefficients
 from tasks.kan.kat_group_rational.coefficients import Coefficients
-from tasks.kan.kat_group_rational.designs import Design
+from tasks.kan.kat_group_rational.methods import Design
 from tasks.kan.kat_group_rational.spline import BASES, SplineLayer
 
 _RATIO = 4

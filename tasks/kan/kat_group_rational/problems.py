@@ -16,9 +16,9 @@ from tasks.datasets.corpus import Corpus
 from tasks.datasets.image_folder import FolderImages
 from tasks.datasets.images import Images
 from tasks.datasets.text_splits import Split
-from tasks.kan.kat_group_rational.designs import DESIGNS
+from tasks.kan.kat_group_rational.initialisation import initialize
+from tasks.kan.kat_group_rational.methods import DESIGNS
 from tasks.kan.kat_group_rational.mlp import make_mlp
-from tasks.kan.kat_group_rational.start import initialize
 
 _EVAL_BATCH = 256
 Batch = tuple[Tensor, Tensor]
@@ -48,9 +48,9 @@ class Problem:
         return model.to(trial.device)
 
 
-def problem(trial: Trial) -> Problem:
-    """The trial's setting."""
-    return _lm(trial) if trial.params.setting == "lm" else _vit(trial)
+def problem_of(trial: Trial) -> Problem:
+    """What the trial's experiment is about."""
+    return _lm(trial) if trial.experiment in ("lm", "lm-cost") else _vit(trial)
 
 
 def _lm(trial: Trial) -> Problem:

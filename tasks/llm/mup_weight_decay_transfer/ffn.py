@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from harness.trial import Trial
 from tasks.blocks.diagnostics import geometric_mean, rms
-from tasks.blocks.optim import Schedule, adamw
-from tasks.blocks.parametrization import initialize
+from tasks.blocks.optim import Rate, Schedule, adamw
+from tasks.blocks.parametrization import ParamClass, initialize
 from tasks.blocks.training import Loop, generator, train
 from tasks.llm.mup_weight_decay_transfer.measure import finite, spectrum_metrics
-from tasks.llm.mup_weight_decay_transfer.rules import matrix_rate, rates
+from tasks.llm.mup_weight_decay_transfer.rules import matrix_rate
 
 _PROBES = 1024
 
@@ -66,7 +66,7 @@ def run(trial: Trial) -> Mapping[str, float]:
 
     loop = Loop(
         model=model,
-        optimizer=adamw(model, rates(trial.method, params)),
+        optimizer=adamw(model, {ParamClass.MATRIX: Rate(lr, decay)}),
         schedule=schedule,
         loss=injected,
         streams={"noise": noise},

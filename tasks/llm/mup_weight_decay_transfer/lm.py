@@ -27,9 +27,7 @@ def run(trial: Trial) -> Mapping[str, float]:
     batches = generator(trial.seed_for(f"batches/{params.replicate}"))
     schedule = Schedule(params.steps, params.warmup, params.schedule)
 
-    def loss(_step: int) -> Tensor:
-        inputs, targets = corpus.batch("train", params.batch, params.length, batches)
-        inputs, targets = inputs.to(trial.device, non_blocking=True), targets.to(trial.device, non_blocking=True)
+    def loss(inputs: Tensor, targets: Tensor) -> Tensor:
         with precision(trial.device, params.precision):
             return next_token_loss(model(inputs), targets)
 
@@ -37,6 +35,7 @@ def run(trial: Trial) -> Mapping[str, float]:
         model=model,
         optimizer=adamw(model, rates(trial.method, params)),
         schedule=schedule,
+        batch=lambda _step: corpus.batch("train", params.batch, params.length, batches),
         loss=loss,
         streams={"batches": batches},
         log_every=max(1, params.steps // 20),

@@ -7,12 +7,10 @@ differ in the exponent of lambda_2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tasks.blocks.optim import Rate
-    from tasks.blocks.parametrization import ParamClass
-    from tasks.llm.mup_weight_decay_transfer.params import Params
+from tasks.blocks.optim import Rate
+from tasks.blocks.parametrization import ParamClass
+from tasks.llm.mup_weight_decay_transfer.task import DecoderParams, Params
 
 DECAY_EXPONENT: Mapping[str, float | None] = {"sqrt-width": 0.5, "constant": 0.0, "linear-width": 1.0, "no-decay": None}
 """lambda_2 = decay * m^exponent; None is no decay at all."""
@@ -30,16 +28,13 @@ def matrix_rate(method: str, params: Params) -> tuple[float, float]:
     return lr / m, 0.0 if exponent is None else decay * m**exponent
 
 
-def rates(method: str, params: Params) -> dict[ParamClass, Rate]:
+def rates(method: str, params: DecoderParams) -> dict[ParamClass, Rate]:
     """The rate of every parameter class.
 
     The standard parametrisation scales nothing and decays every parameter alike. The head is an output weight of "Tensor
     Programs V", Table 3: Adam's rate ∝ 1/m. The paper's two classes leave it open; having one side that does not grow, it is
     not decayed here.
     """
-    from tasks.blocks.optim import Rate
-    from tasks.blocks.parametrization import ParamClass
-
     m = params.width / params.base_width
     lr, decay = matrix_rate(method, params)
     vector, head = params.vector_lr * params.lr_multiplier, params.head_lr * params.lr_multiplier

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from tasks.blocks.diagnostics import geometric_mean
 from tasks.llm.evaluation import mean_loss
-from tasks.llm.optimizers_under_quantization.columns import rise
 from tasks.llm.optimizers_under_quantization.decomposition import LayerError, decompose
 from tasks.llm.optimizers_under_quantization.outliers import activation_statistics
 from tasks.llm.optimizers_under_quantization.ptq import SCHEMES, quantized
@@ -28,7 +27,7 @@ def scheme_metrics(
     metrics = {}
     for name, scheme in SCHEMES.items():
         rounded = quantized(model, scheme, calibration if scheme.method == "gptq" else ())
-        metrics[rise(name)] = mean_loss(rounded, *windows["val"]) - losses["val_loss"]
+        metrics[f"rise_{name}"] = mean_loss(rounded, *windows["val"]) - losses["val_loss"]
         if name == "w4a4":
             metrics["test_rise_w4a4"] = mean_loss(rounded, *windows["test"]) - losses["test_loss"]
     return metrics

@@ -1,8 +1,12 @@
-"""Post-training quantization: a copy of a network whose linear layers round their weights, their inputs or both."""
+"""Post-training quantization: a copy of a network whose linear layers round their weights, their inputs or both.
+
+Rotation by a block Hadamard matrix spreads an outlier over its block and changes no product (x H)(W H)^T.
+"""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +17,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
 from harness.errors import UsageError, unknown
-from kernels import rowwise_absmax_fake_quant
+from kernels import hadamard_128, rowwise_absmax_fake_quant
+from kernels.fake_quant.hadamard import BLOCK
 from tasks.llm.optimizers_under_quantization.gptq import blockwise, gptq, hessians
 from tasks.llm.optimizers_under_quantization.linears import linear_layers, replace
 from tasks.llm.optimizers_under_quantization.qat import QuestLinear
-from tasks.llm.optimizers_under_quantization.rotation import hadamard_order, rotate
 
 Method = Literal["rtn", "gptq"]
 
@@ -49,9 +53,9 @@ SCHEMES: Mapping[str, Scheme] = {
     "w4a4": Scheme(4, 4),
     "w8a8": Scheme(8, 8),
     "w4a16": Scheme(4, None),
-    "w4a4-rotated": Scheme(4, 4, rotate=True),
-    "w4a16-gptq": Scheme(4, None, method="gptq"),
-    "w4a4-gptq": Scheme(4, 4, method="gptq"),
+    "w4a4_rotated": Scheme(4, 4, rotate=True),
+    "w4a16_gptq": Scheme(4, None, method="gptq"),
+    "w4a4_gptq": Scheme(4, 4, method="gptq"),
 }
 """w4a4 is the paper's (section on post-training quantization: row-wise absmax, no Hadamard, no calibration); the rest are its rivals."""
 
@@ -124,3 +128,23 @@ def _quantize(layer: nn.Linear, scheme: Scheme, hessian: Tensor | None) -> Quant
 
 def _rotated(x: Tensor, scheme: Scheme) -> Tensor:
     return rotate(x, hadamard_order(x.shape[-1])) if scheme.rotate else x
+
+
+def hadamard_order(in_features: int) -> int:
+    """The largest power of two, up to 128, that divides `in_features`; UsageError for an odd number: nothing would be rotated."""
+    order = min(in_features & -in_features, BLOCK)
+    if order < 2:
+        raise UsageError(f"a rotation needs an even number of input features, not {in_features}")
+    return order
+
+
+def hadamard(order: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    """The orthonormal, symmetric Hadamard matrix of a power of two up to 128: the leading block of Sylvester's matrix of order 128."""
+    signs = hadamard_128(dtype=dtype, device=device)[:order, :order].sign()
+    return signs * (1.0 / math.sqrt(order))
+
+
+def rotate(x: Tensor, order: int) -> Tensor:
+    """x H on each block of `order` neighbouring entries of the last axis, in x's dtype; it is its own inverse. `order` divides the axis."""
+    blocks = x.reshape(*x.shape[:-1], x.shape[-1] // order, order)
+    return (blocks @ hadamard(order, dtype=x.dtype, device=x.device)).flatten(-2)

@@ -1,4 +1,4 @@
-"""The methods as what they are made of."""
+"""The methods, and what each is made of."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.task import Method
+
+METHODS = (
+    Method("kat-released", "proposed", "GR-KAN: identity-rational, fc1, swish-rational, fc2; weights N(0, 0.02^2), as the code trains"),
+    Method("kat-vp", "proposed", "the same with the variance-preserving start that the paper describes: N(0, alpha/d_in)"),
+    Method("kat-gelu", "proposed", "kat-released with the second rational fitted to GELU (for the form that the kernels evaluate)"),
+    Method("mlp-gelu", "baseline", "fc1, GELU, fc2; weights N(0, 0.02^2)"),
+    Method("mlp-swiglu", "baseline", "SwiGLU with as many parameters"),
+    Method("mlp-gelu-vp", "control", "mlp-gelu with the variance-preserving start: what the start alone does"),
+    Method("kat-ungrouped", "rival", "kat-released with one denominator for all channels (safe PAU)"),
+    Method("kan-spline", "rival", "two layers of cubic B-splines with as many parameters"),
+    Method("kat-two-stage", "proposed", "timed on CUDA: coefficient gradients summed in two stages, without atomics"),
+    Method("kat-per-tile-atomic", "rival", "timed on CUDA: one atomic addition a tile and coefficient (FlashKAT)"),
+    Method("kat-per-element-atomic", "rival", "timed on CUDA: one atomic addition an element and coefficient (KAT's first kernel)"),
+)
 BASELINE = "mlp-gelu"
 
 
@@ -40,3 +55,4 @@ DESIGNS: Mapping[str, Design] = {
 SCHEDULED = tuple(name for name, design in DESIGNS.items() if design.schedule)
 """Only timed, and on CUDA alone: a schedule changes how gradients are summed, not what is learned."""
 TRAINED = tuple(name for name in DESIGNS if name not in SCHEDULED)
+RATIONAL = tuple(name for name, design in DESIGNS.items() if design.mlp == "rational")
