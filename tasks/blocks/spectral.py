@@ -1,4 +1,4 @@
-"""Muon and Scion: steps along the polar factor of the momentum, by Newton-Schulz iterations."""
+"""Spectral norms by power iteration; Muon and Scion: steps along the polar factor of the momentum, by Newton-Schulz iterations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from torch import Tensor
 
 from kernels.sym_matmul.op import newton_schulz
 from tasks.blocks.shampoo import MATCHED_RMS
+
+
+@torch.no_grad()
+def spectral_norm(apply: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor], start: Tensor, steps: int = 200) -> float:
+    """The largest singular value of a linear map, from below: power iteration on adjoint(apply(x)), begun at `start`."""
+    x = start / start.norm()
+    for _ in range(steps):
+        x = adjoint(apply(x))
+        size = x.norm()
+        if not size > 0:
+            return 0.0
+        x = x / size
+    return float(apply(x).norm())
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:

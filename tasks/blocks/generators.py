@@ -1,0 +1,69 @@
+"""Synthetic data whose best possible risk is known: what a method reaches can be set against what can be reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import integrate, special, stats
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Known:
+    """Data with their best predictor. Everything is float64, labels are int64."""
+
+    x: Tensor
+    """(n, d)"""
+    y: Tensor
+    """(n,): labels 0 and 1, or real targets."""
+    bayes_risk: float
+    """Share of errors, or mean squared error, of the best predictor on new data."""
+    best: Callable[[Tensor], Tensor]
+    """The best predictor: (m, d) -> (m,)."""
+
+
+def gaussian_mixture(count: int, dimension: int, distance: float, generator: torch.Generator, prior: float = 0.5) -> Known:
+    """Two classes N(+-distance/2 e_1, I), class 1 with probability `prior`: the Bayes rule is a threshold on the first coordinate.
+
+    Risk: (1 - p) Phi(-d/2 - t) + p Phi(-d/2 + t) with t = log((1 - p)/p) / d (Hastie et al. 2009, Sec. 4.3).
+    """
+    y = (torch.rand(count, generator=generator, dtype=torch.float64) < prior).long()
+    x = torch.randn(count, dimension, generator=generator, dtype=torch.float64)
+    x[:, 0] += distance * (y.double() - 0.5)
+    threshold = math.log((1.0 - prior) / prior) / distance
+    risk = (1.0 - prior) * stats.norm.cdf(-distance / 2 - threshold) + prior * stats.norm.cdf(-distance / 2 + threshold)
+    return Known(x, y, float(risk), lambda points: (points[:, 0].double() > threshold).long())
+
+
+def logistic_teacher(count: int, teacher: Tensor, generator: torch.Generator) -> Known:
+    """Labels with P(y = 1 | x) = sigmoid(<teacher, x>), x ~ N(0, I): the Bayes risk is E[sigmoid(-|z|)], z ~ N(0, |teacher|^2)."""
+    weights = teacher.double()
+    x = torch.randn(count, len(weights), generator=generator, dtype=torch.float64)
+    y = (torch.rand(count, generator=generator, dtype=torch.float64) < torch.sigmoid(x @ weights)).long()
+    scale = float(weights.norm())
+
+    def error(z: float) -> float:
+        return float(2.0 * stats.norm.pdf(z) * special.expit(-scale * z))
+
+    return Known(x, y, float(integrate.quad(error, 0.0, np.inf)[0]), lambda points: (points.double() @ weights > 0).long())
+
+
+def linear_teacher(count: int, teacher: Tensor, noise: float, generator: torch.Generator, covariance: Tensor | None = None) -> Known:
+    """y = <teacher, x> + noise e, x ~ N(0, diag(covariance)): no predictor has a mean squared error below noise^2."""
+    weights = teacher.double()
+    x = torch.randn(count, len(weights), generator=generator, dtype=torch.float64)
+    x = x if covariance is None else x * covariance.double().sqrt()
+    y = x @ weights + noise * torch.randn(count, generator=generator, dtype=torch.float64)
+    return Known(x, y, noise**2, lambda points: points.double() @ weights)
+
+
+def flipped(data: Known, share: float, generator: torch.Generator) -> Known:
+    """The same with that share of labels turned around at random, also in new data: risk r becomes r + share (1 - 2 r)."""
+    if not 0.0 <= share < 0.5:
+        raise ValueError(f"a share of flipped labels lies in [0, 0.5), not {share}: beyond, the best predictor turns around")
+    turned = torch.rand(len(data.y), generator=generator, dtype=torch.float64) < share
+    return Known(data.x, torch.where(turned, 1 - data.y, data.y), data.bayes_risk + share * (1.0 - 2.0 * data.bayes_risk), data.best)

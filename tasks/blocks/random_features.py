@@ -1,0 +1,59 @@
+"""Ridge regression on features for all ridges at once: one singular value decomposition, then a division a ridge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RidgePath:
+    """What min_w |F w - y|^2 + ridge |w|^2 gives for each ridge, F of shape (n, k). All float64; r ridges, t outputs."""
+
+    ridges: Tensor
+    """(r,)"""
+    weights: Tensor
+    """(r, k, t)"""
+    train_error: Tensor
+    """(r,): mean squared error over the n rows and t outputs."""
+    degrees_of_freedom: Tensor
+    """(r,): trace of the hat matrix, sum s^2 / (s^2 + ridge)."""
+    norm: Tensor
+    """(r,): |w|, which tells a solution that explodes from one that is merely wrong."""
+
+    def predict(self, features: Tensor) -> Tensor:
+        """(r, m, t) for features of shape (m, k)."""
+        return features.double() @ self.weights
+
+    def error(self, features: Tensor, targets: Tensor) -> Tensor:
+        """(r,): mean squared error on other rows, targets (m, t) or (m,)."""
+        return (self.predict(features) - _columns(targets)).square().mean(dim=(1, 2))
+
+
+def ridge_path(features: Tensor, targets: Tensor, ridges: Tensor) -> RidgePath:
+    """The path of (n, k) features and (n, t) or (n,) targets over ridges (r,) >= 0.
+
+    A ridge of 0 is the limit from above, the solution of least norm: singular values below n eps of the largest count as zeros.
+    """
+    matrix, y, lam = features.double(), _columns(targets), ridges.double()
+    left, s, right = torch.linalg.svd(matrix, full_matrices=False)
+    kept = s > s.max() * max(matrix.shape) * torch.finfo(torch.float64).eps
+    squares = torch.where(kept, s.square(), 0.0)
+    shrunk = torch.where(kept, s / (squares + lam[:, None]).clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+    weights = right.T @ (shrunk[:, :, None] * (left.T @ y))
+    dof = torch.where(kept, squares / (squares + lam[:, None]).clamp_min(torch.finfo(torch.float64).tiny), 0.0).sum(1)
+    residual = (matrix @ weights - y).square().mean(dim=(1, 2))
+    return RidgePath(lam, weights, residual, dof, weights.flatten(1).norm(dim=1))
+
+
+def relu_features(inputs: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """(n, count) features sqrt(2 / count) relu(<w, x>), w ~ N(0, I): their Gram matrix tends to the arc-cosine kernel of order 1."""
+    weights = torch.randn(inputs.shape[1], count, generator=generator, dtype=torch.float64)
+    features: Tensor = (inputs.double() @ weights).relu() * (2.0 / count) ** 0.5
+    return features
+
+
+def _columns(targets: Tensor) -> Tensor:
+    return targets.double().reshape(len(targets), -1)
