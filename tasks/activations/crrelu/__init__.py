@@ -1,0 +1,1 @@
+"""A Method on Searching Better Activation Functions: CRReLU (arXiv 2405.12954)."""

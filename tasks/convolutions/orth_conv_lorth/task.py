@@ -1,0 +1,225 @@
+"""Existence, Stability and Scalability of Orthogonal Convolutional Neural Networks (Achour, Malgouyres & Mamalet, arXiv 2108.05623)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.claims import better, exact, monotone, slope
+from harness.estimates import Reading
+from harness.sweeps import Sweep
+from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Region, Resources, Scale, Task, Within, param
+from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
+
+_MODULE = "tasks.convolutions.orth_conv_lorth.experiment"
+LORTH, KERNEL, NONE, ZEROS, TAP = "lorth", "kernel-orth", "none", "zero-padding", "lorth-tap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """A convolution of M filters over C channels, k x k, with stride S, on images of S N x S N pixels."""
+
+    filters: int = param(4, "output channels M", low=1, high=4096)
+    channels: int = param(4, "input channels C", low=1, high=4096)
+    kernel: int = param(3, "width k", unit="pixels", low=1, high=31)
+    stride: int = param(1, "stride S", unit="pixels", low=1, high=16)
+    size: int = param(8, "side N of the output", unit="pixels", low=1, high=4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimized(Kernel):
+    """A kernel that a regulariser was minimised over."""
+
+    steps: int = param(800, "steps of Adam", unit="steps", low=0, high=1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Supervised):
+    """A classifier of three convolutions with circular padding."""
+
+    epochs: float = param(15.0, "passes over the training images", unit="epochs", low=0.01, high=1000.0)
+    lr: float = param(3e-2, "peak learning rate of Adam", low=1e-6, high=10.0)
+    width: int = param(8, "filters of the first convolution; the others have twice as many", low=2, high=1024)
+    weight: float = param(0.0, "weight lambda of the regulariser, summed over the layers", low=0.0, high=1e4)
+    attack: float = param(1.0, "L2 norm of the attack, in pixels normalised to variance 1", low=0.0, high=1e3)
+
+
+identity = Experiment(
+    "identity",
+    params=Kernel,
+    metrics=(Metric("identity_error", "relative", "lower", "of err_F^2 against N^2 L_orth, of a random kernel"),),
+    run=f"{_MODULE}:identity",
+    methods=(LORTH, ZEROS),
+    seconds=lambda *_: 0.1,
+    exact=True,
+)
+existence = Experiment(
+    "existence",
+    params=Optimized,
+    metrics=(
+        Metric("spread", "", "lower", "(max - min) / (max + min): 0 for a multiple of an orthogonal map, whatever its scale"),
+        Metric("sigma_min", "", "higher", "smallest singular value of the convolution"),
+        Metric("sigma_max", "", "lower", "largest singular value"),
+        Metric("lorth", "", "lower", "L_orth of the kernel that was reached"),
+        Metric("agrees", "share", "higher", "all singular values within 2% of 1 where the rule says that they can be, and only there"),
+    ),
+    run=f"{_MODULE}:existence",
+    methods=(LORTH, TAP, KERNEL, ZEROS, NONE),
+    seconds=lambda _scale, method, params: 0.1 if method == NONE else 1e-3 * params["steps"],
+)
+stability = Experiment(
+    "stability",
+    params=Optimized,
+    metrics=(
+        Metric("spectral_error", "", "lower", "||A A^T - I||_2"),
+        Metric("bound_ratio", "ratio", "lower", "its square over alpha L_orth: the paper's bound says at most 1"),
+        Metric("frobenius_error", "", "lower", "||A A^T - I||_F", methods=(LORTH, NONE)),
+    ),
+    run=f"{_MODULE}:stability",
+    methods=(LORTH, ZEROS, NONE),
+    seconds=lambda _scale, method, params: 0.3 + (method != NONE) * 1e-3 * params["steps"],
+    exact=True,
+)
+robustness = Experiment(
+    "robustness",
+    params=Train,
+    metrics=(
+        Metric("pgd_test_accuracy", "percent", "higher", "on attacked test images; selects nothing"),
+        Metric("deviation", "", "lower", "largest |sigma - 1| of any layer"),
+        *reversed(CLASSIFICATION),
+        *TRAINING,
+    ),
+    run=f"{_MODULE}:robustness",
+    methods=(LORTH, KERNEL, NONE),
+    tuned=Sweep("lr", by="val_loss"),
+    seconds=lambda scale, *_: {"smoke": 0.5, "laptop": 3.0, "gpu": 120.0, "paper": 3600.0}[scale],
+)
+
+# (M, C, k, S), by the rule of existence; M = C S^2 with S <= k is a case of its own.
+_POSSIBLE = ((2, 4, 3, 1), (8, 4, 3, 1), (6, 2, 3, 2), (12, 2, 3, 2), (9, 1, 3, 4))
+_IMPOSSIBLE = ((10, 1, 3, 4), (20, 1, 3, 4), (4, 1, 1, 2))
+_SQUARE = ((4, 4, 3, 1), (8, 2, 3, 2))
+_OVERLAPPING = _POSSIBLE[:4]
+_SEVERAL_RATES = (1e-2, 3e-2, 1e-1)
+
+
+def _points(shapes: Sequence[tuple[int, int, int, int]], **more: Any) -> list[dict[str, Any]]:
+    return [{"filters": m, "channels": c, "kernel": k, "stride": s, **more} for m, c, k, s in shapes]
+
+
+def _theorems(sizes: tuple[int, ...], steps: int) -> list[Grid]:
+    every = (*_POSSIBLE, *_IMPOSSIBLE, *_SQUARE)
+    return [
+        Grid(identity, view="wide", points=_points(every), axes={"size": (5, 8)}, methods=(LORTH,)),
+        Grid(identity, view="wide", points=_points(_OVERLAPPING), axes={"size": (5, 8)}, methods=(ZEROS,)),
+        Grid(identity, view="narrow", points=_points(_POSSIBLE[:2], size=4), methods=(LORTH,)),
+        Grid(existence, view="rule", points=_points((*_POSSIBLE, *_IMPOSSIBLE), steps=steps)),
+        Grid(existence, view="overlapping", points=_points(_OVERLAPPING, steps=steps)),
+        Grid(existence, view="square", points=_points(_SQUARE, steps=steps), methods=(LORTH, TAP, NONE)),
+        Grid(stability, points=_points(_OVERLAPPING[1:3], steps=steps), axes={"size": sizes}),
+    ]
+
+
+def _training(data: str, weights: tuple[float, ...], rates: tuple[float, ...] = _SEVERAL_RATES, **point: Any) -> list[Grid]:
+    common: Mapping[str, Any] = {"data": data}
+    return [
+        Grid(robustness, view="weights", points=[point], axes={"weight": weights, "lr": rates}, methods=(LORTH, KERNEL), **common),
+        Grid(robustness, view="at-one", points=[{**point, "weight": 1.0}], axes={"lr": rates}, methods=(LORTH, KERNEL), **common),
+        Grid(robustness, view="at-one", points=[{**point, "weight": 0.0}], axes={"lr": rates}, methods=(NONE,), **common),
+    ]
+
+
+def _scale(what: str, seeds: int, limit: float, gpus: float, *grids: Sequence[Grid]) -> Scale:
+    flat = [grid for several in grids for grid in several]
+    return Scale(description=what, grids=flat, seeds=seeds, time_limit_s=limit, resources=Resources(gpus=gpus))
+
+
+def _exact(id: str, reading: Reading, method: str, holds: Region, says: str, source: str = "control", note: str = "") -> list[Claim]:
+    return exact(id, reading, method=method, holds=holds, says=says, source=source, note=note)
+
+
+_RULE, _SQUARES = existence["agrees"].at(view="rule"), existence["agrees"].at(view="square")
+_WIDE, _NARROW = identity["identity_error"].at(view="wide"), identity["identity_error"].at(view="narrow")
+_PADDED, _BOUND = existence["sigma_min"].at(view="overlapping"), stability["bound_ratio"]
+_WEIGHTS = ("laptop", "gpu", "paper")
+_HARD = "The authors' library deel-lip warns that this case is hard to optimise."
+_ROBUST = robustness["pgd_test_accuracy"]
+_THEOREM = "abstract, and the theorems behind it"
+_TRADE = "abstract: the parameter multiplying the regularization term can be used to tune a tradeoff between accuracy and orthogonality"
+
+TASK = Task(
+    id="orth-conv-lorth",
+    version=1,
+    paper=Paper(
+        arxiv="2108.05623",
+        title="Existence, Stability and Scalability of Orthogonal Convolutional Neural Networks",
+        year=2021,
+        authors="El Mehdi Achour, Francois Malgouyres, Franck Mamalet",
+    ),
+    summary="When orthogonal convolutions exist, whether minimising L_orth finds them, and what its value says of images of any size.",
+    methods=[
+        Method(LORTH, "proposed", "minimises L_orth(K) = ||conv(K, K) - I||_F^2; circular padding"),
+        Method(TAP, "control", "the same from near one orthogonal tap: whether it is the start that decides"),
+        Method(KERNEL, "rival", "minimises ||R R^T - I||_F^2 of the kernel as a matrix, blind to how windows overlap"),
+        Method(ZEROS, "control", "the kernel of lorth with zero padding, which the theorems do not cover"),
+        Method(NONE, "floor", "no regulariser: a random kernel, or a network trained without"),
+    ],
+    experiments=(identity, existence, stability, robustness),
+    scales={
+        "smoke": _scale(
+            "small images, few steps, digits: does it run",
+            2,
+            60.0,
+            0.0,
+            _theorems((16, 33), 400),
+            _training("digits", (0.1, 1.0, 10.0), (1e-2, 3e-2), epochs=1.0, train_images=256),
+        ),
+        "laptop": _scale(
+            "ten shapes, images up to 64 x 64 outputs, 8 x 8 digits; 2 CPU cores",
+            10,
+            120.0,
+            0.0,
+            _theorems((9, 16, 33, 64), 800),
+            _training("digits", (0.01, 0.1, 1.0, 10.0)),
+        ),
+        "gpu": _scale(
+            "the same theorems; Fashion-MNIST; one GPU",
+            5,
+            600.0,
+            0.25,
+            _theorems((9, 16, 33, 64), 800),
+            _training("fashion-mnist", (0.01, 0.1, 1.0, 10.0), width=32, batch=256),
+        ),
+        "paper": _scale(
+            "the same theorems up to 129 x 129 outputs; CIFAR-10; a cluster",
+            5,
+            6 * 3600.0,
+            1.0,
+            _theorems((9, 16, 33, 64, 129), 2000),
+            _training("cifar10", (1e-3, 0.01, 0.1, 1.0, 10.0), width=64, batch=256, epochs=100.0, augment=True),
+        ),
+    },
+    claims=[
+        *_exact("C1", _WIDE, LORTH, Within(-1e-9, 1e-9), "err_F^2 = N^2 L_orth, circular padding and S N >= 2 k - 1, any shape", _THEOREM),
+        *_exact("C1-zero-padding", _WIDE, ZEROS, Above(0.01), "with zero padding the identity does not hold"),
+        *_exact("C1-narrow", _NARROW, LORTH, Above(0.01), "where S N < 2 k - 1 the identity does not hold"),
+        *_exact("C2", _RULE, LORTH, Above(0.999), "minimising L_orth reaches an orthogonal convolution where the rule has one", _THEOREM),
+        *_exact("C2-square", _SQUARES, LORTH, Above(0.999), "so it does where M = C S^2", "abstract: an efficient strategy", _HARD),
+        *_exact("C2-square-tap", _SQUARES, TAP, Above(0.999), "where M = C S^2 it does from near an orthogonal tap"),
+        *_exact("C2-zero-padding", _PADDED, ZEROS, Below(0.98), "what is orthogonal with circular padding is not with zeros", _THEOREM),
+        *better("C2-kernel-orth", LORTH, KERNEL, existence["spread"].at(view="overlapping"), source="the paper's case for L_orth"),
+        *_exact("C3-bound", _BOUND, LORTH, Below(1.0), "err_s^2 <= alpha L_orth at every size, of optimised kernels", _THEOREM),
+        *_exact("C3-bound-random", _BOUND, NONE, Below(1.0), "err_s^2 <= alpha L_orth at every size, of random kernels", _THEOREM),
+        *_exact("C3-zero-padding", _BOUND, ZEROS, Above(1.0), "with zero padding the bound is broken"),
+        *slope("C3-flat", LORTH, stability["spectral_error"], over="size", holds=Within(-0.1, 0.1), source=_THEOREM, exact=True),
+        *slope("C3-frobenius", LORTH, stability["frobenius_error"], over="size", holds=Within(0.999, 1.001), source=_THEOREM, exact=True),
+        *monotone(
+            "C4-orthogonal", LORTH, robustness["deviation"].at(view="weights"), rises=False, source=_TRADE, over="weight", scales=_WEIGHTS
+        ),
+        *monotone(
+            "C4-accuracy", LORTH, robustness["test_accuracy"].at(view="weights"), rises=False, source=_TRADE, over="weight", scales=_WEIGHTS
+        ),
+        *monotone("C4-robust", LORTH, _ROBUST.at(view="weights"), rises=True, source=_TRADE, over="weight", scales=_WEIGHTS),
+        *better("C4-none", LORTH, NONE, _ROBUST.at(view="at-one"), source="abstract: for the benefit of both accuracy and robustness"),
+        *better("C4-kernel-orth", LORTH, KERNEL, _ROBUST.at(view="at-one"), source="control"),
+    ],
+)
