@@ -105,7 +105,7 @@ def _by_id(plan: Sequence[TrialSpec], kept: Sequence[TrialSpec], text: str) -> T
         raise unknown(what, text, _named(kept))
     found = fitting[0]
     if found not in kept:
-        below = f"; the trial that it stands on did: {found.requires}" if any(spec.id == found.requires for spec in kept) else ""
+        below = f"; the trial that it needs did: {found.requires}" if any(spec.id == found.requires for spec in kept) else ""
         raise UsageError(f"trial {found.id} ({found.method}, seed {found.seed}) kept nothing{below}")
     return found
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tasks.eeg.spectra import autocorrelation, band_power, welch
-from tasks.eeg.windows import chunks
+from tasks.eeg.spectra import autocorrelation, band_power, chunks, welch
 
 FLOOR = 1e-9
 """Power below this (in the windows' unit squared) counts as this: a flat channel has a logarithm."""

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from kernels.kernel_matmul.mmd import median_gamma, mmd2
-from tasks.eeg.spectra import band_power, mean_autocorrelation, mean_welch
-from tasks.eeg.windows import chunks
+from tasks.eeg.spectra import band_power, chunks, mean_autocorrelation, mean_welch
 
 
 def band_errors(real: Tensor, fake: Tensor, rate: float, segment: int = 128) -> Tensor:

@@ -13,21 +13,23 @@ from torch import Tensor, nn
 from harness.errors import UsageError
 from tasks.blocks.complexity import parameters
 from tasks.blocks.training import generator
-from tasks.eeg.eeg_denoising_atat.adversary import Discriminator, fooling_loss, telling_loss
 from tasks.eeg.eeg_denoising_atat.claims import floor_correlation
 from tasks.eeg.eeg_denoising_atat.classical import band_pass, eemd, wavelet
-from tasks.eeg.eeg_denoising_atat.costs import multiply_adds
-from tasks.eeg.eeg_denoising_atat.designs import LEVELS
+from tasks.eeg.eeg_denoising_atat.cleaning import multiply_adds
+from tasks.eeg.eeg_denoising_atat.experiment import area_under_roc, per_window
+from tasks.eeg.eeg_denoising_atat.methods import LEVELS
 from tasks.eeg.eeg_denoising_atat.mixing import cut, mix, mixed, rms, scoring_pairs, training_pairs
 from tasks.eeg.eeg_denoising_atat.networks import NETWORKS, Dropout
-from tasks.eeg.eeg_denoising_atat.scoring import area_under_roc, per_window
 from tasks.eeg.eeg_denoising_atat.targeted import (
     Autoencoder,
+    Discriminator,
     Targeted,
     Transformer,
     budget_threshold,
     check_lengths,
     correlation,
+    fooling_loss,
+    telling_loss,
 )
 
 RATE = 256.0

@@ -33,7 +33,9 @@ def kept(*, count: int = 7, samples: int = 250, rate: float = 250.0) -> dict[str
 
 
 def spec(method: str, seed: int, **fields: Any) -> TrialSpec:
-    return TrialSpec(task="eeg-artifact-synthesis", version=1, scale="smoke", method=method, seed=seed, **({"params": {}} | fields))
+    return TrialSpec(
+        task="eeg-artifact-synthesis", version=1, scale="smoke", experiment="train", method=method, seed=seed, **({"params": {}} | fields)
+    )
 
 
 GAN, DIFFUSION, SCORE = spec("gan", 0), spec("diffusion", 0), spec("score", 0, requires=spec("gan", 0).id)
@@ -177,7 +179,7 @@ def test_trials_that_are_unknown_or_kept_nothing_are_named(export: Export, tmp_p
     assert "unknown trial: 'feedbeef'" in said
     assert GAN.id in said
     said = refused(capsys, export(out, "--trial", SCORE.id))
-    assert f"trial {SCORE.id} (score, seed 0) kept nothing; the trial that it stands on did: {GAN.id}" in said
+    assert f"trial {SCORE.id} (score, seed 0) kept nothing; the trial that it needs did: {GAN.id}" in said
     assert "did you mean 'diffusion'" in refused(capsys, export(out, "--method", "difusion"))
     assert "(choices: 0)" in refused(capsys, export(out, "--method", "gan", "--seed", "4"))
 

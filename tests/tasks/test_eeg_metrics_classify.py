@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.eeg import windows
+from tasks.eeg import spectra
 from tasks.eeg.classify import c2st, recovery, trts, tstr
 from tasks.eeg.features import features
 
@@ -50,7 +50,7 @@ def test_rows_are_windows_whatever_the_chunk(monkeypatch: pytest.MonkeyPatch) ->
     x, _ = draw(20, 0)
     whole = features(x, RATE)
     assert whole.shape == (20, 7 * 2 + 1)
-    monkeypatch.setitem(windows.CHUNK_BYTES, "cpu", 3 * 2 * 250 * 4)
+    monkeypatch.setitem(spectra.CHUNK_BYTES, "cpu", 3 * 2 * 250 * 4)
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(features(x[order], RATE), whole[order])
 

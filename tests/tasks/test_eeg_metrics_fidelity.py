@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kernels.kernel_matmul.reference import BLOCK_ELEMENTS
-from tasks.eeg import manifold, windows
+from tasks.eeg import manifold, spectra
 from tasks.eeg.fidelity import (
     autocorrelation_distance,
     band_errors,
@@ -91,7 +91,7 @@ def test_windows_are_at_no_distance_from_themselves(name: str) -> None:
 def test_pieces_give_what_the_whole_gives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = noise(30, 3, 260, dtype=torch.float32), 1.3 * noise(31, 3, 260, seed=1, dtype=torch.float32)
     whole = MEASURES[name](real, fake)
-    monkeypatch.setitem(windows.CHUNK_BYTES, "cpu", 4 * 3 * 260 * 4)
+    monkeypatch.setitem(spectra.CHUNK_BYTES, "cpu", 4 * 3 * 260 * 4)
     assert MEASURES[name](real, fake) == pytest.approx(whole, rel=1e-5)
 
 

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from tasks.datasets.eeg.cutting import extract
-from tasks.eeg import windows
+from tasks.eeg import spectra
 from tasks.eeg.bands import BANDS
-from tasks.eeg.spectra import autocorrelation, band_power, mean_autocorrelation, mean_welch, welch
-from tasks.eeg.windows import chunks
+from tasks.eeg.spectra import autocorrelation, band_power, chunks, mean_autocorrelation, mean_welch, welch
 
 RATE = 250.0
 
@@ -141,14 +140,14 @@ def test_means_over_many_windows_are_means_over_each(monkeypatch: pytest.MonkeyP
     x = noise(37, 3, 300, dtype=torch.float32)
     density, correlation = welch(x, RATE).density.double().mean(0), autocorrelation(x, 20).double().mean(0)
     for size in (1, 10 * 3 * 300 * 4, 1 << 30):
-        monkeypatch.setitem(windows.CHUNK_BYTES, "cpu", size)
+        monkeypatch.setitem(spectra.CHUNK_BYTES, "cpu", size)
         torch.testing.assert_close(mean_welch(x, RATE).density, density, rtol=1e-6, atol=0.0)
         torch.testing.assert_close(mean_autocorrelation(x, 20), correlation, rtol=0.0, atol=1e-6)
 
 
 def test_chunks_hold_every_window_once_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.arange(60.0).reshape(10, 2, 3)
-    monkeypatch.setitem(windows.CHUNK_BYTES, "cpu", 80)
+    monkeypatch.setitem(spectra.CHUNK_BYTES, "cpu", 80)
     parts = list(chunks(x))
     assert [len(part) for part in parts] == [3, 3, 3, 1]
     torch.testing.assert_close(torch.cat(parts), x)

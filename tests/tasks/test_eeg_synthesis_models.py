@@ -14,12 +14,12 @@ from tasks.blocks.training import generator
 from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic, gradient_penalty
 from tasks.eeg.eeg_artifact_synthesis.autoencoder import Autoencoder, gaussian_divergence
 from tasks.eeg.eeg_artifact_synthesis.convnets import Generator
-from tasks.eeg.eeg_artifact_synthesis.designs import DDPM, Denoising
 from tasks.eeg.eeg_artifact_synthesis.diffusion import LEVELS, Diffusion, ddim, guided, released_sampler, scheduler
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled
 from tasks.eeg.eeg_artifact_synthesis.learner import Batches
+from tasks.eeg.eeg_artifact_synthesis.methods import DDPM, Denoising
 from tasks.eeg.eeg_artifact_synthesis.training import step_flops
 from tasks.eeg.eeg_artifact_synthesis.unet import UNet, time_embedding
-from tasks.eeg.eeg_artifact_synthesis.windows import Labelled
 
 V, NOISE = Denoising("v", "cosine", True), Denoising("noise", "linear", True)
 
@@ -187,7 +187,7 @@ def test_labels_are_hidden_as_often_as_asked() -> None:
     model.register_forward_pre_hook(lambda _, args: seen.append(args[2]))
     for dropped, expected in ((0.0, 0.0), (1.0, 1.0)):
         seen.clear()
-        Diffusion(model, V, batches(), batch=16, lr=1e-3, ema=0.9, dropped=dropped, guidance=1.0, steps=2).step()
+        Diffusion(model, V, batches(), batch=16, lr=1e-3, ema=0.9, dropped=dropped, guidance=1.0, steps=2).step(0)
         assert float((seen[0] == 3).float().mean()) == expected
 
 
@@ -218,7 +218,7 @@ def test_the_u_net_wants_samples_that_halve_twice_and_labels_levels_apart() -> N
 def test_the_average_of_weights_follows_them() -> None:
     trained = Diffusion(UNet((2, 16), 3, 4, 1, skips=True), V, batches(), batch=4, lr=1e-2, ema=0.999, dropped=0.1, guidance=1.0, steps=2)
     first = trained.average.leave.weight.clone()
-    trained.step()
+    trained.step(0)
     expected = first + (1.0 - 2.0 / 11.0) * (trained.model.leave.weight - first)
     torch.testing.assert_close(trained.average.leave.weight, expected)
 
@@ -257,7 +257,7 @@ def test_flops_of_a_step_count_forward_and_backward() -> None:
         def __init__(self, *, penalised: bool) -> None:
             self.layer, self.penalised = nn.Conv1d(2, 3, 5, padding=2), penalised
 
-        def step(self) -> Tensor:
+        def step(self, index: int) -> Tensor:
             x = torch.randn(4, 2, 16)
             if self.penalised:
                 loss = gradient_penalty(lambda x, _: self.layer(x).square().sum((1, 2)), x, x, torch.zeros(4), torch.rand(4, 1, 1))

@@ -15,14 +15,14 @@ from torch import Tensor
 from harness.errors import UsageError
 from tasks.blocks.training import generator
 from tasks.eeg.eeg_artifact_synthesis import published
-from tasks.eeg.eeg_artifact_synthesis.common import augmentation_gain
+from tasks.eeg.eeg_artifact_synthesis.common_scale import augmentation_gain
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, asked_for, channel_indices, class_counts, drawn, resampled
 from tasks.eeg.eeg_artifact_synthesis.surrogates import (
     fit_autoregression,
     phase_randomised,
     simulate_autoregression,
     stabilised,
 )
-from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem, asked_for, channel_indices, class_counts, drawn, resampled
 from tasks.eeg.spectra import mean_welch
 
 

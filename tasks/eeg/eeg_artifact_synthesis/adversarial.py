@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from tasks.eeg.eeg_artifact_synthesis.convnets import Generator, strided
-from tasks.eeg.eeg_artifact_synthesis.learner import Batches
+from tasks.eeg.eeg_artifact_synthesis.learner import Batches, Learner
 
 _BETAS = (0.0, 0.9)
 
@@ -39,7 +38,7 @@ def gradient_penalty(critic: Callable[[Tensor, Tensor], Tensor], real: Tensor, f
     return penalty
 
 
-class Adversarial:
+class Adversarial(Learner):
     """A generator, its critic and both optimizers. One step is `critic_steps` of the critic, then one of the generator."""
 
     def __init__(
@@ -54,33 +53,34 @@ class Adversarial:
         critic_steps: int,
         penalty: float,
     ) -> None:
-        self.generator, self.critic, self._batches = generator, critic, batches
+        self.generator, self.critic, self.batches = generator, critic, batches
+        self.networks, self.sampler = nn.ModuleDict({"generator": generator, "critic": critic}), generator
         self._latent, self._batch, self._critic_steps, self._penalty = latent, batch, critic_steps, penalty
-        self._optimizers = {
+        self.optimizers = {
             "generator": torch.optim.Adam(generator.parameters(), lr=lr, betas=_BETAS),
             "critic": torch.optim.Adam(critic.parameters(), lr=lr, betas=_BETAS),
         }
 
-    def step(self) -> Tensor:
+    def step(self, index: int) -> Tensor:  # noqa: ARG002 - every step is alike
         """The critic's estimate of the Wasserstein distance, E D(real) - E D(fake), before its last step."""
         for _ in range(self._critic_steps):
             distance = self._critic_step()
-        y = self._batches.draw(self._batch).y
+        y = self.batches.draw(self._batch).y
         loss = -self.critic(self._make(y), y).mean()
         self._update("generator", loss)
         return distance
 
     def _critic_step(self) -> Tensor:
-        real = self._batches.draw(self._batch)
+        real = self.batches.draw(self._batch)
         with torch.no_grad():
             fake = self._make(real.y)
         distance: Tensor = self.critic(real.x, real.y).mean() - self.critic(fake, real.y).mean()
-        mix = self._batches.uniform(self._batch, 1, 1)
+        mix = self.batches.uniform(self._batch, 1, 1)
         self._update("critic", self._penalty * gradient_penalty(self.critic, real.x, fake, real.y, mix) - distance)
         return distance.detach()
 
     def _make(self, y: Tensor) -> Tensor:
-        made: Tensor = self.generator(self._batches.noise(len(y), self._latent), y)
+        made: Tensor = self.generator(self.batches.noise(len(y), self._latent), y)
         return made
 
     def _update(self, name: str, loss: Tensor) -> None:
@@ -88,35 +88,10 @@ class Adversarial:
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         for parameter, gradient in zip(network.parameters(), gradients, strict=True):
             parameter.grad = gradient
-        self._optimizers[name].step()
+        self.optimizers[name].step()
 
     @torch.no_grad()
     def sample(self, y: Tensor, stream: torch.Generator) -> Tensor:
         """Windows of the classes `y`, one pass of the generator."""
         made: Tensor = self.generator(torch.randn((len(y), self._latent), generator=stream).to(y.device), y)
         return made
-
-    def parameters(self) -> int:
-        """Of generator and critic."""
-        return sum(p.numel() for network in (self.generator, self.critic) for p in network.parameters())
-
-    def weights(self) -> dict[str, Tensor]:
-        """Of the generator."""
-        return dict(self.generator.state_dict())
-
-    def state(self) -> dict[str, Any]:
-        """Both networks, both optimizers, the stream."""
-        return {
-            "generator": self.generator.state_dict(),
-            "critic": self.critic.state_dict(),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
-            "stream": self._batches.stream.get_state(),
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        self.generator.load_state_dict(state["generator"])
-        self.critic.load_state_dict(state["critic"])
-        for name, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        self._batches.stream.set_state(state["stream"].cpu())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from tasks.eeg.eeg_artifact_synthesis.convnets import Generator, strided
-from tasks.eeg.eeg_artifact_synthesis.learner import Batches
+from tasks.eeg.eeg_artifact_synthesis.learner import Batches, Learner
 
 
 class Autoencoder(nn.Module):
@@ -53,17 +50,19 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
 
 
-class Variational:
+class Variational(Learner):
     """An autoencoder and its optimizer."""
 
     def __init__(self, model: Autoencoder, batches: Batches, *, latent: int, batch: int, lr: float) -> None:
-        self.model, self._batches, self._latent, self._batch = model, batches, latent, batch
+        self.model, self.batches, self._latent, self._batch = model, batches, latent, batch
+        self.networks = self.sampler = model
         self._optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+        self.optimizers = {"model": self._optimizer}
 
-    def step(self) -> Tensor:
+    def step(self, index: int) -> Tensor:  # noqa: ARG002 - every step is alike
         """The loss before the update."""
-        drawn = self._batches.draw(self._batch)
-        loss = self.model.loss(drawn.x, drawn.y, self._batches.noise(self._batch, self._latent))
+        drawn = self.batches.draw(self._batch)
+        loss = self.model.loss(drawn.x, drawn.y, self.batches.noise(self._batch, self._latent))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -75,22 +74,3 @@ class Variational:
         z = torch.randn((len(y), self._latent), generator=stream).to(y.device)
         shape = self.model.decoder.shape
         return self.model.decode(z, y, torch.randn((len(y), *shape), generator=stream).to(y.device))
-
-    def parameters(self) -> int:
-        """Of encoder and decoder."""
-        return sum(p.numel() for p in self.model.parameters())
-
-    def weights(self) -> dict[str, Tensor]:
-        """Of encoder and decoder."""
-        return dict(self.model.state_dict())
-
-    def state(self) -> dict[str, Any]:
-        """Model, optimizer, stream."""
-        stream = self._batches.stream.get_state()
-        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict(), "stream": stream}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._batches.stream.set_state(state["stream"].cpu())

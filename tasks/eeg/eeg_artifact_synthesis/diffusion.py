@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.errors import UsageError
-from tasks.eeg.eeg_artifact_synthesis.designs import Denoising
-from tasks.eeg.eeg_artifact_synthesis.learner import Batches
+from tasks.eeg.eeg_artifact_synthesis.learner import Batches, Learner
+from tasks.eeg.eeg_artifact_synthesis.methods import Denoising
 from tasks.eeg.eeg_artifact_synthesis.unet import UNet
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def released_sampler(predict: Predict, noise: Tensor, steps: int) -> Tensor:
     return x
 
 
-class Diffusion:
+class Diffusion(Learner):
     """A U-Net, the average of its weights, and its optimizer."""
 
     def __init__(
@@ -108,20 +108,21 @@ class Diffusion:
         guidance: float,
         steps: int,
     ) -> None:
-        self.model, self.design, self._batches = model, design, batches
+        self.model, self.design, self.batches = model, design, batches
         self.average = copy.deepcopy(model).requires_grad_(False)
+        self.networks, self.sampler = nn.ModuleDict({"model": model, "average": self.average}), self.average
         self._batch, self._ema, self._dropped, self._guidance, self._steps = batch, ema, dropped, guidance, steps
-        self._done = 0
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+        self.optimizers = {"model": self._optimizer}
         self._bound = float(batches.windows.x.abs().max())  # no training window goes beyond
         self._rule = scheduler(design, self._bound)
 
-    def step(self) -> Tensor:
+    def step(self, index: int) -> Tensor:
         """The mean squared error of the target before the update."""
-        drawn = self._batches.draw(self._batch)
-        levels = torch.randint(LEVELS, (self._batch,), generator=self._batches.stream).to(drawn.x.device)
-        noise = self._batches.noise(*drawn.x.shape)
-        y = torch.where(self._batches.uniform(self._batch) < self._dropped, self.model.null, drawn.y)
+        drawn = self.batches.draw(self._batch)
+        levels = torch.randint(LEVELS, (self._batch,), generator=self.batches.stream).to(drawn.x.device)
+        noise = self.batches.noise(*drawn.x.shape)
+        y = torch.where(self.batches.uniform(self._batch) < self._dropped, self.model.null, drawn.y)
         noisy = self._rule.add_noise(drawn.x, noise, levels)
         target = self._rule.get_velocity(drawn.x, noise, levels) if self.design.objective == "v" else noise
         loss = F.mse_loss(self.model(noisy, levels, y), target)
@@ -129,13 +130,12 @@ class Diffusion:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _LONGEST)
         self._optimizer.step()
-        self._done += 1
-        self._follow()
+        self._follow(index + 1)
         return loss.detach()
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        decay = min(self._ema, (1.0 + self._done) / (10.0 + self._done))  # young weights are not averaged with the initial ones
+    def _follow(self, done: int) -> None:
+        decay = min(self._ema, (1.0 + done) / (10.0 + done))  # young weights are not averaged with the initial ones
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1.0 - decay)
 
     def sample(self, y: Tensor, stream: torch.Generator) -> Tensor:
@@ -144,7 +144,7 @@ class Diffusion:
 
     def sample_in(self, y: Tensor, stream: torch.Generator, steps: int, *, released: bool = False) -> Tensor:
         """Windows of the classes `y` by DDIM with guidance, or by the released sampler, which has none."""
-        shape = (len(y), *self._batches.windows.x.shape[1:])
+        shape = (len(y), *self.batches.windows.x.shape[1:])
         noise = torch.randn(shape, generator=stream).to(y.device)
         made, at_once = [], _AT_ONCE[y.device.type]
         with torch.no_grad():
@@ -152,33 +152,3 @@ class Diffusion:
                 predict = guided(self.average, labels, self.model.null, 1.0 if released else self._guidance)
                 made.append(released_sampler(predict, start, steps) if released else ddim(predict, start, self.design, steps, self._bound))
         return torch.cat(made)
-
-    def parameters(self) -> int:
-        """Of the network; its average is not counted again."""
-        return sum(p.numel() for p in self.model.parameters())
-
-    def weights(self) -> dict[str, Tensor]:
-        """The averaged ones."""
-        return dict(self.average.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Sample with these."""
-        self.average.load_state_dict(weights)
-
-    def state(self) -> dict[str, Any]:
-        """Network, average, optimizer, stream and step."""
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "stream": self._batches.stream.get_state(),
-            "done": self._done,
-        }
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._batches.stream.set_state(state["stream"].cpu())
-        self._done = state["done"]

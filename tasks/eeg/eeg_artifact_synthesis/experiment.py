@@ -1,4 +1,4 @@
-"""Runs one trial of the paper: training a generator of windows, or measuring its windows."""
+"""Runs one trial of the paper: training a generator of windows, or measuring windows in one of two protocols."""
 
 from __future__ import annotations
 
@@ -8,76 +8,66 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.trial import Trial
-from tasks.eeg.bands import BANDS
-from tasks.eeg.eeg_artifact_synthesis.designs import SIMPLE
-from tasks.eeg.eeg_artifact_synthesis.metrics import band_metric
-from tasks.eeg.eeg_artifact_synthesis.params import PUBLISHED
+from tasks.eeg.bands import BANDS, band_error
 
 if TYPE_CHECKING:
     from tasks.eeg.classify import Recovery
-    from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem
+    from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem
     from tasks.eeg.spectra import Spectrum
 
 
-def run(trial: Trial) -> Mapping[str, float]:
-    """Train and keep windows, or score windows in one of the two protocols."""
-    from tasks.eeg.eeg_artifact_synthesis.windows import problem
-
-    windows = problem(trial)
-    return train(trial, windows) if trial.params.stage == "train" else score(trial, windows)
-
-
-def train(trial: Trial, windows: Problem) -> dict[str, float]:
+def train(trial: Trial) -> Mapping[str, float]:
     """Fit the method within its budget, and keep the model and as many windows of each class as will be compared."""
     from tasks.blocks.training import generator
-    from tasks.eeg.eeg_artifact_synthesis.synthesis import kept, simple
+    from tasks.eeg.eeg_artifact_synthesis.labelled_windows import asked_for, class_counts, problem
+    from tasks.eeg.eeg_artifact_synthesis.synthesis import kept
     from tasks.eeg.eeg_artifact_synthesis.training import fit
-    from tasks.eeg.eeg_artifact_synthesis.windows import asked_for, class_counts
 
-    counts = class_counts(windows, trial.params.windows)
-    y = asked_for(counts)
-    if trial.method in SIMPLE:
-        trial.keep(kept(windows, simple(trial, windows, counts), y, {}))
-        return {"windows": float(len(y))}
-    model, fitted = fit(trial, windows)
+    windows = problem(trial)
+    y = asked_for(class_counts(windows, trial.params.windows))
+    model, metrics = fit(trial, windows)
     began = time.perf_counter()
     x = model.sample(y.to(trial.device), generator(trial.seed_for("sampling"))).cpu()
     seconds = time.perf_counter() - began
-    trial.keep(kept(windows, x, y, model.weights()))
-    return {
-        "train_loss": fitted.loss,
-        "steps": float(fitted.steps),
-        "training_flops": fitted.flops,
-        "train_seconds": fitted.seconds,
-        "parameters": float(model.parameters()),
-        "sampling_seconds": 1000.0 * seconds / len(y),
-        "windows": float(len(y)),
-    }
+    trial.keep(kept(windows, x, y, model.sampler.state_dict()))
+    return {**metrics, "sampling_seconds": 1000.0 * seconds / len(y), "windows": float(len(y))}
 
 
-def score(trial: Trial, windows: Problem) -> dict[str, float]:
-    """Measure the trial's windows against as many of the test split."""
-    from tasks.eeg.eeg_artifact_synthesis import common, published
-    from tasks.eeg.eeg_artifact_synthesis.synthesis import synthetic
-    from tasks.eeg.eeg_artifact_synthesis.windows import class_counts, drawn
+def score_on_common_scale(trial: Trial) -> Mapping[str, float]:
+    """Measure the trial's windows against as many of the test split, both in z-scores."""
+    from tasks.eeg.eeg_artifact_synthesis import common_scale
     from tasks.eeg.spectra import mean_welch
 
+    windows, real, fake, seconds = _both_sides(trial)
+    signals = common_scale.signal_metrics(trial, windows, real, fake)
+    judged, recovered = common_scale.class_metrics(windows, real, fake, trial.seed_for("classifiers") % 2**32)
+    log_spectra(trial, *(mean_welch(side.x, windows.rate, segment=trial.params.segment) for side in (real, fake)))
+    log_bands(trial, signals)
+    log_confusion(trial, windows, recovered)
+    log_traces(trial, windows, fake)
+    return {**signals, **judged, **seconds, "windows": float(len(fake.x)), "real_windows": float(len(real.x))}
+
+
+def score_as_published(trial: Trial) -> Mapping[str, float]:
+    """Measure the same windows as the paper does."""
+    from tasks.eeg.eeg_artifact_synthesis import published
+
+    windows, real, fake, seconds = _both_sides(trial)
+    sides = published.compared(trial.method, windows.microvolts(real.x), fake.x, windows.rate)
+    signals = published.measured(sides, windows.rate)
+    log_spectra(trial, *published.spectra(sides, windows.rate))
+    log_bands(trial, signals)
+    return {**signals, **seconds, "windows": float(len(sides.fake)), "real_windows": float(len(sides.real))}
+
+
+def _both_sides(trial: Trial) -> tuple[Problem, Labelled, Labelled, dict[str, float]]:
+    """The data, real test windows and as many synthetic ones, and the seconds that making these took, where they were made here."""
+    from tasks.eeg.eeg_artifact_synthesis.labelled_windows import class_counts, drawn, problem
+    from tasks.eeg.eeg_artifact_synthesis.synthesis import synthetic
+
+    windows = problem(trial)
     fake, seconds = synthetic(trial, windows)
-    real = drawn(windows.test, class_counts(windows, trial.params.windows), trial.seed_for("test windows"))
-    if trial.params.protocol == PUBLISHED:
-        sides = published.compared(trial.method, windows.microvolts(real.x), fake.x, windows.rate)
-        metrics = published.measured(sides, windows.rate) | {"windows": float(len(sides.fake)), "real_windows": float(len(sides.real))}
-        log_spectra(trial, *published.spectra(sides, windows.rate))
-    else:
-        metrics = common.signal_metrics(trial, windows, real, fake) | {"windows": float(len(fake.x)), "real_windows": float(len(real.x))}
-        log_spectra(trial, *(mean_welch(side.x, windows.rate, segment=trial.params.segment) for side in (real, fake)))
-        if trial.params.part == "main":
-            judged, recovered = common.class_metrics(windows, real, fake, trial.seed_for("classifiers") % 2**32)
-            metrics |= judged
-            log_confusion(trial, windows, recovered)
-            log_traces(trial, windows, fake)
-    log_bands(trial, metrics)
-    return metrics if math.isnan(seconds) else metrics | {"sampling_seconds": seconds}
+    return windows, drawn(windows.test, class_counts(windows, trial.params.windows), trial.seed_for("test windows")), fake, seconds
 
 
 def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:
@@ -92,7 +82,7 @@ def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:
 def log_bands(trial: Trial, metrics: Mapping[str, float]) -> None:
     """The error of each band at the geometric middle of its frequencies."""
     for band in BANDS:
-        trial.log(math.sqrt(band.low * band.high), band_error_at=metrics[band_metric(band.name)])
+        trial.log(math.sqrt(band.low * band.high), band_error_at=metrics[band_error(band)])
 
 
 def log_confusion(trial: Trial, windows: Problem, recovered: Recovery) -> None:

@@ -1,43 +1,15 @@
-"""What trains: steps that update it, a state to go on from, and samples."""
+"""What trains: networks that a step updates, and samples of what they have learned."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tasks.eeg.eeg_artifact_synthesis.windows import Labelled
-
-
-class Learner(Protocol):
-    """A model with its optimizers and random streams."""
-
-    def step(self) -> Tensor:
-        """One update; the loss, without gradient."""
-        ...
-
-    def sample(self, y: Tensor, stream: torch.Generator) -> Tensor:
-        """Windows of the classes `y`, in z-scores and on y's device."""
-        ...
-
-    def parameters(self) -> int:
-        """Learned numbers, of all networks that training needs."""
-        ...
-
-    def weights(self) -> dict[str, Tensor]:
-        """Of the network that samples: all that `sample` needs."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """What `load` needs to go on as if there had been no break."""
-        ...
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        ...
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled
 
 
 @dataclass(frozen=True)
@@ -59,3 +31,26 @@ class Batches:
     def uniform(self, *shape: int) -> Tensor:
         """Numbers between 0 and 1 on the device of the data."""
         return torch.rand(shape, generator=self.stream).to(self.windows.x.device)
+
+
+class Learner(ABC):
+    """A model in training. Its whole state is that of its networks, its optimizers and the stream of its batches."""
+
+    networks: nn.Module
+    """All of them."""
+    sampler: nn.Module
+    """The one that samples: its weights are all that `sample` needs."""
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    batches: Batches
+
+    @abstractmethod
+    def step(self, index: int) -> Tensor:
+        """Update number `index`, from 0; the loss before it."""
+
+    @abstractmethod
+    def sample(self, y: Tensor, stream: torch.Generator) -> Tensor:
+        """Windows of the classes `y`, in z-scores and on y's device."""
+
+    def parameters(self) -> int:
+        """Learned numbers, of all networks that training needs."""
+        return sum(p.numel() for p in self.networks.parameters() if p.requires_grad)

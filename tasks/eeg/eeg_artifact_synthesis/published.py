@@ -15,9 +15,8 @@ from torch import Tensor
 
 from harness.errors import UsageError
 from kernels.kernel_matmul.op import kernel_matmul
-from tasks.eeg.bands import BANDS
-from tasks.eeg.eeg_artifact_synthesis.designs import GAN
-from tasks.eeg.eeg_artifact_synthesis.metrics import band_metric
+from tasks.eeg.bands import BANDS, band_error
+from tasks.eeg.eeg_artifact_synthesis.methods import GAN
 from tasks.eeg.fidelity import diversity, psd_distance
 from tasks.eeg.spectra import Spectrum, band_power, mean_welch
 
@@ -118,7 +117,7 @@ def measured(sides: Compared, rate: float) -> dict[str, float]:
     errors = band_errors(sides.real, sides.fake, rate)
     return {
         "band_error": float(errors.mean()),
-        **{band_metric(band.name): float(error) for band, error in zip(BANDS, errors, strict=True)},
+        **{band_error(band): float(error) for band, error in zip(BANDS, errors, strict=True)},
         "psd_distance": psd_distance(sides.real, sides.fake, rate, segment=_SEGMENT),
         "mmd2": biased_mmd2(sides.real, sides.fake),
         "diversity": diversity(sides.fake),

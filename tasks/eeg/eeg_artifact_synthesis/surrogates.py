@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tasks.blocks.training import generator
-from tasks.eeg.eeg_artifact_synthesis.windows import Problem, drawn
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Problem, drawn
 
 _STABLE = 0.995
 """The largest modulus that a pole of the fitted process may have."""

@@ -11,12 +11,12 @@ from torch import Tensor
 from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks.training import generator
-from tasks.eeg.eeg_artifact_synthesis.designs import DIFFUSION, RELEASED, SIMPLE, TRAINED_AS
-from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem, asked_for, class_counts, drawn
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, asked_for, class_counts, drawn
+from tasks.eeg.eeg_artifact_synthesis.methods import DIFFUSION, RELEASED, SIMPLE, TRAINED_AS
 
 
-def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, float]:
-    """The trial's synthetic windows in z-scores, class by class, and the seconds that sampling 1,000 took (NaN where they were kept)."""
+def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, dict[str, float]]:
+    """The trial's synthetic windows in z-scores, class by class, and the seconds that sampling 1,000 took where they were not kept."""
     counts = class_counts(windows, trial.params.windows)
     y, began = asked_for(counts), time.perf_counter()
     if trial.method in SIMPLE:
@@ -25,8 +25,8 @@ def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, float]:
         x = sampled_again(trial, windows, y)
     else:
         kept: Tensor = trial.required()["windows"]
-        return Labelled(windows.z_scores(kept), y), float("nan")
-    return Labelled(x, y), 1000.0 * (time.perf_counter() - began) / len(y)
+        return Labelled(windows.z_scores(kept), y), {}
+    return Labelled(x, y), {"sampling_seconds": 1000.0 * (time.perf_counter() - began) / len(y)}
 
 
 def simple(trial: Trial, windows: Problem, counts: Sequence[int]) -> Tensor:
@@ -52,7 +52,7 @@ def sampled_again(trial: Trial, windows: Problem, y: Tensor) -> Tensor:
         raise UsageError(f"{trial.method} samples in one step: sampling_steps is for {', '.join(DIFFUSION)}")
     model = learner(trial, windows, TRAINED_AS.get(trial.method, trial.method))
     assert isinstance(model, Diffusion)
-    model.load_weights({name: weight.to(trial.device) for name, weight in trial.required()["model"].items()})
+    model.sampler.load_state_dict(trial.required()["model"])
     steps = trial.params.sampling_steps or trial.params.kept_steps
     stream = generator(trial.seed_for("sampling"))
     return model.sample_in(y.to(trial.device), stream, steps, released=trial.method == RELEASED).cpu()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,29 +9,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.errors import UsageError, unknown
 from harness.trial import Trial
-from tasks.blocks.training import generator
+from tasks.blocks.optim import Schedule
+from tasks.blocks.training import Loop, generator, train
 from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic
 from tasks.eeg.eeg_artifact_synthesis.autoencoder import Autoencoder, Variational
 from tasks.eeg.eeg_artifact_synthesis.convnets import Generator
-from tasks.eeg.eeg_artifact_synthesis.designs import DDPM, GAN, LEARNED, VAE
 from tasks.eeg.eeg_artifact_synthesis.diffusion import Diffusion
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem
 from tasks.eeg.eeg_artifact_synthesis.learner import Batches, Learner
+from tasks.eeg.eeg_artifact_synthesis.methods import DDPM, GAN, LEARNED, VAE
 from tasks.eeg.eeg_artifact_synthesis.unet import UNet
-from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem
 
 _POINTS = 50
 """Points of the training curve."""
-_CHECKPOINT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """How a training ended. `loss` is the mean over its last tenth, NaN when it diverged; `flops` is what its steps cost by count."""
-
-    loss: float
-    steps: int
-    flops: float
-    seconds: float
 
 
 def learner(trial: Trial, windows: Problem, method: str) -> Learner:
@@ -66,46 +53,26 @@ def step_flops(model: Learner) -> int:
     Measured on a real step, which updates the model. Activations, optimizers and averages of weights are not counted.
     """
     with FlopCounterMode(display=False) as counter:
-        model.step()
+        model.step(0)
     return int(counter.get_total_flops())
 
 
-def fit(trial: Trial, windows: Problem) -> tuple[Learner, Fitted]:
-    """Train the trial's method within its budget. UsageError when the budget does not pay for one step."""
+def fit(trial: Trial, windows: Problem) -> tuple[Learner, dict[str, float]]:
+    """The trial's method, trained within its budget, and what that took. UsageError when the budget does not pay for one step."""
     cost = step_flops(learner(trial, windows, trial.method))
     steps = int(trial.params.budget // cost)
     if not steps:
         raise UsageError(f"a step of {trial.method} costs {cost:.3g} FLOPs, more than the budget of {trial.params.budget:.3g}")
     model = learner(trial, windows, trial.method)
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        loss, seconds = _run(trial, model, steps)
-    return model, Fitted(loss, steps, float(steps) * cost, seconds)
-
-
-def _run(trial: Trial, model: Learner, steps: int) -> tuple[float, float]:
-    """(loss, seconds) of the steps that a checkpoint leaves to do, and of those before it."""
-    start, spent, losses = _restored(trial, model)
-    every, began, saved = max(1, steps // _POINTS), time.perf_counter(), time.monotonic()
-    for step in range(start, steps):
-        losses.append(model.step())
-        if (step + 1) % every and step + 1 < steps:
-            continue
-        mean = float(torch.stack(losses[-every:]).mean())
-        trial.log(step + 1, train_loss=mean)
-        if not math.isfinite(mean):
-            return math.nan, spent + time.perf_counter() - began
-        losses = losses[-max(1, steps // 10) :]
-        if time.monotonic() - saved >= _CHECKPOINT_SECONDS and step + 1 < steps:
-            kept = {"model": model.state(), "losses": torch.stack(losses), "seconds": spent + time.perf_counter() - began}
-            trial.checkpoint(step + 1, kept)
-            saved = time.monotonic()
-    return float(torch.stack(losses[-max(1, steps // 10) :]).mean()), spent + time.perf_counter() - began
-
-
-def _restored(trial: Trial, model: Learner) -> tuple[int, float, list[torch.Tensor]]:
-    found = trial.restore()
-    if found is None:
-        return 0, 0.0, []
-    step, state = found
-    model.load(state["model"])
-    return step, float(state["seconds"]), list(state["losses"].to(trial.device).unbind())
+    loop = Loop(
+        model=model.networks,
+        optimizer=model.optimizers,
+        schedule=Schedule(steps, warmup=0),
+        step=model.step,
+        streams={"batches": model.batches.stream},
+        log_every=max(1, steps // _POINTS),
+        tail=max(1, steps // 10),
+    )
+    trained = train(trial, loop)
+    took = {"steps": float(steps), "training_flops": float(steps) * cost, "train_seconds": trained.seconds}
+    return model, {"train_loss": trained.loss, **took, "parameters": float(model.parameters())}

@@ -1,20 +1,21 @@
-"""Windows cleaned by the trial's method, whatever it is."""
+"""Windows cleaned by the trial's method, whatever it is, and what that costs."""
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks.complexity import parameters
 from tasks.eeg.eeg_denoising_atat import classical
-from tasks.eeg.eeg_denoising_atat.costs import multiply_adds
 from tasks.eeg.eeg_denoising_atat.denoisers import trained
-from tasks.eeg.eeg_denoising_atat.designs import FLOOR, NETWORKED
+from tasks.eeg.eeg_denoising_atat.methods import FLOOR, NETWORKED
 from tasks.eeg.eeg_denoising_atat.targeted import Gated, Targeted
 
 _BATCH = 256
@@ -72,3 +73,23 @@ def denoise(network: nn.Module, noisy: Tensor) -> tuple[Tensor, Gated | None]:
         parts = [network.clean(part) for part in torch.split(noisy, _BATCH)]
     gated = Gated(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
     return gated.cleaned, gated
+
+
+def multiply_adds(network: nn.Module, samples: int, share_sent: float = 1.0) -> float:
+    """Of the convolutions and matrix products for one window; of the transformer, for the share of segments that it is sent."""
+    if isinstance(network, Targeted):
+        transformer = _counted(network.transformer, network.segment, inputs=2)
+        return _counted(network.autoencoder, samples) + share_sent * (samples // network.segment) * transformer
+    return _counted(network, samples)
+
+
+def _counted(module: nn.Module, length: int, inputs: int = 1) -> float:
+    """For one series. Shapes are enough, and without storage an LSTM falls apart into matrix products, which are counted.
+
+    In training mode, because evaluation takes a fused attention that is not.
+    """
+    ghost = copy.deepcopy(module).to("meta").train()
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        ghost(*(torch.empty(1, length, device="meta") for _ in range(inputs)))
+    return counter.get_total_flops() / 2

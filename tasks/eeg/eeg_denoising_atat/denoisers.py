@@ -10,7 +10,7 @@ from torch import nn
 
 from harness.errors import UsageError
 from harness.trial import Trial
-from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, GATED, PASS_THROUGH
+from tasks.eeg.eeg_denoising_atat.methods import AUTOENCODER, GATED, PASS_THROUGH
 from tasks.eeg.eeg_denoising_atat.networks import NETWORKS, Dropout
 from tasks.eeg.eeg_denoising_atat.targeted import Autoencoder, Targeted, Transformer, check_lengths
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import UsageError
-from tasks.eeg.eeg_denoising_atat.designs import HIGHEST, LOWEST
+from tasks.eeg.eeg_denoising_atat.methods import HIGHEST, LOWEST
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from harness.task import Grid, Resources, Scale
-from tasks.eeg.eeg_denoising_atat.designs import AUTOENCODER, CLASSICAL, FLOOR, GATED, HIGHEST, LEVELS, LOWEST, NETWORKED
+from harness.task import Experiment, Grid, Resources, Scale
+from tasks.eeg.eeg_denoising_atat.methods import AUTOENCODER, CLASSICAL, FLOOR, GATED, HIGHEST, LEARNED, LEVELS, LOWEST, NETWORKED
+
+EVERY_LEVEL, HALF_CLEAN, WIDTHS, EYES = "levels", "half-clean", "widths", "eog"
+"""Views of the scores: EMG at every level; the same with half of the windows clean; at-at in several sizes; the other artifact."""
 
 _ENDS = (LOWEST, HIGHEST)
 _THREE = (LOWEST, -2.0, HIGHEST)
@@ -18,20 +23,11 @@ _RATES = {"fcnn": 1e-3, "cnn": 3e-4, "rnn": 3e-3, "complex-cnn": 3e-4, **dict.fr
 """Each network's best on validation, in trial runs of a seed that no study uses (README, Log)."""
 
 
-def _grid(point: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], methods: Sequence[str], data: str) -> list[Grid]:
-    """One block of scores, a grid for each learning rate among its methods; a rate in `point` is everybody's."""
-    rates: dict[float | None, list[str]] = {}
-    for method in methods:
-        rates.setdefault(None if "lr" in point else _RATES.get(method), []).append(method)
-    return [
-        Grid(points=[{**point, **({} if rate is None else {"lr": rate})}], axes=axes, methods=names, data=data)
-        for rate, names in rates.items()
-    ]
-
-
 def _grids(
-    point: Mapping[str, Any],
+    train: Experiment,
+    score: Experiment,
     data: str,
+    training: Mapping[str, Any],
     *,
     methods: Sequence[str],
     levels: Sequence[float],
@@ -39,92 +35,84 @@ def _grids(
     widths: Sequence[float],
     eyes: Sequence[float],
     on_eyes: Sequence[str] = _ON_EYES,
+    **scoring: int,
 ) -> list[Grid]:
-    """`methods` at `levels`; at `half` with half of the windows clean; at-at at `widths`; `on_eyes` at `eyes` with EOG."""
+    """The trainings of the main view, and all scores: those name the trainings that they need themselves.
+
+    `methods` at `levels`; at `half` with half of the windows clean; at-at at `widths`; `on_eyes` at `eyes` with EOG.
+    """
+    scored = {**training, **scoring}
     return [
-        *_grid(point, {"snr": levels}, methods, data),
-        *_grid({**point, "contaminated": 0.5}, {"snr": half}, methods, data),
-        *_grid(point, {"width": widths, "snr": _ENDS}, ["at-at"], data),
-        *_grid({**point, "artifact": "eog"}, {"snr": eyes}, on_eyes, data),
+        *_block(Grid(train, points=[training], methods=[name for name in methods if name in LEARNED], data=data)),
+        *_block(Grid(score, view=EVERY_LEVEL, points=[scored], axes={"snr": levels}, methods=methods, data=data)),
+        *_block(Grid(score, view=HALF_CLEAN, points=[{**scored, "contaminated": 0.5}], axes={"snr": half}, methods=methods, data=data)),
+        *_block(Grid(score, view=WIDTHS, points=[scored], axes={"width": widths, "snr": _ENDS}, methods=["at-at"], data=data)),
+        *_block(Grid(score, view=EYES, points=[{**scored, "artifact": "eog"}], axes={"snr": eyes}, methods=on_eyes, data=data)),
     ]
 
 
-SMOKE = Scale(
-    description="Does it run: windows of 1 s at 256 Hz, 40 steps of 40 for each network, two levels",
-    grids=_grids(
-        {"samples": 256, "windows": 1600, "dropout": 0.0, "test_windows": 60, "slow_windows": 3},
-        "eeg-denoise",
-        methods=_SMALL,
-        levels=_ENDS,
-        half=(LOWEST,),
-        widths=(0.5, 1.0),
-        eyes=(LOWEST,),
-        on_eyes=(FLOOR, "at-at"),
-    ),
-    seeds=2,
-    time_limit_s=120,
-)
+def _block(grid: Grid) -> list[Grid]:
+    """A grid for each learning rate among its methods; a rate in its point is everybody's."""
+    (point,) = grid.points
+    rates: dict[float | None, list[str]] = {}
+    for method in grid.methods:
+        rates.setdefault(None if "lr" in point else _RATES.get(method), []).append(method)
+    return [replace(grid, points=[{**point, **({} if rate is None else {"lr": rate})}], methods=methods) for rate, methods in rates.items()]
 
-LAPTOP = Scale(
-    description="Windows of 1 s at 256 Hz, 1,000 steps of 40 for each network",
-    grids=_grids(
-        {"samples": 256, "windows": 40_000, "dropout": 0.0, "slow_windows": 20},
-        "eeg-denoise",
-        methods=_SMALL,
-        levels=LEVELS,
-        half=_THREE,
-        widths=(0.5, 1.0, 2.0),
-        eyes=_THREE,
-    ),
-    seeds=5,
-    time_limit_s=600,
-)
 
-GPU = Scale(
-    description="Whole epochs of 2 s at 256 Hz, 5,000 steps of 40 for each network, eight trials to a card",
-    grids=_grids(
-        {"windows": 200_000, "dropout": 0.0, "test_windows": 0},
-        "eeg-denoise",
-        methods=(FLOOR, "band-pass", *_NETWORKS, "complex-cnn"),
-        levels=LEVELS,
-        half=_THREE,
-        widths=(0.5, 1.0, 2.0, 4.0),
-        eyes=_THREE,
-    ),
-    seeds=3,
-    time_limit_s=600,
-    resources=Resources(cpus=1, gpus=0.125),
-)
+def scales(train: Experiment, score: Experiment) -> dict[str, Scale]:
+    """Every scale trains each network once a seed and artifact and scores it everywhere."""
+    grids = partial(_grids, train, score)
+    small: dict[str, Any] = {"samples": 256, "dropout": 0.0}
+    # 80 % of 5,598 EMG epochs, ten pairings, 50 passes.
+    published = {"windows": 50 * 10 * 4478, "optimizer": "rmsprop", "lr": 5e-5, "schedule": "constant", "dropout": 0.3}
+    everything, wide = (FLOOR, *CLASSICAL, *NETWORKED), (0.5, 1.0, 2.0, 4.0)
+    on_gpu = (FLOOR, "band-pass", *_NETWORKS, "complex-cnn")
+    ends: dict[str, Any] = {"levels": _ENDS, "half": (LOWEST,), "widths": (0.5, 1.0), "eyes": (LOWEST,), "on_eyes": (FLOOR, "at-at")}
+    three: dict[str, Any] = {"levels": LEVELS, "half": _THREE, "eyes": _THREE}
+    ten: dict[str, Any] = {"levels": LEVELS, "half": LEVELS, "eyes": LEVELS, "on_eyes": everything}
+    return {
+        "smoke": Scale(
+            description="Does it run: windows of 1 s at 256 Hz, 40 steps of 40 for each network, two levels",
+            grids=grids("eeg-denoise", {**small, "windows": 1600}, methods=_SMALL, test_windows=60, slow_windows=3, **ends),
+            seeds=2,
+            time_limit_s=120,
+        ),
+        "laptop": Scale(
+            description="Windows of 1 s at 256 Hz, 1,000 steps of 40 for each network",
+            grids=grids("eeg-denoise", {**small, "windows": 40_000}, methods=_SMALL, widths=(0.5, 1.0, 2.0), **three),
+            seeds=5,
+            time_limit_s=600,
+        ),
+        "gpu": Scale(
+            description="Whole epochs of 2 s at 256 Hz, 5,000 steps of 40 for each network, eight trials to a card",
+            grids=grids("eeg-denoise", {"windows": 200_000, "dropout": 0.0}, methods=on_gpu, widths=wide, test_windows=0, **three),
+            seeds=3,
+            time_limit_s=600,
+            resources=Resources(cpus=1, gpus=0.125),
+        ),
+        "paper": Scale(
+            description="EEGdenoiseNet (bring it with --data): RMSprop at 5e-5, batches of 40, 50 passes over ten pairings of its epochs",
+            grids=grids("eegdenoisenet", published, methods=everything, widths=wide, test_windows=0, **ten),
+            seeds=5,
+            time_limit_s=24 * 3600,
+            resources=Resources(cpus=2, gpus=0.25),
+        ),
+    }
 
-PAPER = Scale(
-    description="EEGdenoiseNet (bring it with --data): RMSprop at 5e-5, batches of 40, 50 passes over ten pairings of the training epochs",
-    grids=_grids(
-        # 80 % of 5,598 EMG epochs, ten pairings, 50 passes.
-        {"windows": 50 * 10 * 4478, "optimizer": "rmsprop", "lr": 5e-5, "schedule": "constant", "dropout": 0.3, "test_windows": 0},
-        "eegdenoisenet",
-        methods=(FLOOR, *CLASSICAL, *NETWORKED),
-        levels=LEVELS,
-        half=LEVELS,
-        widths=(0.5, 1.0, 2.0, 4.0),
-        eyes=LEVELS,
-        on_eyes=(FLOOR, *CLASSICAL, *NETWORKED),
-    ),
-    seeds=5,
-    time_limit_s=24 * 3600,
-    resources=Resources(cpus=2, gpus=0.25),
-)
-
-SCALES = {"smoke": SMOKE, "laptop": LAPTOP, "gpu": GPU, "paper": PAPER}
 
 _CPU_STEP = {"fcnn": 0.002, "rnn": 0.005, "cnn": 0.1, "complex-cnn": 0.2, AUTOENCODER: 0.005}
 _GPU_STEP = 0.008
 
 
-def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
-    """Expected seconds of one trial: measured on a core of an EPYC server; on a GPU, estimates with eight trials to a card."""
-    if params["stage"] == "score":
-        return {"eemd": 0.17 * float(params["slow_windows"]), "rnn": 0.8}.get(method, 0.1)
+def training_seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of a training: measured on a core of an EPYC server; on a GPU, estimates with eight trials to a card."""
     steps = float(params["windows"]) / float(params["batch"])
-    if SCALES[scale].resources.gpus:
+    if scale in ("gpu", "paper"):
         return 5.0 + steps * _GPU_STEP
     return 0.3 + steps * _CPU_STEP.get(method, 0.006) * max(1.0, float(params["width"]))
+
+
+def scoring_seconds(_scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """Expected seconds of a score."""
+    return {"eemd": 0.17 * float(params["slow_windows"]), "rnn": 0.8}.get(method, 0.1)

@@ -10,26 +10,22 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
-from harness.errors import UsageError
 from harness.trial import Trial
+from tasks.blocks import training
 from tasks.blocks.complexity import parameters
 from tasks.blocks.optim import Schedule
-from tasks.blocks.training import Loop, Trained, generator, train
-from tasks.eeg.eeg_denoising_atat.adversary import Discriminator, fooling_loss, telling_loss
+from tasks.blocks.training import Loop, Trained, generator
 from tasks.eeg.eeg_denoising_atat.denoisers import build, seeded, state
-from tasks.eeg.eeg_denoising_atat.designs import LEARNED
+from tasks.eeg.eeg_denoising_atat.methods import autoencoder_windows
 from tasks.eeg.eeg_denoising_atat.networks import Dropout
-from tasks.eeg.eeg_denoising_atat.params import autoencoder_windows
 from tasks.eeg.eeg_denoising_atat.signals import Signals, training_signals
-from tasks.eeg.eeg_denoising_atat.targeted import Targeted, budget_threshold, correlation
+from tasks.eeg.eeg_denoising_atat.targeted import Discriminator, Targeted, budget_threshold, correlation, fooling_loss, telling_loss
 
 _EVAL_BATCH = 256
 
 
-def fit(trial: Trial) -> Mapping[str, float]:
-    """Train the trial's network, keep it for the scores that stand on it, and measure it on the validation split."""
-    if trial.method not in LEARNED:
-        raise UsageError(f"{trial.method} learns nothing: it has stage=score alone (stage=train is for {', '.join(LEARNED)})")
+def train(trial: Trial) -> Mapping[str, float]:
+    """Train the trial's network, keep it for the scores that need it, and measure it on the validation split."""
     signals, held_out = training_signals(trial, "train"), training_signals(trial, "val")
     network, began = build(trial, signals.samples), time.perf_counter()
     if isinstance(network, Targeted):
@@ -109,7 +105,7 @@ def _descend(trial: Trial, network: nn.Module, loss: Callable[[int], Tensor], wi
         streams={"dropout": dropouts[0].stream} if dropouts else {},
         log_every=max(1, min(50, steps // 20)),
     )
-    return train(trial, loop)
+    return training.train(trial, loop)
 
 
 def _optimizer(trial: Trial, network: nn.Module) -> torch.optim.Optimizer:

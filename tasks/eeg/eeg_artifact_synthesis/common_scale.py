@@ -1,4 +1,4 @@
-"""Our evaluation: both sides in z-scores of the training split, at the true rate, as many windows of each class."""
+"""The common-scale protocol, ours: both sides in z-scores of the training split, at the true rate, as many windows of each class."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from torch import Tensor
 from harness.trial import Trial
 from tasks.blocks.training import generator
 from tasks.eeg import classify, fidelity, manifold
-from tasks.eeg.bands import BANDS
-from tasks.eeg.eeg_artifact_synthesis.metrics import band_metric
-from tasks.eeg.eeg_artifact_synthesis.windows import Labelled, Problem
+from tasks.eeg.bands import BANDS, band_error
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem
 from tasks.eeg.features import features
 
 _LAGS = 64
@@ -26,7 +25,7 @@ def signal_metrics(trial: Trial, windows: Problem, real: Labelled, fake: Labelle
     mmd2, mmd_p = fidelity.discrepancy(real.x, fake.x, p.permutations, generator(trial.seed_for("relabelling")), sigmas=[sigma])
     return {
         "band_error": float(errors.mean()),
-        **{band_metric(band.name): float(error) for band, error in zip(BANDS, errors, strict=True)},
+        **{band_error(band): float(error) for band, error in zip(BANDS, errors, strict=True)},
         "psd_distance": fidelity.psd_distance(real.x, fake.x, rate, segment=p.segment),
         "mmd2": mmd2,
         "mmd_p": mmd_p,
