@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness import registry
-from harness.leaderboard import boards
+from harness.judgement import judge
 from harness.report.tables import leaderboard_csv, verdicts_csv
 from harness.store import open_study
 from harness.study import load
-from harness.verdict import decide
 
+BEFORE = Path(__file__).with_name("frozen_verdicts.csv")
+"""Verdicts of the eight laptop studies as they were before tasks had experiments, whose trials had other ids."""
 STUDIES = sorted(path.parent for path in (Path(__file__).parents[1] / "results" / "reference").glob("*/plan.json"))
 
 
@@ -24,7 +25,7 @@ def _assert_same(found: str, committed: Path) -> None:
     theirs = list(csv.DictReader(io.StringIO(committed.read_text())))
     assert len(ours) == len(theirs) > 0
     for mine, other in zip(ours, theirs, strict=True):
-        for name in ("verdict", "claim", "method", "statistic", "n", "scale", "data_kind"):
+        for name in ("verdict", "claim", "experiment", "method", "statistic", "n", "scale", "data_kind"):
             assert mine.get(name) == other.get(name)
         for name in ("estimate", "low", "high"):
             if other[name]:
@@ -40,8 +41,27 @@ def test_a_committed_study_still_gives_its_verdicts(folder: Path) -> None:
     assert not study.frame["git_dirty"].any(), "and its commit says all of its code"
     assert study.frame["source_digest"].nunique() == 1
     assert {(trial.task, trial.version) for trial in study.plan} == {(id, registry.task(id).version) for id in study.tasks}
-    _assert_same(verdicts_csv(decide(study)), folder / "verdicts.csv")
-    _assert_same(leaderboard_csv(boards(study)), folder / "leaderboard.csv")
+    judgement = judge(study)
+    _assert_same(verdicts_csv(judgement.verdicts), folder / "verdicts.csv")
+    _assert_same(leaderboard_csv(judgement.boards), folder / "leaderboard.csv")
+
+
+def test_the_studies_say_what_they_said_before_tasks_had_experiments() -> None:
+    then = list(csv.DictReader(BEFORE.open()))
+    now = {
+        (row["task"], row["claim"]): row
+        for folder in STUDIES
+        for row in csv.DictReader((folder / "verdicts.csv").open())
+        if row["scale"] == "laptop"
+    }
+    assert len({row["task"] for row in then}) == 8
+    for row in then:
+        found = now[row["task"], row["claim"]]
+        assert {name: found[name] for name in ("verdict", "n", "lost", "data_kind")} == {
+            name: row[name] for name in ("verdict", "n", "lost", "data_kind")
+        }
+        for name in ("estimate", "low", "high"):
+            assert float(found[name]) == pytest.approx(float(row[name]), rel=1e-9, abs=1e-9, nan_ok=True)
 
 
 def test_reference_studies_have_five_seeds() -> None:

@@ -19,7 +19,8 @@ from harness.plan import DataRef, Overrides, data_names, expand
 from harness.task import Task
 from tasks.blocks.complexity import multiply_adds
 from tasks.blocks.convnets import convnet, units
-from tasks.blocks.training import generator
+from tasks.blocks.supervised import evaluate
+from tasks.blocks.training import Trained, generator
 from tasks.pruning.dense import dense_network
 from tasks.pruning.dynamic_pruning_ftwt import dynamic
 from tasks.pruning.dynamic_pruning_ftwt.claims import drop_at, gain, gains, misprediction
@@ -29,7 +30,6 @@ from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
 from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
 from tasks.pruning.dynamic_pruning_ftwt.recipe import level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import Softly
-from tasks.blocks.supervised import Trained, evaluate
 from tests.tasks.trials import Trials
 
 NAMES = [method.name for method in METHODS]

@@ -15,8 +15,8 @@ from harness.trial import Trial
 from tasks.blocks.complexity import multiply_adds, parameters
 from tasks.blocks.convnets import units
 from tasks.blocks.optim import sgd
-from tasks.blocks.supervised import Trained, evaluate, fit
-from tasks.blocks.training import generator
+from tasks.blocks.supervised import evaluate, fit
+from tasks.blocks.training import Trained, generator
 from tasks.datasets.images import spread
 from tasks.pruning.dense import dense_accuracy, dense_network, problem
 from tasks.pruning.dynamic_pruning_ftwt.budget import Plan, plan_for_level, plan_for_reduction

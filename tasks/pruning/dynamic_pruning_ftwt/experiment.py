@@ -9,8 +9,8 @@ from torch import nn
 
 from harness.errors import UsageError
 from harness.trial import Trial
-from tasks.blocks.supervised import Recipe, Trained, fit
-from tasks.blocks.training import generator
+from tasks.blocks.supervised import Recipe, fit
+from tasks.blocks.training import Trained, generator
 from tasks.pruning.axes import remove
 from tasks.pruning.budget import keep_at_reduction, scaled_width
 from tasks.pruning.criteria import scores

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from harness.trial import Trial
 from tasks.blocks.complexity import Shape
 from tasks.blocks.optim import sgd
-from tasks.blocks.supervised import Trained, fit
+from tasks.blocks.supervised import fit
+from tasks.blocks.training import Trained
 from tasks.pruning.axes import Axis, channel_axes, remove
 from tasks.pruning.budget import keep_at_reduction
 from tasks.pruning.criteria import scores

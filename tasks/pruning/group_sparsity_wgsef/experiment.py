@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from harness.trial import Trial
 from tasks.blocks.convnets import initialize
-from tasks.blocks.supervised import Recipe, Trained, evaluate, fit
-from tasks.blocks.training import generator
+from tasks.blocks.supervised import Recipe, evaluate, fit
+from tasks.blocks.training import Trained, generator
 from tasks.pruning.axes import Axis, channel_axes, cut
 from tasks.pruning.dense import dense_network, fresh_network, problem, train_dense
 from tasks.pruning.group_sparsity_wgsef.groups import Groups, kept

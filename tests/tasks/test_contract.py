@@ -1,0 +1,308 @@
+"""What holds of every registered task, asked of each in the same way. A new paper is asked without being listed here."""
+
+from __future__ import annotations
+
+import math
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness import coverage, registry
+from harness.checkpoints import Checkpoints
+from harness.errors import TaskError
+from harness.lazy import load
+from harness.params import resolve
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.task import Experiment, Grid, Task
+from harness.trial import Trial
+from harness.worker import Context, Worker, _checked
+from tests.tasks import stand_ins
+from tests.tasks.trials import Trials
+
+LISTED = sorted(name for name, entry in registry.tasks().items() if entry.module.startswith("tasks."))
+
+
+def loads(name: str) -> bool:
+    try:
+        registry.task(name)
+    except TaskError:
+        return False
+    return True
+
+
+OURS = [name for name in LISTED if loads(name)]
+EXPERIMENTS = [(name, experiment.name) for name in OURS for experiment in registry.task(name).experiments]
+HEAVY = ("torch", "ray", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "sklearn", "mne", "matplotlib")
+SMALL: Mapping[str, Any] = {
+    "steps": 12,
+    "warmup": 2,
+    "eval_windows": 4,
+    "eval_examples": 32,
+    "eval_images": 60,
+    "train_images": 96,
+    "dense_epochs": 1.0,
+    "epochs": 1.0,
+    "probe_every": 6,
+    "probe_windows": 2,
+    "calibration_windows": 2,
+    "rounds": 3,
+    "budget": 1e9,
+    "kept_steps": 4,
+    "permutations": 10,
+    "pairings": 2,
+    "test_windows": 30,
+    "slow_windows": 2,
+}
+"""What makes a trial small, whatever the experiment: values of parameters that it has and that are larger there."""
+
+
+def shrunk(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
+    resolved = resolve(experiment, values)
+    return {name: min(value, type(value)(SMALL[name])) if name in SMALL and value else value for name, value in resolved.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One experiment of one task, at its first grid of scale smoke, made small."""
+
+    task: Task
+    experiment: Experiment
+    grid: Grid
+
+    @property
+    def methods(self) -> list[str]:
+        return self.task.methods_of(self.grid)
+
+    def values(self) -> dict[str, Any]:
+        axes = {name: values[-1] for name, values in self.grid.axes.items()}
+        return shrunk(self.experiment, {**self.grid.points[0], **axes})
+
+    def trials(self, folder: Path, data: Any = None) -> Trials:
+        given = data if data is not None else self.data()
+        return Trials(self.task, folder, experiment=self.experiment.name, base=self.values(), data=given)
+
+    def data(self) -> Any:
+        return stand_ins.made(self.grid.data) if self.grid.data else None
+
+
+@cache
+def case(task: str, experiment: str) -> Case:
+    """The case of an experiment, on the grid of scale smoke (or the smallest scale that has it) with the most methods."""
+    declared = registry.task(task)
+    grids = [grid for _, grid in declared.grids(experiment)]
+    first = next(scale for scale, _ in declared.grids(experiment))
+    grids = [grid for scale, grid in declared.grids(experiment) if scale == first]
+    return Case(declared, declared.experiment(experiment), max(grids, key=lambda grid: len(declared.methods_of(grid))))
+
+
+def placeholders(task: Task, scale: str) -> dict[str, DataRef]:
+    return {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_task_can_be_loaded(name: str) -> None:
+    registry.task(name)
+
+
+def test_declaring_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from harness import registry\n"
+        f"for name in {OURS!r}: registry.task(name)\n"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_scale_plans_what_its_claims_read_within_its_limits(name: str) -> None:
+    task = registry.task(name)
+    assert {"smoke", "laptop"} <= set(task.scales)
+    for scale in task.scales:
+        trials = expand(task, scale, Overrides(), placeholders(task, scale))
+        over = {(t.experiment, t.method, t.expected_s) for t in trials if t.expected_s > t.time_limit_s}
+        assert not over, f"{scale}: estimates above the limit"
+        assert all(t.expected_s > 0 for t in trials), f"{scale}: a trial without an estimate"
+        decided = [claim for claim in task.claims if scale in claim.scales and not claim.exact]
+        assert not decided or task.scales[scale].seeds >= 2, f"{scale}: one seed decides nothing"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_claim_has_a_source_and_every_proposal_something_to_be_compared_with(name: str) -> None:
+    task = registry.task(name)
+    roles = [method.role for method in task.methods]
+    assert "proposed" in roles
+    assert {"baseline", "rival", "control", "floor"} & set(roles)
+    for claim in task.claims:
+        assert claim.statement
+        assert claim.source
+        assert set(claim.scales) & set(task.scales)
+        assert coverage.needs(claim.estimate)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a trial of a case gave, and the training batches that it drew, as digests."""
+
+    metrics: Mapping[str, float]
+    batches: Sequence[str]
+
+
+Measured = Callable[[Case, str], Run]
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Every trial of a case once, for all that is asked of it: the first seed of a method, on the stand-in data."""
+
+    @cache
+    def run(found: Case, method: str) -> Run:
+        log: list[str] = []
+        trial = found.trials(tmp_path_factory.mktemp("measured"))(method)
+        data = stand_ins.watched(found.data(), log)
+        trial._open_data = lambda _: data
+        return Run(dict(load(found.experiment.run)(trial)), log)
+
+    return run
+
+
+@pytest.mark.parametrize(("name", "experiment"), EXPERIMENTS)
+def test_trials_repeat_to_the_bit_whatever_ran_before(name: str, experiment: str, tmp_path: Path, measured: Measured) -> None:
+    found = case(name, experiment)
+    for method in _asked(found):
+        first = _timeless(found, measured(found, method).metrics)
+        random.seed(1)
+        np.random.seed(2)
+        torch.manual_seed(3)
+        torch.rand(7)
+        again = _timeless(found, found.trials(tmp_path).run(method))
+        assert again == pytest.approx(first, rel=0, abs=0, nan_ok=True), method
+
+
+@pytest.mark.parametrize(("name", "experiment"), EXPERIMENTS)
+def test_every_method_returns_every_metric(name: str, experiment: str, measured: Measured) -> None:
+    found = case(name, experiment)
+    for method in found.methods:
+        metrics = _checked(found.experiment, method, measured(found, method).metrics)
+        assert all(math.isfinite(value) for value in metrics.values()), (method, metrics)
+
+
+SPLIT_CASES = [(name, experiment) for name, experiment in EXPERIMENTS if case(name, experiment).grid.data]
+
+
+@pytest.mark.parametrize(("name", "experiment"), SPLIT_CASES)
+def test_each_split_moves_its_own_numbers(name: str, experiment: str, tmp_path: Path, measured: Measured) -> None:
+    found = case(name, experiment)
+    data = found.data()
+    of = {metric.name: metric.measured_on for metric in found.experiment.metrics}
+    for method in _asked(found):
+        before = _timeless(found, measured(found, method).metrics)
+        moved = {split: _moved(found, tmp_path / split, stand_ins.altered(data, split), method, before) for split in stand_ins.SPLITS}
+        assert not {m for m in moved["test"] if of[m] != "test"}, f"{method}: test decides more than test numbers"
+        if method not in found.experiment.selecting:
+            assert not {m for m in moved["val"] if of[m] != "val"}, f"{method}: val decides more than val numbers"
+        for split in ("val", "test"):
+            own = {m for m in before if of[m] == split}
+            assert own <= moved[split] | _coarse(found), f"{method}: numbers of {split} that {split} does not move"
+        learned = {m for m in before if of[m] in ("train", "val", "test")}
+        assert not learned or moved["train"], f"{method}: the training split moves nothing"
+
+
+def _moved(found: Case, folder: Path, data: Any, method: str, before: Mapping[str, float]) -> set[str]:
+    after = _timeless(found, found.trials(folder, data).run(method))
+    same = {name for name in before if after.get(name) == before[name] or (math.isnan(before[name]) and math.isnan(after.get(name, 0.0)))}
+    return set(before) - same
+
+
+def _coarse(found: Case) -> set[str]:
+    """Shares and counts of a few examples may agree by chance, and so may an optional number."""
+    return {m.name for m in found.experiment.metrics if m.unit in ("percent", "share", "count", "percentage points") or m.optional}
+
+
+@pytest.mark.parametrize(("name", "experiment"), [pair for pair in SPLIT_CASES if stand_ins.can_be_watched(case(*pair).grid.data)])
+def test_methods_of_a_seed_draw_the_same_training_batches(name: str, experiment: str, measured: Measured) -> None:
+    found = case(name, experiment)
+    drawn = {method: measured(found, method).batches for method in found.methods}
+    longest = max(drawn.values(), key=len)
+    for method, own in drawn.items():
+        assert own == longest[: len(own)], f"{method} does not see the batches of the others"
+
+
+class _CutError(Exception):
+    """The trial is stopped right behind its second checkpoint."""
+
+
+@pytest.mark.parametrize(("name", "experiment"), EXPERIMENTS)
+def test_a_trial_cut_and_resumed_equals_one_that_was_not(
+    name: str, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Measured
+) -> None:
+    found = case(name, experiment)
+    method = _asked(found)[0]
+    whole = measured(found, method).metrics
+    clock = _fast_clock()
+    monkeypatch.setattr("tasks.blocks.training.time.monotonic", lambda: next(clock))
+    cut, saved = found.trials(tmp_path), 0
+    save = Checkpoints.save
+
+    def save_and_stop(self: Checkpoints, *state: Any) -> None:
+        nonlocal saved
+        save(self, *state)
+        saved += 1
+        if saved == 2:
+            raise _CutError
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_stop)
+    try:
+        resumed = cut.run(method)
+    except _CutError:
+        resumed = cut.run(method)
+    assert _timeless(found, resumed) == pytest.approx(_timeless(found, whole), rel=0, abs=0, nan_ok=True)
+
+
+def _fast_clock() -> Iterator[float]:
+    """A minute passes at every look."""
+    now = 0.0
+    while True:
+        now += 61.0
+        yield now
+
+
+@pytest.mark.parametrize(("name", "experiment"), EXPERIMENTS)
+def test_what_is_not_finite_is_a_divergence(name: str, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = case(name, experiment)
+    method = _asked(found)[0]
+    trial = found.trials(tmp_path)(method)
+    run = load(found.experiment.run)
+
+    def poisoned(given: Trial) -> Mapping[str, float]:
+        metrics = dict(run(given))
+        return {**metrics, next(iter(metrics)): math.nan}
+
+    monkeypatch.setattr("harness.worker.load", lambda _: poisoned)
+    worker = Worker(Context(store_uri=str(tmp_path), study="study"))
+    monkeypatch.setattr(worker, "_open", lambda _: found.data())
+    spec = TrialSpec.from_json(trial._spec.to_json())
+    assert worker.execute(spec).record.status == "diverged"
+
+
+def _asked(found: Case) -> list[str]:
+    """The first proposed method and the first other one that trains: what the contract is asked of where all would take too long."""
+    roles = {method.name: method.role for method in found.task.methods}
+    proposed = [name for name in found.methods if roles[name] == "proposed"][:1]
+    others = [name for name in found.methods if name not in proposed and roles[name] != "floor"][:1]
+    return [*proposed, *others] or found.methods[:1]
+
+
+def _timeless(found: Case, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Without what a clock measured."""
+    clocked = {metric.name for metric in found.experiment.metrics if metric.timed}
+    return {name: float(value) for name, value in metrics.items() if name not in clocked}
