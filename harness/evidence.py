@@ -160,13 +160,13 @@ class Evidence:
 
     def edges(self, estimate: Estimate) -> list[str]:
         """Sweeps behind `estimate` that select at the edge of what was swept, such as `kat: lr at its largest (0.01) in 2 of 5 seeds`."""
-        found: dict[str, int] = {}
+        found: dict[str, set[Any]] = {}
         seeds = self._by_seed("", None)
         for need in needs(estimate):
-            for frame in seeds.values() if need.sweep and need.method else ():
+            for seed, frame in seeds.items() if need.sweep and need.method else ():
                 for edge in edges(need.sweep, need.rows(frame)) if need.sweep else ():
-                    found[f"{need.method}: {edge}"] = found.get(f"{need.method}: {edge}", 0) + 1
-        return [f"{edge} in {count} of {len(seeds)} seeds" for edge, count in found.items()]
+                    found.setdefault(f"{need.method}: {edge}", set()).add(seed)
+        return [f"{edge} in {len(where)} of {len(seeds)} seeds" for edge, where in found.items()]
 
     def _call(self, estimate: Estimate, frame: pd.DataFrame) -> float:
         try:
