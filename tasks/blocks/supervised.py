@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -28,6 +28,18 @@ class BatchLoss(Protocol):
     def __call__(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         """inputs: (batch, channels, height, width); targets: (batch,) classes."""
         ...
+
+
+TargetHook = Callable[[Tensor, Tensor], Tensor]
+"""What a batch is taught instead of its labels: from the places of its images in the training split, int64 (batch,), and their labels."""
+
+
+def noisy_labels(count: int, classes: int, share: float, stream: torch.Generator) -> TargetHook:
+    """Wrong labels for a fixed `share` of the `count` training images (rounded), each drawn evenly from the other classes, once."""
+    wrong = torch.randperm(count, generator=stream)[: round(share * count)]
+    shift = torch.zeros(count, dtype=torch.int64)
+    shift[wrong] = torch.randint(1, classes, (len(wrong),), generator=stream)
+    return lambda places, labels: (labels + shift[places]) % classes
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ def fit(
     recipe: Recipe,
     *,
     loss: BatchLoss = cross_entropy,
+    targets: TargetHook | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     on_epoch: Callable[[int], None] | None = None,
     stage: str = "",
@@ -64,6 +77,7 @@ def fit(
     """Train `model` in place on the trial's training images; the methods of a seed see the same batches.
 
     `optimizer` is SGD with momentum 0.9, the recipe's rate and the trial's decay unless given (its groups need `initial_lr`).
+    `targets` replaces labels image by image: label noise, a teacher's answers.
     `on_epoch(epoch)` is called before the first step of epoch 0, 1, ... A resumed run does not call it again for an epoch it is in.
     A trial that fits more than once names each `stage`, so that no stage goes on from the checkpoint of another.
     """
@@ -77,9 +91,10 @@ def fit(
         if fresh and on_epoch is not None:
             on_epoch(epoch)
             model.train()
-        inputs, targets = batches(step)
+        places, inputs, labels = batches(step)
+        taught = labels if targets is None else targets(places, labels)
         with precision(device.type, params.precision):
-            return loss(model, _placed(inputs, device), targets.to(device))
+            return loss(model, _placed(inputs, device), taught.to(device))
 
     model.train()
     logged = max(1, min(50, schedule.steps // 20))
@@ -102,8 +117,8 @@ class _Batches:
         begin, size = step * self.params.batch, len(self.index)
         return begin // size, step == 0 or (begin - self.params.batch) // size < begin // size
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of a step; one that crosses the end of an epoch goes on in the next permutation."""
+    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Places, images and labels of a step's batch; one that crosses the end of an epoch goes on in the next permutation."""
         size, batch = len(self.index), self.params.batch
         begin = step * batch
         places: list[int] = []
@@ -112,9 +127,9 @@ class _Batches:
             places += self._permutation(epoch)[offset : offset + batch - len(places)].tolist()
         chosen = self.index[places]
         if isinstance(self.images, FolderImages):
-            return self.images.take("train", chosen, self.stream)
-        inputs, targets = self.images.take("train", chosen)
-        return (augmented(inputs, self.stream) if self.params.augment else inputs), targets
+            return torch.from_numpy(chosen), *self.images.take("train", chosen, self.stream)
+        inputs, labels = self.images.take("train", chosen)
+        return torch.from_numpy(chosen), (augmented(inputs, self.stream) if self.params.augment else inputs), labels
 
     def _permutation(self, epoch: int) -> Tensor:
         if self._order[0] != epoch:
@@ -136,20 +151,26 @@ def augmented(images: Tensor, stream: torch.Generator) -> Tensor:
 
 def evaluate(trial: Trial, model: nn.Module, split: Split) -> dict[str, float]:
     """Mean cross-entropy (nats) and accuracy (percent) on a split as {"val_loss": ..., "val_accuracy": ...}; the mode is left as it was."""
-    images, params, device = _images(trial), trial.params, next(model.parameters()).device
-    training, total, right, count = model.training, 0.0, 0, 0
-    model.eval()
-    with torch.no_grad():
-        for inputs, targets in images.batches(split, _EVAL_BATCH, params.eval_images or images.count(split)):
-            labels = targets.to(device)
-            with precision(device.type, params.precision):
-                logits = model(_placed(inputs, device)).float()
-            total += float(F.cross_entropy(logits, labels, reduction="sum"))
-            right += int((logits.argmax(1) == labels).sum())
-            count += len(labels)
-    model.train(training)
+    total, right, count = 0.0, 0, 0
+    for logits, labels in answers(trial, model, split):
+        total += float(F.cross_entropy(logits, labels, reduction="sum"))
+        right += int((logits.argmax(1) == labels).sum())
+        count += len(labels)
     accuracy = 100.0 * right / count if math.isfinite(total) else math.nan
     return {f"{split}_loss": total / count, f"{split}_accuracy": accuracy}
+
+
+@torch.no_grad()
+def answers(trial: Trial, model: nn.Module, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits, single precision, and labels of a split on the model's device, some hundred images at a time; the mode is left as it was."""
+    images, params, device = _images(trial), trial.params, next(model.parameters()).device
+    training = model.training
+    model.eval()
+    for inputs, labels in images.batches(split, _EVAL_BATCH, params.eval_images or images.count(split)):
+        with precision(device.type, params.precision):
+            logits = model(_placed(inputs, device)).float()
+        yield logits, labels.to(device)
+    model.train(training)
 
 
 def _placed(images: Tensor, device: torch.device) -> Tensor:

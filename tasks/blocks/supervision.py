@@ -30,6 +30,26 @@ CLASSIFICATION = (
     Metric("test_accuracy", "percent", "higher", "top-1 on the test split; selects nothing"),
 )
 """What `evaluate` returns on both held-out splits."""
+CALIBRATION = tuple(
+    Metric(f"{split}_{name}", unit, "lower", f"{text} on the {split} split")
+    for split in ("val", "test")
+    for name, unit, text in (
+        ("nll", "nats", "negative log-likelihood"),
+        ("brier", "", "squared distance of the probabilities to the one-hot label"),
+        ("ece", "percent", "expected calibration error over 15 bins"),
+    )
+)
+"""What `tasks.blocks.scores.calibration` returns on both held-out splits."""
+REGRESSION = tuple(
+    metric
+    for split in ("val", "test")
+    for metric in (
+        Metric(f"{split}_mse", "", "lower", f"mean squared error on the {split} split"),
+        Metric(f"{split}_mae", "", "lower", f"mean absolute error on the {split} split"),
+        Metric(f"{split}_r2", "share", "higher", f"variance explained on the {split} split"),
+    )
+)
+"""What `tasks.blocks.scores.regression` returns on both held-out splits."""
 COST = (
     Metric("multiply_adds", "count", "lower", "of one image", split="none"),
     Metric("flops_reduction", "percent", "higher", "multiply-adds saved against the dense network", split="none"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from harness import params, registry
 from harness.errors import UsageError
 from harness.plan import DataRef, Overrides, TrialSpec, expand
-from harness.task import Resources
+from harness.task import Grid, Resources
+from tests.harness.fabricated import task_of
 
 TASK = registry.task
 
@@ -98,6 +100,15 @@ def test_a_shared_trial_belongs_to_the_views_of_both_grids() -> None:
 def test_a_trial_whose_id_is_not_that_of_its_fields_is_refused() -> None:
     with pytest.raises(ValueError, match="does not say what its id says"):
         TrialSpec.from_json(spec().to_json() | {"seed": 1})
+
+
+def test_an_experiment_may_say_what_each_trial_occupies() -> None:
+    def resources(scale: str, method: str, values: Mapping[str, Any]) -> Resources:
+        return Resources(cpus=2.0 if (scale, method) == ("laptop", "right") else 1.0, gpus=0.5 if values["width"] > 64 else 0.0)
+
+    task = task_of(resources=resources, grids=lambda train: [Grid(train, axes={"width": (64, 128)})])
+    shapes = {(t.method, t.params["width"]): (t.resources.cpus, t.resources.gpus) for t in expand(task, "laptop", Overrides(seeds=1), {})}
+    assert shapes == {("left", 64): (1.0, 0.0), ("left", 128): (1.0, 0.5), ("right", 64): (2.0, 0.0), ("right", 128): (2.0, 0.5)}
 
 
 def test_every_seed_is_used_once_per_cell() -> None:

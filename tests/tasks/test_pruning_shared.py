@@ -20,7 +20,7 @@ from harness.task import Requirement
 from tasks.blocks import latency, training
 from tasks.blocks.convnets import ARCHITECTURES
 from tasks.blocks.optim import Schedule, sgd
-from tasks.blocks.supervised import Recipe, augmented, cross_entropy, evaluate, fit
+from tasks.blocks.supervised import Recipe, augmented, cross_entropy, evaluate, fit, noisy_labels
 from tasks.blocks.training import generator
 from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, train_dense
 from tasks.pruning.measure import costs
@@ -112,6 +112,32 @@ def test_the_planted_classes_are_learned_and_the_loss_can_be_replaced(make_trial
     trained = fit(make_trial("l1"), blind, Recipe(4.0, 0.1), loss=lambda model, x, y: 0.0 * cross_entropy(model, x, y))
     assert trained.loss == 0.0
     assert all(torch.equal(old, new) for old, new in zip(fresh_network(trial).parameters(), blind.parameters(), strict=True))
+
+
+def test_targets_can_be_replaced_image_by_image(make_trial: MakeTrial) -> None:
+    """A hook that looks labels up by place teaches the same as the labels; noise turns its share of them, always the same ones."""
+    labels = torch.from_numpy(planted().labels["train"])
+    kept: list[Tensor] = []
+
+    def looked_up(places: Tensor, given: Tensor) -> Tensor:
+        assert torch.equal(labels[places], given)
+        kept.append(places)
+        return labels[places]
+
+    plain, taught = (fit(make_trial("l1"), Recorder(), Recipe(2.0, 0.0), targets=hook) for hook in (None, looked_up))
+    assert math.isfinite(plain.loss)
+    assert math.isfinite(taught.loss)
+    assert len(torch.cat(kept).unique()) == 100
+    noise = noisy_labels(100, 4, 0.3, generator(7))
+    everything = torch.arange(100)
+    wrong = noise(everything, labels)
+    assert int((wrong != labels).sum()) == 30
+    assert torch.equal(wrong, noise(everything, labels))
+    assert int(wrong.min()) >= 0
+    assert int(wrong.max()) <= 3
+    assert not torch.equal(wrong, noisy_labels(100, 4, 0.3, generator(8))(everything, labels))
+    spread = noisy_labels(40_000, 4, 1.0, generator(1))(torch.arange(40_000), torch.zeros(40_000, dtype=torch.int64))
+    assert spread.bincount(minlength=4)[1:].tolist() == pytest.approx([40_000 / 3] * 3, rel=0.03)
 
 
 def test_divergence_is_told(make_trial: MakeTrial) -> None:
