@@ -14,7 +14,6 @@ from tasks.blocks.spectral import spectral_norm
 from tasks.blocks.supervised import Recipe, cross_entropy, evaluate, fit
 from tasks.blocks.training import generator
 from tasks.convolutions.orth_conv_lorth import operators as op
-from tasks.datasets.text_splits import Split
 
 _REACHED = 0.02
 """Singular values so close to 1 count as orthogonal."""
@@ -23,10 +22,10 @@ _NOISE = 0.05
 _ATTACK_STEPS = 10
 
 
-def gaussian(trial: Trial, purpose: str = "kernel") -> Tensor:
+def gaussian(trial: Trial) -> Tensor:
     """A random kernel (float64) whose outputs have the variance of its inputs; the same for all methods of a seed."""
     p = trial.params
-    drawn = torch.randn(p.filters, p.channels, p.kernel, p.kernel, generator=generator(trial.seed_for(purpose)), dtype=torch.float64)
+    drawn = torch.randn(p.filters, p.channels, p.kernel, p.kernel, generator=generator(trial.seed_for("kernel")), dtype=torch.float64)
     return drawn / math.sqrt(p.channels * p.kernel**2)
 
 
@@ -95,9 +94,8 @@ def existence(trial: Trial) -> dict[str, float]:
 
 
 def stability(trial: Trial) -> dict[str, float]:
-    """The spectral error against what L_orth allows, on images of the trial's size, of a kernel that is a little off."""
-    p = trial.params
-    kernel = made(trial) + p.noise * gaussian(trial, "noise")
+    """The spectral error against what L_orth allows, on images of the trial's size."""
+    p, kernel = trial.params, made(trial)
     allowed = op.alpha(p.filters, p.channels, p.kernel, p.stride) * float(op.lorth(kernel, p.stride))
     if trial.method == "zero-padding":
         spectral = zero_padded_error(kernel, p.stride, p.size, generator(trial.seed_for("power iteration")))
@@ -175,17 +173,16 @@ def robustness(trial: Trial) -> dict[str, float]:
         **evaluate(trial, model, "val"),
         **evaluate(trial, model, "test"),
         "deviation": max(float((values - 1.0).abs().max()) for values in sigma),
-        "pgd_val_accuracy": attacked(trial, model, "val"),
-        "pgd_test_accuracy": attacked(trial, model, "test"),
+        "pgd_test_accuracy": attacked(trial, model),
     }
 
 
-def attacked(trial: Trial, model: nn.Module, split: Split) -> float:
-    """Accuracy (percent) on images moved by `attack` in the L2 norm: projected gradient ascent on the loss (Madry et al. 2018)."""
+def attacked(trial: Trial, model: nn.Module) -> float:
+    """Accuracy (percent) on test images moved by `attack` in the L2 norm: projected gradient ascent on the loss (Madry et al. 2018)."""
     radius, right, count = trial.params.attack, 0, 0
     device = next(model.parameters()).device
     model.eval()
-    for images, labels in trial.dataset().batches(split, 256, trial.params.eval_images or trial.dataset().count(split)):
+    for images, labels in trial.dataset().batches("test", 256, trial.params.eval_images or trial.dataset().count("test")):
         inputs, targets, moved = images.to(device), labels.to(device), torch.zeros_like(images, device=device)
         for _ in range(_ATTACK_STEPS):
             moved.requires_grad_()
