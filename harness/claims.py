@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import TaskError, unknown
-from harness.estimates import Estimate, In, Of, OptimumShift, RankTrend, Reading, Slope, paired
+from harness.estimates import Estimate, Farthest, In, Of, OptimumShift, PowerTrend, RankTrend, Reading, Slope, paired
 from harness.task import Above, Below, Claim, Region, Within
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def better(
 ) -> list[Claim]:
     """`method` is better than each of `than` on `reading`, by more than `by`: a claim for each, `id-<other>` where there are several."""
     others = [than] if isinstance(than, str) else list(than)
+    if not others or method in others:
+        raise TaskError(f"claim {id}: {method} is set against {'itself' if others else 'no method'}")
     margin = f" by more than {by:g} {_unit(reading)}" if by else ""
     words = says or f"{method} has a {_direction(reading)} {_name(reading)} than {{}}{margin}"
     holds = Above(by) if _direction(reading) == "higher" else Below(0.0 - by)
@@ -60,7 +62,9 @@ def non_inferior(id: str, method: str, other: str, reading: Reading, *, margin: 
 
 def slope(id: str, method: str, reading: Reading, *, over: str, holds: Region, says: str = "", **about: Any) -> list[Claim]:
     """The exponent of `reading` as a power of the parameter `over`, for one method, lies in `holds`."""
-    estimate = Of(method, In(reading.experiment, Slope(reading.metric, over, reading.where), reading.view))
+    plain = reading.sweep is None and not reading.logged
+    fitted: Estimate = Slope(reading.metric, over, reading.where) if plain else PowerTrend(over, reading, reading.where)
+    estimate = Of(method, In(reading.experiment, fitted, reading.view))
     words = says or f"{_name(reading)} of {method} grows as {over} to a power that is {holds}"
     return [_claim(id, words, estimate, holds, "exponent", about)]
 
@@ -80,6 +84,8 @@ def optimum_shift(
     id: str, method: str, reading: Reading, *, axis: str, per: str, holds: Region, says: str = "", **about: Any
 ) -> list[Claim]:
     """The best value of `axis` moves by so many octaves each time `per` doubles."""
+    if _direction(reading) == "higher":
+        raise TaskError(f"claim {id}: an optimum is where a metric is lowest; {reading.metric} is better higher")
     estimate = Of(method, In(reading.experiment, OptimumShift(reading.metric, axis, per, reading.where), reading.view))
     words = says or f"the best {axis} of {method} moves {holds} octaves per doubling of {per}"
     return [_claim(id, words, estimate, holds, "octaves per doubling", about)]
@@ -109,6 +115,8 @@ def best_of(id: str, method: str, others: Sequence[str], reading: Reading, *, sa
     """
     if len(others) < 2:
         raise TaskError(f"claim {id}: best_of sets a method against several; for one there is better")
+    if method in others:
+        raise TaskError(f"claim {id}: {method} is set against itself")
     parts = tuple(paired(method, other, reading) for other in others)
     most = "highest" if _direction(reading) == "higher" else "lowest"
     words = says or f"{method} has the {most} {_name(reading)} of {len(others) + 1} methods"
@@ -125,11 +133,17 @@ def exact(
     says: str = "",
     **about: Any,
 ) -> list[Claim]:
-    """A theorem: the number lies in `holds` (within `tolerance` of 0) in every seed. No interval is needed and none would help."""
+    """A theorem: the number of every trial lies in `holds` (within `tolerance` of 0). No interval is needed and none would help.
+
+    What is shown of a seed is the trial that lies farthest out: errors of different trials do not cancel.
+    """
+    if tolerance is not None and not tolerance > 0:
+        raise TaskError(f"claim {id}: a tolerance is positive, not {tolerance:g}; rounding needs one")
     if (holds is None) == (tolerance is None):
         raise TaskError(f"claim {id}: exact takes a region or a tolerance around 0")
     region = holds if holds is not None else Within(-float(tolerance or 0.0), float(tolerance or 0.0))
-    estimate: Estimate = reading.of(method) if method else reading
+    farthest = In(reading.experiment, Farthest(reading.metric, region.low, region.high, reading.where), reading.view)
+    estimate: Estimate = Of(method, farthest) if method else farthest
     words = says or f"{_name(reading)} is {region}"
     return [_claim(id, words, estimate, region, reading.unit, {"exact": True, **about})]
 

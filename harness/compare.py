@@ -191,4 +191,4 @@ def _mixed(before: Ruling, after: Ruling) -> list[str]:
 
 def _cells(evidence: Evidence) -> set[str]:
     names = [str(name) for name in evidence.planned if str(name).startswith("param.")]
-    return set(evidence.planned[["experiment", "method", *names]].astype(str).agg(" ".join, axis=1))
+    return set(evidence.planned[["experiment", "method", *names]].map(str).agg(" ".join, axis=1))

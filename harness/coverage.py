@@ -28,6 +28,10 @@ class Need:
     where: Mapping[str, Any]
     metric: str = ""
     sweep: Sweep | None = None
+    parameters: tuple[str, ...] = ()
+    """Parameters that the estimate or those above it run over."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that it reads beside `metric`."""
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of `frame` that this leaf reads."""
@@ -38,6 +42,10 @@ class Need:
         values = ", ".join(f"{name} = {value}" for name, value in self.where.items())
         who = f"method {self.method}" if self.method else "any method"
         return " of ".join([" with ".join(filter(None, (who, values))), *filter(None, reversed(parts))])
+
+
+_OVER = ("over", "axis", "per", "parameter", "target")
+"""Fields of estimates that name a parameter."""
 
 
 def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
@@ -53,6 +61,8 @@ def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
         method=_text(estimate, "method") or above.method,
         where={**above.where, **(where if isinstance(where, Mapping) else {})},
         metric=_text(estimate, "metric"),
+        parameters=(*above.parameters, *filter(None, (_text(estimate, name) for name in _OVER))),
+        metrics=(*above.metrics, *filter(None, (_text(estimate, name) for name in ("x", "y", "against")))),
         sweep=found if isinstance(found := getattr(estimate, "sweep", None), Sweep) else above.sweep,
     )
     return [need for part in _parts(estimate) for need in needs(part, here)] or [here]
@@ -98,8 +108,10 @@ def _check_need(task: Task, what: str, need: Need) -> None:
             task.method(need.method, TaskError)
         if need.metric and not need.metric.startswith(("metric.", "param.")):
             experiment.metric(need.metric)
-        for name in need.where:
+        for name in (*need.where, *need.parameters):
             experiment.parameter(name)
+        for name in need.metrics:
+            experiment.metric(name)
         if need.view and need.view not in task.views(experiment.name):
             raise TaskError(f"no grid of experiment {experiment.name} fills view {need.view!r} (views: {_listed(task, experiment.name)})")
     except TaskError as error:

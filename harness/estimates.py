@@ -53,11 +53,14 @@ def select(
 
 
 def column(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """A metric of every row, NaN throughout where no trial returned it."""
+    """A metric of every row, NaN where the trial did not end ok, and throughout where none returned it."""
     import pandas as pd
 
     name = f"metric.{metric}"
-    return frame[name] if name in frame else pd.Series(math.nan, index=frame.index, dtype=float)
+    if name not in frame:
+        return pd.Series(math.nan, index=frame.index, dtype=float)
+    good = frame["status"] == "ok" if "status" in frame else None
+    return frame[name] if good is None or good.all() else frame[name].where(good)
 
 
 Row = Mapping[str, Any]
@@ -463,3 +466,38 @@ class RankTrend:
         if len(values) < 3 or series.isna().any() or series.nunique() < 2:
             return math.nan
         return float(series.rank().corr(pd.Series(range(len(values)), dtype=float)))
+
+
+@dataclass(frozen=True)
+class PowerTrend:
+    """Slope of the logarithm of an estimate against that of a parameter, over the values that the parameter takes."""
+
+    over: str
+    estimate: Estimate
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        import numpy as np
+
+        rows, name = select(frame, self.where), f"param.{self.over}"
+        if name not in rows:
+            return math.nan
+        values = sorted(rows[name].dropna().unique())
+        found = [self.estimate(rows[rows[name] == value]) for value in values]
+        return log_log_slope(np.array(values, dtype=float), np.array(found, dtype=float))
+
+
+@dataclass(frozen=True)
+class Farthest:
+    """Of a metric's values in a seed's trials the one farthest outside the open interval (low, high), or nearest to its edge inside."""
+
+    metric: str
+    low: float
+    high: float
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        values = column(select(frame, self.where), self.metric).to_numpy(dtype=float)
+        if not len(values) or not all(math.isfinite(value) for value in values):
+            return math.nan
+        return float(min(values, key=lambda value: min(value - self.low, self.high - value)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.coverage import needs
+from harness.errors import TaskError
 from harness.estimates import select
 from harness.evidence import Evidence, SeedValues
 from harness.stats import Interval, seed_interval
@@ -104,7 +105,7 @@ def columns(evidence: Evidence, experiment: Experiment) -> Sequence[Statistic]:
         return experiment.statistics
     rows = evidence.planned_of(experiment.name)
     views = [name for name in evidence.task.views(experiment.name) if name in _views_of(rows)]
-    return [
+    found = [
         Statistic(
             name="_".join([metric.name, *([view.replace("-", "_")] if view else [])]),
             estimate=experiment[metric.name].at(view),
@@ -115,6 +116,11 @@ def columns(evidence: Evidence, experiment: Experiment) -> Sequence[Statistic]:
         for view in (views or [""])
         for metric in experiment.metrics
     ]
+    names = [statistic.name for statistic in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise TaskError(f"experiment {experiment.name}: two metrics and views make one column {name!r}; call a view otherwise")
+    return found
 
 
 def is_comparable(evidence: Evidence, experiment: Experiment, column: Statistic) -> bool:

@@ -6,14 +6,14 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from harness import coverage, params
 from harness.errors import TaskError, UsageError, unknown
-from harness.task import Experiment, Grid, Resources, Scale, Task
+from harness.task import Experiment, Grid, Requirement, Resources, Scale, Task
 
 
 @dataclass(frozen=True)
@@ -196,11 +196,15 @@ class _Builder:
         own = (experiment.name, method, values)
         if own in behind or len(behind) > _MOST_LEVELS:
             raise TaskError(f"task {self.task.id}: {' needs '.join([*(name for _, name, _ in behind), method])}")
-        needed = experiment.requires(method, values) if experiment.requires else None
+        needed = _asked(self.task, experiment, "requires", experiment.requires, method, values)
+        if not (needed is None or isinstance(needed, Requirement)):
+            raise TaskError(f"task {self.task.id}: `requires` of experiment {experiment.name} gives a Requirement or None, not {needed!r}")
         before: list[TrialSpec] = []
         if needed:
             self.task.method(needed.method, TaskError)
             other = self.task.experiment(needed.experiment, TaskError) if needed.experiment else experiment
+            if other.methods and needed.method not in other.methods:
+                raise TaskError(f"task {self.task.id}: {method} needs {needed.method}, which experiment {other.name} does not run")
             before = self(other, needed.method, params.resolve(other, needed.params), seed, data, [*behind, own])
         trial = TrialSpec(
             task=self.task.id,
@@ -211,12 +215,20 @@ class _Builder:
             params=values,
             seed=seed,
             data=data,
-            resources=experiment.resources(self.name, method, values) if experiment.resources else self.scale.resources,
+            resources=_asked(self.task, experiment, "resources", experiment.resources, self.name, method, values) or self.scale.resources,
             time_limit_s=self.scale.time_limit_s,
-            expected_s=experiment.seconds(self.name, method, values) if experiment.seconds else 0.0,
+            expected_s=_asked(self.task, experiment, "seconds", experiment.seconds, self.name, method, values) or 0.0,
             requires=before[-1].id if before else "",
         )
         return [*before, trial]
+
+
+def _asked(task: Task, experiment: Experiment, what: str, function: Callable[..., Any] | None, *of: Any) -> Any:
+    """What a function of the declaration says, None without one; a TaskError that names it when it raises."""
+    try:
+        return function(*of) if function else None
+    except Exception as error:
+        raise TaskError(f"task {task.id}: `{what}` of experiment {experiment.name} raised {type(error).__name__}: {error}") from error
 
 
 def _points(grid: Grid, overridden: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness import ledger, registry
@@ -44,15 +44,20 @@ class Study:
         return self.frame[(self.frame["task"] == task.id) & (self.frame["scale"] == scale)]
 
 
-def save_plan(store: StudyStore, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+def save_plan(store: StudyStore, trials: Sequence[TrialSpec], *, whole: bool = False) -> list[TrialSpec]:
     """Merge `trials` into the study's plan and return the whole of it.
 
     Trials of another version or other data of the same task leave the plan (their records stay in the ledger): a study
-    never averages over two meanings of a task.
+    never averages over two meanings of a task. So do, where `trials` are all that a scale plans, those of cells that it no longer has.
+    A trial that is only planned because another needs it keeps the views that it had.
     """
     current = {_source(trial): _meaning(trial) for trial in trials}
-    merged = {trial.id: trial for trial in load_plan(store) if current.get(_source(trial), _meaning(trial)) == _meaning(trial)}
-    merged |= {trial.id: trial for trial in trials}
+    old = {trial.id: trial for trial in load_plan(store) if current.get(_source(trial), _meaning(trial)) == _meaning(trial)}
+    if whole:
+        cells, groups = {_cell(trial) for trial in trials}, {(trial.task, trial.scale) for trial in trials}
+        old = {id: trial for id, trial in old.items() if (trial.task, trial.scale) not in groups or _cell(trial) in cells}
+    views = {id: trial.views for id, trial in old.items()}
+    merged = old | {trial.id: trial if trial.views else replace(trial, views=views.get(trial.id, ())) for trial in trials}
     lines = ",\n".join(json.dumps(trial.to_json()) for trial in merged.values())
     store.write_text(PLAN, f'{{"schema_version": {SCHEMA_VERSION}, "trials": [\n{lines}\n]}}\n')
     return list(merged.values())
@@ -67,7 +72,7 @@ def load_plan(store: StudyStore) -> list[TrialSpec]:
         version = int(contents["schema_version"])
         if version == SCHEMA_VERSION:
             return [TrialSpec.from_json(trial) for trial in contents["trials"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{store.uri}/{PLAN} is damaged ({error}): delete it and run the same command again, the records are kept"
         ) from None
@@ -95,10 +100,14 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
     # Trials end in any order; what is made of them must not depend on it.
     frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
     curves = read_curves(store)
+    tasks = {id: registry.task(id) for id in dict.fromkeys(trial.task for trial in plan)}
+    for trial in plan:
+        if trial.scale not in tasks[trial.task].scales:
+            raise StoreError(f"{store.uri}/{PLAN} is at scale {trial.scale}, which task {trial.task} does not have any more")
     return Study(
         name=store.name,
         store=store,
-        tasks={id: registry.task(id) for id in dict.fromkeys(trial.task for trial in plan)},
+        tasks=tasks,
         plan=plan,
         frame=frame,
         curves=curves[curves["trial_id"].isin(list(wanted))],
@@ -112,3 +121,8 @@ def _source(trial: TrialSpec) -> tuple[str, str]:
 
 def _meaning(trial: TrialSpec) -> tuple[int, str]:
     return trial.version, trial.data.fingerprint if trial.data else ""
+
+
+def _cell(trial: TrialSpec) -> str:
+    """All that tells a trial from others but its seed."""
+    return json.dumps([trial.task, trial.scale, trial.experiment, trial.method, dict(trial.params)], sort_keys=True)

@@ -39,6 +39,8 @@ class Sweep:
     ) -> None:
         object.__setattr__(self, "over", (over,) if isinstance(over, str) else tuple(over))
         object.__setattr__(self, "by", (by,) if isinstance(by, str) else tuple(by))
+        if not (self.over and self.by):
+            raise TaskError("a sweep names at least one parameter, and a metric that selects")
         object.__setattr__(self, "ties", ties)
         object.__setattr__(self, "better", tuple(better))
 
@@ -59,7 +61,9 @@ class Sweep:
         return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
     def _merit(self, row: Row) -> tuple[float, ...]:
-        signs = [1.0 if better == "higher" else -1.0 for better in self.better or ["lower"] * len(self.by)]
+        if len(self.better) != len(self.by):
+            raise TaskError(f"a sweep by {', '.join(self.by)} does not say which way is better: take it from the experiment as `tuned`")
+        signs = [1.0 if better == "higher" else -1.0 for better in self.better]
         merits = [sign * float(row.get(f"metric.{name}", math.nan)) for sign, name in zip(signs, self.by, strict=True)]
         return (*merits, *(float(row[f"param.{name}"]) for name in self.over)) if self.ties == "largest" else tuple(merits)
 
@@ -136,6 +140,6 @@ def edges(sweep: Sweep, rows: pd.DataFrame) -> list[str]:
         for name in sweep.over if chosen is not None else ():
             values = sorted({row[f"param.{name}"] for row in cell})
             value = chosen[f"param.{name}"]  # type: ignore[index]
-            if len(values) > 1 and value in (values[0], values[-1]):
+            if len(values) > 1 and not isinstance(value, str) and value in (values[0], values[-1]):
                 found.append(f"{name} at its {'smallest' if value == values[0] else 'largest'} ({value:g})")
     return list(dict.fromkeys(found))

@@ -123,6 +123,10 @@ class Requirement:
     experiment: str = ""
     """Empty: the experiment that needs it."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.experiment, str):
+            raise TaskError(f"a requirement takes the name of an experiment, not {type(self.experiment).__name__}")
+
 
 Settings = Callable[[str, str, Mapping[str, Any]], Any]
 """A function of (scale, method, parameters)."""
@@ -181,7 +185,12 @@ class Experiment:
             for name in self.tuned.over:
                 self.parameter(name)
             for name in self.tuned.by:
-                self.metric(name)
+                if self.metric(name).measured_on == "test":
+                    raise TaskError(f"experiment {self.name}: its sweep selects by {name}, which is measured on test; validation selects")
+            words = [name for name in self.tuned.over if self.parameter(name).type in (str, "str")]
+            if self.tuned.ties == "largest" and words:
+                raise TaskError(f"experiment {self.name}: ties go to the largest {words[0]}, and words have no largest")
+            object.__setattr__(self, "tuned", self.tuned.directed({name: self.metric(name).better for name in self.tuned.by}))
 
     @property
     def parameters(self) -> list[str]:
@@ -205,8 +214,7 @@ class Experiment:
     def __getitem__(self, metric: str) -> Reading:
         """What the trials of a method and seed say of a metric."""
         found = self.metric(metric)
-        chosen = None if self.tuned is None else self.tuned.directed({name: self.metric(name).better for name in self.tuned.by})
-        return Reading(self.name, metric, sweep=chosen, unit=found.unit, better=found.better)
+        return Reading(self.name, metric, sweep=self.tuned, unit=found.unit, better=found.better)
 
     def within(self, estimate: Estimate, view: str = "") -> In:
         """`estimate` on the trials of this experiment (of one view of it)."""
@@ -420,6 +428,7 @@ class Task:
             raise TaskError(f"task {self.id}: declares no experiment")
         for experiment in self.experiments:
             self._check_experiment(experiment)
+        self._check_types()
         for name, scale in self.scales.items():
             self._check_scale(name, scale)
         for claim in self.claims:
@@ -436,6 +445,16 @@ class Task:
             *figured,
         ):
             self.method(method, TaskError)
+
+    def _check_types(self) -> None:
+        """Records of all experiments share columns: a parameter of one name is of one type, numbers alike."""
+        seen: dict[str, tuple[str, str]] = {}
+        for experiment in self.experiments:
+            for f in dataclasses.fields(experiment.params):
+                own = str(getattr(f.type, "__name__", f.type)).replace("int", "float")
+                first, kind = seen.setdefault(f.name, (experiment.name, own))
+                if kind != own:
+                    raise TaskError(f"task {self.id}: parameter {f.name} has another type in experiment {experiment.name} than in {first}")
 
     def _check_scale(self, name: str, scale: Scale) -> None:
         if name not in SCALES:
@@ -454,6 +473,13 @@ class Task:
                 self.method(method, TaskError)
                 if experiment.methods and method not in experiment.methods:
                     raise TaskError(f"task {self.id}, scale {name}: experiment {experiment.name} does not run method {method!r}")
+            for key, values in grid.axes.items():
+                if isinstance(values, str) or not isinstance(values, Sequence):
+                    raise TaskError(f"task {self.id}, scale {name}: axis {key} is a sequence of values, not {values!r}")
+            if not grid.points or not all(len(values) for values in grid.axes.values()):
+                raise TaskError(
+                    f"task {self.id}, scale {name}: a grid of experiment {experiment.name} has a point list or an axis without values"
+                )
             if not self.methods_of(grid):
                 raise TaskError(f"task {self.id}, scale {name}: a grid of experiment {experiment.name} has no method")
 

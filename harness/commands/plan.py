@@ -17,11 +17,13 @@ from harness.data import state
 from harness.durations import duration
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
+from harness.study import load_plan
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a selection; nothing is run or written."""
     selection = select(options, data_optional=True)
+    load_plan(selection.store)
     done = ledger.read(selection.store).records
     console = make_console()
     console.print(f"study [bold]{selection.store.name}[/] in {selection.store.parent_uri}")

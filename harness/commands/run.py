@@ -32,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
             console.print(f"{data.source}: {note}", style="yellow", soft_wrap=True)
     store.check_writable()
     with lock.held(store):
-        result = _run_trials(store, selection.trials, options, console)
+        result = _run_trials(store, selection.trials, options, console, whole=selection.whole)
         _finish(store, options, console)
     return _tell(result, selection.trials, store, console)
 
 
-def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console) -> RunResult:
-    save_plan(store, trials)
+def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, *, whole: bool) -> RunResult:
+    save_plan(store, trials, whole=whole)
     store.write_text(ENV, json.dumps(provenance.environment(), indent=2) + "\n")
     contents = ledger.read(store)
     for line in contents.unreadable:

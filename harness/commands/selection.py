@@ -23,6 +23,8 @@ class Selection:
     overrides: Overrides
     trials: Sequence[TrialSpec]
     store: StudyStore
+    whole: bool
+    """Whether the trials are all that the scale plans of the tasks, for these seeds."""
 
 
 def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selection:
@@ -48,7 +50,8 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
         if not trials:
             raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
     name = options.study or _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""])
-    return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name))
+    whole = not (overrides.digest() or options.data_kind)
+    return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name), whole)
 
 
 def _sets(needed: Sequence[str], chosen: Mapping[str, data.UserData], replaced: Mapping[str, str]) -> dict[str, data.Dataset]:

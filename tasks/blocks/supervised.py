@@ -76,7 +76,7 @@ def fit(
 ) -> Trained:
     """Train `model` in place on the trial's training images; the methods of a seed see the same batches.
 
-    `optimizer` is SGD with momentum 0.9, the recipe's rate and the trial's decay unless given (its groups need `initial_lr`).
+    `optimizer` is SGD with momentum 0.9, the recipe's rate and the trial's decay unless given; the schedule scales each group's first rate.
     `targets` replaces labels image by image: label noise, a teacher's answers.
     `on_epoch(epoch)` is called before the first step of epoch 0, 1, ... A resumed run does not call it again for an epoch it is in.
     A trial that fits more than once names each `stage`, so that no stage goes on from the checkpoint of another.

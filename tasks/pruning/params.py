@@ -42,5 +42,5 @@ def network_fields(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def requires_dense(method: str, params: Mapping[str, Any]) -> Requirement | None:
-    """The dense network of the same parameters; the dense trial itself stands alone."""
+    """The dense network of the same parameters; the dense trial itself needs none."""
     return None if method == DENSE else Requirement(method=DENSE, params=network_fields(params))

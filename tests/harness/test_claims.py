@@ -154,6 +154,34 @@ def test_a_theorem_needs_no_interval_and_one_value_refutes_it(tmp_path: Path, va
     assert [v.verdict for v in found] == [verdict]
 
 
+def test_errors_of_different_trials_do_not_cancel(tmp_path: Path) -> None:
+    claims = [
+        *exact("C1", TRAIN["loss"], tolerance=0.1, source="Theorem 1"),
+        *exact("C2", TRAIN["loss"], holds=Above(0.5), source="control"),
+    ]
+    axes = {"width": (1, 2, 3)}
+    task = task_of(experiment=TRAIN, claims=claims, grids=lambda train: [Grid(train, axes=axes)])
+    errors = {1: -1.0, 2: 1.0, 3: 0.0}
+    found = verdicts_of(study_of(tmp_path, task, lambda t: {"loss": errors[t.params["width"]], "accuracy": 0.0, "size": 0.0}, seeds=2))
+    assert [(v.verdict, abs(v.interval.estimate)) for v in found] == [("not reproduced", 1.0), ("not reproduced", 1.0)]
+
+
+def test_a_slope_of_a_swept_number_is_that_of_what_the_sweep_selects(tmp_path: Path) -> None:
+    metrics = [Metric("val_loss", "nats", "lower"), Metric("test_loss", "nats", "lower")]
+    experiment = experiment_of(metrics=metrics, params=Swept, tuned=Sweep("rate"))
+    claims = slope("C1", "left", experiment["test_loss"], over="width", holds=Within(-1.01, -0.99), source="Sec. 2")
+    grid = {"width": (8, 16, 32), "rate": (0.1, 0.2, 0.4)}
+    task = task_of(experiment=experiment, claims=claims, grids=lambda train: [Grid(train, axes=grid)])
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        width, off = trial.params["width"], abs(trial.params["rate"] - 0.2)
+        return {"val_loss": 1.0 + off, "test_loss": 64.0 / width + 100.0 * off + 1e-6 * noise(trial)}
+
+    (found,) = verdicts_of(study_of(tmp_path, task, outcome))
+    assert found.verdict == "reproduced"
+    assert found.interval.estimate == pytest.approx(-1.0, abs=1e-3)
+
+
 def test_a_claim_on_a_sweep_that_is_cut_at_its_edge_says_so(tmp_path: Path) -> None:
     experiment = experiment_of(metrics=[Metric("val_loss", "nats", "lower"), Metric("test_loss", "nats", "lower")], tuned=Sweep("width"))
     claims = better("C1", "left", "right", experiment["test_loss"], source="abstract")
@@ -178,6 +206,14 @@ def test_a_claim_on_a_sweep_that_is_cut_at_its_edge_says_so(tmp_path: Path) -> N
         (lambda: better("C1", "a", "b", TRAIN["loss"], source="x", publishd=1.0), "did you mean 'published'"),
         (lambda: equivalent("C1", "a", "b", TRAIN["loss"], margin=0.0, source="x"), "a margin is positive"),
         (lambda: best_of("C1", "a", ["b"], TRAIN["loss"], source="x"), "for one there is better"),
+        (lambda: best_of("C1", "a", ["b", "a"], TRAIN["loss"], source="x"), "a is set against itself"),
+        (lambda: better("C1", "a", "a", TRAIN["loss"], source="x"), "a is set against itself"),
+        (lambda: better("C1", "a", [], TRAIN["loss"], source="x"), "a is set against no method"),
+        (lambda: exact("C1", TRAIN["loss"], tolerance=0.0, source="x"), "a tolerance is positive"),
+        (
+            lambda: optimum_shift("C1", "a", TRAIN["accuracy"], axis="rate", per="width", holds=Above(0.0), source="x"),
+            "an optimum is where a metric is lowest",
+        ),
         (lambda: exact("C1", TRAIN["loss"], source="x"), "a region or a tolerance"),
         (lambda: exact("C1", TRAIN["loss"], tolerance=1.0, holds=Above(0.0), source="x"), "a region or a tolerance"),
         (lambda: TRAIN["accurcy"], "did you mean 'accuracy'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,14 @@ from harness.errors import UsageError
 from harness.judgement import Judgement, judge
 from harness.plan import TrialSpec
 from harness.stats import adjusted, paired_p
-from harness.task import Experiment, Grid, Method, Metric
+from harness.task import Experiment, Grid, Method, Metric, Scale, param
 from tests.harness.conftest import Command
-from tests.harness.fabricated import Outcome, difference_claim, noise, study_of, task_of
+from tests.harness.fabricated import Outcome, difference_claim, experiment_of, noise, study_of, task_of
+
+
+@dataclass(frozen=True)
+class Timed:
+    rounds: int = param(3, "calls")
 
 
 def study(folder: Path, outcome: Callable[[TrialSpec], Outcome], **changes: object) -> Judgement:
@@ -86,6 +92,30 @@ def test_a_method_that_loses_seeds_fell_short_whatever_its_survivors_say(tmp_pat
 def test_a_number_nobody_has_is_left_out(tmp_path: Path) -> None:
     metrics = [Metric("loss", "nats", "lower"), Metric("other", "", "none", optional=True)]
     assert {change.statistic for change in found(tmp_path, flat, flat, metrics=metrics).changes} == {"loss"}
+
+
+def test_studies_of_several_experiments_are_compared(tmp_path: Path) -> None:
+    train, time = experiment_of(), experiment_of(name="time", params=Timed, metrics=[Metric("seconds", "s", "lower")])
+    scales = {"laptop": Scale(description="", grids=[Grid(train), Grid(time)], seeds=3, time_limit_s=1.0)}
+    task = task_of(experiments=[train, time], scales=scales)
+    sides = [
+        judge(
+            study_of(
+                tmp_path / side,
+                task,
+                lambda t, more=more: {"loss": 1.0} if t.experiment == "train" else {"seconds": 1.0 + more * (1 + 0.1 * t.seed)},
+            )
+        )
+        for side, more in (("a", 0.0), ("b", 1.0))
+    ]
+    comparison = compare(*sides)
+    assert {(c.experiment, c.method): c.direction for c in comparison.changes} == {
+        ("train", "left"): "equal",
+        ("train", "right"): "equal",
+        ("time", "left"): "worse",
+        ("time", "right"): "worse",
+    }
+    assert comparison.mixed == []
 
 
 def test_verdicts_that_changed_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from harness import coverage
 from harness.claims import better
 from harness.errors import TaskError
-from harness.estimates import Mean, Of
+from harness.estimates import Mean, Of, RankCorrelation, Slope
 from harness.plan import Overrides, expand
 from harness.sweeps import Sweep
 from harness.task import Above, Claim, Figure, Grid, Metric, Requirement, Scale, Statistic, param
@@ -28,6 +28,17 @@ class Odd:
     widths: tuple[int, ...] = param((1, 2), "widths")
 
 
+@dataclass(frozen=True)
+class Wordy:
+    width: str = param("wide", "width in words")
+
+
+def two_types() -> Any:
+    time = experiment_of(name="time", params=Wordy)
+    scales = {"laptop": Scale(description="", grids=[Grid(TRAIN), Grid(time)], seeds=2, time_limit_s=1.0)}
+    return task_of(experiments=[TRAIN, time], scales=scales)
+
+
 @pytest.mark.parametrize(
     ("declare", "says"),
     [
@@ -40,6 +51,14 @@ class Odd:
         (lambda: task_of(experiment=experiment_of(), grids=lambda _: [Grid(experiment_of(metrics=[]))]), "a grid holds another experiment"),
         (lambda: task_of(grids=lambda train: [Grid(train, methods=["lef"])]), "did you mean 'left'"),
         (lambda: task_of(grids=lambda train: [Grid(train, axes={"widt": [1]})]), "did you mean 'width'"),
+        (lambda: task_of(grids=lambda train: [Grid(train, axes={"width": ()})]), "a point list or an axis without values"),
+        (lambda: task_of(grids=lambda train: [Grid(train, axes={"width": 8})]), "axis width is a sequence of values, not 8"),
+        (lambda: task_of(grids=lambda train: [Grid(train, axes={"setting": "lm"})]), "axis setting is a sequence of values, not 'lm'"),
+        (lambda: task_of(claims=[claim(Of("left", Slope("loss", "widht")))]), "claim C1: .*did you mean 'width'"),
+        (lambda: task_of(claims=[claim(Of("left", RankCorrelation("loss", "los")))]), "claim C1: .*did you mean 'loss'"),
+        (lambda: Requirement(method="left", experiment=TRAIN), "takes the name of an experiment, not Experiment"),  # type: ignore[arg-type]
+        (lambda: two_types(), "parameter width has another type in experiment time than in train"),
+        (lambda: task_of(grids=lambda train: [Grid(train, points=[])]), "a point list or an axis without values"),
         (lambda: task_of(claims=[claim(Of("lft", Mean("loss")))]), "claim C1: .*did you mean 'left'"),
         (lambda: task_of(claims=[claim(Of("left", Mean("lss")))]), "claim C1: .*did you mean 'loss'"),
         (lambda: task_of(claims=[claim(Of("left", Mean("loss", {"widht": 1})))]), "claim C1: .*did you mean 'width'"),
@@ -110,6 +129,32 @@ def test_a_trial_that_others_need_is_planned_without_a_grid() -> None:
         experiment=train, grids=lambda own: [Grid(own, methods=["right"])], claims=better("C1", "right", "left", train["loss"], source="x")
     )
     assert [trial.method for trial in expand(task, "laptop", Overrides(seeds=1), {})] == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "says"),
+    [
+        (Requirement(method="left", experiment="tain"), r"unknown experiment of toy: 'tain'; did you mean 'train'\?"),
+        (Requirement(method="lft"), r"unknown method of toy: 'lft'; did you mean 'left'\?"),
+        (Requirement(method="right", experiment="prepare"), "right needs right, which experiment prepare does not run"),
+        (Requirement(method="right"), "right needs right"),
+    ],
+)
+def test_what_a_trial_needs_has_to_exist(requirement: Requirement, says: str) -> None:
+    prepare = experiment_of(name="prepare", methods=["left"])
+    train = experiment_of(requires=lambda method, _: requirement if method == "right" else None)
+    scales = {"laptop": Scale(description="", grids=[Grid(train), Grid(prepare)], seeds=1, time_limit_s=1.0)}
+    with pytest.raises(TaskError, match=says):
+        expand(task_of(experiments=[train, prepare], scales=scales), "laptop", Overrides(), {})
+
+
+@pytest.mark.parametrize("what", ["requires", "seconds", "resources"])
+def test_a_function_of_the_declaration_that_raises_is_named(what: str) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("widht")
+
+    with pytest.raises(TaskError, match=f"`{what}` of experiment train raised KeyError: 'widht'"):
+        expand(task_of(**{what: broken}), "laptop", Overrides(), {})
 
 
 def test_needs_narrow_down_from_the_outside_in() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,17 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_was_recorded(st
     before = ledger.read(store).records
     assert 0 < len(before) < len(trials)
     assert run_trials(store, trials, local=True).records.keys() == {trial.id for trial in trials}
+
+
+def test_a_plan_narrowed_down_takes_no_view_away_and_a_whole_one_drops_cells_that_are_gone(store: StudyStore) -> None:
+    whole = plan("good", seeds=2)
+    save_plan(store, whole)
+    narrow = [replace(trial, views=()) for trial in whole[:3]]
+    assert {trial.id: trial.views for trial in save_plan(store, narrow)} == {trial.id: trial.views for trial in whole}
+    renamed = [replace(trial, views=("other",)) for trial in whole]
+    assert {trial.views for trial in save_plan(store, renamed, whole=True)} == {("other",)}
+    fewer = [trial for trial in whole if trial.params["size"] != 4 and trial.seed == 0]
+    left = save_plan(store, fewer, whole=True)
+    assert {(trial.params["size"], trial.seed) for trial in left} == {(1, 0), (2, 0), (1, 1), (2, 1)} & {
+        (trial.params["size"], trial.seed) for trial in whole
+    }

@@ -29,7 +29,7 @@ def swept(val: list[float], test: list[float], **fixed: Any) -> list[dict[str, A
 
 def test_validation_selects_and_test_only_reports() -> None:
     rows = frame(swept([2.0, 1.0, 3.0], [10.0, 20.0, 5.0]))
-    assert Sweep("lr", by="val").mean(rows, "metric.test") == 20.0
+    assert Sweep("lr", by="val", better=("lower",)).mean(rows, "metric.test") == 20.0
     assert Sweep("lr", by="val", better=("higher",)).mean(rows, "metric.test") == 5.0
 
 
@@ -37,38 +37,49 @@ def test_each_cell_is_tuned_by_itself() -> None:
     rows = frame(
         [*swept([2.0, 1.0, 3.0], [10.0, 20.0, 5.0], **{"param.width": 8}), *swept([1.0, 2.0, 3.0], [40.0, 0.0, 0.0], **{"param.width": 16})]
     )
-    assert Sweep("lr", by="val").mean(rows, "metric.test") == 30.0
+    assert Sweep("lr", by="val", better=("lower",)).mean(rows, "metric.test") == 30.0
 
 
 def test_a_diverged_trial_is_infinitely_bad_and_a_lost_one_stops_the_choice() -> None:
     rows = swept([2.0, 1.0, 3.0], [10.0, 20.0, 5.0])
     diverged = frame([rows[0], rows[1] | {"status": "diverged", "metric.val": math.nan}, rows[2]])
-    assert Sweep("lr", by="val").mean(diverged, "metric.test") == 10.0
+    assert Sweep("lr", by="val", better=("lower",)).mean(diverged, "metric.test") == 10.0
     lost = frame([rows[0], rows[1], rows[2] | {"status": "oom", "metric.val": math.nan}])
-    assert math.isnan(Sweep("lr", by="val").mean(lost, "metric.test"))
-    assert math.isnan(Sweep("lr", by="val").mean(frame([row | {"status": "diverged"} for row in rows]), "metric.test"))
+    assert math.isnan(Sweep("lr", by="val", better=("lower",)).mean(lost, "metric.test"))
+    assert math.isnan(Sweep("lr", by="val", better=("lower",)).mean(frame([row | {"status": "diverged"} for row in rows]), "metric.test"))
     unmeasured = frame([rows[0], rows[1] | {"metric.val": math.nan}, rows[2]])
-    assert math.isnan(Sweep("lr", by="val").mean(unmeasured, "metric.test")), "ok and without the number that selects"
+    assert math.isnan(Sweep("lr", by="val", better=("lower",)).mean(unmeasured, "metric.test")), "ok and without the number that selects"
 
 
 def test_ties() -> None:
     rows = frame(swept([1.0, 1.0, 2.0], [10.0, 20.0, 5.0]))
-    assert Sweep("lr", by="val").mean(rows, "metric.test") == 10.0
-    assert Sweep("lr", by="val", ties="largest").mean(rows, "metric.test") == 20.0
+    assert Sweep("lr", by="val", better=("lower",)).mean(rows, "metric.test") == 10.0
+    assert Sweep("lr", by="val", ties="largest", better=("lower",)).mean(rows, "metric.test") == 20.0
     assert Sweep("lr", by=("val", "test"), better=("lower", "higher")).mean(rows, "metric.test") == 20.0
 
 
+def test_words_have_no_edge() -> None:
+    rows = frame([{"param.opt": name, "metric.val": loss} for name, loss in (("adam", 1.0), ("sgd", 2.0))])
+    assert edges(Sweep("opt", by="val", better=("lower",)), rows) == []
+
+
+def test_a_diverged_trials_other_numbers_are_not_read() -> None:
+    rows = frame([{"metric.acc": 1.0}, {"metric.acc": 9.0, "status": "diverged"}])
+    assert math.isnan(Mean("acc")(rows))
+    assert math.isnan(experiment_of(metrics=[Metric("acc", "", "higher")])["acc"](rows))
+
+
 def test_an_optimum_at_the_edge_is_named() -> None:
-    assert edges(Sweep("lr", by="val"), frame(swept([2.0, 1.0, 3.0], [0, 0, 0]))) == []
-    assert edges(Sweep("lr", by="val"), frame(swept([3.0, 2.0, 1.0], [0, 0, 0]))) == ["lr at its largest (0.4)"]
-    assert edges(Sweep("lr", by="val"), frame(swept([1.0, 2.0, 3.0], [0, 0, 0]))) == ["lr at its smallest (0.1)"]
-    assert edges(Sweep("lr", by="val"), frame(swept([1.0, 2.0, 3.0], [0, 0, 0])[:1])) == [], "a single value is no sweep"
+    assert edges(Sweep("lr", by="val", better=("lower",)), frame(swept([2.0, 1.0, 3.0], [0, 0, 0]))) == []
+    assert edges(Sweep("lr", by="val", better=("lower",)), frame(swept([3.0, 2.0, 1.0], [0, 0, 0]))) == ["lr at its largest (0.4)"]
+    assert edges(Sweep("lr", by="val", better=("lower",)), frame(swept([1.0, 2.0, 3.0], [0, 0, 0]))) == ["lr at its smallest (0.1)"]
+    assert edges(Sweep("lr", by="val", better=("lower",)), frame(swept([1.0, 2.0, 3.0], [0, 0, 0])[:1])) == [], "a single value is no sweep"
 
 
 def test_the_chosen_value_and_the_largest() -> None:
     rows = frame(swept([2.0, 1.0, 3.0], [10.0, 20.0, 5.0]))
-    assert Chosen("lr", Sweep("lr", by="val"))(rows) == 0.2
-    assert math.isnan(Chosen("lr", Sweep("lr", by="val"))(rows.iloc[:1]))
+    assert Chosen("lr", Sweep("lr", by="val", better=("lower",)))(rows) == 0.2
+    assert math.isnan(Chosen("lr", Sweep("lr", by="val", better=("lower",)))(rows.iloc[:1]))
     assert AtLargest("test", "lr")(rows) == 5.0
 
 
@@ -79,8 +90,18 @@ def test_a_reading_has_the_sweep_and_its_direction() -> None:
     rows = frame([{"param.width": 1, "metric.accuracy": 50.0}, {"param.width": 2, "metric.accuracy": 70.0}])
     assert (reading(rows), reading.untuned()(rows), reading.at(width=1)(rows)) == (70.0, 60.0, 50.0)
     assert math.isnan(reading(rows.assign(experiment="other")))
-    with pytest.raises(TaskError, match="size is none"):
-        experiment_of(metrics=metrics, tuned=Sweep("width", by="size"))["accuracy"]
+    for sweep, says in (
+        (lambda: Sweep("width", by="size"), "size is none"),
+        (lambda: Sweep("width", by="test_loss"), "measured on test; validation selects"),
+        (lambda: Sweep("setting", by="accuracy", ties="largest"), "words have no largest"),
+        (lambda: Sweep("width", by=()), "at least one parameter, and a metric"),
+        (lambda: Sweep(()), "at least one parameter, and a metric"),
+    ):
+        with pytest.raises(TaskError, match=says):
+            experiment_of(metrics=[*metrics, Metric("test_loss", "nats", "lower")], tuned=sweep())
+    with pytest.raises(TaskError, match="does not say which way is better"):
+        Sweep("width", by="accuracy").mean(rows, "metric.accuracy")
+    assert Chosen("width", train.tuned)(rows) == 2, "what an experiment is tuned by knows its direction"
 
 
 def test_a_view_is_read_alone() -> None:

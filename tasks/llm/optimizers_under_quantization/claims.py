@@ -25,7 +25,7 @@ OPTIMIZERS = ("adamw", "muon", "psgd", "scion", "shampoo", "soap")
 SIX = ("laptop", "gpu", "paper")
 RHO = {"shampoo": 0.879, "adamw": 0.863, "scion": 0.856, "muon": 0.852, "soap": 0.822, "psgd": 0.739}
 """The paper's parameter efficiencies at 4 bits."""
-SWEEP = Sweep(("lr_multiplier", "decay_multiplier"))
+SWEEP = Sweep(("lr_multiplier", "decay_multiplier"), by="val_loss", better=("lower",))
 
 
 @dataclass(frozen=True)
