@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
+from tasks.blocks import training
 from tasks.datasets.corpus import Corpus
 from tasks.datasets.eeg_epochs import EegEpochs, Epochs
 from tasks.datasets.eeg_windows import EegWindows
@@ -95,17 +100,17 @@ def _epochs(split: Split, version: int) -> Epochs:
     return Epochs(_waves(draw, (60, 2 * _SAMPLES), 6.0, 12.0), artifacts)
 
 
-def can_be_watched(name: str | None) -> bool:
-    """Whether `watched` sees what is drawn from the set: readers of EEG hand out whole arrays."""
-    return isinstance(made(name), Images | Corpus) if name else False
+def watched(data: Any, log: list[str], held_out: set[str]) -> Any:
+    """The same set, which writes a digest of every training batch into `log`, and of all that is read of val and test into `held_out`.
 
-
-def watched(data: Any, log: list[str]) -> Any:
-    """The same set, which writes a digest of every training batch that is drawn from it into `log`."""
+    Of EEG the names of the splits that are asked for alone: readers get whole arrays, and `watched_loops` sees what they pick.
+    """
 
     def note(split: Split, *arrays: Any) -> None:
         if split == "train":
-            log.append(hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:12])
+            log.append(_digest(*arrays))
+        else:
+            held_out.add(f"{split}/{_digest(*arrays)}")
 
     if isinstance(data, Images):
 
@@ -124,5 +129,70 @@ def watched(data: Any, log: list[str]) -> Any:
                 note(split, *(tensor.numpy() for tensor in found))
                 return found
 
+            def windows(self, split: Split, count: int, length: int) -> Any:
+                found = super().windows(split, count, length)
+                if split != "train":
+                    note(split, *(tensor.numpy() for tensor in found))
+                return found
+
         return WatchedCorpus(**vars(data))
+    if isinstance(data, EegEpochs):
+
+        class WatchedEpochs(EegEpochs):
+            def split(self, name: Split) -> Any:
+                held_out.add(name)
+                return super().split(name)
+
+        return WatchedEpochs(**vars(data))
     return data
+
+
+def _digest(*arrays: Any) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Looped:
+    """One training loop: its steps, and what it drew."""
+
+    steps: int
+    drawn: list[str]
+
+
+@contextmanager
+def watched_loops(log: list[str]) -> Iterator[list[Looped]]:
+    """Every training loop that runs inside; `log` is what a watched set writes to, which takes what else is picked from arrays as well."""
+    found: list[Looped] = []
+    run = training._train
+
+    def looped(trial: Any, loop: Any) -> Any:
+        before = len(log)
+        with _Picks(log):
+            trained = run(trial, loop)
+        found.append(Looped(loop.schedule.steps, log[before:]))
+        return trained
+
+    training._train = looped
+    try:
+        yield found
+    finally:
+        training._train = run
+
+
+class _Picks(TorchFunctionMode):
+    """Notes what is picked by an index from windows held in memory: (n, t) or (n, channels, t) of signals, as readers of EEG have them."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__()
+        self.log = log
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func is Tensor.__getitem__ and _is_of_windows(*args):
+            self.log.append(f"{tuple(found.shape)}/{_digest(found.numpy())}")
+        return found
+
+
+def _is_of_windows(source: Tensor, index: Any) -> bool:
+    picks = isinstance(index, Tensor) and index.dtype == torch.int64 and index.dim() == 1
+    return picks and source.dim() > 1 and source.dtype == torch.float32 and source.shape[-1] > 32 and source.grad_fn is None
