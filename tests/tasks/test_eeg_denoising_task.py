@@ -213,6 +213,18 @@ def test_all_methods_of_a_seed_meet_the_same_windows_at_every_level(trials: Tria
         torch.testing.assert_close(mix, mixes[0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_what_is_scored_is_mixed_from_the_test_split_alone(tmp_path: Path, split: str) -> None:
+    data = toy()
+    part = getattr(data, split)
+    other = Epochs(-part.eeg, {name: -waves for name, waves in part.artifacts.items()})
+    mixes = [
+        held_out_signals(Trials(TASK, tmp_path, base=TINY, data=given)(FLOOR)).mixed()
+        for given in (data, dataclasses.replace(data, **{split: other}))
+    ]
+    torch.testing.assert_close(mixes[0], mixes[1], rtol=0, atol=0)
+
+
 def test_a_budget_sends_its_share_of_the_validation_segments(trials: Trials) -> None:
     for budget in (0.5, 0.25):
         trial = trials("at-budget", {"budget": budget})
