@@ -246,3 +246,27 @@ def test_a_published_threshold_is_used_as_it_is(trials: Trials) -> None:
 def test_a_network_without_convolutions_is_refused(trials: Trials) -> None:
     with pytest.raises(UsageError, match="an mlp has none"):
         trials.run("dense", {"arch": "mlp"})
+
+
+def test_the_constant_rival_is_chosen_on_training_images(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trials("ftwt-paper")
+    images = level_batch(trial)[0]
+    seen: list[Tensor] = []
+
+    class Watched(dynamic.Majority):
+        def add(self, network: GatedNetwork) -> None:
+            seen.append(given[-1])
+            super().add(network)
+
+    given: list[Tensor] = []
+    forward = GatedNetwork.forward
+
+    def watching(self: GatedNetwork, inputs: Tensor) -> Tensor:
+        given.append(inputs)
+        return forward(self, inputs)
+
+    monkeypatch.setattr(GatedNetwork, "forward", watching)
+    monkeypatch.setattr(dynamic, "Majority", Watched)
+    trials.run("ftwt-paper")
+    assert len(seen) == 1
+    torch.testing.assert_close(seen[0], images, rtol=0, atol=0)
