@@ -447,6 +447,13 @@ class MeanOver:
         return math.fsum(self.estimate(rows[rows[name] == value]) for value in values) / len(values)
 
 
+def _along(over: str, estimate: Estimate, rows: pd.DataFrame) -> dict[Any, float]:
+    """`estimate` of the trials at each value of the parameter `over` on their own, by the value, smallest first; empty without it."""
+    name = f"param.{over}"
+    values = sorted(rows[name].dropna().unique()) if name in rows else []
+    return {value: estimate(rows[rows[name] == value]) for value in values}
+
+
 @dataclass(frozen=True)
 class RankTrend:
     """Spearman's correlation of an estimate with a parameter over the values that it takes: 1 where it rises at every one of them."""
@@ -458,14 +465,10 @@ class RankTrend:
     def __call__(self, frame: pd.DataFrame) -> float:
         import pandas as pd
 
-        rows, name = select(frame, self.where), f"param.{self.over}"
-        if name not in rows:
+        series = pd.Series([*_along(self.over, self.estimate, select(frame, self.where)).values()], dtype=float)
+        if len(series) < 3 or series.isna().any() or series.nunique() < 2:
             return math.nan
-        values = sorted(rows[name].dropna().unique())
-        series = pd.Series([self.estimate(rows[rows[name] == value]) for value in values], dtype=float)
-        if len(values) < 3 or series.isna().any() or series.nunique() < 2:
-            return math.nan
-        return float(series.rank().corr(pd.Series(range(len(values)), dtype=float)))
+        return float(series.rank().corr(pd.Series(range(len(series)), dtype=float)))
 
 
 @dataclass(frozen=True)
@@ -479,12 +482,8 @@ class PowerTrend:
     def __call__(self, frame: pd.DataFrame) -> float:
         import numpy as np
 
-        rows, name = select(frame, self.where), f"param.{self.over}"
-        if name not in rows:
-            return math.nan
-        values = sorted(rows[name].dropna().unique())
-        found = [self.estimate(rows[rows[name] == value]) for value in values]
-        return log_log_slope(np.array(values, dtype=float), np.array(found, dtype=float))
+        found = _along(self.over, self.estimate, select(frame, self.where))
+        return log_log_slope(np.array(list(found), dtype=float), np.array(list(found.values()), dtype=float))
 
 
 @dataclass(frozen=True)
