@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 SCALE ?= smoke
 
-.PHONY: demo test lint format kernels install clean
+.PHONY: demo test fuzz faults lint format kernels install clean
 
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
@@ -12,6 +12,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+fuzz: $(STAMP)
+	PAPERTRIAL_FUZZ=long $(BIN)/python -m pytest -m fuzz
+
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults --times 20
 
 kernels: $(STAMP)
 	$(BIN)/python -m kernels check

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 THROWAWAY = Path(__file__).parent / "throwaway"
@@ -16,6 +17,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before anything imports triton: without a GPU its kernels are interpreted.
 if importlib.util.find_spec("triton") and not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Bounded and the same every time in CI; `make fuzz` asks for more and for new ones. Nothing is timed: a loaded machine is no fault.
+CALM = {"deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}
+hypothesis.settings.register_profile("ci", max_examples=60, derandomize=True, database=None, **CALM)
+hypothesis.settings.register_profile("long", max_examples=3000, **CALM)
+hypothesis.settings.load_profile(os.environ.get("PAPERTRIAL_FUZZ", "ci"))
 
 
 @pytest.fixture(scope="session", autouse=True)

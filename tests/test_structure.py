@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import faults
+
 ROOT = Path(__file__).parents[1]
 LINT = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
 PACKAGES = ("harness", "kernels", "tests", "tasks", "tasks/blocks", "tasks/apples", "tasks/apples/paper", "tasks/oranges")
@@ -50,3 +52,11 @@ def test_a_field_that_nobody_listed_is_guarded(tmp_path: Path, importer: str, li
     done = checked(tmp_path, importer, line, 'type = "strangers"')
     assert done.returncode == (0 if kept else 1), done.stdout + done.stderr
     assert kept or "fields are strangers" in done.stdout
+
+
+def test_the_fault_table_names_tests_that_exist() -> None:
+    table = [line for line in faults.TABLE.read_text().splitlines() if line.startswith("| ") and not line.startswith("| fault")]
+    assert all("::" in line for line in table)
+    for node in faults.named():
+        file, _, name = node.partition("::")
+        assert f"\ndef {name.partition('[')[0]}(" in (ROOT / file).read_text(), node
