@@ -1,6 +1,6 @@
 """`python -m harness` is `papertrial`."""
 
-from harness.cli import main
+from harness.cli import script
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    script()

@@ -6,12 +6,16 @@ Exit codes: 0 all trials ok; 1 some trials did not end ok, or the run was stoppe
 from __future__ import annotations
 
 import argparse
+import atexit
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from harness.errors import PapertrialError, unknown
 from harness.lazy import load
+from harness.stopping import Stopped
 from harness.task import DATA_KINDS
 
 NEW_KINDS = ("custom", "supervised", "theorem", "small-models")
@@ -160,8 +164,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PapertrialError as error:
         print(f"papertrial: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         print("papertrial: stopped", file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 1
+
+
+def script() -> NoReturn:
+    """The command as a process, which ends when the command has.
+
+    Not by the interpreter's own way out: that waits for threads that a trial left running, and breaks in the native code of a Ray that
+    was stopped while its workers started.
+    """
+    code = main()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from harness.errors import ResourceError
 from harness.registry import TASK_PATHS
+from harness.stopping import Stopped
 from harness.task import Resources
 
 CONNECT_LIMIT_S = 10.0
@@ -37,6 +39,8 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
     # Ray means to stop clearing the CUDA variables of workers without a GPU; saying so silences its warning.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    # A signal that ends the driver must not end it in Ray's crash handler, which knows nothing of the study. Workers keep theirs.
+    ray_constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER = True
     try:
         if joins:
             ray.init(address=address, **quiet)
@@ -46,6 +50,9 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
     except (ConnectionError, RuntimeError, ValueError) as error:
         hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token in ~/.ray/auth_token)" if joins else ""
         raise ResourceError(f"no Ray cluster answers at {joins or 'this machine'}: {str(error).splitlines()[0]}{hint}") from None
+    except SystemExit:
+        # What Ray's own handler of SIGTERM raises while it starts.
+        raise Stopped from None
     try:
         yield
     finally:
@@ -111,7 +118,8 @@ def worker_environment(shape: Resources) -> dict[str, str]:
     """Variables that a worker needs to see what its driver sees."""
     passed = ("PAPERTRIAL_CACHE", "XDG_CACHE_HOME", "TRITON_INTERPRET")
     variables = {name: os.environ[name] for name in passed if name in os.environ}
-    return variables | {"OMP_NUM_THREADS": str(max(1, int(shape.cpus))), TASK_PATHS: _task_paths()}
+    # The order of sets of text must not differ between workers.
+    return variables | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": str(max(1, int(shape.cpus))), TASK_PATHS: _task_paths()}
 
 
 def _task_paths() -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from types import FrameType
 
 from harness import ledger as ledgers
 from harness import provenance, registry
@@ -21,6 +19,7 @@ from harness.frames import CurveWriter
 from harness.ledger import Ledger, LedgerContents
 from harness.plan import TrialSpec
 from harness.record import Record, Status
+from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
 from harness.task import Resources
 from harness.worker import Context, Outcome, Worker, lost
@@ -39,39 +38,6 @@ class RunResult:
     records: dict[str, Record]
     executed: int
     stopped: bool
-
-
-class _Stop:
-    """Ctrl-C and SIGTERM end the run, but never in the middle of a write."""
-
-    def __init__(self) -> None:
-        self._held = False
-        self._pending = False
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        def handle(_signal: int, _frame: FrameType | None) -> None:
-            if self._held:
-                self._pending = True
-            else:
-                raise KeyboardInterrupt
-
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-        if self._pending:
-            raise KeyboardInterrupt
 
 
 def left_to_do(store: StudyStore, trials: Sequence[TrialSpec], done: Mapping[str, Record], *, retry: bool) -> list[TrialSpec]:
@@ -99,38 +65,59 @@ def run_trials(
     address: str | None = None,
     retry: bool = False,
     before: LedgerContents | None = None,
+    stop: Stop | None = None,
     observe: Observe = lambda _record: None,
     announce: Announce = lambda _todo, _slots: None,
 ) -> RunResult:
     """Run what is left of `trials`, writing curves and then records as each group comes back.
 
-    `before` is what the ledger holds, for a caller that has read it. `observe` sees every new record after it is safe;
-    `announce` is told which trials there are to run and how many run at once, when that is known.
+    `before` is what the ledger holds, for a caller that has read it. `stop` is installed by a caller that goes on writing after a signal.
+    `observe` sees every new record after it is safe; `announce` is told which trials there are to run and how many run at
+    once, when that is known.
     """
     done = (before or ledgers.read(store)).records
     todo = left_to_do(store, trials, done, retry=retry)
     states = {id: record.status for id, record in done.items()}
     recorded: dict[str, Record] = {}
-    stop, stopped = _Stop(), False
+    stopped = False
     if todo:
-        session = nullcontext() if local else _ray(address)
-        with closing(_Sink(store, observe)) as sink, stop.installed():
+        handling = nullcontext(stop) if stop else Stop().installed()
+        with closing(_Sink(store, observe)) as sink, handling as stop:
             try:
-                with session, closing(_execute(store, todo, states, local=local, announce=announce)) as groups:
-                    for outcomes in groups:
-                        with stop.held():
-                            sink.write(outcomes)
-                            recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
-            except KeyboardInterrupt:
+                with _session(local, address, stop), closing(_execute(store, todo, states, stop, local=local, announce=announce)) as groups:
+                    stopped = _drain(groups, sink, recorded, stop)
+            except Stopped:
                 stopped = True
+            finally:
+                stop.over()
     wanted = {trial.id for trial in trials}
     return RunResult({id: record for id, record in (done | recorded).items() if id in wanted}, len(recorded), stopped)
 
 
-def _ray(address: str | None) -> AbstractContextManager[None]:
+@contextmanager
+def _session(local: bool, address: str | None, stop: Stop) -> Iterator[None]:
+    if local:
+        yield
+        return
     from harness.cluster import ray_session
 
-    return ray_session(address)
+    with ray_session(address):
+        stop.claim()
+        yield
+
+
+def _drain(groups: Iterator[list[Outcome]], sink: _Sink, recorded: dict[str, Record], stop: Stop) -> bool:
+    """Write what comes until nothing does, or until the run is stopped: whether it was."""
+    try:
+        stop.check()
+        for outcomes in groups:
+            sink.write(outcomes)
+            recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
+            stop.check()
+    except Stopped:
+        stop.over()
+        return True
+    return False
 
 
 class _Sink:
@@ -172,7 +159,7 @@ class _Sink:
 
 
 def _execute(
-    store: StudyStore, trials: Sequence[TrialSpec], states: Mapping[str, Status], *, local: bool, announce: Announce
+    store: StudyStore, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop, *, local: bool, announce: Announce
 ) -> Generator[list[Outcome], None, None]:
     """Groups of outcomes, one resource shape after another: pools never wait for CPUs that another pool's idle actors hold."""
     by_shape: dict[Resources, list[TrialSpec]] = {}
@@ -182,10 +169,13 @@ def _execute(
     slots = [_local_slots(shape) if local else _pool_slots(shape) for shape in by_shape]
     announce(trials, max(slots))
     for shape, group in by_shape.items():
-        yield from _run_local(contexts[shape], group, states) if local else _run_pool(contexts[shape], _balanced(group), states)
+        if local:
+            yield from _run_local(contexts[shape], group, states, stop)
+        else:
+            yield from _run_pool(contexts[shape], _balanced(group), states, stop)
 
 
-def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status]) -> Iterator[list[Outcome]]:
+def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop) -> Iterator[list[Outcome]]:
     worker, dependencies = Worker(context), Dependencies(trials, states)
     ready, given_up = deque(dependencies.start.released), deque(dependencies.start.lost)
     while ready or given_up:
@@ -193,7 +183,9 @@ def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[st
             trial, why = given_up.popleft()
             outcome = lost(trial, context, "failed", why)
         else:
-            outcome = _execute_here(worker, ready.popleft())
+            # What a trial makes of being interrupted is not what it measures: its outcome counts only where nothing was raised in it.
+            with stop.interrupts():
+                outcome = _execute_here(worker, ready.popleft())
         yield [outcome]
         resolved = dependencies.resolve(outcome.record.trial_id, outcome.record.status)
         ready.extend(resolved.released)
@@ -208,10 +200,10 @@ def _execute_here(worker: Worker, trial: TrialSpec) -> Outcome:
     return replace(outcome, record=replace(outcome.record, attempts=2))
 
 
-def _run_pool(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status]) -> Iterator[list[Outcome]]:
+def _run_pool(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop) -> Iterator[list[Outcome]]:
     from harness.pool import Pool
 
-    yield from Pool(context, trials, states).run()
+    yield from Pool(context, trials, states, stop.check).run()
 
 
 def _pool_slots(shape: Resources) -> int:

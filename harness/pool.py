@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,14 @@ from harness.dependencies import Dependencies, Resolved
 from harness.errors import ResourceError
 from harness.plan import TrialSpec
 from harness.record import Status
-from harness.worker import Context, Outcome, Worker, lost
+from harness.worker import BATCH_SECONDS, Context, Outcome, Worker, lost
 
-BATCH_SECONDS = 0.25
-"""Cheap trials travel together until a batch is worth about this much work."""
 MAX_BATCH = 512
 MAX_ATTEMPTS = 2
-GRACE_S = 30.0
-"""What a batch may overrun its trials' own limits before its worker is killed."""
+GRACE_S = 10.0
+"""What a batch may take beyond its work and its longest limit before its worker is killed."""
+FIRST_GRACE_S = 30.0
+"""The same for the first batch of a worker, which imports what the trials need."""
 START_LIMIT_S = 900.0
 """How long the pool waits for its first worker: long enough for an autoscaler to bring up a node."""
 
@@ -42,6 +42,8 @@ class _Actor:
     handle: Any
     batch: _Batch | None = None
     deadline: float = math.inf
+    warm: bool = False
+    """It has brought a batch back."""
 
 
 @dataclass
@@ -64,12 +66,16 @@ class _Cost:
 class Pool:
     """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish.
 
-    `recorded` are the states of trials that ran before, for those that need them.
+    `recorded` are the states of trials that ran before, for those that need them; `check` is called twice a second or more and
+    raises when the run is to stop.
     """
 
-    def __init__(self, context: Context, trials: Sequence[TrialSpec], recorded: Mapping[str, Status]) -> None:
+    def __init__(
+        self, context: Context, trials: Sequence[TrialSpec], recorded: Mapping[str, Status], check: Callable[[], None] = lambda: None
+    ) -> None:
         shape = context.resources
         self._context = context
+        self._check = check
         self._size = min(slots(shape), len(trials))
         self._dependencies = Dependencies(trials, recorded)
         self._queue: deque[TrialSpec] = deque()
@@ -92,6 +98,7 @@ class Pool:
                 self._start_actor()
             waiting_since = time.monotonic()
             while self._queue or self._split or self._memory_queue or self._running:
+                self._check()
                 self._assign()
                 outcomes = self._collect()
                 for outcome in list(outcomes):
@@ -122,7 +129,9 @@ class Pool:
         while self._idle and (batch := self._next_batch()):
             actor = self._idle.pop()
             actor.batch = batch
-            actor.deadline = time.monotonic() + sum(trial.time_limit_s for trial in batch.trials) + GRACE_S
+            # A worker comes back after a bounded time of work, so that only its last trial can run up to its limit.
+            longest = max(trial.time_limit_s for trial in batch.trials)
+            actor.deadline = time.monotonic() + BATCH_SECONDS + longest + (GRACE_S if actor.warm else FIRST_GRACE_S)
             self._running[actor.handle.execute_all.remote(batch.trials)] = actor
 
     def _next_batch(self) -> _Batch | None:
@@ -170,6 +179,7 @@ class Pool:
             ray.kill(actor.handle)
             self._start_actor()
             return self._after_death(batch, error)
+        actor.warm = True
         if outcomes[-1].retire:
             ray.kill(actor.handle)
             self._start_actor()
@@ -211,7 +221,8 @@ class Pool:
             ray.kill(actor.handle)
             self._start_actor()
             if len(actor.batch.trials) > 1:
-                outcomes += self._after_death(actor.batch, TimeoutError())
+                # One by one: each further guess at who is stuck would cost its limit again.
+                self._split += [_Batch([trial], actor.batch.attempt) for trial in actor.batch.trials]
             else:
                 limit = actor.batch.trials[0].time_limit_s
                 outcomes.append(self._lost(actor.batch, "timeout", f"ran longer than its limit of {limit:g} s and its worker was killed"))

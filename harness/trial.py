@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness import gate
 from harness.errors import UsageError
 from harness.plan import TrialSpec
 from harness.record import Curve
@@ -64,8 +65,9 @@ class Trial:
         """Append one point to the trial's curves; `step` is what they run over: training steps, or a frequency, a layer, a class.
 
         Curves of one trial may run over different things. Points at one step are joined, and of a number logged twice the last stays.
+        SaidError for what is no number and for a name that cannot be a column.
         """
-        self.curve.append({"step": float(step), **{name: float(value) for name, value in metrics.items()}})
+        self.curve.append(gate.point(step, metrics))
 
     def checkpoint(self, step: int, state: Any) -> None:
         """Keep `state` (anything `torch.save` takes) so that `restore` in a later attempt finds it; the curve so far goes with it."""

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import math
-import numbers
 import os
 import platform
-import random
 import resource
-import signal
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 
-from harness import provenance, registry
+from harness import gate, provenance, registry
 from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
+from harness.isolation import isolated
 from harness.lazy import load
+from harness.opened import OpenedData
 from harness.plan import TrialSpec
 from harness.record import Curve, Record, Status
+from harness.stopping import Stopped
 from harness.store import StudyStore
-from harness.task import Experiment, Resources
+from harness.task import Resources
+from harness.time_limit import TrialTimeout, time_limit
 from harness.trial import Trial
 
 _MIB = 2**20
-
-
-class TrialTimeout(BaseException):
-    """Raised inside a trial that passed its limit; not an Exception, so that a task's own `except Exception` lets it through."""
-
-
-class MetricsError(Exception):
-    """What `run` returned is not a mapping of all declared metrics to numbers."""
+BATCH_SECONDS = 0.25
+"""After this much work a batch goes back, however many of its trials are left: what has finished must not wait for the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,36 +63,44 @@ class Worker:
         store = StudyStore(context.store_uri, context.study)
         self._checkpoints, self._artifacts = Checkpoints(store), Artifacts(store)
         self._rss_limit = math.inf
-        self._opened: dict[str, Any] = {}
+        self._opened = OpenedData(lambda data: open_data(registry.dataset(data.name), data))
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(context.resources.cpus)))
 
     def execute(self, spec: TrialSpec) -> Outcome:
-        """The outcome of a trial. Only KeyboardInterrupt escapes."""
+        """The outcome of a trial. Only Stopped escapes."""
         started, clock = datetime.now(UTC), time.perf_counter()
         trial: Trial | None = None
         metrics: dict[str, float] = {}
-        device = "cpu"
+        curve: Curve = []
+        device, backend = "cpu", ""
         try:
-            task = registry.task(spec.task)
-            experiment = task.experiment(spec.experiment)
+            experiment = registry.task(spec.task).experiment(spec.experiment)
             run = load(experiment.run)
             device = _prepare_device(self._context.resources)
-            _seed_globals(spec)
-            clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
-            trial = Trial(experiment, spec, device=device, open_data=self._open, checkpoints=self._checkpoints, artifacts=self._artifacts)
-            with _time_limit(spec.time_limit_s):
-                returned = run(trial)
-            metrics = _checked(experiment, spec.method, returned)
+            with isolated(int(spec.id, 16)):
+                clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
+                trial = Trial(
+                    experiment, spec, device=device, open_data=self._open, checkpoints=self._checkpoints, artifacts=self._artifacts
+                )
+                with time_limit(spec.time_limit_s), _only_this_process():
+                    returned = run(trial)
+                metrics = gate.metrics(experiment, spec.method, returned)
             bad = [name for name, value in metrics.items() if not math.isfinite(value)]
             status: Status = "diverged" if bad else "ok"
             error = f"not finite: {', '.join(bad)}" if bad else ""
-        except KeyboardInterrupt:
+        except Stopped:
             raise
-        except TrialTimeout:
-            status, error = "timeout", f"ran longer than its limit of {spec.time_limit_s:g} s\n{traceback.format_exc()}"
+        except TrialTimeout as problem:
+            status, error = "timeout", f"ran longer than its limit of {spec.time_limit_s:g} s\n{gate.error(problem)}"
         except BaseException as problem:
             status = "oom" if _is_out_of_memory(problem) else "failed"
-            error = f"{type(problem).__name__}: {problem}\n{traceback.format_exc()}"
+            error = gate.error(problem)
+        seconds = time.perf_counter() - clock
+        try:
+            curve, backend = (gate.curve(trial.curve), gate.text(trial.kernel_backend, gate.MOST_NAME)) if trial else ([], "")
+        except Exception as problem:
+            metrics, status, error = {}, "failed", gate.error(problem)
+        self._opened.settle()
         if status in ("ok", "diverged"):
             self._checkpoints.discard(spec.id)
         record = self._record(
@@ -109,27 +109,26 @@ class Worker:
             status=status,
             error=error,
             started=started.isoformat(timespec="milliseconds"),
-            seconds=time.perf_counter() - clock,
+            seconds=seconds,
             device=_device_name(device),
             peak_memory_mib=_peak_memory(device),
-            kernel_backend=trial.kernel_backend if trial else "",
+            kernel_backend=backend,
         )
-        return Outcome(record, trial.curve if trial else [], retire=self._retire(error))
+        return Outcome(record, curve, retire=self._retire(error))
 
     def execute_all(self, specs: Sequence[TrialSpec]) -> list[Outcome]:
-        """Outcomes of a batch in order; shorter than the batch when this process should be replaced first."""
+        """Outcomes of a batch in order; shorter than the batch once its work is worth the way back, or when this process should go."""
         outcomes: list[Outcome] = []
+        enough = time.monotonic() + BATCH_SECONDS
         for spec in specs:
             outcomes.append(self.execute(spec))
-            if outcomes[-1].retire:
+            if outcomes[-1].retire or time.monotonic() > enough:
                 break
         return outcomes
 
     def _open(self, spec: TrialSpec) -> Any:
         assert spec.data is not None
-        if spec.data.fingerprint not in self._opened:
-            self._opened[spec.data.fingerprint] = open_data(registry.dataset(spec.data.name), spec.data)
-        return self._opened[spec.data.fingerprint]
+        return self._opened.get(spec.data.fingerprint, spec.data)
 
     def _retire(self, error: str) -> bool:
         """A poisoned CUDA context, or memory that keeps growing: the next trial deserves a fresh process."""
@@ -171,41 +170,15 @@ def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:
     )
 
 
-def _checked(experiment: Experiment, method: str, returned: Any) -> dict[str, float]:
-    if not isinstance(returned, Mapping) or not returned:
-        raise MetricsError(f"run must return a mapping of metrics to numbers, not {returned!r}")
-    declared = {metric.name for metric in experiment.metrics}
-    for name, value in returned.items():
-        if name not in declared:
-            known = ", ".join(sorted(declared))
-            raise MetricsError(f"run returned metric {name!r}, which experiment {experiment.name} does not declare (it declares {known})")
-        scalar = isinstance(value, numbers.Real) or (hasattr(value, "item") and getattr(value, "ndim", None) == 0)
-        if isinstance(value, bool) or not scalar:
-            raise MetricsError(f"run returned {value!r} for metric {name!r}: not a number")
-    metrics = {name: float(value) for name, value in returned.items()}
-    missing = [metric.name for metric in experiment.metrics if metric.returned_by(method) and metric.name not in metrics]
-    if missing and all(math.isfinite(value) for value in metrics.values()):
-        raise MetricsError(f"run returned no {', '.join(missing)}, which experiment {experiment.name} declares for {method}")
-    return metrics
-
-
 @contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise TrialTimeout in the running code after `seconds`. Outside a main thread only the engine's own deadline acts."""
-
-    def expire(_signal: int, _frame: FrameType | None) -> None:
-        raise TrialTimeout
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def _only_this_process() -> Iterator[None]:
+    """A child that a trial forked and that comes back from it ends here: it must not go on with the study."""
+    here = os.getpid()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        if os.getpid() != here:
+            os._exit(0)
 
 
 def _prepare_device(resources: Resources) -> str:
@@ -224,20 +197,6 @@ def _prepare_device(resources: Resources) -> str:
         torch.cuda.set_per_process_memory_fraction(min(1.0, resources.gpus))
     torch.cuda.reset_peak_memory_stats()
     return "cuda"
-
-
-def _seed_globals(spec: TrialSpec) -> None:
-    """Global generators start from the trial's id, so that a task that forgets `seed_for` is still repeatable."""
-    seed = int(spec.id, 16)
-    random.seed(seed)
-    if "numpy" in sys.modules:
-        import numpy as np
-
-        np.random.seed(seed % 2**32)
-    if "torch" in sys.modules:
-        import torch
-
-        torch.manual_seed(seed % 2**63)
 
 
 def _is_out_of_memory(problem: BaseException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from harness.frames import write_trials
 from harness.judgement import judge
 from harness.plan import TrialSpec
 from harness.progress import RunProgress
+from harness.stopping import Stop
 from harness.store import ENV, StudyStore
 from harness.study import load, save_plan
 
@@ -31,13 +33,19 @@ def run(options: argparse.Namespace) -> int:
         for note in data.notes:
             console.print(f"{data.source}: {note}", style="yellow", soft_wrap=True)
     store.check_writable()
-    with lock.held(store):
-        result = _run_trials(store, selection.trials, options, console, whole=selection.whole)
+    stop = Stop(
+        f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {_command()}",
+        f"left before the tables were written; `papertrial report {store.uri}` writes them",
+    )
+    with lock.held(store), stop.installed():
+        result = _run_trials(store, selection.trials, options, console, stop, whole=selection.whole)
         _finish(store, options, console)
     return _tell(result, selection.trials, store, console)
 
 
-def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, *, whole: bool) -> RunResult:
+def _run_trials(
+    store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, stop: Stop, *, whole: bool
+) -> RunResult:
     save_plan(store, trials, whole=whole)
     store.write_text(ENV, json.dumps(provenance.environment(), indent=2) + "\n")
     contents = ledger.read(store)
@@ -53,6 +61,7 @@ def _run_trials(store: StudyStore, trials: Sequence[TrialSpec], options: argpars
             address=options.address,
             retry=options.retry,
             before=contents,
+            stop=stop,
             observe=progress.observe,
             announce=progress.begin,
         )
@@ -78,10 +87,13 @@ def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, con
     missing = len(trials) - len(result.records)
     troubles = [f"{count} {state}" for state, count in sorted(states.items()) if state != "ok"]
     if result.stopped:
-        again = " ".join(["papertrial", *sys.argv[1:]])
         console.print(
-            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again}", soft_wrap=True
+            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {_command()}", soft_wrap=True
         )
     elif troubles:
         console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
     return 0 if states["ok"] == len(trials) else 1
+
+
+def _command() -> str:
+    return shlex.join(["papertrial", *sys.argv[1:]])

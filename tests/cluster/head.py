@@ -40,11 +40,16 @@ class Head:
         """`papertrial ...` in the working folder; a variable given as "" is unset."""
         return run([sys.executable, "-m", "harness", *arguments], self.working_dir, {**self.environment, **environment}, timeout)
 
-    def submit(self, *entrypoint: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def job(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """`ray job VERB ...`, such as `stop` and `logs`."""
+        command = [str(BIN / "ray"), "job", verb, "--address", self.dashboard, "--log-style", "record", "--log-color", "false", *words]
+        return run(command, self.working_dir, self.environment, START_S)
+
+    def submit(self, *entrypoint: str, options: Sequence[str] = (), **environment: str) -> subprocess.CompletedProcess[str]:
         """`ray job submit --working-dir . -- ...`. "No available agent" means that the head is still starting: asked again."""
         runtime = ["--runtime-env-json", '{"env_vars": {"PAPERTRIAL_TASKS": "throwaway", "OMP_NUM_THREADS": "1"}}']
         command = [str(BIN / "ray"), "job", "submit", "--address", self.dashboard, "--log-style", "record", "--log-color", "false"]
-        command += ["--working-dir", ".", *runtime, "--", *entrypoint]
+        command += ["--working-dir", ".", *runtime, *options, "--", *entrypoint]
         deadline = time.monotonic() + START_S
         while True:
             done = run(command, self.working_dir, {**self.environment, **environment}, START_S)

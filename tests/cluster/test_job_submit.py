@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_a_job_runs_on_its_cluster_and_its_results_land_in_the_store(head: Head,
     assert _states(tmp_path) == ["ok"] * 18
     study = tmp_path / "misbehaving-smoke"
     assert {"leaderboard.csv", "verdicts.csv", "report.html"} <= {path.name for path in study.iterdir()}
+
+
+def test_a_job_that_is_stopped_says_that_its_records_are_safe_and_how_to_go_on(head: Head, tmp_path: Path) -> None:
+    words = _run(tmp_path, "--seeds", "40", "--set", "pause=0.2")
+    submitted = head.submit("python", "-m", "harness", *words, options=["--no-wait", "--submission-id", "to-be-stopped"])
+    _assert_exit(submitted, 0)
+    deadline = time.monotonic() + 150
+    while not (list(tmp_path.glob("*/ledger.jsonl")) and len(_states(tmp_path)) >= 3):
+        assert time.monotonic() < deadline, head.job("logs", "to-be-stopped").stdout
+        time.sleep(0.1)
+    _assert_exit(head.job("stop", "to-be-stopped"), 0)
+    said = head.job("logs", "to-be-stopped").stdout
+    (study,) = tmp_path.iterdir()
+    assert f"stopping; what was recorded is safe in {study}, and this goes on from it: papertrial run misbehaving" in said
+    assert 3 <= len(_states(tmp_path)) < 240
 
 
 def test_a_failing_trial_fails_the_job(head: Head, tmp_path: Path) -> None:

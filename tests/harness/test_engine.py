@@ -109,16 +109,6 @@ def test_failures_of_every_kind_come_back_from_the_workers(store: StudyStore, ra
     assert by_behaviour["memory"].attempts == 2
 
 
-def test_a_trial_that_ignores_its_alarm_loses_its_worker(store: StudyStore, ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A limit in the past for the driver: what a trial stuck in native code looks like from outside.
-    monkeypatch.setattr("harness.pool.GRACE_S", -26.0)
-    (stuck,) = plan("sleep", size="1")[:1]
-    good = plan("good", size="2")
-    records = run_trials(store, [stuck, *good]).records
-    assert records[stuck.id].status == "timeout"
-    assert {records[trial.id].status for trial in good} == {"ok"}
-
-
 @pytest.mark.parametrize("shape", [Resources(cpus=4096), Resources(cpus=1, gpus=64)], ids=str)
 def test_what_the_cluster_cannot_hold_fails_at_once(store: StudyStore, ray_here: None, shape: Resources) -> None:
     (trial, *_) = plan("good")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
+from harness import gate, registry
 from harness.plan import Overrides, TrialSpec, expand
 from harness.record import Record
 from harness.task import Metric
 from harness.trial import Trial
-from harness.worker import Context, MetricsError, Worker, _checked
+from harness.worker import Context, Worker
 
 
 def trial(behaviour: str, **values: str) -> TrialSpec:
@@ -69,10 +69,10 @@ def test_a_bad_trial_is_a_record_that_says_why(worker: Worker, behaviour: str, s
 def test_a_metric_that_is_declared_and_not_returned_fails_the_trial() -> None:
     metrics = [Metric("value", "", "lower"), Metric("rank", "", "none", methods=["shifted"]), Metric("late", "", "lower", optional=True)]
     experiment = dataclasses.replace(registry.task("misbehaving").experiments[0], metrics=metrics)
-    assert _checked(experiment, "plain", {"value": 1.0}) == {"value": 1.0}
-    assert _checked(experiment, "shifted", {"value": math.nan}) == pytest.approx({"value": math.nan}, nan_ok=True), "a divergence"
-    with pytest.raises(MetricsError, match="run returned no rank, which experiment behave declares for shifted"):
-        _checked(experiment, "shifted", {"value": 1.0, "late": 2.0})
+    assert gate.metrics(experiment, "plain", {"value": 1.0}) == {"value": 1.0}
+    assert gate.metrics(experiment, "shifted", {"value": math.nan}) == pytest.approx({"value": math.nan}, nan_ok=True), "a divergence"
+    with pytest.raises(gate.SaidError, match="run returned no rank, which experiment behave declares for shifted"):
+        gate.metrics(experiment, "shifted", {"value": 1.0, "late": 2.0})
 
 
 def test_a_divergence_keeps_its_nan(worker: Worker) -> None:
