@@ -17,17 +17,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, PapertrialError, UsageError
 from harness.lazy import load
 from harness.plan import DataRef
 from harness.task import DATA_KINDS, DataKind
+from harness.user_files import content_digest, file_digest, files_below, printable
 
 MANIFEST = "manifest.json"
+READING = 2
+"""Raised when readers of users' files refuse, leave out or read differently what they took before: what was adopted then is read
+again. What comes out the same has the same fingerprint."""
 MOST_NOTES = 20
 """More are cut off in records and reports; the manifest keeps all."""
 
@@ -148,7 +153,10 @@ def parse_user_data(items: Sequence[str]) -> dict[str, UserData]:
             continue
         if kind and kind not in DATA_KINDS:
             raise UsageError(f"--data {item!r}: unknown data kind {kind!r} (choices: {', '.join(DATA_KINDS)})")
-        chosen[name] = UserData(Path(path).expanduser(), kind or None)
+        try:
+            chosen[name] = UserData(Path(path).expanduser(), kind or None)
+        except RuntimeError:
+            raise UsageError(f"--data {item!r}: there is no home folder {path.partition('/')[0]}") from None
     return chosen
 
 
@@ -232,18 +240,14 @@ def _run(command: list[str], folder: Path, failed: str, mend: str) -> None:
         raise DataError(f"{failed}: {reason} ({mend}); {own}")
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder."""
     try:
         read: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"{folder}: its manifest cannot be read ({error})") from None
+    if not isinstance(read, dict) or not {"source", "kind", "fingerprint", "files"} <= read.keys():
+        raise DataError(f"{folder}: its manifest cannot be read (it does not say what lies there)")
     return read
 
 
@@ -295,29 +299,53 @@ def _prepared(dataset: Dataset) -> DataRef:
 
 def _adopt(dataset: Dataset, user: UserData) -> DataRef:
     """The user's own files, converted once; kept in the cache under a digest of their contents."""
-    path = user.path.resolve()
-    if not path.exists():
+    try:
+        path = user.path.resolve()
+        there = path.is_file() or path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that is too long or holds a zero byte
+        raise DataError(f"--data {dataset.name}={user.path}: cannot be read ({error})") from None
+    if not there:
         raise DataError(f"--data {dataset.name}={user.path}: there is no such file or folder")
     kind = user.kind or "stand-in"
-    digest = _content_digest(path, dataset.version)
+    files, left_out = files_below(path)
+    digest = content_digest(path, files, dataset.version, READING)
     folder = cache_root() / "data" / dataset.name / f"user-{digest[:16]}-{kind}"
     if not folder.exists():
-        _build(folder, lambda target: load(dataset.adopt)(path, target), dataset, kind=kind, source=path.name)
+
+        def adopt(target: Path) -> list[str]:
+            return [*left_out, *(load(dataset.adopt)(path, target) or ())]
+
+        _build(folder, adopt, dataset, kind=kind, source=path.name)
     return _verified(dataset.name, folder, mend=f"delete {folder} and run again")
 
 
-def _content_digest(path: Path, version: int) -> str:
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    lines = [f"{file.relative_to(path.parent)} {file_digest(file)}" for file in files]
-    return hashlib.sha256("\n".join([str(version), *lines]).encode()).hexdigest()
-
-
 def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str) -> None:
-    """Write into a temporary neighbour, describe it in a manifest, then rename: a folder that exists is whole."""
+    """Write into a temporary neighbour, describe it in a manifest, then rename: a folder that exists is whole.
+
+    Whatever goes wrong becomes a DataError: readers name what they know, and a file may be broken in a way that none of them foresaw.
+    """
+    try:
+        _write(folder, write, dataset, kind=kind, source=printable(source))
+    except PapertrialError:
+        raise
+    except ModuleNotFoundError as error:
+        raise DataError(f"data set {dataset.name} needs the package {error.name}: pip install 'papertrial[data]'") from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise DataError(f"data set {dataset.name} cannot be read or kept: {where}{error.strerror or error}") from error
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise DataError(
+            f"data set {dataset.name}: {printable(source)} cannot be read ({type(error).__name__}: {error}; "
+            f"{Path(place.filename).name}, line {place.lineno})"
+        ) from error
+
+
+def _write(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     target = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        notes = list(write(target) or ())
+        notes = [printable(note) for note in write(target) or ()]
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(target.iterdir()) if path.is_file()
         }

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from harness import data, ledger, registry
+from harness import data, ledger, registry, user_files
 from harness.data import Sdist, UserData, Wheel
 from harness.errors import DataError, UsageError
 from harness.store import StudyStore
 from harness.study import load
+from harness.user_files import files_below
 from tests.harness.conftest import Command
 
 RUN = ["run", "misbehaving", "--scale", "laptop", "--seeds", "1", "--local", "--tracking-uri", "none"]
@@ -141,6 +145,127 @@ def test_a_replacement_that_does_not_fit_is_refused(papertrial: Command, words: 
     papertrial("data", "prepare", "letters")
     said = papertrial(*RUN, *(word for item in words for word in ("--data", item)))
     assert (said.code, says in said.err) == (2, True), said.err
+
+
+def adopted_files(folder: Path) -> tuple[str, str, tuple[str, ...]]:
+    """What a data set that copies the names of its user's files has to say."""
+    found = data.resolve(letters(), {"letters": UserData(folder)})
+    return data.open_data(letters(), found), found.source, found.notes
+
+
+@pytest.fixture
+def names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set `letters` becomes the contents of the files below a folder."""
+
+    def adopt(path: Path, target: Path) -> None:
+        (target / "letters.txt").write_text("".join(file.read_text() for file in files_below(path)[0]))
+
+    monkeypatch.setattr(throwaway_letters(), "adopt", adopt)
+
+
+def throwaway_letters() -> ModuleType:
+    letters()
+    return importlib.import_module("throwaway.datasets.letters")
+
+
+@pytest.mark.usefixtures("names_are_read")
+def test_links_are_followed_once_and_what_is_no_file_is_named(tmp_path: Path) -> None:
+    folder, far = tmp_path / "set", tmp_path / "far"
+    for one in (folder / "a", far):
+        one.mkdir(parents=True)
+    (folder / "a" / "1.txt").write_text("a")
+    (far / "2.txt").write_text("b")
+    (folder / "b").symlink_to(far)
+    (far / "back").symlink_to(folder)
+    (folder / "a" / "up").symlink_to("..")
+    (folder / "gone.txt").symlink_to("nowhere")
+    (folder / "self.txt").symlink_to("self.txt")
+    (folder / ".#lock").symlink_to("somebody@somewhere")
+    os.mkfifo(folder / "pipe")
+    text, _, notes = adopted_files(folder)
+    assert text == "ab"
+    assert notes == (
+        "set/a/up: left out, a link to a folder that it lies in",
+        "set/b/back: left out, a link to a folder that it lies in",
+        "set/gone.txt: left out, a link to a file that is not there",
+        "set/pipe: left out, neither a file nor a folder",
+        "set/self.txt: left out, a link to a file that is not there",
+    )
+    (far / "2.txt").write_text("c")
+    assert adopted_files(folder)[0] == "ac", "an edit behind a link is other data"
+
+
+@pytest.mark.usefixtures("names_are_read")
+def test_a_name_that_no_encoding_has_is_shown_in_escapes(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "1.txt").write_text("a")
+    (folder / os.fsdecode(b"\xff.txt")).symlink_to("nowhere")
+    text, source, notes = adopted_files(folder)
+    assert (text, source) == ("a", r"caf\udce9")
+    assert notes == (r"caf\udce9/\udcff.txt: left out, a link to a file that is not there",)
+    source.encode()
+
+
+def test_a_path_that_cannot_be_a_file_is_refused_in_a_sentence(papertrial: Command, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    for path, says in (
+        (tmp_path / "loop", "cannot be read"),
+        ("x" * 5000, "cannot be read"),
+        ("~nobody-of-this-name/x", "there is no home folder ~nobody-of-this-name"),
+        (tmp_path / "pipe", "there is no such file or folder"),
+    ):
+        said = papertrial(*RUN, "--data", f"letters={path}")
+        assert (said.code, says in said.err, "Traceback" in said.err) == (2, True, False), said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KeyError("text"), r"own\.txt cannot be read \(KeyError: 'text'; test_data\.py, line \d+\)"),
+        (PermissionError(13, "Permission denied", "/data/own.txt"), r"cannot be read or kept: /data/own\.txt: Permission denied"),
+        (OSError(28, "No space left on device"), r"cannot be read or kept: No space left on device"),
+        (ModuleNotFoundError("No module named 'PIL'", name="PIL"), r"letters needs the package PIL: pip install 'papertrial\[data\]'"),
+        (DataError("line 3 is bad"), "^line 3 is bad$"),
+    ],
+)
+def test_a_reader_never_ends_in_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str) -> None:
+    def adopt(path: Path, target: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(throwaway_letters(), "adopt", adopt)
+    (tmp_path / "own.txt").write_text("a")
+    with pytest.raises(DataError, match=says):
+        data.resolve(letters(), {"letters": UserData(tmp_path / "own.txt")})
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "own.txt").write_text("a")
+    monkeypatch.setattr(user_files, "file_digest", refused)
+    with pytest.raises(DataError, match=r"own\.txt: cannot be read \(Permission denied\)"):
+        data.resolve(letters(), {"letters": UserData(tmp_path / "own.txt")})
+
+
+def test_what_older_readers_adopted_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text("abc")
+    first = data.resolve(letters(), {"letters": UserData(own)})
+    monkeypatch.setattr(data, "READING", data.READING + 1)
+    again = data.resolve(letters(), {"letters": UserData(own)})
+    assert again.path != first.path
+    assert again.fingerprint == first.fingerprint, "what comes out the same is the same data"
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "7", "\x00"])
+def test_a_manifest_of_another_form_is_damage(content: str) -> None:
+    data.prepare(letters())
+    (data.prepared_folder(letters()) / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match="its manifest cannot be read"):
+        data.resolve(letters(), {})
 
 
 @pytest.mark.parametrize("item", ["letters", "=x", "letters=", "letters:good=x", "letters=@", "=@x"])
