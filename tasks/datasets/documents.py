@@ -5,10 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import DataError
+from harness.user_files import files_below
+from tasks.datasets.signatures import container
+from tasks.datasets.token_files import is_token_file
 
 MAX_SOURCE_BYTES = 1_000_000
 """Larger files in a wheel are generated tables, not text that a person wrote."""
@@ -32,7 +36,7 @@ def wheel_sources(archives: Sequence[Path]) -> Iterator[bytes]:
 
 def user_documents(path: Path) -> Iterator[bytes]:
     """Documents of the user's file or folder; DataError names the file (and line) that cannot be read."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+    files = [path] if path.is_file() else [file for file in files_below(path)[0] if not _hidden(file, path)]
     if not files:
         raise DataError(f"{path}: there is no file in this folder")
     for file in files:
@@ -55,29 +59,42 @@ def pieces(document: bytes) -> Iterator[bytes]:
 
 
 def _read(file: Path) -> Iterator[bytes]:
-    if file.name.endswith(".parquet"):
+    name = file.name.lower()
+    if name.endswith(".parquet"):
         return _parquet(file)
-    if file.name.endswith(_JSON_LINES):
+    if name.endswith(_JSON_LINES):
         return _json_lines(file)
-    if file.name.endswith(".bin"):
-        raise DataError(f"{file}: token ids (.bin) are read one file at a time, not from a folder")
+    if is_token_file(file):
+        raise DataError(f"{file}: token ids ({file.suffix}) are read one file at a time, not from a folder")
     return _text(file)
 
 
 def _text(file: Path) -> Iterator[bytes]:
-    content = file.read_bytes()
-    if not _is_utf8(content):
-        raise DataError(f"{file}: not UTF-8 text")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+    found = container(content)
+    if found:
+        raise DataError(f"{file}: not UTF-8 text: it is {found}")
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{file}: not UTF-8 text: it starts with the mark of UTF-16")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text (byte {error.start + 1} is 0x{content[error.start]:02x})") from None
+    if b"\0" in content:
+        raise DataError(f"{file}: not text: byte {content.index(0) + 1} is zero (UTF-16 without a mark has such bytes, and binary files)")
     yield content
 
 
 def _json_lines(file: Path) -> Iterator[bytes]:
     try:
-        with gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb") as lines:
+        with gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _text_of_line(file, number, line)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file}: cannot be read ({error})") from None
 
 
@@ -86,7 +103,7 @@ def _text_of_line(file: Path, number: int, line: bytes) -> bytes:
         row = json.loads(line)
     except UnicodeDecodeError:
         raise DataError(f"{file}, line {number}: not UTF-8 text") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file}, line {number}: not JSON ({error})") from None
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise DataError(f"{file}, line {number}: has no `text` string")

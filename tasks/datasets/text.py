@@ -41,7 +41,8 @@ DATASET = Dataset(
     name="text",
     description=(
         "Byte-level text (256 byte values, 0xFF ends a document): Python sources of Django, mpmath, NetworkX, SQLAlchemy and SymPy. "
-        "Own data: a folder of text files, .parquet or .jsonl(.gz) with a `text` column, or a uint16 token .bin"
+        "Own data: a folder of text files, .parquet or .jsonl(.gz) with a `text` column, or token ids: a .bin of uint16 or with the header "
+        "of llm.c, or a .npy of integers"
     ),
     source="python-wheels",
     kind="stand-in",

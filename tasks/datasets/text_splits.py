@@ -14,11 +14,14 @@ import numpy as np
 from harness.errors import DataError
 from tasks.datasets.documents import user_documents, wheel_sources
 from tasks.datasets.text import WHEELS
+from tasks.datasets.token_files import is_token_file, read_tokens
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 END_OF_DOCUMENT = 0xFF
 """UTF-8 never holds this byte, so no text can be mistaken for it."""
+_CHUNK = 2**22
+"""Token ids that are copied at once."""
 
 
 def split_of(document: bytes) -> Split:
@@ -43,8 +46,8 @@ def prepare_bytes(archives: Sequence[Path], target: Path) -> None:
 
 
 def adopt_bytes(path: Path, target: Path) -> None:
-    """Write the splits of the user's own text as uint8, or those of a uint16 token file as they are."""
-    if path.is_file() and path.suffix == ".bin":
+    """Write the splits of the user's own text as uint8, or those of a token file as they are."""
+    if is_token_file(path):
         adopt_tokens(path, target)
     else:
         write_bytes(user_documents(path), target, licences={})
@@ -79,21 +82,21 @@ def write_bytes(documents: Iterable[bytes], target: Path, *, licences: dict[str,
 
 
 def adopt_tokens(path: Path, target: Path) -> None:
-    """Copy a uint16 token file as it is: the first 90 % are train, then 5 % val, then 5 % test, in contiguous blocks."""
-    size = path.stat().st_size
-    if size % 2:
-        raise DataError(f"{path}: {size} bytes are not a whole number of uint16 token ids")
-    if size < 2 * 200:
-        raise DataError(f"{path}: {size // 2} token ids are too few to split")
-    tokens = np.memmap(path, dtype="<u2", mode="r")
+    """Copy the ids of a token file: the first 90 % are train, then 5 % val, then 5 % test, in contiguous blocks.
+
+    They are kept as uint16, or as uint32 where they do not fit: the same ids are the same data in whatever width they came.
+    """
+    tokens = read_tokens(path)
+    vocab_size = int(tokens.max()) + 1
+    dtype = "uint16" if vocab_size <= 2**16 else "uint32"
     edges = [0, len(tokens) * 90 // 100, len(tokens) * 95 // 100, len(tokens)]
     counts = _Counts()
     for split, start, end in zip(SPLITS, edges, edges[1:], strict=False):
-        tokens[start:end].tofile(target / f"{split}.bin")
+        with (target / f"{split}.bin").open("wb") as file:
+            for first in range(start, end, _CHUNK):
+                file.write(tokens[first : min(first + _CHUNK, end)].astype(np.dtype(dtype).newbyteorder("<")).tobytes())
         counts.tokens[split] = end - start
-    write_meta(
-        target, vocab_size=int(tokens.max()) + 1, dtype="uint16", bytes_per_token=None, documents=None, tokens=counts.tokens, licences={}
-    )
+    write_meta(target, vocab_size=vocab_size, dtype=dtype, bytes_per_token=None, documents=None, tokens=counts.tokens, licences={})
 
 
 def write_meta(

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.errors import DataError
 from tasks.datasets.text_splits import END_OF_DOCUMENT, SPLITS, Split, adopt_bytes, adopt_tokens, prepare_bytes, write_meta
+from tasks.datasets.token_files import is_token_file
 
 VOCAB_SIZE = 4096
 END_TOKEN = "<|end|>"
@@ -24,8 +25,8 @@ def prepare_bpe(archives: Sequence[Path], target: Path) -> None:
 
 
 def adopt_bpe(path: Path, target: Path) -> None:
-    """The same from the user's own text; a uint16 token file is kept as it is."""
-    if path.is_file() and path.suffix == ".bin":
+    """The same from the user's own text; a token file is kept as it is."""
+    if is_token_file(path):
         adopt_tokens(path, target)
     else:
         adopt_bytes(path, target)

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import registry
 from harness.data import UserData, open_data, resolve
 from harness.errors import DataError
 from harness.plan import DataRef
 from tasks.datasets.corpus import Corpus
-from tasks.datasets.documents import PIECE_BYTES, pieces, wheel_sources
+from tasks.datasets.documents import PIECE_BYTES, pieces, user_documents, wheel_sources
 from tasks.datasets.text_splits import END_OF_DOCUMENT, SPLITS, split_of, write_bytes
+from tasks.datasets.token_files import is_token_file, read_tokens
 from tests.tasks.conftest import words
+from tests.tasks.damage import damaged
 
 
 def adopt(path: Path, name: str = "text") -> tuple[DataRef, Corpus]:
@@ -126,7 +133,151 @@ def test_token_files_are_kept_and_cut_in_blocks(cache: Path, tmp_path: Path) -> 
     assert (len(corpus.train), len(corpus.val), len(corpus.test)) == (3600, 200, 200)
 
 
+IDS = np.random.default_rng(0).choice(50257, 4000, p=(1 / np.arange(1, 50258)) / (1 / np.arange(1, 50258)).sum())
+"""As frequent as the words of a language are."""
+BARE = {
+    "uint32": (IDS.astype("<u4"), r"as in uint32, little-endian.*'<u4'"),
+    "a vocabulary above 65536": (np.random.default_rng(1).integers(0, 128_256, 4000).astype("<u4"), "as in uint32, little-endian"),
+    "a small vocabulary": ((IDS % 9).astype("<u4"), "as in uint32, little-endian"),
+    "few": (IDS[:200].astype("<u4"), "as in uint32, little-endian"),
+    "big-endian uint32": (IDS.astype(">u4"), r"as in uint32, big-endian.*'>u4'"),
+    "int32 with a mark": (np.where(IDS < 3, -100, IDS).astype("<i4"), "as in int32, little-endian"),
+    "an unknown header": (np.concatenate([np.full(30, 0x7F123456), IDS]).astype("<u4"), "as in uint32, little-endian"),
+    "int64": (IDS.astype("<i8"), "as in uint64, little-endian"),
+    "big-endian int64": (IDS.astype(">i8"), "as in uint64, big-endian"),
+    "float32": (IDS.astype("<f4"), r"as in float32, little-endian.*'<f4'\)\.astype\('u4'\)"),
+    "float64": (IDS.astype("<f8"), "as in float64, little-endian"),
+    "big-endian uint16": (IDS.astype(">u2"), r"as in uint16, big-endian.*'>u2'"),
+    "bytes": ((IDS % 60).astype("u1"), r"as in uint8\."),
+    "zeros": (np.zeros(4000, "<u2"), "all 4000 token ids are 0"),
+}
+
+
+@pytest.mark.parametrize("name", BARE)
+def test_a_bin_of_another_width_is_refused_and_read_once_the_width_is_said(cache: Path, tmp_path: Path, name: str) -> None:
+    ids, said = BARE[name]
+    ids.tofile(tmp_path / "ids.bin")
+    with pytest.raises(DataError, match=f"ids.bin: .*{said}"):
+        adopt(tmp_path / "ids.bin")
+    if name in ("uint32", "big-endian int64", "big-endian uint16", "bytes", "a vocabulary above 65536"):
+        np.save(tmp_path / "ids.npy", ids)
+        _, corpus = adopt(tmp_path / "ids.npy")
+        assert np.array_equal(np.concatenate([corpus.train, corpus.val, corpus.test]), ids)
+        assert corpus.vocab_size == ids.max() + 1
+
+
+GENUINE = {
+    "a language": IDS,
+    "characters": IDS % 80,
+    "four letters": IDS % 4,
+    "two letters": IDS % 2,
+    "everything": np.random.default_rng(0).integers(0, 2**16, 4000),
+    "few of everything": np.random.default_rng(0).integers(0, 2**16, 200),
+    "equations": np.stack([IDS % 97, IDS * 0 + 97, IDS // 7 % 97, IDS * 0 + 98], axis=1).ravel(),
+    "mostly zero": np.where(np.arange(4000) % 37 == 0, IDS % 200, 0),
+}
+
+
+@pytest.mark.parametrize("name", GENUINE)
+def test_uint16_of_any_vocabulary_is_read(cache: Path, tmp_path: Path, name: str) -> None:
+    GENUINE[name].astype("<u2").tofile(tmp_path / "ids.bin")
+    _, corpus = adopt(tmp_path / "ids.bin")
+    assert np.array_equal(np.concatenate([corpus.train, corpus.val, corpus.test]), GENUINE[name])
+
+
+def headed(magic: int, version: int, count: int, ids: np.ndarray) -> bytes:
+    """A file as llm.c writes it."""
+    return np.array([magic, version, count, *[0] * 253], "<i4").tobytes() + ids.tobytes()
+
+
+def test_the_header_of_llm_c_is_read_as_a_header(cache: Path, tmp_path: Path) -> None:
+    for magic, version, form in ((20240520, 1, "<u2"), (20240801, 7, "<u4")):
+        file = tmp_path / f"{version}.bin"
+        file.write_bytes(headed(magic, version, 4000, IDS.astype(form)))
+        ref, corpus = adopt(file)
+        assert np.array_equal(np.concatenate([corpus.train, corpus.val, corpus.test]), IDS)
+    IDS.astype("<u2").tofile(tmp_path / "bare.bin")
+    assert adopt(tmp_path / "bare.bin")[0].fingerprint == ref.fingerprint, "the same ids are the same data"
+    for content, said in (
+        (headed(20240520, 2, 4000, IDS.astype("<u2")), "unknown version 2"),
+        (headed(20240520, 1, 4001, IDS.astype("<u2")), "its header says 4001 tokens of 2 bytes, 8000 bytes follow"),
+        (headed(20240801, 7, 4000, IDS.astype("<u2")), "its header says 4000 tokens of 4 bytes, 8000 bytes follow"),
+        (headed(20240801, 7, 4000, IDS.astype("<u4"))[:1000], "ends within the header"),
+    ):
+        (tmp_path / "bad.bin").write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            adopt(tmp_path / "bad.bin")
+
+
+ARRAYS = {
+    "negative": (np.where(np.arange(4000) == 17, -1, IDS), "token 17 is -1"),
+    "beyond every vocabulary": (np.where(np.arange(4000) == 17, 2**20, IDS), "token 17 is 1048576"),
+    "float": (IDS.astype(float), "an array of float64"),
+    "bool": (IDS > 3, "an array of bool"),
+    "rows": (IDS.reshape(40, 100), r"an array of shape \(40, 100\)"),
+    "columns": (np.asfortranarray(IDS.reshape(40, 100)), r"an array of shape \(40, 100\)"),
+    "one": (np.array(7), r"an array of shape \(\)"),
+    "few": (IDS[:100], "100 token ids are too few"),
+    "objects": (np.array([1, "a"], dtype=object), r"ids\.npy: not a \.npy file that can be read"),
+    "fields": (np.zeros(400, [("a", "<u2"), ("b", "<u2")]), "token ids are integers"),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_of_no_token_ids_is_named(cache: Path, tmp_path: Path, name: str) -> None:
+    array, said = ARRAYS[name]
+    np.save(tmp_path / "ids.npy", array)
+    with pytest.raises(DataError, match=said):
+        adopt(tmp_path / "ids.npy")
+
+
+@pytest.mark.fuzz
+@given(data=st.data(), form=st.sampled_from(["<u2", ">i4", "<i8", "u1"]))
+def test_a_damaged_array_is_refused_or_says_what_it_holds(tmp_path_factory: Any, data: st.DataObject, form: str) -> None:
+    ids = (IDS[:200] % 250).astype(form)
+    buffer = io.BytesIO()
+    np.save(buffer, ids)
+    content = data.draw(damaged(buffer.getvalue()))
+    file = tmp_path_factory.getbasetemp() / "fuzzed.npy"
+    file.write_bytes(content)
+    try:
+        found = read_tokens(file)
+    except DataError:
+        assert content != buffer.getvalue()
+        return
+    assert content.endswith(found.tobytes())
+    if content[: -ids.nbytes] == buffer.getvalue()[: -ids.nbytes]:
+        assert np.array_equal(found, np.frombuffer(content[-ids.nbytes :], form)), "nothing but the values was damaged"
+
+
+@pytest.mark.fuzz
+@given(content=st.binary(max_size=3000), name=st.sampled_from(["a.bin", "a.npy", "a.txt", "a.jsonl", "a.jsonl.gz", "a.parquet"]))
+def test_any_bytes_under_any_name_are_read_or_refused(tmp_path_factory: Any, content: bytes, name: str) -> None:
+    file = tmp_path_factory.getbasetemp() / name
+    file.write_bytes(content)
+    with contextlib.suppress(DataError):
+        if is_token_file(file):
+            read_tokens(file)
+        else:
+            list(user_documents(file))
+
+
 BAD = {
+    "utf16.txt": ("text\n".encode("utf-16"), "it starts with the mark of UTF-16"),
+    "utf16-le.txt": ("text\n".encode("utf-16-le"), "byte 2 is zero"),
+    "packed.txt": (gzip.compress(b"text"), "it is compressed with gzip"),
+    "packed.jsonl.zst": (b"\x28\xb5\x2f\xfd0000", "it is compressed with Zstandard"),
+    "latin.txt": ("caf\u00e9".encode("latin-1"), r"not UTF-8 text \(byte 4 is 0xe9\)"),
+    "deep.jsonl": (b"[" * 100_000, "line 1: not JSON"),
+    "cut.jsonl.gz": (gzip.compress(b'{"text": "a"}\n' * 999)[:-9], "cut.jsonl.gz: cannot be read"),
+    "rotten.jsonl.gz": (gzip.compress(b'{"text": "a"}\n')[:12] + b"\xff" * 40, "rotten.jsonl.gz: cannot be read"),
+    "text.bin": (b"The quick brown fox.\n" * 98, "is text, not token ids"),
+    "utf16.bin": (("text\n" * 300).encode("utf-16"), "is text, not token ids"),
+    "packed.bin": (gzip.compress(bytes(range(256)) * 9), "is compressed with gzip, not token ids"),
+    "array.bin": (b"\x93NUMPY" + bytes(999), "is a NumPy array"),
+    "empty.bin": (b"", "is empty"),
+    "empty.npy": (b"", "is empty"),
+    "cut.npy": (b"\x93NUMPY\1\0\x76\0{'descr'", "not a .npy file that can be read"),
     "not-utf8.txt": (b"\xff\xfe bad", "not UTF-8"),
     "bad.jsonl": (b'{"text": "a"}\n{"text": \n', "line 2: not JSON"),
     "no-text.jsonl": (b'{"text": "a"}\n{"body": "b"}\n', "line 2: has no `text`"),
