@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from tasks.datasets.cifar_pickles import read_batches
 from tasks.datasets.images import Labels, Pixels, buckets, write_images
 
 _HELD_PERCENT = 10
+_SHARD = re.compile(r".*-(?P<number>\d+)-of-(?P<total>\d+)\.parquet")
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,24 @@ CIFAR100 = Form(
 )
 
 
-def adopt_cifar10(path: Path, target: Path) -> None:
+def adopt_cifar10(path: Path, target: Path) -> list[str]:
     """Write the splits of the user's CIFAR-10."""
-    adopt(CIFAR10, path, target)
+    return adopt(CIFAR10, path, target)
 
 
-def adopt_cifar100(path: Path, target: Path) -> None:
+def adopt_cifar100(path: Path, target: Path) -> list[str]:
     """Write the splits of the user's CIFAR-100, fine labels."""
-    adopt(CIFAR100, path, target)
+    return adopt(CIFAR100, path, target)
 
 
-def adopt(form: Form, path: Path, target: Path) -> None:
+def adopt(form: Form, path: Path, target: Path) -> list[str]:
     """The published test set is test; a tenth of the training set, chosen by the pixels, is val. DataError says what is wrong and where."""
     if not path.is_dir():
         raise DataError(f"{path}: not a folder; an archive has to be unpacked first")
     pixels, labels = _read(form, path, "train")
     held = buckets(pixels) < _HELD_PERCENT
     test = _read(form, path, "test")
-    write_images(
+    return write_images(
         target,
         {"train": (pixels[~held], labels[~held]), "val": (pixels[held], labels[held]), "test": test},
         num_classes=form.num_classes,
@@ -86,8 +88,25 @@ def _read(form: Form, path: Path, part: str) -> tuple[Pixels, Labels]:
             pieces = read_batches(folder, batches, form.pickle_labels, form.num_classes)
             break
     else:
-        files = sorted(file for pattern in (".", "*") for file in path.glob(f"{pattern}/{part}*.parquet"))
+        files = _shards(path, part)
         if not files:
             raise DataError(f"{path}: there is neither {form.folder}/{next(iter(batches))} nor {part}*.parquet, here or one folder below")
         pieces = [read_parquet(file, form.parquet_labels, form.num_classes) for file in files]
     return np.concatenate([pixels for pixels, _ in pieces]), np.concatenate([labels for _, labels in pieces])
+
+
+def _shards(path: Path, part: str) -> list[Path]:
+    """The Parquet files of `train` or `test`: all of one folder, and as many as their names say (`train-00000-of-00002.parquet`)."""
+    files = sorted(file for pattern in (".", "*") for file in path.glob(f"{pattern}/{part}*.parquet"))
+    folders = sorted({file.parent for file in files})
+    if len(folders) > 1:
+        raise DataError(f"{path}: {part}*.parquet lie in {len(folders)} folders ({', '.join(map(str, folders))}): name one of them")
+    named = [match for file in files if (match := _SHARD.fullmatch(file.name))]
+    totals = sorted({int(match["total"]) for match in named})
+    if len(totals) > 1:
+        raise DataError(f"{folders[0]}: {part}*.parquet are parts of {totals[0]} and of {totals[1]} files: two copies of one set")
+    there = {int(match["number"]) for match in named}
+    missing = next((number for total in totals for number in range(total) if number not in there), None)
+    if missing is not None:
+        raise DataError(f"{folders[0]}: of {totals[0]} files {part}-*.parquet, number {missing:05} is missing")
+    return files

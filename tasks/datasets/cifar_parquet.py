@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from harness.errors import DataError
 from tasks.datasets.images import Labels, Pixels
+from tasks.datasets.photographs import read_photograph
 
 _SHAPE = (32, 32, 3)
 
@@ -39,15 +39,12 @@ def read_parquet(file: Path, label_column: str, num_classes: int) -> tuple[Pixel
 
 
 def _decode(image: Any, where: str) -> Pixels:
-    from PIL import Image
-
     content = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(content, bytes):
         raise DataError(f"{where}: `img` holds no bytes of an image")
     try:
-        with Image.open(BytesIO(content)) as opened:
-            pixels = np.asarray(opened.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        pixels = np.asarray(read_photograph(content).image)
+    except ValueError as error:
         raise DataError(f"{where}: not an image that can be read ({error})") from None
     if pixels.shape != _SHAPE:
         raise DataError(f"{where}: an image of {pixels.shape[1]} x {pixels.shape[0]} pixels instead of 32 x 32")

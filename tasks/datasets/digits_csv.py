@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,24 +32,25 @@ def prepare_digits(_archives: Sequence[Path], target: Path) -> None:
     _write(table, content, target)
 
 
-def adopt_digits(path: Path, target: Path) -> None:
+def adopt_digits(path: Path, target: Path) -> list[str]:
     """Write the splits of the user's own table."""
-    _write(path, _content(path), target)
+    return _write(path, _content(path), target)
 
 
 def _content(table: Path) -> bytes:
     try:
-        return gzip.decompress(table.read_bytes()) if table.suffix == ".gz" else table.read_bytes()
-    except (OSError, EOFError) as error:
+        content = table.read_bytes()
+        return gzip.decompress(content) if table.suffix == ".gz" or content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{table}: cannot be read ({error})") from None
 
 
-def _write(table: Path, content: bytes, target: Path) -> None:
+def _write(table: Path, content: bytes, target: Path) -> list[str]:
     """Split 70 : 15 : 15 by the pixels and write; the values 0 to 16 become 0 to 240."""
     pixels, labels = _parse(table, content)
     bucket = buckets(pixels)
     chosen: dict[Split, np.ndarray] = {"train": bucket < 70, "val": (bucket >= 70) & (bucket < 85), "test": bucket >= 85}
-    write_images(target, {split: (pixels[rows], labels[rows]) for split, rows in chosen.items()}, num_classes=10, licence=_LICENCE)
+    return write_images(target, {split: (pixels[rows], labels[rows]) for split, rows in chosen.items()}, num_classes=10, licence=_LICENCE)
 
 
 def _parse(table: Path, content: bytes) -> tuple[Pixels, Labels]:
@@ -58,8 +60,10 @@ def _parse(table: Path, content: bytes) -> tuple[Pixels, Labels]:
             row = [float(value) for value in line.split(b",")]
         except ValueError:
             raise DataError(f"{table}, line {number}: holds something that is no number") from None
-        if len(row) != 65 or not all(0 <= value <= 16 for value in row[:64]) or row[64] not in range(10):
-            raise DataError(f"{table}, line {number}: must hold 64 values of 0 to 16 and a digit")
+        if b"_" in line:  # Python reads 1_0 as 10
+            raise DataError(f"{table}, line {number}: holds something that is no number")
+        if len(row) != 65 or not all(value in range(17) for value in row[:64]) or row[64] not in range(10):
+            raise DataError(f"{table}, line {number}: must hold 64 values of 0 to 16, all of them whole, and a digit")
         rows.append(row)
     if not rows:
         raise DataError(f"{table}: holds no lines")

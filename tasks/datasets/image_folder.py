@@ -1,8 +1,7 @@
-"""Photographs in folders named after their classes: indexed once, decoded when they are drawn."""
+"""Photographs in folders named after their classes: indexed once (`image_folder_index`), decoded when they are drawn."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -18,16 +17,15 @@ import numpy.typing as npt
 
 from harness.errors import DataError
 from tasks.datasets.images import Pixels, normalized, spread
+from tasks.datasets.photographs import read_photograph
 from tasks.datasets.text_splits import SPLITS, Split
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's channels, as every published recipe has them."""
-_VAL_PERCENT = 2
 
 
 @dataclass(frozen=True)
@@ -85,13 +83,10 @@ class FolderImages:
         return normalized(torch.from_numpy(pixels).permute(0, 3, 1, 2), MEAN, STD), labels
 
     def _image(self, split: Split, index: int, draw: Sequence[float] | None) -> Pixels:
-        from PIL import Image
-
         file = self.root / self.files[split][index][0]
         try:
-            with Image.open(file) as opened:
-                image = opened.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            image = read_photograph(file).image
+        except ValueError as error:
             raise DataError(f"{file}: not an image that can be read ({error})") from None
         return np.asarray(_centre(image, self.size) if draw is None else _random_part(image, self.size, draw))
 
@@ -115,42 +110,6 @@ def _centre(image: Image, size: int) -> Image:
     side = min(image.size) * 0.875
     left, top = (image.size[0] - side) / 2, (image.size[1] - side) / 2
     return image.resize((size, size), Pillow.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-
-
-def adopt_folder(path: Path, target: Path) -> None:
-    """Index the user's ImageFolder: `val/` becomes test, 2 % of `train/` (by the hash of the file's name) val.
-
-    The index holds every file's name, class and size, so that its fingerprint stands for the photographs without reading them.
-    """
-    classes = _classes(path / "train")
-    for name in classes:
-        if not (path / "val" / name).is_dir():
-            raise DataError(f"{path / 'val' / name}: there is no such folder, although train/ has class {name}")
-    files: dict[Split, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
-    for label, name in enumerate(classes):
-        for file in _images(path / "train" / name):
-            bucket = int.from_bytes(hashlib.sha256(f"{name}/{file.name}".encode()).digest()[:8], "big") % 100
-            files["val" if bucket < _VAL_PERCENT else "train"].append((f"train/{name}/{file.name}", label, file.stat().st_size))
-        files["test"] += [(f"val/{name}/{file.name}", label, file.stat().st_size) for file in _images(path / "val" / name)]
-    if not files["val"]:
-        raise DataError(f"{path}: {len(files['train'])} training images are too few to hold 2 % of them out")
-    (target / "index.json").write_text(json.dumps({"root": str(path), "classes": classes, "files": files}))
-
-
-def _classes(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; an ImageFolder has train/<class>/ and val/<class>/")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"{folder}: holds no folder of a class")
-    return names
-
-
-def _images(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not found:
-        raise DataError(f"{folder}: holds no images ({', '.join(SUFFIXES)})")
-    return found
 
 
 def open_folder(folder: Path) -> FolderImages:

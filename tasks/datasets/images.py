@@ -89,10 +89,10 @@ def write_images(
     num_classes: int,
     licence: str,
     about: Mapping[str, Any] | None = None,
-) -> None:
+) -> list[str]:
     """Write `{train,val,test}.npy`, `{train,val,test}-labels.npy` and `meta.json` with the statistics of the training split.
 
-    `about` is what a reader of `meta.json` should know besides.
+    `about` is what a reader of `meta.json` should know besides. What a reader of results should know comes back in sentences.
     """
     for split in SPLITS:
         pixels, labels = splits[split]
@@ -107,6 +107,17 @@ def write_images(
     statistics = {"mean": train.mean(0).tolist(), "std": train.std(0).tolist()}
     meta = {"num_classes": num_classes, **statistics, "images": counts, "licence": licence, **(about or {})}
     (target / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+    return list(_shared(splits))
+
+
+def _shared(splits: Mapping[Split, tuple[Pixels, Labels]]) -> Iterator[str]:
+    """Held-out images that are training images too: published sets hold a few, and a reader should know of many."""
+    digests = {split: [_digest(image) for image in splits[split][0]] for split in SPLITS}
+    known = set(digests["train"])
+    for split in ("val", "test"):
+        shared = [digest in known for digest in digests[split]]
+        if any(shared):
+            yield f"{sum(shared)} of {len(shared)} {split} images are training images too (the first is number {shared.index(True) + 1})"
 
 
 def open_images(folder: Path) -> Images:
@@ -119,5 +130,8 @@ def open_images(folder: Path) -> Images:
 
 def buckets(pixels: Pixels) -> npt.NDArray[np.int64]:
     """A number of 0 to 99 for each image, from the SHA-256 of its pixels: splits made of it keep identical images together."""
-    digests = (hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest() for image in pixels)
-    return np.array([int.from_bytes(digest[:8], "big") % 100 for digest in digests], dtype=np.int64)
+    return np.array([int.from_bytes(_digest(image)[:8], "big") % 100 for image in pixels], dtype=np.int64)
+
+
+def _digest(image: Pixels) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest()

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from harness.errors import DataError
-from tasks.datasets.image_folder import SUFFIXES
 from tasks.datasets.images import Pixels, write_images
 from tasks.datasets.photo_patch import DISTRIBUTIONS, PHOTOS, Photo
 from tasks.datasets.photo_patch_draw import draw_patches
+from tasks.datasets.photographs import SUFFIXES, read_photograph
 
 
 def prepare_photos(_archives: Sequence[Path], target: Path) -> None:
@@ -23,29 +22,29 @@ def prepare_photos(_archives: Sequence[Path], target: Path) -> None:
     _write({photo.name: decode(*_shipped(photo)) for photo in PHOTOS}, target, licence=licence)
 
 
-def adopt_photos(path: Path, target: Path) -> None:
+def adopt_photos(path: Path, target: Path) -> list[str]:
     """Write the splits of the user's own photographs, one class a file in the order of their names.
 
     Colour photographs and grey ones should not be mixed: a patch of a grey one is told by its three equal channels.
     """
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder; own photographs come as a folder of them")
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    seen = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    files = [file for file in seen if file.is_file() and file.suffix.lower() in SUFFIXES]
     if len(files) < 2:
         raise DataError(
             f"{path}: holds {len(files)} photographs ({', '.join(SUFFIXES)}); a photograph is a class, so two or more are needed"
         )
-    _write({file.name: decode(file, file.read_bytes()) for file in files}, target, licence="")
+    notes = _write({file.name: decode(file, file.read_bytes()) for file in files}, target, licence="")
+    left_out = [f"{entry.name}: left out, not {', '.join(SUFFIXES)}" for entry in seen if entry.exists() and entry not in files]
+    return [*left_out, *notes]
 
 
 def decode(file: Path, content: bytes) -> Pixels:
     """The pixels of a photograph, uint8 (height, width, 3)."""
-    from PIL import Image
-
     try:
-        with Image.open(BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return np.asarray(read_photograph(content).image)
+    except ValueError as error:
         raise DataError(f"{file}: not a photograph that can be read ({error})") from None
 
 
@@ -64,7 +63,7 @@ def _shipped(photo: Photo) -> tuple[Path, bytes]:
     return file, content
 
 
-def _write(photos: Mapping[str, Pixels], target: Path, *, licence: str) -> None:
+def _write(photos: Mapping[str, Pixels], target: Path, *, licence: str) -> list[str]:
     """Keep the hashes of the decoded pixels: decoders of JPEG may differ by a level, and these say which photograph differs."""
     digests = {name: hashlib.sha256(np.ascontiguousarray(photo).tobytes()).hexdigest() for name, photo in photos.items()}
     seen: dict[str, str] = {}
@@ -73,4 +72,4 @@ def _write(photos: Mapping[str, Pixels], target: Path, *, licence: str) -> None:
             raise DataError(f"{seen[digest]} and {name} are the same photograph: no patch can tell them apart")
         seen[digest] = name
     about = {"classes": list(photos), "decoded_sha256": digests}
-    write_images(target, draw_patches(photos), num_classes=len(photos), licence=licence, about=about)
+    return write_images(target, draw_patches(photos), num_classes=len(photos), licence=licence, about=about)

@@ -15,13 +15,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from harness import data, registry
 from harness.data import UserData, open_data, resolve
 from harness.errors import DataError
 from tasks.datasets.cifar_files import CIFAR10, CIFAR100, Form, adopt
+from tasks.datasets.cifar_pickles import read_batches
 from tasks.datasets.images import Images, Pixels, open_images
+from tests.tasks.damage import damaged
 
 
 @pytest.fixture(autouse=True)
@@ -213,6 +217,7 @@ def put(column: int, row: int, value: Any) -> Callable[[list[Any], list[Any]], A
         (put(0, 2, {"bytes": b"no image", "path": None}), "row 3: not an image that can be read"),
         (put(0, 1, {"bytes": png(pictures(1, 0)[0])[:200], "path": None}), "row 2: not an image that can be read"),
         (put(0, 4, {"bytes": png(pictures(1, 0)[0][:31]), "path": None}), "row 5: an image of 32 x 31 pixels instead of 32 x 32"),
+        (put(0, 3, {"bytes": png(np.full((32, 32, 4), 100, np.uint8)), "path": None}), "row 4: not an image .*transparent pixels"),
         (put(0, 0, {"bytes": None, "path": "a.png"}), "row 1: `img` holds no bytes"),
         (put(0, 0, None), "row 1: `img` holds no bytes"),
         (put(1, 3, 10), "row 4: `label` is 10, not in 0 to 9"),
@@ -238,6 +243,46 @@ def test_parquet_of_another_set_or_none_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", pictures(0, 0), CIFAR10)
     with pytest.raises(DataError, match=r"train\.parquet: holds no rows"):
         taken(CIFAR10, tmp_path, tmp_path / "out")
+
+
+def test_a_parquet_part_that_is_missing_or_there_twice_is_refused(tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        write_parquet(hub / f"{name}.parquet", pictures(30, 0), CIFAR10)
+    taken(CIFAR10, hub, tmp_path / "out")
+    write_parquet(hub / "train-00000-of-00001.parquet", pictures(30, 0), CIFAR10)
+    with pytest.raises(DataError, match=r"train\*\.parquet are parts of 1 and of 2 files"):
+        taken(CIFAR10, hub, tmp_path / "out")
+    (hub / "train-00000-of-00001.parquet").unlink()
+    write_parquet(hub / "plain_text" / "train-00000-of-00002.parquet", pictures(30, 0), CIFAR10)
+    with pytest.raises(DataError, match=r"lie in 2 folders \(.*hub, .*hub/plain_text\): name one of them"):
+        taken(CIFAR10, hub, tmp_path / "out")
+    (hub / "plain_text" / "train-00000-of-00002.parquet").unlink()
+    (hub / "train-00001-of-00002.parquet").unlink()
+    with pytest.raises(DataError, match=r"of 2 files train-\*\.parquet, number 00001 is missing"):
+        taken(CIFAR10, hub, tmp_path / "out")
+
+
+@pytest.mark.fuzz
+@given(data=st.data())
+def test_a_damaged_pickle_is_refused_or_holds_what_its_bytes_say(tmp_path_factory: Any, data: st.DataObject) -> None:
+    """By its MD5 first. With the sum of the damaged file, so that it is opened: images and labels of the form, or a DataError."""
+    file = tmp_path_factory.getbasetemp() / "fuzzed-batch"
+    pixels = pictures(2, 0)
+    whole = python2({"data": planes(pixels), "labels": marks(pixels, 10)})
+    content = data.draw(damaged(whole))
+    file.write_bytes(content)
+    if content != whole:
+        with pytest.raises(DataError, match="it was not opened"):
+            read_batches(file.parent, {file.name: hashlib.md5(whole).hexdigest()}, "labels", 10)
+    try:
+        ((found, labels),) = read_batches(file.parent, {file.name: md5(file)}, "labels", 10)
+    except DataError:
+        return
+    assert found.shape == (len(labels), 32, 32, 3)
+    assert found.dtype == np.uint8
+    assert all(0 <= label < 10 for label in labels)
+    assert content != whole or (found == pixels).all()
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])

@@ -199,6 +199,9 @@ def test_own_photographs_are_classes_in_the_order_of_their_names(tmp_path: Path)
     (folder / "notes.txt").write_text("not a photograph")
     (folder / "._noise.png").write_bytes(b"what a file manager leaves")
     images = adopt(folder)
+    notes = resolve(registry.dataset("photo-patch"), {"photo-patch": UserData(folder)}).notes
+    assert notes[0] == "notes.txt: left out, not .jpeg, .jpg, .png, .webp"
+    assert [note for note in notes[1:] if "training images too" not in note] == [], "patches of a ramp are alike"
     assert images.num_classes == 2
     for split in SPLITS:
         rough = np.abs(np.diff(images.pixels[split].astype(int), axis=1)).mean((1, 2, 3))
@@ -212,6 +215,8 @@ def test_own_photographs_are_classes_in_the_order_of_their_names(tmp_path: Path)
         (lambda folder: (folder / "b.png").write_bytes(b"no"), r"b\.png: not a photograph that can be read"),
         (lambda folder: (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:4000]), r"b\.png: not a photograph"),
         (lambda folder: (folder / "b.png").write_bytes((folder / "a.png").read_bytes()), r"a\.png and b\.png are the same photograph"),
+        (lambda folder: save(folder, b=np.full((200, 200, 4), 9, np.uint8)), r"b\.png: not a photograph .*transparent pixels"),
+        (lambda folder: save(folder, b=noise()[..., 0].astype(np.uint16)), r"b\.png: not a photograph .*reach 255 of 65535"),
         (lambda folder: save(folder, b=noise(size=(127, 127))), r"b\.png: too small or too flat: of its 127 x 127 pixels, 1 blocks"),
         (lambda folder: save(folder, b=noise(size=(20, 400))), r"b\.png: too small or too flat: of its 400 x 20 pixels, 0 blocks"),
         (lambda folder: save(folder, b=np.zeros((300, 300, 3), np.uint8)), r"b\.png: too small or too flat"),

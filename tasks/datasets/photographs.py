@@ -1,0 +1,89 @@
+"""A photograph of any kind as 8-bit RGB, or the reason why it cannot be: nothing is clipped, and no background is made up."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+_PLAIN = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "LA", "PA", "RGBA")
+"""What Pillow converts to RGB without loss; CMYK as it does everywhere, without a profile."""
+_ANIMATED = ("GIF", "PNG", "WEBP")
+"""A second picture in a JPEG (MPO) is a preview or the other eye; here it is a later moment."""
+_DARK = 4096
+"""A 16-bit picture that stays below it holds 12 bits or fewer, unscaled: eight bits of it would be nearly black."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A decoded photograph."""
+
+    image: Image
+    """Of mode RGB."""
+    grey16: bool
+    """Whether it was brought from 16 bits of grey to 8."""
+
+
+def read_photograph(source: Path | bytes) -> Photograph:
+    """Decode all of it. ValueError with the reason where it is broken, or where its colours are not what 8 bits of RGB would show."""
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures and odd metadata: neither changes a pixel
+            with Pillow.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
+                opened.load()
+                return _converted(opened)
+    except _UnusableError as error:
+        raise ValueError(str(error)) from None
+    except UnidentifiedImageError:
+        raise ValueError("it is empty" if _is_empty(source) else "it is in no format of images that is known") from None
+    except Exception as error:  # a broken image may raise nearly anything
+        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from None
+
+
+class _UnusableError(Exception):
+    """An image that is sound, but not what 8-bit RGB can hold."""
+
+
+def _is_empty(source: Path | bytes) -> bool:
+    return not (source if isinstance(source, bytes) else source.stat().st_size)
+
+
+def _converted(opened: Image) -> Photograph:
+    frames = getattr(opened, "n_frames", 1)
+    if frames > 1 and opened.format in _ANIMATED:
+        raise _UnusableError(f"it is an animation of {frames} frames")
+    if opened.format == "PNG" and (opened.mode == "I" or opened.mode.startswith("I;16")):
+        return Photograph(_from_16_bits(opened), grey16=True)
+    if opened.mode not in _PLAIN:
+        raise _UnusableError(f"it is {opened.format} of mode {opened.mode}, whose values are no 8-bit colours: save it as 8-bit RGB")
+    if (opened.mode in ("LA", "PA", "RGBA") or "transparency" in opened.info) and _is_transparent(opened):
+        raise _UnusableError("it has transparent pixels: save it on a background")
+    return Photograph(opened.convert("RGB"), grey16=False)
+
+
+def _from_16_bits(opened: Image) -> Image:
+    """The upper eight bits, as Pillow itself has them of 16-bit colour: in a PNG, 65535 is white whatever the picture holds."""
+    from PIL import Image as Pillow
+
+    values = np.asarray(opened).astype(np.int64)
+    most = int(values.max())
+    if 0 < most < _DARK:
+        raise _UnusableError(f"its 16-bit values reach {most} of 65535, which 8 bits would show nearly black: scale it first")
+    if "transparency" in opened.info and (values == opened.info["transparency"]).any():
+        raise _UnusableError("it has transparent pixels: save it on a background")
+    return Pillow.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+
+
+def _is_transparent(opened: Image) -> bool:
+    return bool((np.asarray(opened.convert("RGBA").getchannel("A")) < 255).any())
