@@ -118,8 +118,15 @@ class UserData:
 def cache_root() -> Path:
     """Folder of prepared sets: $PAPERTRIAL_CACHE, else `papertrial` in the user's cache folder."""
     if "PAPERTRIAL_CACHE" in os.environ:
-        return Path(os.environ["PAPERTRIAL_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "papertrial"
+        return _expanded("PAPERTRIAL_CACHE", os.environ["PAPERTRIAL_CACHE"])
+    return _expanded("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "papertrial"
+
+
+def _expanded(setting: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{setting} is {path!r}: there is no home folder {path.partition('/')[0]}") from None
 
 
 def prepared_folder(dataset: Dataset) -> Path:
@@ -153,10 +160,7 @@ def parse_user_data(items: Sequence[str]) -> dict[str, UserData]:
             continue
         if kind and kind not in DATA_KINDS:
             raise UsageError(f"--data {item!r}: unknown data kind {kind!r} (choices: {', '.join(DATA_KINDS)})")
-        try:
-            chosen[name] = UserData(Path(path).expanduser(), kind or None)
-        except RuntimeError:
-            raise UsageError(f"--data {item!r}: there is no home folder {path.partition('/')[0]}") from None
+        chosen[name] = UserData(_expanded(f"--data {name}", path), kind or None)
     return chosen
 
 
@@ -284,7 +288,7 @@ def _bring_your_own(dataset: Dataset) -> str:
 
 def _from_environment(dataset: Dataset) -> UserData | None:
     root = os.environ.get("PAPERTRIAL_DATA")
-    path = Path(root).expanduser() / dataset.name if root else None
+    path = _expanded("PAPERTRIAL_DATA", root) / dataset.name if root else None
     return UserData(path) if path and path.exists() else None
 
 

@@ -123,9 +123,13 @@ def _parquet(file: Path) -> Iterator[bytes]:
         for batch in table.iter_batches(columns=["text"]):
             for value in batch.column(0):
                 row += 1
-                if value.as_py() is None:
+                try:
+                    text = value.as_py()
+                except UnicodeDecodeError:
+                    raise DataError(f"{file}, row {row}: not UTF-8 text") from None
+                if text is None:
                     raise DataError(f"{file}, row {row}: `text` is empty (null)")
-                yield _encoded(value.as_py(), f"{file}, row {row}")
+                yield _encoded(text, f"{file}, row {row}")
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file}: not a Parquet file that can be read ({error})") from None
 

@@ -220,6 +220,13 @@ def test_a_path_that_cannot_be_a_file_is_refused_in_a_sentence(papertrial: Comma
         assert (said.code, says in said.err, "Traceback" in said.err) == (2, True, False), said.err
 
 
+@pytest.mark.parametrize("setting", ["PAPERTRIAL_CACHE", "PAPERTRIAL_DATA"])
+def test_a_folder_of_an_unknown_home_is_refused_in_a_sentence(papertrial: Command, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv(setting, "~nobody-of-this-name/x")
+    said = papertrial(*RUN)
+    assert (said.code, said.err.startswith(f"papertrial: {setting} is '~nobody-of-this-name/x'")) == (2, True), said.err
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

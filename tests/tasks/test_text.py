@@ -308,6 +308,13 @@ def test_a_table_without_text_names_its_columns(cache: Path, tmp_path: Path) -> 
         adopt(tmp_path / "t.parquet")
 
 
+def test_a_row_that_is_no_text_is_named(cache: Path, tmp_path: Path) -> None:
+    latin = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 4], "<i4")), pa.py_buffer("caf\u00e9".encode("latin-1")))
+    pq.write_table(pa.table({"text": pa.concat_arrays([pa.array(["good"]), latin])}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet, row 2: not UTF-8 text"):
+        adopt(tmp_path / "t.parquet")
+
+
 def test_an_empty_folder_and_token_files_in_a_folder_are_refused(cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
