@@ -41,7 +41,6 @@ def read_photograph(source: Path | bytes) -> Photograph:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures and odd metadata: neither changes a pixel
             with Pillow.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
-                opened.load()
                 return _converted(opened)
     except _UnusableError as error:
         raise ValueError(str(error)) from None

@@ -14,7 +14,7 @@ _WIDER = ("<i8", ">i8", "<f8", ">f8", "<i4", ">i4", "<f4", ">f4")
 _LIMIT = 2**20
 """Ids lie below it in any vocabulary."""
 _NEARLY, _LEAST_NONZERO = 0.95, 20
-"""Of the numbers: the others may be an unknown header or a mark for padding."""
+"""Of the numbers that are not zero: the others may be an unknown header or a mark for padding."""
 _APART, _ALIKE, _UNEVEN = 0.3, 0.15, 0.3
 """Total variation distances: between 0 (the same distribution) and 1."""
 _ENOUGH = 1000
@@ -58,7 +58,8 @@ def _fits(sample: Words, form: str) -> bool:
     values: npt.NDArray[Any] = sample.view(form)
     with np.errstate(invalid="ignore"):
         could_be = (np.abs(values) < _LIMIT) & (values == np.floor(values))
-    if could_be.mean() < _NEARLY or np.count_nonzero(values[could_be]) < _LEAST_NONZERO:
+    nonzero = values != 0
+    if np.count_nonzero(nonzero) < _LEAST_NONZERO or could_be[nonzero].mean() < _NEARLY:
         return False
     columns = sample.reshape(len(values), -1)
     most, least = (columns[:, -1], columns[:, 0]) if form[0] == "<" else (columns[:, 0].byteswap(), columns[:, -1].byteswap())

@@ -383,7 +383,7 @@ def test_packed_idx_is_known_by_its_bytes_and_a_damaged_one_is_named(tmp_path: P
     file = tmp_path / "train-images-idx3-ubyte"
     file.write_bytes(packed)
     assert (read_idx(file, axes=3) == pixels).all()
-    for content in (packed[:-20], packed[:50] + bytes([packed[50] ^ 255]) + packed[51:], packed + b"more"):
+    for content in (packed[:-20], packed[:50] + bytes([packed[50] ^ 255]) + packed[51:], packed + b"more", packed[:10] + b"\xff" * 40):
         file.write_bytes(content)
         with pytest.raises(DataError, match="ubyte: cannot be read"):
             read_idx(file, axes=3)
