@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -38,10 +37,8 @@ def read_photograph(source: Path | bytes) -> Photograph:
     from PIL import UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures and odd metadata: neither changes a pixel
-            with Pillow.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
-                return _converted(opened)
+        with Pillow.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            return _converted(opened)
     except _UnusableError as error:
         raise ValueError(str(error)) from None
     except UnidentifiedImageError:
