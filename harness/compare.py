@@ -9,6 +9,7 @@ from typing import Literal
 from harness.errors import UsageError
 from harness.evidence import Evidence, SeedValues
 from harness.judgement import Judgement, Ruling
+from harness.kinds import text
 from harness.leaderboard import columns, is_comparable
 from harness.stats import Interval, adjusted, paired_p, seed_interval
 from harness.task import Better, Experiment, Statistic
@@ -191,4 +192,4 @@ def _mixed(before: Ruling, after: Ruling) -> list[str]:
 
 def _cells(evidence: Evidence) -> set[str]:
     names = [str(name) for name in evidence.planned if str(name).startswith("param.")]
-    return set(evidence.planned[["experiment", "method", *names]].map(str).agg(" ".join, axis=1))
+    return set(evidence.planned[["experiment", "method", *names]].map(text).agg(" ".join, axis=1))

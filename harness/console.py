@@ -1,14 +1,31 @@
-"""The console that commands print to."""
+"""The console that commands print to: it shows text as it is, never as markup."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
+from rich.text import Text
+
+from harness.shown import plain
 
 PLAIN_WIDTH = 160
 """Columns where the output is not a terminal: a log has no edge to wrap at."""
 
 
+class _Plain(Console):
+    """Strings and cells are words that somebody chose: `[v2]` and `:fire:` stay what they are. Styles come as `style` or as `Text`."""
+
+    def render_str(self, text: str, **looks: Any) -> Text:
+        return super().render_str(plain(text), **looks | {"markup": False, "emoji": False})
+
+
 def console() -> Console:
     """As wide as the terminal; numbers and paths keep the colour of the text."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    found = _Plain(highlight=False)
+    return found if found.is_terminal else _Plain(highlight=False, width=PLAIN_WIDTH)
+
+
+def styled(text: str, style: str = "") -> Text:
+    """A cell or a part of a line in a style."""
+    return Text(plain(text), style=style)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import TaskError
+from harness import params
+from harness.errors import TaskError, UsageError
 from harness.estimates import Estimate, select
+from harness.kinds import cell, text
 from harness.sweeps import Sweep
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Need:
 
     def __str__(self) -> str:
         parts = [f"experiment {self.experiment}" if self.experiment else "", f"view {self.view}" if self.view else ""]
-        values = ", ".join(f"{name} = {value}" for name, value in self.where.items())
+        values = ", ".join(f"{name} = {text(value)}" for name, value in self.where.items())
         who = f"method {self.method}" if self.method else "any method"
         return " of ".join([" with ".join(filter(None, (who, values))), *filter(None, reversed(parts))])
 
@@ -110,11 +112,17 @@ def _check_need(task: Task, what: str, need: Need) -> None:
             experiment.metric(need.metric)
         for name in (*need.where, *need.parameters):
             experiment.parameter(name)
+        for name in need.parameters:
+            own = params.kind(experiment, name)
+            if own.optional or own.of is tuple:
+                raise TaskError(f"it runs over {name}, which is {own} and has no order")
+        for name, value in need.where.items():
+            params.check(experiment, name, value)
         for name in need.metrics:
             experiment.metric(name)
         if need.view and need.view not in task.views(experiment.name):
             raise TaskError(f"no grid of experiment {experiment.name} fills view {need.view!r} (views: {_listed(task, experiment.name)})")
-    except TaskError as error:
+    except (TaskError, UsageError) as error:
         raise TaskError(f"task {task.id}, {what}: {error}") from None
 
 
@@ -174,11 +182,14 @@ def _holds(task: Task, grid: Grid, need: Need) -> bool:
         return False
     if not need.where:
         return True
-    if any(value not in grid.axes[name] for name, value in need.where.items() if name in grid.axes):
+    wanted = {name: cell(value) for name, value in need.where.items()}
+    if any(value not in map(cell, grid.axes[name]) for name, value in wanted.items() if name in grid.axes):
         return False
-    left = {name: value for name, value in need.where.items() if name not in grid.axes}
+    left = {name: value for name, value in wanted.items() if name not in grid.axes}
     defaults = {f.name: f.default for f in dataclasses.fields(grid.experiment.params) if f.name in left}
-    return any(all(name in defaults and point.get(name, defaults[name]) == value for name, value in left.items()) for point in grid.points)
+    return any(
+        all(name in defaults and cell(point.get(name, defaults[name])) == value for name, value in left.items()) for point in grid.points
+    )
 
 
 def _needed(task: Task, grid: Grid, need: Need) -> bool:

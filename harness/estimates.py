@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from harness.kinds import cell
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -38,16 +40,20 @@ class Estimate(Protocol):
 def select(
     frame: pd.DataFrame, where: Mapping[str, Any], *, experiment: str = "", view: str = "", method: str | None = None
 ) -> pd.DataFrame:
-    """The rows of an experiment, a view of it and a method (empty, None: of all) whose parameters equal `where`."""
+    """The rows of an experiment, a view of it and a method (empty, None: of all) whose parameters equal `where`.
+
+    A parameter that is None has an empty cell, or no column where all of its cells are empty.
+    """
     wanted = {"experiment": experiment or None, "method": method, f"view.{view}": True if view else None}
-    wanted |= {f"param.{name}": value for name, value in where.items()}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    wanted |= {f"param.{name}": cell(value) for name, value in where.items()}
     kept: npt.NDArray[np.bool_] | None = None
     for name, value in wanted.items():
-        if value is None:
-            continue
         if name not in frame:
+            if value is None:
+                continue
             return frame.iloc[:0]
-        equal = (frame[name] == value).to_numpy(dtype=bool)
+        equal = (frame[name].isna() if value is None else frame[name] == value).to_numpy(dtype=bool)
         kept = equal if kept is None else kept & equal
     return frame if kept is None or kept.all() else frame[kept]
 

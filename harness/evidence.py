@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.coverage import Need, needs
 from harness.errors import TaskError
 from harness.estimates import Estimate, select
+from harness.kinds import cell
 from harness.plan import TrialSpec
 from harness.sweeps import edges
 from harness.task import DATA_KINDS, Task
@@ -76,7 +77,7 @@ class Evidence:
             "kind": [t.data.kind if t.data else "synthetic" for t in self._trials],
         }
         for name in dict.fromkeys(name for t in self._trials for name in t.params):
-            columns[f"param.{name}"] = [t.params.get(name) for t in self._trials]
+            columns[f"param.{name}"] = [cell(t.params.get(name)) for t in self._trials]
         frame = _plain(pd.DataFrame(columns))
         return self._viewed(frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"])))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError
+from harness.kinds import cell
 from harness.record import SCHEMA_VERSION, Curve, Record
 from harness.store import StudyStore
 
@@ -20,7 +21,10 @@ MAX_CURVE_PARTS = 256
 
 
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record; `params` and `metrics` become `param.<name>` and `metric.<name>` columns, `versions` JSON text."""
+    """One row a record; `params` and `metrics` become `param.<name>` and `metric.<name>` columns, `versions` JSON text.
+
+    A parameter that is a tuple is text there, such as `(8, 8)`; one that is None has an empty cell.
+    """
     import pandas as pd
 
     rows = [_row(record) for record in records]
@@ -33,7 +37,7 @@ def _row(record: Record) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in Record.__dataclass_fields__}
     params, metrics = row.pop("params"), row.pop("metrics")
     row["versions"] = json.dumps(dict(record.versions), sort_keys=True)
-    row |= {f"param.{name}": value for name, value in params.items()}
+    row |= {f"param.{name}": cell(value) for name, value in params.items()}
     return row | {f"metric.{name}": value for name, value in metrics.items()}
 
 

@@ -1,15 +1,16 @@
-"""Parameters of an experiment: checked against the types, ranges and choices that its `Params` dataclass declares."""
+"""Parameters of an experiment: checked against the kinds, ranges and choices that its `Params` dataclass declares."""
 
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError, unknown
-from harness.task import Experiment
+from harness.errors import PapertrialError, TaskError, UsageError, unknown
+from harness.kinds import NONE, Kind, kinds_of, text
+
+if TYPE_CHECKING:
+    from harness.task import Experiment
 
 
 def resolve(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,41 +23,80 @@ def resolve(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def check(experiment: Experiment, name: str, value: Any) -> Any:
-    """`value` as the type of parameter `name`; a UsageError that names the parameter if it does not fit."""
+    """`value` in the one form of parameter `name`; a UsageError that names the parameter if it does not fit."""
     field = _field(experiment, name)
-    kind = _kinds(experiment.params)[name]
-    meta = field.metadata
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise UsageError(f"parameter {name} of experiment {experiment.name} is {_article(kind)}, not {value!r}")
-    choices, low, high = meta.get("choices"), meta.get("low"), meta.get("high")
-    if choices is not None and value not in choices:
-        raise unknown(f"value of parameter {name}", str(value), [str(choice) for choice in choices])
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise UsageError(f"parameter {name} of experiment {experiment.name} must lie {_range(low, high)}, not {value!r}")
+    try:
+        found = kind(experiment, name).value(value)
+    except ValueError as error:
+        raise _misfit(experiment, name, value, str(error)) from None
+    return _allowed(experiment, field, found)
+
+
+def parse(experiment: Experiment, name: str, written: str) -> Any:
+    """A value written on the command line, as the kind of parameter `name`."""
+    field = _field(experiment, name)
+    try:
+        found = kind(experiment, name).parse(written)
+    except ValueError as error:
+        raise _misfit(experiment, name, written, str(error)) from None
+    return _allowed(experiment, field, found)
+
+
+def kind(experiment: Experiment, name: str) -> Kind:
+    """What parameter `name` may be."""
+    return kinds_of(experiment.params)[name]
+
+
+def declared(experiment: Experiment) -> None:
+    """TaskError unless every parameter is of a kind on the list and has a default, range and choices that fit it."""
+    try:
+        found = kinds_of(experiment.params)
+    except ValueError as error:
+        raise TaskError(f"experiment {experiment.name}: {error}") from None
+    for field in dataclasses.fields(experiment.params):
+        if field.default is dataclasses.MISSING or not field.init:
+            raise TaskError(f"experiment {experiment.name}: parameter {field.name} has no default that a trial could take")
+        own = found[field.name]
+        numeric = all(part.of in (int, float) for part in own.items or (own,))
+        if not numeric and (field.metadata.get("low"), field.metadata.get("high")) != (None, None):
+            raise TaskError(f"experiment {experiment.name}: parameter {field.name} has a range, and is {own}")
+        try:
+            for choice in field.metadata.get("choices") or ():
+                own.value(choice)
+            check(experiment, field.name, field.default)
+        except (ValueError, UsageError) as error:
+            detail = str(error) if isinstance(error, UsageError) else f"a choice of parameter {field.name} {error}"
+            raise TaskError(f"experiment {experiment.name}, as declared: {detail}") from None
+
+
+def allowed_values(field: dataclasses.Field[Any], own: Kind) -> str:
+    """What a parameter may be, in a few words for a table: its kind, its choices or its range."""
+    choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
+    if choices is not None:
+        return "one of " + ", ".join(text(choice) for choice in choices)
+    return str(own) if low is None and high is None else f"{own}, {_range(low, high)}"
+
+
+def _allowed(experiment: Experiment, field: dataclasses.Field[Any], value: Any) -> Any:
+    """`value`, once it is among the choices and inside the range; each number of a tuple, and None in any case."""
+    choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
+    if value is None:
+        return value
+    if choices is not None and value not in [kind(experiment, field.name).value(choice) for choice in choices]:
+        raise unknown(f"value of parameter {field.name}", text(value), [text(choice) for choice in choices])
+    for one in value if isinstance(value, tuple) else (value,):
+        if (low is not None and not one >= low) or (high is not None and not one <= high):
+            raise UsageError(f"parameter {field.name} of experiment {experiment.name} must lie {_range(low, high)}, not {one!r}")
     return value
 
 
-def parse(experiment: Experiment, name: str, text: str) -> Any:
-    """A value written on the command line, as the type of parameter `name`."""
-    _field(experiment, name)
-    kind = _kinds(experiment.params)[name]
-    if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() not in words:
-            raise UsageError(f"parameter {name} of experiment {experiment.name} is true or false, not {text!r}")
-        return words[text.lower()]
-    try:
-        value = kind(text)
-    except ValueError:
-        raise UsageError(f"parameter {name} of experiment {experiment.name} is {_article(kind)}, not {text!r}") from None
-    return check(experiment, name, value)
-
-
-@cache
-def _kinds(declared: type) -> dict[str, Any]:
-    return typing.get_type_hints(declared)
+def _misfit(experiment: Experiment, name: str, value: Any, says: str) -> PapertrialError:
+    own = kind(experiment, name)
+    if own.choices and isinstance(value, str):
+        return unknown(f"value of parameter {name}", value, [*map(text, own.choices), *([NONE] if own.optional else [])])
+    low, high = (_field(experiment, name).metadata.get(key) for key in ("low", "high"))
+    allowed = "" if low is None and high is None else f" (it must lie {_range(low, high)})"
+    return UsageError(f"parameter {name} of experiment {experiment.name} {says}{allowed}")
 
 
 def _field(experiment: Experiment, name: str) -> dataclasses.Field[Any]:
@@ -64,10 +104,6 @@ def _field(experiment: Experiment, name: str) -> dataclasses.Field[Any]:
     if name not in fields:
         raise unknown(f"parameter of experiment {experiment.name}", name, list(fields))
     return fields[name]
-
-
-def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(kind, kind.__name__)
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -80,6 +80,7 @@ class TrialSpec:
         fields["data"] = DataRef(**{**fields["data"], "notes": tuple(fields["data"].get("notes", ()))}) if fields["data"] else None
         fields["resources"] = Resources(**fields["resources"])
         fields["views"] = tuple(fields.get("views", ()))
+        fields["params"] = {name: tuple(given) if isinstance(given, list) else given for name, given in fields["params"].items()}
         trial = cls(**fields)
         if trial.id != value["id"]:
             raise ValueError(f"trial {value['id']} does not say what its id says")

@@ -87,6 +87,11 @@ class Sweep:
         return math.fsum(values) / len(values)
 
 
+def _is_number(value: Any) -> bool:
+    """Words, tuples as text and None have no smallest and no largest."""
+    return not isinstance(value, str | None) and not math.isnan(value)
+
+
 def _key(value: Any) -> Any:
     """A value that equals itself: NaN, the parameter of another experiment, does not."""
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -108,7 +113,7 @@ class Chosen:
     def __call__(self, frame: pd.DataFrame) -> float:
         """The parameter's value in the records of one method and seed."""
         rows, name = select(frame, self.where), f"param.{self.parameter}"
-        return math.nan if name not in rows or rows[name].nunique() < 2 else self.sweep.mean(rows, name)
+        return math.nan if name not in rows or rows[name].nunique(dropna=False) < 2 else self.sweep.mean(rows, name)
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,8 @@ def edges(sweep: Sweep, rows: pd.DataFrame) -> list[str]:
     for cell in sweep.cells(rows) if len(rows) else []:
         chosen = sweep.selected(cell)
         for name in sweep.over if chosen is not None else ():
-            values = sorted({row[f"param.{name}"] for row in cell})
+            numbers = sorted({row[f"param.{name}"] for row in cell if _is_number(row[f"param.{name}"])})
             value = chosen[f"param.{name}"]  # type: ignore[index]
-            if len(values) > 1 and not isinstance(value, str) and value in (values[0], values[-1]):
-                found.append(f"{name} at its {'smallest' if value == values[0] else 'largest'} ({value:g})")
+            if len(numbers) > 1 and _is_number(value) and value in (numbers[0], numbers[-1]):
+                found.append(f"{name} at its {'smallest' if value == numbers[0] else 'largest'} ({value:g})")
     return list(dict.fromkeys(found))

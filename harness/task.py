@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness import params
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
 from harness.estimates import Estimate, In, Reading
 from harness.sweeps import Sweep
@@ -24,7 +25,6 @@ Split = Literal["train", "val", "test", "none"]
 
 DATA_KINDS: tuple[DataKind, ...] = ("real", "stand-in", "semi-synthetic", "synthetic")
 SCALES = ("smoke", "laptop", "gpu", "paper")
-_KINDS = (bool, int, float, str, "bool", "int", "float", "str")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -174,11 +174,7 @@ class Experiment:
             raise TaskError(f"experiment {self.name}: params must be a frozen dataclass")
         if self.run.count(":") != 1:
             raise TaskError(f"experiment {self.name}: run must be 'package.module:function', not {self.run!r}")
-        for f in dataclasses.fields(self.params):
-            if f.type not in _KINDS:
-                raise TaskError(
-                    f"experiment {self.name}: parameter {f.name} is of type {f.type}, which has no text form; int, float, bool, str do"
-                )
+        params.declared(self)
         _refuse_twins(f"experiment {self.name}: metric", [metric.name for metric in self.metrics])
         _refuse_twins(f"experiment {self.name}: statistic", [statistic.name for statistic in self.statistics or ()])
         if self.tuned:
@@ -187,9 +183,10 @@ class Experiment:
             for name in self.tuned.by:
                 if self.metric(name).measured_on == "test":
                     raise TaskError(f"experiment {self.name}: its sweep selects by {name}, which is measured on test; validation selects")
-            words = [name for name in self.tuned.over if self.parameter(name).type in (str, "str")]
-            if self.tuned.ties == "largest" and words:
-                raise TaskError(f"experiment {self.name}: ties go to the largest {words[0]}, and words have no largest")
+            unordered = [name for name in self.tuned.over if not params.kind(self, name).ordered]
+            if self.tuned.ties == "largest" and unordered:
+                kind = params.kind(self, unordered[0])
+                raise TaskError(f"experiment {self.name}: ties go to the largest {unordered[0]}, {kind}: words have no largest")
             object.__setattr__(self, "tuned", self.tuned.directed({name: self.metric(name).better for name in self.tuned.by}))
 
     @property
@@ -451,7 +448,7 @@ class Task:
         seen: dict[str, tuple[str, str]] = {}
         for experiment in self.experiments:
             for f in dataclasses.fields(experiment.params):
-                own = str(getattr(f.type, "__name__", f.type)).replace("int", "float")
+                own = params.kind(experiment, f.name).column
                 first, kind = seen.setdefault(f.name, (experiment.name, own))
                 if kind != own:
                     raise TaskError(f"task {self.id}: parameter {f.name} has another type in experiment {experiment.name} than in {first}")
@@ -469,6 +466,7 @@ class Task:
                 )
             for key in (*grid.axes, *(key for point in grid.points for key in point)):
                 experiment.parameter(key)
+            given = [*((key, value) for point in grid.points for key, value in point.items())]
             for method in grid.methods:
                 self.method(method, TaskError)
                 if experiment.methods and method not in experiment.methods:
@@ -476,6 +474,12 @@ class Task:
             for key, values in grid.axes.items():
                 if isinstance(values, str) or not isinstance(values, Sequence):
                     raise TaskError(f"task {self.id}, scale {name}: axis {key} is a sequence of values, not {values!r}")
+                given += [(key, value) for value in values]
+            for key, value in given:
+                try:
+                    params.check(experiment, key, value)
+                except UsageError as error:
+                    raise TaskError(f"task {self.id}, scale {name}: {error}") from None
             if not grid.points or not all(len(values) for values in grid.axes.values()):
                 raise TaskError(
                     f"task {self.id}, scale {name}: a grid of experiment {experiment.name} has a point list or an axis without values"

@@ -12,12 +12,16 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness import params, registry
 from harness.console import console as make_console
+from harness.console import styled
 from harness.durations import duration
 from harness.errors import PapertrialError, unknown
+from harness.kinds import text
 from harness.plan import DataRef, Overrides, data_names, expand
+from harness.shown import sentence
 from harness.task import SCALES, Claim, Experiment, Task
 
 _VERDICTS = ("reproduced", "not reproduced", "inconclusive")
@@ -36,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             try:
                 task = registry.task_at(entry)
             except PapertrialError as error:
-                table.add_row(entry.name, entry.field, f"[red]{error}[/]", "", "")
+                table.add_row(entry.name, entry.field, styled(sentence(error), "red"), "", "")
                 continue
             paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
             table.add_row(task.id, entry.field, paper, str(len(task.claims)), _best(verdicts.get(task.id, {})))
@@ -72,7 +76,8 @@ def show(options: argparse.Namespace) -> int:
         _claim(console, task.claim(options.claim))
         return 0
     paper = task.paper
-    console.print(f"[bold]{task.id}[/] version {task.version}: {paper.title} ({paper.year}), https://arxiv.org/abs/{paper.arxiv}")
+    about = f" version {task.version}: {paper.title} ({paper.year}), https://arxiv.org/abs/{paper.arxiv}"
+    console.print(Text.assemble((task.id, "bold"), styled(about)))
     if task.summary:
         console.print(task.summary)
     _methods(console, task)
@@ -105,13 +110,14 @@ def _needed(task: Task, method: str) -> str:
 
 
 def _experiment(console: Console, task: Task, experiment: Experiment) -> None:
-    said = [f"experiment [bold]{experiment.name}[/]", *([experiment.summary] if experiment.summary else [])]
+    said = [experiment.summary] if experiment.summary else []
     said += [f"views: {', '.join(task.views(experiment.name))}"] if task.views(experiment.name) else []
     said += [f"swept: {', '.join(experiment.tuned.over)}, selected by {', '.join(experiment.tuned.by)}"] if experiment.tuned else []
-    console.print("\n" + "; ".join(said))
-    table = Table("parameter", "default", "unit", "meaning", title=f"parameters of {experiment.name} (--set name=value)")
+    console.print(Text.assemble("\nexperiment ", (experiment.name, "bold"), *(styled(f"; {part}") for part in said)))
+    table = Table("parameter", "default", "values", "unit", "meaning", title=f"parameters of {experiment.name} (--set name=value)")
     for field in dataclasses.fields(experiment.params):
-        table.add_row(field.name, str(field.default), field.metadata.get("unit", ""), field.metadata.get("help", ""))
+        values = params.allowed_values(field, params.kind(experiment, field.name))
+        table.add_row(field.name, text(field.default), values, field.metadata.get("unit", ""), field.metadata.get("help", ""))
     console.print(table)
     console.print(f"metrics: {', '.join(f'{m.name} ({m.unit})' if m.unit else m.name for m in experiment.metrics)}")
 
@@ -131,6 +137,8 @@ def _scales(console: Console, task: Task) -> None:
 def _claim(console: Console, claim: Claim) -> None:
     published = f"; the paper: {claim.published:g}" if claim.published is not None else ""
     unit = f" {claim.unit}" if claim.unit else ""
-    console.print(f"[bold]{claim.id}[/] {claim.statement}")
-    console.print(f"    holds where the estimate is {claim.holds}{unit}{published} [dim]({claim.source})[/]")
+    console.print(Text.assemble(styled(claim.id, "bold"), styled(f" {claim.statement}")))
+    console.print(
+        Text.assemble(styled(f"    holds where the estimate is {claim.holds}{unit}{published} "), styled(f"({claim.source})", "dim"))
+    )
     console.print(f"    tested at: {', '.join(claim.scales)}" + (f". {claim.note}" if claim.note else ""))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from harness import data, registry
 from harness.errors import UsageError, unknown
+from harness.kinds import split
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.store import StudyStore
 from harness.task import SCALES, DataKind, Task
@@ -85,7 +86,14 @@ def _values(items: Sequence[str]) -> dict[str, list[str]]:
         name, separator, text = item.partition("=")
         if not (name and separator and text):
             raise UsageError(f"--set takes NAME=VALUE or NAME=VALUE,VALUE, not {item!r}")
-        values[name] = text.split(",")
+        if name in values:
+            raise UsageError(f"--set names {name} twice: give all of its values at once, as {name}=VALUE,VALUE")
+        try:
+            values[name] = split(text)
+        except ValueError as error:
+            raise UsageError(f"--set {name}: {error}; a value with commas or brackets stands in quotes: '{name}=\"a, b\"'") from None
+        if not all(value.strip() for value in values[name]):
+            raise UsageError(f'--set {name} has an empty value in {text!r}; the empty word is ""')
     return values
 
 

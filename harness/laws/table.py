@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import DataError, UsageError, unknown
+from harness.kinds import NONE, split, unquoted
+from harness.kinds import text as written_out
 from harness.laws.solver import Array
+from harness.shown import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +42,7 @@ def read(source: str, store: str = "results") -> tuple[pd.DataFrame, list[str]]:
         try:
             frame = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
         except (ValueError, OSError) as error:
-            raise DataError(f"{source} cannot be read: {str(error).splitlines()[0]}") from None
+            raise DataError(f"{source} cannot be read: {sentence(error)}") from None
     else:
         frame, notes = _read_study(source, store)
     repeated = list(frame.columns[frame.columns.duplicated()])
@@ -82,11 +85,15 @@ def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
 
 
 def where(frame: pd.DataFrame, conditions: Mapping[str, str], source: str) -> pd.DataFrame:
-    """The rows whose columns, as text, are among the comma-separated values of `conditions`; 1, 1.0 and 1e0 are one number."""
+    """The rows whose columns, as text, are among the comma-separated values of `conditions`; 1, 1.0 and 1e0 are one number.
+
+    `none` stands for an empty cell, which is what a parameter that is None leaves.
+    """
     for name, value in conditions.items():
-        texts = column(frame, name, source).map(text)
+        cells = column(frame, name, source)
+        texts = cells.map(text).mask(cells.isna(), NONE)
         present = set(texts)
-        wanted = [one if one in present else _number(one) for one in value.split(",")]
+        wanted = [one if one in present else _plain(one) for one in _values(name, value)]
         for one in wanted:
             if one not in present:
                 raise unknown(f"value of column {name}", one, sorted(present)[:30])
@@ -101,12 +108,28 @@ def text(value: Any) -> str:
     return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
 
 
-def _number(written: str) -> str:
-    """A number as `text` writes it; what is no number as it is."""
+def _values(name: str, written: str) -> list[str]:
+    """The values of a condition, as `--set` lists them: a value with commas stands in quotes, a tuple in brackets."""
     try:
-        return text(float(written))
+        return split(written)
+    except ValueError as error:
+        raise UsageError(f"--where {name}: {error}") from None
+
+
+def _plain(written: str) -> str:
+    """A number, a tuple or a truth value as a table holds it; what is none of these without its quotes."""
+    bare = unquoted(written)
+    if bare != written.strip():
+        return bare
+    if bare[:1] in ("(", "["):
+        parts = split(bare[1:-1].removesuffix(","))
+        return written_out(tuple(_plain(part) for part in parts))
+    if bare.lower() in ("true", "false"):
+        return bare.capitalize()
+    try:
+        return text(float(bare))
     except ValueError:
-        return written
+        return bare
 
 
 def labels(frame: pd.DataFrame, names: Sequence[str], source: str) -> list[str]:

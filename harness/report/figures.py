@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness import params
 from harness.estimates import select
 from harness.evidence import Evidence
+from harness.kinds import NONE, Kind, text
 from harness.stats import Interval, half_width
 from harness.task import Experiment, Figure, Matrix, Span, Task, Traces
 
@@ -99,7 +101,7 @@ def _sweep_figures(evidence: Evidence, experiment: Experiment) -> Iterator[Figur
     views = [view for view in evidence.task.views(experiment.name) if not select(rows, {}, view=view).empty]
     for view in views or [""]:
         by_method = select(rows, {}, view=view).groupby("method")
-        varied = [name for name in experiment.parameters if by_method[f"param.{name}"].nunique().max() > 1]
+        varied = [name for name in experiment.parameters if by_method[f"param.{name}"].nunique(dropna=False).max() > 1]
         for name in (name for name in experiment.tuned.over if name in varied):
             others = ", ".join(other.replace("_", " ") for other in varied if other != name)
             yield Figure(
@@ -139,25 +141,46 @@ def line_figure(evidence: Evidence, experiment: Experiment, figure: Figure) -> L
 
 def _parameter_series(evidence: Evidence, experiment: Experiment, figure: Figure) -> list[Series]:
     """Per seed the mean over the trials at one x, and nothing for a seed of which one of them gave no number."""
+    import pandas as pd
+
     x, y, at = f"param.{figure.x}", f"metric.{figure.y}", f"metric.{figure.at}" if figure.at else ""
     rows, planned = rows_of(evidence.records, experiment, figure), rows_of(evidence.planned, experiment, figure)
     if x not in rows or y not in rows or (at and at not in rows) or planned.empty:
         return []
     cell = ["method", x, "seed"]
+    labels = _labels(params.kind(experiment, figure.x), planned[x])
+    if labels:
+        named = (part[x].map(_label) for part in (rows, planned))
+        rows, planned = (part.assign(**{x: pd.Categorical(next(named), labels, ordered=True)}) for part in (rows, planned))
     place = _finite(rows[at]) if at else rows[x]
     found = (
         rows.assign(value=_finite(rows[y]), place=place)
-        .groupby(cell)
+        .groupby(cell, observed=True)
         .agg(sum=("value", "sum"), count=("value", "count"), place=("place", "mean" if at else "first"))
     )
-    expected = planned.groupby(cell).size().rename("expected")
+    expected = planned.groupby(cell, observed=True).size().rename("expected")
     joined = found.join(expected, how="right").reset_index()
     joined["value"] = (joined["sum"] / joined["expected"]).where(joined["count"] == joined["expected"])
-    by_x = joined.groupby(["method", x], sort=True)
+    by_x = joined.groupby(["method", x], sort=True, observed=True)
     points = by_x["value"].agg(["mean", "std", "count", "size"])
     points["x"] = by_x["place"].mean() if at else points.index.get_level_values(x)
     points = points[points["count"] > 0].dropna(subset=["x"]).reset_index()
     return _series(evidence.task, points.sort_values("x", kind="stable") if at else points)
+
+
+def _labels(kind: Kind, values: pd.Series[Any]) -> list[str]:
+    """Texts of the values of a parameter that may be None or is a tuple, in the order of the values; empty for one that needs none."""
+    if not kind.optional and kind.of is not tuple:
+        return []
+    found = {_label(value): value for value in values.unique()}
+    if kind.of is tuple:
+        found = {label: kind.parse(label) for label in found}
+    return sorted(found, key=lambda label: (label == NONE, 0 if label == NONE else found[label]))
+
+
+def _label(value: Any) -> str:
+    """Text of a cell: tuples are text already, and an empty one is a None."""
+    return value if isinstance(value, str) else text(value)
 
 
 def _curve_series(evidence: Evidence, experiment: Experiment, figure: Figure) -> list[Series]:

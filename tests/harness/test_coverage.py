@@ -25,7 +25,7 @@ def claim(estimate: Any, **changes: Any) -> Claim:
 
 @dataclass(frozen=True)
 class Odd:
-    widths: tuple[int, ...] = param((1, 2), "widths")
+    widths: complex = param(1j, "widths")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def two_types() -> Any:
     ("declare", "says"),
     [
         (lambda: experiment_of(metrics=[Metric("loss", "", "lower")] * 2), "metric 'loss' is declared twice"),
-        (lambda: experiment_of(params=Odd), r"parameter widths is of type tuple\[int, ...\], which has no text form"),
+        (lambda: experiment_of(params=Odd), r"parameter widths is of type complex, which has no text form"),
         (lambda: experiment_of(tuned=Sweep("rate", by="loss")), "swept parameter|parameter of experiment train: 'rate'"),
         (lambda: experiment_of(tuned=Sweep("width", by="lss")), "did you mean 'loss'"),
         (lambda: task_of(experiments=[]), "declares no experiment"),

@@ -1,0 +1,99 @@
+"""Credentials in what is shown and kept: one function takes them out of any text.
+
+A URI keeps its real form only where it opens something. Everything printed, raised or written to a study or to MLflow goes through `mask`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+MASKED = "***"
+_PLAIN_OPTIONS = {"region", "endpoint_override", "scheme", "allow_bucket_creation", "allow_bucket_deletion", "anonymous", "mode", "uri"}
+"""Of a URI's query the names whose values are shown; every other value may be a token."""
+# `s3:/` is what a file path makes of `s3://`. A password may hold slashes and at-signs that nobody encoded.
+_USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*:/{1,2})(?:[^/:@\s]*:[^\s]*@|[^/@\s]+@)")
+_QUERY = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s?#]*)([?#][^\s]*)")
+_PAIR = re.compile(r"([?&;#])([^=&;#\s]*)(=?)([^&;#\s]*)")
+_NAMED = re.compile(r"(?i)([?&;#][\w.%-]*(?:key|secret|token|passw|pwd|sig|credential|auth)[\w.%-]*=)[^&;#\s'\"),]+")
+_BARE = re.compile(r"^[\w.%+~-]+:([^\s/@]+)@(?=[\w\[])")
+"""A user and a password before a host, as an address without a scheme has them."""
+_VARIABLE = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|ACCESS_KEY_ID|SECRET_KEY|API_KEY)$")
+_SHORTEST = 6
+"""A secret of fewer characters is only taken out where its place says that it is one."""
+_FROM_ENVIRONMENT = {"tracking-uri": "MLFLOW_TRACKING_URI", "address": "RAY_ADDRESS", "store": "PAPERTRIAL_STORE"}
+
+_learnt: set[str] = set()
+
+
+def learn(*texts: str) -> None:
+    """Remember the credentials in URIs, so that they are found alone too: libraries repeat a password without its URI, or decoded."""
+    for text in texts:
+        _learnt.update(_forms(_secrets(text)))
+
+
+def mask(text: str) -> str:
+    """`text` without credentials: no user information in URIs, no value of their query that may be a token, nothing that was learnt."""
+    known = _learnt | _forms(_of_environment())
+    for secret in sorted(known, key=len, reverse=True):
+        if secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASKED, text)
+    text = _QUERY.sub(lambda found: found[1] + _PAIR.sub(_pair, found[2]), text)
+    text = _USER.sub(r"\1", text)
+    return _NAMED.sub(rf"\g<1>{MASKED}", text)
+
+
+def _pair(found: re.Match[str]) -> str:
+    mark, name, equals, value = found.groups()
+    if not equals:
+        return found[0] if len(name) < _SHORTEST else mark + MASKED
+    return found[0] if name in _PLAIN_OPTIONS or not value else f"{mark}{name}={MASKED}"
+
+
+def _secrets(text: str) -> set[str]:
+    found = {pair[4] for match in _QUERY.finditer(text) for pair in _PAIR.finditer(match[2]) if pair[2] not in _PLAIN_OPTIONS}
+    for match in _USER.finditer(text):
+        user, _, password = match[0][len(match[1]) : -1].partition(":")
+        found |= {password or user, *([user] if match[1].startswith(("s3:", "gs:")) else [])}
+    return found | {match[1] for match in _BARE.finditer(text)}
+
+
+def _of_environment() -> set[str]:
+    found: set[str] = set()
+    for name, value in os.environ.items():
+        if _VARIABLE.search(name):
+            found.add(value)
+        elif "://" in value and ("@" in value or "?" in value):
+            found |= _secrets(value)
+    return found
+
+
+def _forms(secrets: Iterable[str]) -> set[str]:
+    """Each secret as it stands, decoded and encoded."""
+    decoded = {form for secret in secrets for form in (secret, unquote(secret), unquote_plus(secret))}
+    forms = {form for secret in decoded for form in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1])}
+    return {form for form in forms if len(form) >= _SHORTEST}
+
+
+def again(words: Sequence[str]) -> str:
+    """The command line `papertrial WORDS` for a shell, with a variable in the place of each word that holds credentials."""
+    shown, variables, option = ["papertrial"], list[str](), ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        joined = name.startswith("--") and equals
+        option = name if name.startswith("--") else option
+        secret = value if joined else word
+        if mask(secret) == secret:
+            shown.append(shlex.quote(word))
+            continue
+        key = option.removeprefix("--")
+        variable = next((found for whole, found in _FROM_ENVIRONMENT.items() if key and whole.startswith(key)), "PAPERTRIAL_SECRET")
+        variables.append(variable)
+        shown.append(f'{name}="${variable}"' if joined else f'"${variable}"')
+    line = " ".join(shown)
+    if not variables:
+        return line
+    return f"{line} (credentials are not shown: set {' and '.join(dict.fromkeys(variables))} in the environment to what you gave)"
