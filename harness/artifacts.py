@@ -7,6 +7,7 @@ import pickle
 from typing import Any
 
 from harness.errors import StoreError
+from harness.shown import sentence
 from harness.store import StudyStore
 
 
@@ -35,9 +36,7 @@ class Artifacts:
         try:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise StoreError(
-                f"{self._store.uri}/{name(trial_id)} is damaged ({str(error).splitlines()[0]}): delete it and run again"
-            ) from None
+            raise StoreError(f"{self._store.uri}/{name(trial_id)} is damaged ({sentence(error)}): delete it and run again") from None
 
     def __contains__(self, trial_id: str) -> bool:
         return self._store.exists(name(trial_id))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,10 +16,16 @@ from typing import NoReturn
 
 from harness.errors import PapertrialError, unknown
 from harness.lazy import load
+from harness.masking import learn
+from harness.shown import plain, sentence
 from harness.stopping import Stopped
 from harness.task import DATA_KINDS
 
 NEW_KINDS = ("custom", "supervised", "theorem", "small-models")
+SET = (
+    "values of a parameter instead of the scale's, one trial each: lr=0.1,0.3. A tuple stands in brackets, 'hidden=(8,8),(16,16,16)', "
+    "None is clip=none, and a word with commas stands in double quotes inside the shell's own, 'name=\"a, b\",c'"
+)
 DESCRIPTION = "Puts the claims of machine-learning papers on trial: every claim re-run, decided with an interval."
 
 
@@ -26,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, with the nearest verb when the verb is the mistake."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"papertrial: {message} (see `{self.prog} --help`)", file=sys.stderr)
+        print(f"papertrial: {sentence(message)} (see `{self.prog} --help`)", file=sys.stderr)
         raise SystemExit(2)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
@@ -103,7 +110,7 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("tasks", nargs="+", metavar="TASK")
     verb.add_argument("--scale", required=True, help="smoke, laptop, gpu or paper")
     verb.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, instead of the scale's")
-    verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help="values of a parameter instead of the scale's")
+    verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help=SET)
     verb.add_argument("--experiment", action="append", default=[], help="only this experiment of the task (repeat for several)")
     verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
     verb.add_argument(
@@ -158,11 +165,17 @@ def _tracking(verb: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    learn(*words, *(word.partition("=")[2] for word in words))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        options = parser().parse_args(arguments)
+        options = parser().parse_args(words)
+        options.words = words
         return int(load(options.run)(options))
     except PapertrialError as error:
-        print(f"papertrial: {error}", file=sys.stderr)
+        print(f"papertrial: {plain(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, Stopped):
         print("papertrial: stopped", file=sys.stderr)

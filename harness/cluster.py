@@ -16,7 +16,9 @@ import ray
 from ray._private import ray_constants
 
 from harness.errors import ResourceError
+from harness.masking import learn, mask
 from harness.registry import TASK_PATHS
+from harness.shown import sentence
 from harness.stopping import Stopped
 from harness.task import Resources
 
@@ -34,6 +36,7 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
         return
     joins = address or os.environ.get("RAY_ADDRESS")
     if joins:
+        learn(joins)
         _knock(joins)
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Ray means to stop clearing the CUDA variables of workers without a GPU; saying so silences its warning.
@@ -49,7 +52,7 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
             ray.init(address="local", include_dashboard=False, num_cpus=cpus, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token in ~/.ray/auth_token)" if joins else ""
-        raise ResourceError(f"no Ray cluster answers at {joins or 'this machine'}: {str(error).splitlines()[0]}{hint}") from None
+        raise ResourceError(f"no Ray cluster answers at {mask(joins or 'this machine')}: {sentence(error)}{hint}") from None
     except SystemExit:
         # What Ray's own handler of SIGTERM raises while it starts.
         raise Stopped from None
@@ -67,7 +70,7 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT_S).close()
     except OSError as error:
-        raise ResourceError(f"no Ray cluster answers at {address}: {error}") from None
+        raise ResourceError(f"no Ray cluster answers at {mask(address)}: {error}") from None
 
 
 def slots(shape: Resources) -> int:

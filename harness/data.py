@@ -25,7 +25,9 @@ from typing import Any
 
 from harness.errors import DataError, PapertrialError, UsageError
 from harness.lazy import load
+from harness.masking import mask
 from harness.plan import DataRef
+from harness.shown import visible
 from harness.task import DATA_KINDS, DataKind
 from harness.user_files import content_digest, file_digest, files_below, printable
 
@@ -155,9 +157,11 @@ def parse_user_data(items: Sequence[str]) -> dict[str, UserData]:
         label, separator, path = item.partition("=")
         name, _, kind = label.partition(":")
         if not (separator and name and path.removeprefix("@")):
-            raise UsageError(f"--data takes NAME=PATH, NAME:KIND=PATH or NAME=@OTHER, not {item!r}")
+            raise UsageError(f"--data takes NAME=PATH, NAME:KIND=PATH or NAME=@OTHER, not {mask(item)!r}")
         if path.startswith("@"):
             continue
+        if "://" in path:
+            raise UsageError(f"--data {name} takes files or a folder on this machine, not a URI ({mask(path)})")
         if kind and kind not in DATA_KINDS:
             raise UsageError(f"--data {item!r}: unknown data kind {kind!r} (choices: {', '.join(DATA_KINDS)})")
         chosen[name] = UserData(_expanded(f"--data {name}", path), kind or None)
@@ -319,7 +323,7 @@ def _adopt(dataset: Dataset, user: UserData) -> DataRef:
         def adopt(target: Path) -> list[str]:
             return [*left_out, *(load(dataset.adopt)(path, target) or ())]
 
-        _build(folder, adopt, dataset, kind=kind, source=path.name)
+        _build(folder, adopt, dataset, kind=kind, source=visible(path.name))
     return _verified(dataset.name, folder, mend=f"delete {folder} and run again")
 
 

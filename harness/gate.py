@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.record import Curve
+from harness.shown import plain
 from harness.task import Experiment
 
 MOST_TEXT = 20_000
@@ -98,13 +99,14 @@ def is_name(name: Any) -> bool:
 def text(said: Any, most: int = MOST_TEXT) -> str:
     """Text that every store, terminal and page can hold.
 
-    Control characters and lone surrogates are written out (`\\x1b`), and of more than `most` characters the middle is left out.
+    Credentials are masked, control characters and lone surrogates written out (`\\x1b`), and of more than `most` characters the middle
+    is left out.
     """
-    plain = str.__str__(said) if isinstance(said, str) else _read(said)
-    if len(plain) > most:
+    whole = str.__str__(said) if isinstance(said, str) else _read(said)
+    if len(whole) > most:
         head = most // 3
-        plain = f"{plain[:head]}\n[{len(plain) - most} characters left out]\n{plain[head - most :]}"
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else _written_out(letter) for letter in plain)
+        whole = f"{whole[:head]}\n[{len(whole) - most} characters left out]\n{whole[head - most :]}"
+    return plain(whole)
 
 
 def error(problem: BaseException) -> str:
@@ -129,7 +131,3 @@ def _shown(value: Any) -> str:
         return text(repr(value), 200)
     except BaseException as broken:
         return f"a {type(value).__name__} (showing it raised {type(broken).__name__})"
-
-
-def _written_out(letter: str) -> str:
-    return letter if letter.isspace() and letter not in "\r\v\f\x1c\x1d\x1e\x1f\x85" else letter.encode("unicode_escape").decode("ascii")

@@ -17,6 +17,7 @@ from harness.dependencies import Dependencies, Resolved
 from harness.errors import ResourceError
 from harness.plan import TrialSpec
 from harness.record import Status
+from harness.shown import sentence
 from harness.worker import BATCH_SECONDS, Context, Outcome, Worker, lost
 
 MAX_BATCH = 512
@@ -166,7 +167,7 @@ class Pool:
         try:
             ray.get(reference)
         except ray.exceptions.RayError as error:
-            raise ResourceError(f"a worker could not start: {str(error).splitlines()[0]}") from error
+            raise ResourceError(f"a worker could not start: {sentence(error)}") from error
         self._idle.append(actor)
 
     def _finish(self, reference: Any) -> list[Outcome]:

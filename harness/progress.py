@@ -43,7 +43,7 @@ class RunProgress:
         self._total_weight = sum(self._weights[trial.id] for trial in todo)
         self._console.print(f"running {len(todo)} trials, {slots} at a time")
         if self._console.is_terminal:
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
             self._bar = Progress(*columns, console=self._console)
             self._row = self._bar.add_task("", total=self._total)
             self._bar.start()

@@ -7,11 +7,13 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from harness import registry
+from harness.masking import mask
+from harness.shown import visible
 
 _LIBRARIES = ("papertrial", "torch", "ray", "numpy", "triton", "pandas", "pyarrow")
 
@@ -67,12 +69,12 @@ def cpu_name() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def environment() -> dict[str, object]:
-    """What `env.json` says of the driver's machine and command."""
+def environment(words: Sequence[str]) -> dict[str, object]:
+    """What `env.json` says of the driver's machine and of the command `papertrial WORDS`, without credentials."""
     folder = Path(__file__).parent
     commit, dirty = git_state(folder)
     return {
-        "command": ["papertrial", *sys.argv[1:]],
+        "command": ["papertrial", *(visible(mask(word)) for word in words)],
         "host": platform.node(),
         "platform": platform.platform(),
         "cpu": cpu_name(),

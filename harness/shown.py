@@ -7,6 +7,8 @@ import unicodedata
 
 from harness.masking import mask
 
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of what follows, so that text reads as something else."""
 LONGEST = 700
 """Characters of a library's message that are repeated."""
 
@@ -17,10 +19,15 @@ def plain(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with control characters other than line ends and tabs, and what no encoding takes, written out: `\\x1b`, `\\udce9`."""
-    if text.isprintable():
-        return text
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else c.encode("unicode_escape").decode() for c in text)
+    """`text` with what no terminal or encoding should meet written out: `\\x1b`, `\\udce9`.
+
+    That is control characters other than line ends and tabs, those that turn the direction of text, and broken Unicode.
+    """
+    return text if text.isprintable() else "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_harmless(letter: str) -> bool:
+    return letter in "\n\t" or (letter not in _TURNING and unicodedata.category(letter) not in ("Cc", "Cs"))
 
 
 def sentence(error: BaseException | str) -> str:

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError, unknown
+from harness.masking import learn, mask
+from harness.shown import sentence
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
 PLAN, ENV, LEDGER = "plan.json", "env.json", "ledger.jsonl"
+LONGEST_NAME = 150
+_NOT_IN_NAMES = set('/\\<>:"|?*')
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
 
 
 class StudyStore:
-    """The folder of one study. Names are relative, with forward slashes."""
+    """The folder of one study. Names are relative, with forward slashes.
+
+    `parent_uri` opens the store; `uri` (of the study) and `store_uri` are for people, without credentials.
+    """
 
     def __init__(self, uri: str, name: str) -> None:
         """`uri` is the store (a path, `s3://bucket/prefix`, `gs://...`); the study is the folder `name` in it."""
-        self.name = name
+        self.name = check_name(name)
         self.parent_uri = uri
         self.is_local = "://" not in uri or uri.startswith("file://")
         self._files: fs.FileSystem | None = None
         if self.is_local:
-            self._root = str(Path(uri.removeprefix("file://")).expanduser().resolve() / name)
+            self._root = str(_folder(uri) / name)
             self.parent_uri = str(Path(self._root).parent)
+            self.uri = self._root
         else:
+            learn(uri)
             self._files, path = _filesystem(uri)
             self._root = f"{path.rstrip('/')}/{name}"
-        self.uri = self._root if self.is_local else f"{uri.rstrip('/')}/{name}"
+            self.uri = mask(join(uri, name))
+        self.store_uri = mask(self.parent_uri)
 
     def local(self, name: str) -> Path | None:
         """The path of a file on this machine, None on a remote store."""
@@ -53,7 +65,7 @@ class StudyStore:
         if self._files is not None:
             with self._files.open_output_stream(f"{self._root}/{name}") as stream:
                 stream.write(data)
-            return f"{self.uri}/{name}"
+            return join(self.uri, name)
         path = Path(self._root) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, data)
@@ -108,16 +120,57 @@ def replace_file(path: Path, data: bytes) -> None:
 def open_study(text: str, store: str = "results") -> StudyStore:
     """The study that a user names by its folder, its URI, or its name in `store`."""
     if "://" in text:
-        parent, _, name = text.rstrip("/").rpartition("/")
-        found = StudyStore(parent, name)
-    elif (Path(text) / PLAN).exists():
-        path = Path(text).resolve()
-        found = StudyStore(str(path.parent), path.name)
+        path, mark, query = text.partition("?")
+        parent, _, name = path.rstrip("/").rpartition("/")
+        found = StudyStore(parent + mark + query, name)
+    elif os.path.exists(os.path.join(text, PLAN)):  # noqa: PTH110, PTH118 - pathlib's raises for a name that is too long
+        here = Path(text).resolve()
+        found = StudyStore(str(here.parent), here.name)
     else:
         found = StudyStore(store, text)
-    if not found.exists(PLAN):
-        raise unknown(f"study in {found.parent_uri}", found.name, study_names(found.parent_uri))
-    return found
+    try:
+        if found.exists(PLAN):
+            return found
+    except OSError as error:
+        raise StoreError(f"{found.uri} cannot be read: {error.strerror or sentence(error)}") from None
+    raise unknown(f"study in {found.store_uri}", found.name, study_names(found.parent_uri))
+
+
+def check_name(name: str) -> str:
+    """`name`, if a study may be called that: one folder of the store, on every system and object store. UsageError otherwise."""
+    wrong = ""
+    if not name.strip() or name in (".", ".."):
+        wrong = "it is empty" if not name.strip() else "it names a folder that is there already"
+    elif found := [character for character in name if character in _NOT_IN_NAMES or unicodedata.category(character) in ("Cc", "Cs")]:
+        wrong = f"it holds {found[0]!r}"
+    elif name[0] in "-. ~" or name[-1] in ". ":
+        wrong = f"it {'starts' if name[0] in '-. ~' else 'ends'} with {(name[0] if name[0] in '-. ~' else name[-1])!r}"
+    elif len(name.encode()) > LONGEST_NAME:
+        wrong = f"it is longer than {LONGEST_NAME} bytes"
+    elif name.partition(".")[0].upper() in _RESERVED:
+        wrong = "Windows keeps that name for itself"
+    if wrong:
+        raise UsageError(
+            f"a study cannot be called {name[:LONGEST_NAME]!r}: {wrong}. Letters, digits, spaces and - _ . + = , @ [ ] ( ) will do"
+        )
+    return name
+
+
+def join(uri: str, name: str) -> str:
+    """The URI of `name` in the folder `uri`, whose query stays last."""
+    path, mark, query = uri.partition("?")
+    return f"{path.rstrip('/')}/{name}{mark}{query}"
+
+
+def _folder(uri: str) -> Path:
+    """The folder behind a local store. UsageError where no folder can be meant."""
+    text = uri.removeprefix("file://")
+    if not text.strip() or "\0" in text:
+        raise UsageError(f"--store takes a folder or a URI, not {uri!r}")
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"the store {uri!r} is no folder that can be opened: {sentence(error)}") from None
 
 
 def study_names(store: str) -> list[str]:
@@ -132,5 +185,5 @@ def _filesystem(uri: str) -> tuple[Any, str]:
     try:
         files, path = fs.FileSystem.from_uri(uri)
     except (ArrowInvalid, OSError) as error:
-        raise UsageError(f"the store {uri!r} is not a path or URI that can be opened: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"the store {mask(uri)!r} is not a path or URI that can be opened: {sentence(error)}") from None
     return files, path

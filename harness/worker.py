@@ -143,7 +143,7 @@ class Worker:
 
 def lost(spec: TrialSpec, context: Context, status: Status, error: str, *, attempts: int = 1) -> Outcome:
     """The outcome of a trial that no worker can tell of."""
-    return Outcome(blank_record(spec, context, metrics={}, status=status, error=error, attempts=attempts), [])
+    return Outcome(blank_record(spec, context, metrics={}, status=status, error=gate.text(error), attempts=attempts), [])
 
 
 def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:

@@ -70,7 +70,7 @@ def _changes(changes: Sequence[Change]) -> Table:
             str(change.difference),
             number(change.p),
         )
-        table.add_row(*(Text(cell) for cell in cells), Text(change.direction, style=_STYLES[change.direction]))
+        table.add_row(*cells, Text(change.direction, style=_STYLES[change.direction]))
     return table
 
 

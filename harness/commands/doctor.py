@@ -11,6 +11,7 @@ from rich.table import Table
 
 from harness import data, provenance, registry
 from harness.console import console as make_console
+from harness.masking import mask
 
 
 def run(_options: argparse.Namespace) -> int:
@@ -50,4 +51,4 @@ def _triton() -> tuple[str, str]:
 
 def _ray() -> tuple[str, str]:
     address = os.environ.get("RAY_ADDRESS")
-    return (f"joins {address}", "run uses that cluster") if address else ("embedded", "run starts one and stops it again")
+    return (f"joins {mask(address)}", "run uses that cluster") if address else ("embedded", "run starts one and stops it again")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from harness.console import console as make_console
 from harness.errors import UsageError, unknown
@@ -68,7 +67,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     frame = complete(frame, used, options.source) if options.skip_empty else frame
     found, notes = isoflop.optima(frame, used, wishes.group, options.source)
     for line in notes:
-        console.print(Text(line, style="yellow"))
+        console.print(line, style="yellow")
     names = {"x": used["flops"], "y": isoflop.OPTIMUM}
     return _finish(options, fit("power-law", found, names, wishes, source=f"optima of {options.source}"), console)
 
@@ -86,7 +85,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
     found = pareto.fit(frame, used, fit_options(options), better=options.better, source=options.source)
     _show(console, pareto.HEADINGS, found.rows())
     for line in found.notes:
-        console.print(Text(line, style="yellow"))
+        console.print(line, style="yellow")
     text = f"# pareto: {options.source}\n\n{render.markdown(pareto.HEADINGS, found.rows())}\n"
     text += "".join(f"\n- {line}\n" for line in found.notes)
     _publish(options, found.to_json(), _write(options, json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n", text), console)
@@ -100,13 +99,13 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
     from harness.laws import plots, render, selection
 
     scores = selection.compare(found) if options.compare else []
-    console.print(Text(f"{found.law.formula}\n{render.about(found)}"))
+    console.print(f"{found.law.formula}\n{render.about(found)}")
     _show(console, render.ESTIMATES, render.estimates(found))
     _show(console, render.OPTIMA, render.optima(found))
     if scores:
         _show(console, render.SCORES, render.comparison(scores))
     for line in render.reasons(found):
-        console.print(Text(line, style="yellow"))
+        console.print(line, style="yellow")
     files = _write(options, render.to_json(found, scores), render.to_markdown(found, scores))
     if options.plots:
         files += plots.write(found, options.plots)
@@ -199,9 +198,9 @@ def _show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str
 
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
-        shown.add_column(Text(heading), overflow="fold", no_wrap=i == 0)
+        shown.add_column(heading, overflow="fold", no_wrap=i == 0)
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*row)
     console.print(shown)
 
 

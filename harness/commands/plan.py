@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness import ledger, registry
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
+from harness.console import styled
 from harness.data import state
 from harness.durations import duration
 from harness.engine import left_to_do
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     load_plan(selection.store)
     done = ledger.read(selection.store).records
     console = make_console()
-    console.print(f"study [bold]{selection.store.name}[/] in {selection.store.parent_uri}")
+    console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
     left = left_to_do(selection.store, selection.trials, done, retry=False)
     table = Table("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
     for task in selection.tasks:

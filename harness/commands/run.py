@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,6 +16,7 @@ from harness.console import console as make_console
 from harness.engine import RunResult, left_to_do, run_trials
 from harness.frames import write_trials
 from harness.judgement import judge
+from harness.masking import again
 from harness.plan import TrialSpec
 from harness.progress import RunProgress
 from harness.stopping import Stop
@@ -34,20 +33,20 @@ def run(options: argparse.Namespace) -> int:
             console.print(f"{data.source}: {note}", style="yellow", soft_wrap=True)
     store.check_writable()
     stop = Stop(
-        f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {_command()}",
+        f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
         f"left before the tables were written; `papertrial report {store.uri}` writes them",
     )
     with lock.held(store), stop.installed():
         result = _run_trials(store, selection.trials, options, console, stop, whole=selection.whole)
         _finish(store, options, console)
-    return _tell(result, selection.trials, store, console)
+    return _tell(result, selection.trials, store, console, options.words)
 
 
 def _run_trials(
     store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, stop: Stop, *, whole: bool
 ) -> RunResult:
     save_plan(store, trials, whole=whole)
-    store.write_text(ENV, json.dumps(provenance.environment(), indent=2) + "\n")
+    store.write_text(ENV, json.dumps(provenance.environment(options.words), indent=2) + "\n")
     contents = ledger.read(store)
     for line in contents.unreadable:
         console.print(f"ledger line {line} cannot be read (a torn write?): its trial runs again", style="yellow")
@@ -82,18 +81,14 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console) ->
     publish(judgement, options.tracking_uri, files, console)
 
 
-def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, console: Console) -> int:
+def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, console: Console, words: Sequence[str]) -> int:
     states = Counter(record.status for record in result.records.values())
     missing = len(trials) - len(result.records)
     troubles = [f"{count} {state}" for state, count in sorted(states.items()) if state != "ok"]
     if result.stopped:
         console.print(
-            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {_command()}", soft_wrap=True
+            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again(words)}", soft_wrap=True
         )
     elif troubles:
         console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
     return 0 if states["ok"] == len(trials) else 1
-
-
-def _command() -> str:
-    return shlex.join(["papertrial", *sys.argv[1:]])

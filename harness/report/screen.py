@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from harness.console import console as make_console
+from harness.console import styled
 from harness.judgement import Judgement
 from harness.leaderboard import Board
 from harness.report import tables
@@ -28,11 +28,11 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
         for board in ruling.boards:
             laid = tables.layout(board)
             console.print(_leaderboard(board, laid))
-            console.print(f"[dim]{escape(tables.progress(board, laid))}[/]")
+            console.print(styled(tables.progress(board, laid), "dim"))
         _show_verdicts(ruling.verdicts, console)
-    console.print(f"\n[bold]{tables.tally(judgement.verdicts)}[/]. {escape(tables.caution(judgement.verdicts))}")
+    console.print(Text.assemble("\n", styled(tables.tally(judgement.verdicts), "bold"), styled(f". {tables.caution(judgement.verdicts)}")))
     for warning in warnings(judgement.study):
-        console.print(f"[yellow]mind[/]: {escape(warning)}")
+        console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
 
 
 def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
@@ -41,18 +41,18 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     if verdicts:
         console.print(_verdicts(tested or verdicts))
     for verdict in tested or verdicts:
-        console.print(f"[{_STYLES[verdict.verdict]}]{escape(verdict.claim)}[/]: {escape(tables.reasons(verdict))}")
+        console.print(Text.assemble(styled(verdict.claim, _STYLES[verdict.verdict]), styled(f": {tables.reasons(verdict)}")))
     untested = [v.claim for v in verdicts if v.verdict == "not tested"]
     if tested and untested:
-        console.print(f"[{_STYLES['not tested']}]not tested (reasons in verdicts.md): {escape(', '.join(untested))}[/]")
+        console.print(styled(f"not tested (reasons in verdicts.md): {', '.join(untested)}", _STYLES["not tested"]))
 
 
 def _leaderboard(board: Board, laid: Layout) -> Table:
     table = _plain(f"{board.label}, scale {board.scale}")
     for index, heading in enumerate(laid.headings):
-        table.add_column(Text(heading), justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(styled(heading), justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in laid.rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*row)
     return table
 
 
@@ -61,13 +61,13 @@ def _verdicts(verdicts: Sequence[Verdict]) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("claim", overflow="fold")
     for heading in ("estimate [95 %]", "the paper", "unit", "holds", "seeds"):
-        table.add_column(Text(heading), justify="left" if heading == "unit" else "right", no_wrap=heading.startswith("estimate"))
+        table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=heading.startswith("estimate"))
     for heading in ("scale", "data"):
         table.add_column(heading)
     for v in verdicts:
         paper = "–" if v.published is None else f"{v.published:.6g}"
         cells = (v.claim, tables.estimate(v), paper, v.unit, v.holds, tables.seeds(v), v.scale, v.data_kind)
-        table.add_row(Text(v.verdict, style=_STYLES[v.verdict]), *(Text(cell) for cell in cells))
+        table.add_row(styled(v.verdict, _STYLES[v.verdict]), *cells)
     return table
 
 
