@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import PapertrialError
-from harness.mlflow_study import DIGEST, TrackingError, allowed, connect, create_run, experiment_id, find_runs, sha
+from harness.masking import mask
+from harness.mlflow_study import DIGEST, TrackingError, connect, create_run, experiment_id, find_runs, log, names, sha
+from harness.shown import plain, sentence
+
+LONGEST_VALUE = 6000
+"""Characters of a parameter's value in MLflow."""
 
 
 def publish(law: str, found: Mapping[str, Any], files: Sequence[str], tracking_uri: str) -> str:
@@ -24,10 +28,11 @@ def publish(law: str, found: Mapping[str, Any], files: Sequence[str], tracking_u
         for run in find_runs(client, experiment, DIGEST, content):
             return str(run.info.run_id)
         run_id = create_run(client, experiment, f"{law} {found['source']}", {"papertrial.law": law})
-        params = [
-            Param(name, str(found[name])[:500]) for name in ("law", "source", "columns", "group", "shared", "cluster") if name in found
-        ]
-        client.log_batch(run_id, [Metric(allowed(name), value, 0, 0) for name, value in metrics(found).items()], params)
+        said = ("law", "source", "columns", "group", "shared", "cluster")
+        params = [Param(name, plain(str(found[name]))[:LONGEST_VALUE]) for name in said if name in found]
+        values = metrics(found)
+        labels = names((name, "") for name in values)
+        log(client, run_id, [Metric(labels[name, ""], value, 0, 0) for name, value in values.items()], params)
         for path in files:
             client.log_artifact(run_id, path)
         client.set_terminated(run_id)
@@ -35,9 +40,7 @@ def publish(law: str, found: Mapping[str, Any], files: Sequence[str], tracking_u
     except PapertrialError:
         raise
     except Exception as error:
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
-        where = re.sub(r"//[^/@\s]*@", "//", tracking_uri)
-        raise TrackingError(f"MLflow at {where} did not take the fit: {detail[:200]}") from error
+        raise TrackingError(f"MLflow at {mask(tracking_uri)} did not take the fit: {sentence(error)}") from error
     return run_id
 
 

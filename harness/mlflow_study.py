@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
+import posixpath
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from harness.errors import PapertrialError
 from harness.evidence import Evidence
 from harness.frames import to_parquet
 from harness.judgement import Judgement, Ruling
 from harness.leaderboard import Board, Row, equal_cells
+from harness.masking import learn, mask
 from harness.report import tables
+from harness.shown import plain, sentence
 from harness.stats import Interval, seed_interval
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
 
+LONGEST = 250
+"""Characters of a name in MLflow."""
+MOST_AT_ONCE = 1000
+"""Metrics that MLflow takes in one request."""
 KEY, DIGEST, PARENT = "papertrial.key", "papertrial.content", "mlflow.parentRunId"
 _QUIET = {
     # MLflow reads these when it is imported or used; a user's own value stands.
@@ -48,13 +58,12 @@ def publish(judgement: Judgement, tracking_uri: str, files: Mapping[str, str]) -
     except PapertrialError:
         raise
     except Exception as error:
-        detail = re.sub(r"//[^/@\s]*@", "//", (str(error).strip() or type(error).__name__).splitlines()[0])
-        where = re.sub(r"//[^/@\s]*@", "//", tracking_uri)
-        raise TrackingError(f"MLflow at {where} did not take study {judgement.study.name}: {detail[:200]}") from error
+        raise TrackingError(f"MLflow at {mask(tracking_uri)} did not take study {judgement.study.name}: {sentence(error)}") from error
 
 
 def connect(tracking_uri: str) -> MlflowClient:
-    """A client that says nothing and reports to nobody."""
+    """A client that says nothing and reports to nobody. TrackingError where its database can be nowhere."""
+    check_uri(tracking_uri)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
@@ -62,6 +71,27 @@ def connect(tracking_uri: str) -> MlflowClient:
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri, tracking_uri)
+
+
+def check_uri(tracking_uri: str) -> None:
+    """TrackingError where the database of a SQLite URI can be nowhere, before MLflow makes the folders that a slip of the pen names."""
+    learn(tracking_uri)
+    if not tracking_uri.strip():
+        raise TrackingError("--tracking-uri takes a URI, such as sqlite:///mlflow.db or http://HOST:5000, or `none`")
+    kind, _, rest = tracking_uri.partition("://")
+    if kind.partition("+")[0] != "sqlite":
+        return
+    name = unquote(rest.partition("?")[0].removeprefix("/"))
+    if name.startswith("file:"):
+        return
+    said = f"MLflow at {mask(tracking_uri)} did not take study or fit:"
+    if name in ("", ":memory:"):
+        raise TrackingError(f"{said} a database in memory is gone when the command ends; name a file, as in sqlite:///mlflow.db")
+    path = Path(name)
+    if not path.parent.is_dir():
+        raise TrackingError(f"{said} there is no folder {path.parent} for its database; make it, or name another one")
+    if path.is_dir():
+        raise TrackingError(f"{said} {path} is a folder, not a database")
 
 
 def _publish_task(client: MlflowClient, uri: str, ruling: Ruling, files: Mapping[str, str]) -> str:
@@ -119,8 +149,9 @@ def find_runs(client: MlflowClient, experiment: str, tag: str, value: str) -> li
 
 def create_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
     """A new run's id."""
-    safe = {allowed(key): text[:5000] for key, text in tags.items()}
-    return str(client.create_run(experiment, run_name=name, tags=safe).info.run_id)
+    labels = names([(key, "") for key in tags])
+    safe = {labels[key, ""]: plain(text)[:5000] for key, text in tags.items()}
+    return str(client.create_run(experiment, run_name=plain(name)[:LONGEST], tags=safe).info.run_id)
 
 
 def _child(client: MlflowClient, experiment: str, parent: str, evidence: Evidence, board: Board, row: Row) -> None:
@@ -131,9 +162,17 @@ def _child(client: MlflowClient, experiment: str, parent: str, evidence: Evidenc
     run = create_run(client, experiment, name, tags)
     seeds = evidence.planned_of(board.experiment)["seed"].nunique()
     params = {"experiment": board.experiment, "method": row.method, "role": row.role, "scale": evidence.scale, "seeds": seeds}
-    values = {name: value for name, value in metrics(evidence, board, row).items() if abs(value) < float("inf")}
-    client.log_batch(run, [Metric(allowed(k), v, 0, 0) for k, v in values.items()], [Param(k, str(v)) for k, v in params.items()])
+    labels = names([key for other in board.rows for key in metrics(evidence, board, other)])
+    values = {labels[key]: value for key, value in metrics(evidence, board, row).items() if abs(value) < float("inf")}
+    log(client, run, [Metric(k, v, 0, 0) for k, v in values.items()], [Param(k, plain(str(v))) for k, v in params.items()])
     client.set_terminated(run)
+
+
+def log(client: MlflowClient, run: str, metrics: Sequence[Metric], params: Sequence[Param]) -> None:
+    """Write metrics and parameters to a run, as many at once as MLflow takes."""
+    client.log_batch(run, [], params)
+    for start in range(0, len(metrics), MOST_AT_ONCE):
+        client.log_batch(run, metrics[start : start + MOST_AT_ONCE], [])
 
 
 def _artifacts(client: MlflowClient, parent: str, evidence: Evidence, files: Mapping[str, str]) -> None:
@@ -184,22 +223,64 @@ def parent_tags(ruling: Ruling) -> dict[str, str]:
     return tags | ({"mlflow.source.git.commit": ", ".join(commits)} if commits else {})
 
 
-def metrics(evidence: Evidence, board: Board, row: Row) -> dict[str, float]:
+Key = tuple[str, str]
+"""A name that the task chose, and what is said of it: ("loss", ".low")."""
+
+
+def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
     """Statistics with their intervals; means of the metrics too where every method has the same cells, so that runs can be compared."""
     experiment = evidence.task.experiment(board.experiment)
-    found: dict[str, float] = {"trials_ok": row.trials_ok, "trials_failed": row.trials_failed}
+    found: dict[Key, float] = {("", "trials_ok"): row.trials_ok, ("", "trials_failed"): row.trials_failed}
     for name, entry in row.entries.items():
-        found |= _spread(name, entry.interval) | {f"{name}.lost_seeds": entry.lost}
+        found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}
     for metric in experiment.metrics if equal_cells(evidence, experiment) else ():
         values = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name).values
         found |= _spread(f"mean.{metric.name}", seed_interval(list(values.values())))
     return found
 
 
-def _spread(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}.low": interval.low, f"{name}.high": interval.high}
+def _spread(name: str, interval: Interval) -> dict[Key, float]:
+    return {(name, ""): interval.estimate, (name, ".low"): interval.low, (name, ".high"): interval.high}
+
+
+def names(keys: Iterable[Key]) -> dict[Key, str]:
+    """A name of its own for each key, `NAME` or `NAME.low`: as it is where MLflow takes it, else as `allowed` writes it.
+
+    Where two would be one, the later gets a number: `share _ 0` and `share _ 0_2` of `share > 0` and `share < 0`.
+    """
+    ordered = list(dict.fromkeys(keys))
+    words = _distinct({name: name for name, _ in ordered})
+    # What a task chose comes before what is derived from it, so that it stays as it is.
+    ordered.sort(key=lambda key: bool(key[1]))
+    return _distinct({key: words[key[0]][: LONGEST - len(key[1])] + key[1] for key in ordered})
+
+
+_Wanted = TypeVar("_Wanted")
+
+
+def _distinct(wanted: Mapping[_Wanted, str]) -> dict[_Wanted, str]:
+    """Different names for different keys; those that MLflow takes as they are come first."""
+    found: dict[_Wanted, str] = {}
+    used: set[str] = set()
+    for key in sorted(wanted, key=lambda key: not _taken(wanted[key])):
+        name = safe = wanted[key] if _taken(wanted[key]) else allowed(wanted[key])
+        for number in itertools.count(2):
+            if name not in used:
+                break
+            name = f"{safe[: LONGEST - len(str(number)) - 1]}_{number}"
+        found[key] = name
+        used.add(name)
+    return found
+
+
+def _taken(name: str) -> bool:
+    """Whether MLflow takes a name: letters and digits of any script, `_-. :/`, and as a path only itself."""
+    path = posixpath.normpath(name)
+    fits = re.fullmatch(r"[\w.\- :/]*", name) and len(name) <= LONGEST
+    return bool(fits) and (not name or (path == name and not path.startswith(("..", "/")) and path != "."))
 
 
 def allowed(name: str) -> str:
-    """`name` with `_` for every character that MLflow refuses in the name of a metric or tag (and for `/`, which nests)."""
-    return re.sub(r"[^A-Za-z0-9_\-. :]", "_", name)[:240]
+    """`name` with `_` for every character that MLflow may refuse in the name of a metric or tag."""
+    safe = re.sub(r"[^A-Za-z0-9_\-. :]", "_", name)[:240]
+    return safe if _taken(safe) else f"_{safe}"

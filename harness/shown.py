@@ -30,6 +30,16 @@ def _is_harmless(letter: str) -> bool:
     return letter in "\n\t" or (letter not in _TURNING and unicodedata.category(letter) not in ("Cc", "Cs"))
 
 
+def markdown(text: str) -> str:
+    """`text` as a part of a Markdown line: no tag, no line end."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(plain(text).split("\n")))
+
+
+def markdown_cell(text: str) -> str:
+    """`text` as a cell of a Markdown table, where a bar would end it and backticks would join it to the next."""
+    return re.sub(r"([\\`|])", r"\\\1", markdown(text))
+
+
 def sentence(error: BaseException | str) -> str:
     """What an error says, on one line and to its end; one that is very long ends with a sentence, or where a word does."""
     said = " ".join(plain(str(error)).split()) or type(error).__name__

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.shown import visible
+
 COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#876400", "#5b6675")
 COLOURS_ON_DARK = ("#7db2ff", "#ffa163", "#63d18d", "#cb9dff", "#ff8da6", "#5fcfe3", "#e0c25c", "#abb8c9")
 GRID, INK, PAGE = "#d5dae1", "#1a2230", "#fefefd"
@@ -20,6 +22,7 @@ _STYLE = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
+    "text.parse_math": False,
 }
 _INKED = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "text.color"), INK)
 
@@ -38,7 +41,7 @@ def svg_of(
         draw(figure)
         sink = io.StringIO()
         figure.savefig(sink, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
-    return sink.getvalue()
+    return visible(sink.getvalue())
 
 
 def label_log(axis: Any) -> None:

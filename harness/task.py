@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -175,6 +176,13 @@ class Experiment:
         if self.run.count(":") != 1:
             raise TaskError(f"experiment {self.name}: run must be 'package.module:function', not {self.run!r}")
         params.declared(self)
+        for what, names in (
+            ("method", self.methods),
+            ("metric", [m.name for m in self.metrics]),
+            ("statistic", [s.name for s in self.statistics or ()]),
+        ):
+            _refuse_odd(f"experiment {self.name}: {what}", names)
+        _refuse_odd(f"experiment {self.name}: figure", [figure.id for figure in self.figures or ()], path=True)
         _refuse_twins(f"experiment {self.name}: metric", [metric.name for metric in self.metrics])
         _refuse_twins(f"experiment {self.name}: statistic", [statistic.name for statistic in self.statistics or ()])
         if self.tuned:
@@ -391,6 +399,14 @@ class Matrix:
     caption: str = ""
 
 
+def _refuse_odd(what: str, names: Sequence[str], *, path: bool = False) -> None:
+    """Names stand in tables, files and MLflow: characters that nobody sees are refused, as are those that lead out of a folder."""
+    for name in names:
+        odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or (path and c in '/\\:*?"<>|')]
+        if odd or not name.strip():
+            raise TaskError(f"{what} {name!r}: a name is made of visible characters{f', without {odd[0]!r}' if odd else ''}")
+
+
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
@@ -420,6 +436,7 @@ class Task:
             "figure": [f.id for e in self.experiments for f in e.figures or ()],
         }
         for kind, listed in names.items():
+            _refuse_odd(f"task {self.id}: {kind}", listed)
             _refuse_twins(f"task {self.id}: {kind}", listed)
         if not self.experiments:
             raise TaskError(f"task {self.id}: declares no experiment")
@@ -464,6 +481,7 @@ class Task:
                 raise TaskError(
                     f"task {self.id}, scale {name}: a grid holds another experiment than the task's, also called {experiment.name!r}"
                 )
+            _refuse_odd(f"task {self.id}, scale {name}: view", [grid.view] if grid.view else [], path=True)
             for key in (*grid.axes, *(key for point in grid.points for key in point)):
                 experiment.parameter(key)
             given = [*((key, value) for point in grid.points for key, value in point.items())]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.publish import check
 from harness.console import console as make_console
 from harness.errors import UsageError, unknown
+from harness.masking import mask
 from harness.store import replace_file
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ def run(options: argparse.Namespace) -> int:
         raise unknown("law", options.law, [*LAWS, *PROCEDURES])
     if options.source is None:
         raise UsageError("fit needs a .csv, a .parquet or a study after the law")
+    check(options)
     frame, notes = table.read(options.source, options.store)
+    options.source = mask(options.source)
     frame = table.where(frame, _pairs(options.where), options.source)
     for note in notes:
         console.print(f"mind: {note}", style="yellow")

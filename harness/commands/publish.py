@@ -10,6 +10,7 @@ from rich.console import Console
 from harness.console import console as make_console
 from harness.errors import PapertrialError
 from harness.judgement import Judgement, judge
+from harness.masking import again, mask
 from harness.store import open_study
 from harness.study import Study, load
 
@@ -18,10 +19,19 @@ def run(options: argparse.Namespace) -> int:
     """Write a study's report files and publish them."""
     from harness import report
 
+    check(options)
     judgement = judge(load(open_study(options.study, options.store)))
     console = make_console()
     uri = publish(judgement, options.tracking_uri, report.write(judgement), console)
     return 0 if uri or options.tracking_uri == "none" else 1
+
+
+def check(options: argparse.Namespace) -> None:
+    """TrackingError where the tracking URI that was given cannot work, before anything is run or written."""
+    if options.tracking_uri not in (None, "none"):
+        from harness import mlflow_study
+
+        mlflow_study.check_uri(options.tracking_uri)
 
 
 def publish(judgement: Judgement, tracking_uri: str | None, files: Mapping[str, str], console: Console) -> str | None:
@@ -37,13 +47,13 @@ def publish(judgement: Judgement, tracking_uri: str | None, files: Mapping[str, 
     try:
         mlflow_study.publish(judgement, uri, dict(files))
     except PapertrialError as error:
-        console.print(
-            f"not published to MLflow: {error}; the records are safe, try `papertrial publish {judgement.study.name}`",
-            style="yellow",
-            highlight=False,
-        )
+        study = judgement.study.store
+        given = ["--tracking-uri", tracking_uri] if tracking_uri else []
+        retry = again(["publish", study.name, "--store", study.parent_uri, *given])
+        console.print(f"not published to MLflow: {error}; the records are safe, go on with: {retry}", style="yellow", soft_wrap=True)
         return None
-    console.print(f"{'mlflow':<15} {uri}   (mlflow ui --backend-store-uri {uri})", soft_wrap=True)
+    shown = f"   (mlflow ui --backend-store-uri {uri})" if uri.startswith("sqlite:") and mask(uri) == uri else ""
+    console.print(f"{'mlflow':<15} {uri}{shown}", soft_wrap=True)
     return uri
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from harness import ledger, lock, provenance
-from harness.commands.publish import publish
+from harness.commands.publish import check, publish
 from harness.commands.selection import select
 from harness.console import console as make_console
 from harness.engine import RunResult, left_to_do, run_trials
@@ -26,6 +26,7 @@ from harness.study import load, save_plan
 
 def run(options: argparse.Namespace) -> int:
     """Run, write, tell. The exit code is 0 only when every trial of the command ended ok."""
+    check(options)
     selection = select(options)
     store, console = selection.store, make_console()
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():

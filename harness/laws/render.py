@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.laws.result import Estimate, Fit
 from harness.laws.selection import Score
+from harness.shown import markdown_cell
 from harness.stats import decimals, number
 
 
@@ -92,9 +93,9 @@ def reasons(fit: Fit) -> list[str]:
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; bars in cells are escaped."""
+    """A table; what Markdown would read in cells is escaped."""
     cells = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells)
+    return "\n".join("| " + " | ".join(map(markdown_cell, row)) + " |" for row in cells)
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.durations import duration
 from harness.judgement import Judgement, Ruling
+from harness.kinds import text
 from harness.leaderboard import Board
 from harness.report import tables
 from harness.report.plots import Plot
 from harness.report.tables import Layout
+from harness.shown import plain
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
 from harness.task import Experiment, Region, Task
@@ -75,7 +77,10 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    def shown(value: Any) -> Any:
+        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown)
     environment.filters["svg"] = Markup
     template = environment.from_string((Path(__file__).parent / "template.html").read_text(encoding="utf-8"))
     study = judgement.study
@@ -242,21 +247,14 @@ def provenance(study: Study) -> Provenance:
 def failures(study: Study) -> tuple[list[Failure], int]:
     """The first trials that did not end well, and how many there are in all."""
     bad = study.frame[study.frame["status"] != "ok"].sort_values(["task", "experiment", "status", "method", "seed"], kind="stable")
-    names = [str(column) for column in bad if str(column).startswith("param.")]
-    return [_failure(row, names) for row in bad.head(MOST_FAILURES).to_dict("records")], len(bad)
+    given = {trial.id: trial.params for trial in study.plan}
+    return [_failure(row, given[row["trial_id"]]) for row in bad.head(MOST_FAILURES).to_dict("records")], len(bad)
 
 
-def _failure(row: Mapping[Any, Any], names: Sequence[str]) -> Failure:
-    params = ", ".join(
-        f"{name.removeprefix('param.')} = {_plain(row[name])}" for name in names if row[name] == row[name] and row[name] is not None
-    )
+def _failure(row: Mapping[Any, Any], given: Mapping[str, Any]) -> Failure:
+    params = ", ".join(f"{name} = {text(value)}" for name, value in given.items())
     first = str(row["error"]).strip().split("\n", 1)[0]
     return Failure(row["trial_id"], f"{row['task']}, {row['experiment']}", row["method"], int(row["seed"]), params, row["status"], first)
-
-
-def _plain(value: Any) -> str:
-    """A parameter as its author wrote it: whole numbers that a mixed table turned into floats lose their `.0`."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _distinct(frame: pd.DataFrame, column: str) -> list[str]:

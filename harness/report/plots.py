@@ -191,7 +191,8 @@ def _draw(axes: Any, figure: LineFigure, methods: Sequence[str]) -> None:
     if looks:
         from matplotlib.lines import Line2D
 
-        handles = [Line2D([], [], label=method, **look) for method, look in looks.items()]
+        # A label that starts with an underscore is left out of a legend: a space of no width stands before it.
+        handles = [Line2D([], [], label=f"\u200b{method}" if method[0] == "_" else method, **look) for method, look in looks.items()]
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": _legend_columns(figure)}
         axes.legend(handles=handles, **place, borderaxespad=0.2, handlelength=2.8)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.leaderboard import UNEQUAL, Board, Row
+from harness.shown import markdown, markdown_cell
 from harness.stats import Interval, number
 from harness.task import Statistic
 from harness.verdict import OUTCOMES, Verdict
@@ -146,22 +147,22 @@ def reasons(verdict: Verdict) -> str:
 
 def leaderboard_markdown(name: str, boards: Sequence[Board]) -> str:
     """One table an experiment and scale."""
-    parts = [f"# Leaderboard of {name}\n"]
+    parts = [f"# Leaderboard of {markdown(name)}\n"]
     for board in boards:
         laid = layout(board)
-        parts += [f"## {board.label}, scale {board.scale}\n", f"{progress(board, laid)}.\n", _table(laid.headings, laid.rows)]
+        parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n", _table(laid.headings, laid.rows)]
     return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n"])
 
 
 def verdicts_markdown(name: str, verdicts: Sequence[Verdict]) -> str:
     """A table a (task, scale), then what each claim says and why its verdict is what it is."""
-    parts = [f"# Verdicts of {name}\n", f"{tally(verdicts)}. {caution(verdicts)}\n"]
+    parts = [f"# Verdicts of {markdown(name)}\n", f"{tally(verdicts)}. {caution(verdicts)}\n"]
     head = ["verdict", "claim", "estimate [95 % interval]", "holds", "the paper", "seeds", "scale", "data", "decides"]
     for task, scale in dict.fromkeys((v.task, v.scale) for v in verdicts):
         group = [v for v in verdicts if (v.task, v.scale) == (task, scale)]
         rows = [[v.verdict, v.claim, ours(v), v.holds, published(v), seeds(v), v.scale, v.data_kind, v.decides] for v in group]
         parts += [f"## {task}, scale {scale}\n", _table(head, rows)]
-        parts += [f"- **{v.claim}**: {v.statement} ({v.source})  \n  {v.verdict}: {reasons(v)}" for v in group]
+        parts += [f"- **{v.claim}**: {markdown(f'{v.statement} ({v.source})')}  \n  {v.verdict}: {markdown(reasons(v))}" for v in group]
         parts.append("")
     return "\n".join(parts)
 
@@ -216,4 +217,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _line(cells: Sequence[Any]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(markdown_cell(str(cell)) for cell in cells) + " |"
