@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from harness.errors import PapertrialError, unknown
+from harness.errors import PapertrialError, UsageError, unknown
 from harness.lazy import load
 from harness.masking import learn
 from harness.shown import plain, sentence
@@ -171,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        if any("\0" in word for word in words):
+            raise UsageError("an argument holds a NUL character")
         options = parser().parse_args(words)
         options.words = words
         return int(load(options.run)(options))
@@ -182,6 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        print(f"papertrial: {plain(f'{error.filename}: ' if error.filename else '')}{sentence(error.strerror or error)}", file=sys.stderr)
+        return 2
 
 
 def script() -> NoReturn:

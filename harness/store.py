@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,16 @@ def replace_file(path: Path, data: bytes) -> None:
         raise
 
 
+def write_file(path: Path, text: str) -> str:
+    """Write a file that the user named, with the folders it lies in; UsageError where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+    return str(path)
+
+
 def open_study(text: str, store: str = "results") -> StudyStore:
     """The study that a user names by its folder, its URI, or its name in `store`."""
     if "://" in text:
@@ -168,9 +179,13 @@ def _folder(uri: str) -> Path:
     if not text.strip() or "\0" in text:
         raise UsageError(f"--store takes a folder or a URI, not {uri!r}")
     try:
-        return Path(text).expanduser().resolve()
+        path = Path(text).expanduser().resolve()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.lstat()
+        return path
     except (OSError, RuntimeError) as error:
-        raise UsageError(f"the store {uri!r} is no folder that can be opened: {sentence(error)}") from None
+        reason = error.strerror if isinstance(error, OSError) else sentence(error)
+        raise UsageError(f"the store {uri[:LONGEST_NAME]!r} is no folder that can be opened: {reason}") from None
 
 
 def study_names(store: str) -> list[str]:

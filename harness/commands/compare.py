@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.console import console as make_console
 from harness.judgement import judge
 from harness.report.tables import heading
 from harness.stats import Interval, number
-from harness.store import open_study
+from harness.store import open_study, write_file
 from harness.study import load
 
 GATE_FELL_SHORT = 3
@@ -84,10 +85,11 @@ def _turns(turns: Sequence[Turn]) -> Table:
 def _write(changes: Sequence[Change], path: Path) -> None:
     rows = [_flat(change) for change in changes]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(path, text.getvalue())
 
 
 def _flat(change: Change) -> dict[str, object]:

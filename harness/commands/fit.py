@@ -15,7 +15,7 @@ from harness.commands.publish import check
 from harness.console import console as make_console
 from harness.errors import UsageError, unknown
 from harness.masking import mask
-from harness.store import replace_file
+from harness.store import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,13 +187,7 @@ def _write(options: argparse.Namespace, json_text: str, markdown_text: str) -> l
     files = []
     for name, text in ((options.json, json_text), (options.markdown, markdown_text)):
         if name:
-            path = Path(name)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                replace_file(path, text.encode())
-            except OSError as error:
-                raise UsageError(f"{name} cannot be written: {error.strerror or error}") from None
-            files.append(str(path))
+            files.append(write_file(Path(name), text))
     return files
 
 

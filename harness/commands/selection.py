@@ -50,7 +50,9 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
         trials = [trial for trial in trials if trial.data is not None]
         if not trials:
             raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
-    name = options.study or _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""])
+    name = options.study
+    if name is None:
+        name = _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""])
     whole = not (overrides.digest() or options.data_kind)
     return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name), whole)
 

@@ -11,11 +11,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import mlflow_study, report
 from harness.errors import PapertrialError
 from harness.judgement import Judgement, judge
-from harness.mlflow_study import allowed
+from harness.mlflow_study import _taken, allowed, names
+from harness.task import Metric
 from tests.harness.fabricated import realistic_study, study_of, task_of
 
 KEPT = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
@@ -186,6 +189,61 @@ def test_a_uri_that_cannot_be_opened_is_a_sentence_too(study: Judgement, tmp_pat
 )
 def test_names_are_made_of_allowed_characters(name: str, safe: str) -> None:
     assert allowed(name) == safe
+
+
+NAMES = st.text(st.sampled_from("ab_01./: <>%α") | st.characters(exclude_categories=("Cs",)), max_size=6) | st.sampled_from(
+    [
+        "loss",
+        "loss.low",
+        "loss.low_2",
+        ".",
+        "..",
+        "..a",
+        "a/../b",
+        "a//b",
+        "/a",
+        "a/",
+        "acc>0",
+        "acc<0",
+        "x" * 249,
+        "x" * 250,
+        "x" * 260,
+        "trials_ok",
+    ]
+)
+
+
+@pytest.mark.fuzz
+@given(st.lists(st.tuples(NAMES.filter(bool), st.sampled_from(["", ".low", ".high", ".lost_seeds"])), max_size=12))
+def test_every_name_stays_one_of_its_own_and_mlflow_takes_it(keys: list[tuple[str, str]]) -> None:
+    from mlflow.utils.validation import _validate_metric_name, _validate_tag
+
+    found = names([*keys, ("", "trials_ok")])
+    assert len(set(found.values())) == len(set(keys)) + 1
+    for name in found.values():
+        _validate_metric_name(name)
+        _validate_tag(name, "x")
+        assert len(name) <= 250
+    for base, suffix in keys:
+        if not suffix and _taken(base):
+            assert found[base, ""] == base, "a name that MLflow takes stays"
+
+
+def test_names_that_differ_in_refused_characters_are_numbered() -> None:
+    wanted = [("share > 0", ""), ("share > 0", ".low"), ("share < 0", ""), ("share < 0", ".low"), ("share _ 0", ""), ("α", ""), ("β", "")]
+    assert list(names(wanted).values()) == ["share _ 0", "α", "β", "share _ 0_2", "share _ 0_3", "share _ 0_2.low", "share _ 0_3.low"]
+
+
+def test_two_statistics_are_two_metrics_and_many_are_all_there(tmp_path: Path, uri: str) -> None:
+    odd = ["acc>0", "acc<0", "acc_0", "acc>0.low", "x" * 300, "x" * 299 + "y", *(f"m{i}" for i in range(145))]
+    task = task_of(metrics=[Metric(name, "", "lower") for name in odd])
+    mlflow_study.publish(judge(study_of(tmp_path / "results", task, lambda _: dict.fromkeys(odd, 1.0), seeds=2)), uri, {})
+    children = runs(uri, "toy")[1]
+    assert children
+    for child in children:
+        told = {name for name in child.data.metrics if not name.startswith("mean.") and not name.endswith((".low", ".high", ".lost_seeds"))}
+        assert len(told - {"trials_ok", "trials_failed"}) == len(odd), "one metric a statistic"
+        assert len(child.data.metrics) > mlflow_study.MOST_AT_ONCE
 
 
 def test_mlflow_is_silent(study: Judgement, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import StoreError, UsageError
 from harness.store import StudyStore, open_study
+from tests.harness.conftest import Command
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -65,3 +66,71 @@ def test_a_study_is_found_by_name_and_by_folder_and_a_wrong_name_gets_the_neares
     assert open_study("first-smoke", str(tmp_path)).uri == open_study(str(tmp_path / "first-smoke")).uri == str(tmp_path / "first-smoke")
     with pytest.raises(UsageError, match="did you mean 'first-smoke'"):
         open_study("frist-smoke", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "../../evil",
+            "/tmp/evil",
+            "a/b",
+            "a\\b",
+            ".",
+            "..",
+            "",
+            " ",
+            "~/x",
+            "~x",
+            "-x",
+            ".x",
+            "x.",
+            "x ",
+            "a\x00b",
+            "a\nb",
+            "\udce9",
+            "a\x1bb",
+        ),
+        *("x" * 151, "é" * 76, "a:b", "a?b", "a*b", "<a>", 'a"b', "a|b", "CON", "nul.txt", "com1"),
+    ],
+)
+def test_what_a_study_may_not_be_called_is_said_and_nothing_is_made(papertrial: Command, tmp_path: Path, name: str) -> None:
+    for words in (["run", "misbehaving", "--scale", "smoke", "--local", f"--study={name}"], ["status", f"--store={tmp_path}", "--", name]):
+        said = papertrial(*words)
+        assert said.code == 2
+        assert said.err.startswith(f"papertrial: a study cannot be called {name[:150]!r}: ")
+        assert said.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["a [v2]", "x_1.5+b,c=d@(e)", "日本", "µP", "Console", "x" * 150])
+def test_other_names_are_folders_of_the_store(tmp_path: Path, name: str) -> None:
+    store = StudyStore(str(tmp_path), name)
+    store.write_text("plan.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert open_study(name, str(tmp_path)).uri == open_study(str(tmp_path / name)).uri == store.uri
+
+
+@pytest.mark.parametrize("store", ["", " ", "~nobody-here/x", "a\x00b", "nosuch://u:hunter2-planted@x/y", "x" * 5000])
+def test_a_store_that_can_be_no_folder_is_one_sentence(papertrial: Command, tmp_path: Path, store: str) -> None:
+    for words in (
+        ["status", "x"],
+        ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "none"],
+        ["plan", "misbehaving", "--scale", "smoke"],
+    ):
+        said = papertrial(*words, f"--store={store}")
+        assert (said.code, said.err.count("\n")) == (2, 1)
+        assert "planted" not in said.err
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_study_is_found_by_a_uri_with_a_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import fs
+
+    asked: list[str] = []
+    local = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr("harness.store._filesystem", lambda uri: (asked.append(uri), (local, "p"))[1])
+    (tmp_path / "p" / "study").mkdir(parents=True)
+    (tmp_path / "p" / "study" / "plan.json").write_text("{}")
+    assert open_study("s3://b/p/study?region=eu").uri == "s3://b/p/study?region=eu"
+    assert asked == ["s3://b/p?region=eu"]
