@@ -106,8 +106,10 @@ def _publish_task(client: MlflowClient, uri: str, ruling: Ruling, files: Mapping
             return str(run.info.run_id)
     parent = create_run(client, experiment, study.name, {KEY: key, **parent_tags(ruling)})
     for board in ruling.boards:
+        found = {row.method: metrics(evidence, board, row) for row in board.rows}
+        labels = names(key for values in found.values() for key in values)
         for row in board.rows:
-            _child(client, experiment, parent, evidence, board, row)
+            _child(client, experiment, parent, evidence, board, row, {labels[key]: value for key, value in found[row.method].items()})
     _artifacts(client, parent, evidence, files)
     client.set_terminated(parent)
     # The digest comes last: a run without one was cut short, and the next publication replaces it.
@@ -154,7 +156,9 @@ def create_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[s
     return str(client.create_run(experiment, run_name=plain(name)[:LONGEST], tags=safe).info.run_id)
 
 
-def _child(client: MlflowClient, experiment: str, parent: str, evidence: Evidence, board: Board, row: Row) -> None:
+def _child(
+    client: MlflowClient, experiment: str, parent: str, evidence: Evidence, board: Board, row: Row, numbers: Mapping[str, float]
+) -> None:
     from mlflow.entities import Metric, Param
 
     tags = {PARENT: parent, "papertrial.role": row.role, "papertrial.scale": evidence.scale, "papertrial.experiment": board.experiment}
@@ -162,9 +166,8 @@ def _child(client: MlflowClient, experiment: str, parent: str, evidence: Evidenc
     run = create_run(client, experiment, name, tags)
     seeds = evidence.planned_of(board.experiment)["seed"].nunique()
     params = {"experiment": board.experiment, "method": row.method, "role": row.role, "scale": evidence.scale, "seeds": seeds}
-    labels = names([key for other in board.rows for key in metrics(evidence, board, other)])
-    values = {labels[key]: value for key, value in metrics(evidence, board, row).items() if abs(value) < float("inf")}
-    log(client, run, [Metric(k, v, 0, 0) for k, v in values.items()], [Param(k, plain(str(v))) for k, v in params.items()])
+    finite = [Metric(name, value, 0, 0) for name, value in numbers.items() if abs(value) < float("inf")]
+    log(client, run, finite, [Param(name, plain(str(value))) for name, value in params.items()])
     client.set_terminated(run)
 
 
