@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASKED = "***"
-_PLAIN_OPTIONS = {"region", "endpoint_override", "scheme", "allow_bucket_creation", "allow_bucket_deletion", "anonymous", "mode", "uri"}
-"""Of a URI's query the names whose values are shown; every other value may be a token."""
 # `s3:/` is what a file path makes of `s3://`. A password may hold slashes and at-signs that nobody encoded.
 _USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*:/{1,2})(?:[^/:@\s]*:[^\s]*@|[^/@\s]+@)")
-_QUERY = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s?#]*)([?#][^\s]*)")
-_PAIR = re.compile(r"([?&;#])([^=&;#\s]*)(=?)([^&;#\s]*)")
-_NAMED = re.compile(r"(?i)([?&;#][\w.%-]*(?:key|secret|token|passw|pwd|sig|credential|auth)[\w.%-]*=)[^&;#\s'\"),]+")
+_SENSITIVE = r"[\w.%-]*(?:key|secret|token|passw|pwd|sig|credential|auth)[\w.%-]*"
+_NAMED = re.compile(rf"(?i)([?&;#]{_SENSITIVE}=)[^&;#\s]+")
+_QUERY = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s?#]*[?#]([^\s]*)")
+_PAIR = re.compile(r"([^=&;#?\s]*)=?([^&;#?\s]*)")
+_PLAIN_OPTIONS = {"region", "endpoint_override", "scheme", "allow_bucket_creation", "allow_bucket_deletion", "anonymous", "mode", "uri"}
+"""Of a query that a user gave the names whose values are shown; another value that looks like a token may be one."""
 _BARE = re.compile(r"^[\w.%+~-]+:([^\s/@]+)@(?=[\w\[])")
 """A user and a password before a host, as an address without a scheme has them."""
 _VARIABLE = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|ACCESS_KEY_ID|SECRET_KEY|API_KEY)$")
@@ -36,25 +37,21 @@ def learn(*texts: str) -> None:
 
 
 def mask(text: str) -> str:
-    """`text` without credentials: no user information in URIs, no value of their query that may be a token, nothing that was learnt."""
-    known = _learnt | _forms(_of_environment())
-    for secret in sorted(known, key=len, reverse=True):
+    """`text` without credentials: no user information in URIs, no value that a query calls a key or a token, nothing that was learnt."""
+    for secret in sorted(_learnt | _forms(_of_environment()), key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASKED, text)
-    text = _QUERY.sub(lambda found: found[1] + _PAIR.sub(_pair, found[2]), text)
-    text = _USER.sub(r"\1", text)
-    return _NAMED.sub(rf"\g<1>{MASKED}", text)
-
-
-def _pair(found: re.Match[str]) -> str:
-    mark, name, equals, value = found.groups()
-    if not equals:
-        return found[0] if len(name) < _SHORTEST else mark + MASKED
-    return found[0] if name in _PLAIN_OPTIONS or not value else f"{mark}{name}={MASKED}"
+    return _NAMED.sub(rf"\g<1>{MASKED}", _USER.sub(r"\1", text))
 
 
 def _secrets(text: str) -> set[str]:
-    found = {pair[4] for match in _QUERY.finditer(text) for pair in _PAIR.finditer(match[2]) if pair[2] not in _PLAIN_OPTIONS}
+    found: set[str] = set()
+    for match in _QUERY.finditer(text):
+        for name, value in _PAIR.findall(match[1]):
+            telling = re.fullmatch(_SENSITIVE, name, re.IGNORECASE) and value
+            word = value or name
+            if telling or not (name in _PLAIN_OPTIONS or (word.isalpha() and word.islower())):
+                found.add(word)
     for match in _USER.finditer(text):
         user, _, password = match[0][len(match[1]) : -1].partition(":")
         found |= {password or user, *([user] if match[1].startswith(("s3:", "gs:")) else [])}

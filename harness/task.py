@@ -26,6 +26,8 @@ Split = Literal["train", "val", "test", "none"]
 
 DATA_KINDS: tuple[DataKind, ...] = ("real", "stand-in", "semi-synthetic", "synthetic")
 SCALES = ("smoke", "laptop", "gpu", "paper")
+MOST_IN_PATHS = 64
+"""Bytes of a name that becomes a part of a file's name, where it meets others: a file system takes 255."""
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -171,6 +173,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if not _SLUG.fullmatch(self.name):
             raise TaskError(f"experiment {self.name!r}: use lower-case words joined by dashes")
+        _refuse_odd("experiment", [self.name], path=True)
         if not (dataclasses.is_dataclass(self.params) and self.params.__dataclass_params__.frozen):  # type: ignore[attr-defined]
             raise TaskError(f"experiment {self.name}: params must be a frozen dataclass")
         if self.run.count(":") != 1:
@@ -402,7 +405,9 @@ class Matrix:
 def _refuse_odd(what: str, names: Sequence[str], *, path: bool = False) -> None:
     """Names stand in tables, files and MLflow: characters that nobody sees are refused, as are those that lead out of a folder."""
     for name in names:
-        odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or (path and c in '/\\:*?"<>|')]
+        odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or (path and c in '/\\:*?"<>|%#')]
+        if path and len(name.encode()) > MOST_IN_PATHS:
+            raise TaskError(f"{what} {name!r} is a part of file names: at most {MOST_IN_PATHS} bytes")
         if odd or not name.strip():
             raise TaskError(f"{what} {name!r}: a name is made of visible characters{f', without {odd[0]!r}' if odd else ''}")
 
@@ -429,6 +434,7 @@ class Task:
     def __post_init__(self) -> None:
         if not _SLUG.fullmatch(self.id):
             raise TaskError(f"task id {self.id!r}: use lower-case words joined by dashes")
+        _refuse_odd("task", [self.id], path=True)
         names = {
             "method": [m.name for m in self.methods],
             "experiment": [e.name for e in self.experiments],

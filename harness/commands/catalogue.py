@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     fields = sorted({entry.field for entry in entries.values()})
     if options.field and options.field not in fields:
         raise unknown("field", options.field, fields)
-    verdicts = _verdicts(options.store)
+    console = make_console()
+    verdicts = _verdicts(options.store, console)
     table = Table("task", "field", "paper", "claims", "verdicts at the largest scale run")
     for entry in entries.values():
         if options.field in (None, entry.field):
@@ -44,17 +45,21 @@ def run(options: argparse.Namespace) -> int:
                 continue
             paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
             table.add_row(task.id, entry.field, paper, str(len(task.claims)), _best(verdicts.get(task.id, {})))
-    make_console().print(table)
+    console.print(table)
     return 0
 
 
-def _verdicts(store: str) -> dict[str, dict[str, Counter[str]]]:
+def _verdicts(store: str, console: Console) -> dict[str, dict[str, Counter[str]]]:
     """Task -> scale -> how often each verdict stands in a local study; the study that is read last speaks for its scale."""
     found: dict[str, dict[str, Counter[str]]] = {}
     for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
         counts: dict[tuple[str, str], Counter[str]] = {}
-        for row in csv.DictReader(io.StringIO(file.read_text())):
-            counts.setdefault((row["task"], row["scale"]), Counter())[row["verdict"]] += 1
+        try:
+            for row in csv.DictReader(io.StringIO(file.read_text())):
+                counts.setdefault((row["task"], row["scale"]), Counter())[row["verdict"]] += 1
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            console.print(f"{file} cannot be read ({type(error).__name__}): its verdicts are not shown", style="yellow", soft_wrap=True)
+            continue
         for (task, scale), verdicts in counts.items():
             found.setdefault(task, {})[scale] = verdicts
     return found

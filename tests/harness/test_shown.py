@@ -127,3 +127,20 @@ def test_a_figure_or_view_that_leads_out_of_its_folder_is_refused(odd: str) -> N
     scale = task.scales["smoke"]
     with pytest.raises(TaskError, match=r"view .*without"):
         replace(task, scales={"smoke": replace(scale, grids=[Grid(task.experiments[0], view=odd)])})
+
+
+def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
+    with pytest.raises(TaskError, match="is a part of file names"):
+        Experiment(
+            "train", params=Params, metrics=[Metric("m", "", "lower")], run="a:b", figures=[Figure(id="x" * 65, title="", x="step", y="m")]
+        )
+
+
+def test_a_damaged_table_of_verdicts_costs_only_itself(papertrial: Command, tmp_path: Path) -> None:
+    for study, text in {"a": b"task,scale\n1,2\n", "b": b"\xff\xfe", "c": b"task,scale,verdict\nchoosy,smoke,reproduced\n"}.items():
+        (tmp_path / "results" / study).mkdir(parents=True)
+        (tmp_path / "results" / study / "verdicts.csv").write_bytes(text)
+    said = papertrial("list")
+    assert (said.code, said.err) == (0, "")
+    assert all(f"{study}/verdicts.csv cannot be read" in said.out for study in "ab")
+    assert "smoke: 1 reproduced" in said.out
