@@ -112,28 +112,32 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
         console.print(line, style="yellow")
     files = _write(options, render.to_json(found, scores), render.to_markdown(found, scores))
     if options.plots:
-        files += plots.write(found, options.plots)
+        try:
+            files += plots.write(found, options.plots)
+        except OSError as error:
+            raise UsageError(f"{options.plots} cannot be written: {error.strerror or error}") from None
     _publish(options, found.to_json(), files, console)
     return 0 if found.converged else 1
 
 
 def _publish(options: argparse.Namespace, found: Mapping[str, Any], files: Sequence[str], console: Console) -> None:
     for path in files:
-        console.print(path, soft_wrap=True)
+        console.print(Text(path), soft_wrap=True)
     if options.tracking_uri in (None, "none"):
         return
     from harness import mlflow_fit
 
     mlflow_fit.publish(options.law, found, files, options.tracking_uri)
-    console.print(f"{'mlflow':<15} {options.tracking_uri}", soft_wrap=True)
+    console.print(Text(f"{'mlflow':<15} {options.tracking_uri}"), soft_wrap=True)
 
 
 def fit_options(options: argparse.Namespace) -> Options:
     """The command line's wishes."""
     from harness.laws.rows import Options
 
-    if options.resamples < 0:
-        raise UsageError(f"--resamples must be at least 0, not {options.resamples}")
+    for name in ("resamples", "seed"):
+        if getattr(options, name) < 0:
+            raise UsageError(f"--{name} must be at least 0, not {getattr(options, name)}")
     return Options(
         group=_names(options.group),
         reference=options.reference,

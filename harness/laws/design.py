@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
 from harness.laws.law import Law, Term
 from harness.laws.solver import Array, Problem
 
@@ -129,6 +129,9 @@ def build(
     logs = {column.name: np.log(rows.x[column.name]) for column in law.columns}
     centres = centres or {name: float(values.mean()) for name, values in logs.items()}
     scales = scales or {name: float(values.std()) for name, values in logs.items()}
+    for name, scale in scales.items():
+        if not scale > 0:
+            raise DataError(f"{name} is {rows.x[name][0]:g} in all {len(rows.y)} rows: nothing can be fitted along it")
     families, owner = list(dict.fromkeys(rows.family)), dict(zip(rows.group, rows.family, strict=True))
     slots: dict[tuple[str, str], int] = {}
     for name in law.parameters:
@@ -178,8 +181,10 @@ def _quantity(
         if name == term.level:
             numerator[own] = 1.0
             for power in term.powers:
-                at = slots[power.exponent, "" if power.exponent in shared else group]
-                numerator[at] -= power.sign * _centre(term, power.column, centres, shared) / scales[power.column]
+                # A shared level whose exponents are not shared stands at x = 1: there is nothing to carry back.
+                if centre := _centre(term, power.column, centres, shared):
+                    at = slots[power.exponent, "" if power.exponent in shared else group]
+                    numerator[at] -= power.sign * centre / scales[power.column]
             return Quantity(name, group, "level", own, numerator)
         if name == term.efficiency:
             power = term.powers[0]

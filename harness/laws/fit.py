@@ -13,7 +13,18 @@ from harness.laws.design import Design, Quantity, build
 from harness.laws.identify import identify
 from harness.laws.law import LAWS, Law
 from harness.laws.result import Estimate, Fit, Part
-from harness.laws.rows import Options, check_part, complete, read_rows, shared_parameters, split, take, used_columns
+from harness.laws.rows import (
+    Options,
+    check_clusters,
+    check_columns,
+    check_count,
+    complete,
+    read_rows,
+    shared_parameters,
+    split,
+    take,
+    used_columns,
+)
 from harness.laws.solver import Array, Solutions, objective, solve
 
 if TYPE_CHECKING:
@@ -55,10 +66,12 @@ def fit(
         own = shared if not group and families > 1 else frozenset(law.parameters) - set(law.efficiencies)
         where = f"{source}, {group}" if group else source
         clusters = None if cluster is None else [cluster[i] for i in index]
+        check_clusters(clusters, options.cluster, where)
         numbers = [int(frame.index[i]) for i in index]
         chosen = take(rows, index)
+        check_columns(chosen, used, where)
         design = build(law, chosen, own)
-        check_part(law, chosen, design.terms.shape[2], used, where)
+        check_count(law, chosen, design.terms.shape[2], where)
         parts.append(_part(group, design, chosen, numbers, clusters, options))
     return Fit(
         law=law,

@@ -17,7 +17,7 @@ import numpy as np
 from harness.errors import DataError
 from harness.laws import table
 from harness.laws.result import finite_or_none
-from harness.laws.rows import Options, complete
+from harness.laws.rows import Options, check_clusters, complete
 from harness.laws.solver import Array
 from harness.stats import Interval, seed_interval
 
@@ -84,6 +84,7 @@ def fit(
     flops, y = (table.positive(frame, used[name], source, allow_gap=options.allow_gap) for name in ("flops", "y"))
     labels = table.labels(frame, options.group, source)
     seeds = table.clusters(frame, options.cluster, source)
+    check_clusters(seeds, options.cluster, source)
     names, sign = list(dict.fromkeys(labels)), 1.0 if better == "higher" else -1.0
     repeats = list(dict.fromkeys(seeds)) if seeds else [""]
     cells = {

@@ -112,10 +112,20 @@ def take(rows: Rows, index: np.ndarray) -> Rows:
     return Rows({name: values[index] for name, values in rows.x.items()}, rows.y[index], family, group, rows.reference)
 
 
-def check_part(law: Law, rows: Rows, size: int, columns: Mapping[str, str], where: str) -> None:
-    """Refuse an independent fit of fewer rows than its `size` parameters, or one in which a column does not vary."""
-    if len(rows.y) < size:
-        raise DataError(f"{where}: {len(rows.y)} rows cannot determine the {size} parameters of {law.name}")
+def check_columns(rows: Rows, columns: Mapping[str, str], where: str) -> None:
+    """Refuse an independent fit in which a column does not vary."""
     for name, values in rows.x.items():
         if np.ptp(np.log(values)) < table.LEAST_SPREAD:
             raise DataError(f"{where}: column {columns[name]} is {values[0]:g} in all {len(values)} rows: nothing can be fitted along it")
+
+
+def check_count(law: Law, rows: Rows, size: int, where: str) -> None:
+    """Refuse an independent fit of fewer rows than its `size` parameters."""
+    if len(rows.y) < size:
+        raise DataError(f"{where}: {len(rows.y)} rows cannot determine the {size} parameters of {law.name}")
+
+
+def check_clusters(cluster: Sequence[str] | None, name: str | None, where: str) -> None:
+    """Refuse an independent fit whose rows are all of one cluster."""
+    if cluster is not None and len(set(cluster)) < 2:
+        raise DataError(f"{where}: column {name} is {cluster[0]} in all rows, so there is nothing to resample over")

@@ -233,9 +233,4 @@ def _reference(frame: pd.DataFrame, group: Sequence[str], reference: str) -> tup
 
 def clusters(frame: pd.DataFrame, name: str | None, source: str) -> list[str] | None:
     """The cluster of each row, None where every row is its own."""
-    if name is None:
-        return None
-    found = labels(frame, [name], source)
-    if len(set(found)) < 2:
-        raise DataError(f"{source}: column {name} is {found[0]} in all rows, so there is nothing to resample over")
-    return found
+    return None if name is None else labels(frame, [name], source)

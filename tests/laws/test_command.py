@@ -120,6 +120,29 @@ def test_pareto_by_hand(papertrial: Command) -> None:  # noqa: F811
     assert json.loads(Path("fit.json").read_text())["fits"][0]["front"] == [[1.0, 0.5]]
 
 
+def test_a_group_without_spread_or_a_single_cluster_is_named(papertrial: Command) -> None:  # noqa: F811
+    Path("t.csv").write_text("x,y,g,s\n1,2,a,0\n1,3,a,0\n1,4,a,0\n1,2,b,0\n2,3,b,1\n4,4,b,1\n")
+    said = papertrial("fit", "power-law", "t.csv", "--group", "g", "--separate")
+    assert (said.code, "t.csv, a: column x is 1 in all 3 rows" in said.err) == (2, True)
+    said = papertrial("fit", "power-law", "t.csv", "--group", "g", "--share", "c", "--resamples", "50")
+    assert (said.code, "no interval for a[a]" in said.out) == (0, True)
+    Path("t.csv").write_text("x,y,g,s\n1,2,a,0\n2,3,a,0\n4,4,a,0\n1,2,b,0\n2,3,b,1\n4,4.5,b,1\n")
+    said = papertrial("fit", "power-law", "t.csv", "--group", "g", "--cluster", "s")
+    assert (said.code, "t.csv, a: column s is 0 in all rows, so there is nothing to resample over" in said.err) == (2, True)
+
+
+def test_odd_names_and_wishes_are_no_traceback(papertrial: Command) -> None:  # noqa: F811
+    rows = [f"{x},{y},{g}\n" for g in ("$\\foo$", "[/x]") for x, y in ((1, 2.5), (2, 1.8), (4, 1.2), (8, 0.9))]
+    Path("t.csv").write_text("x$,y,g\n" + "".join(rows))
+    words = ["fit", "power-law", "t.csv", "--x", "x$", "--group", "g", "--resamples", "20"]
+    said = papertrial(*words, "--plots", "figures", "--json", "o[/x]/f.json")
+    assert (said.code, "o[/x]/f.json" in said.out) == (0, True), said.err
+    said = papertrial(*words, "--plots", "t.csv")
+    assert (said.code, "t.csv cannot be written: File exists" in said.err) == (2, True)
+    said = papertrial(*words, "--seed", "-1")
+    assert (said.code, "--seed must be at least 0" in said.err) == (2, True)
+
+
 def test_the_laws_are_listed(papertrial: Command) -> None:  # noqa: F811
     said = papertrial("fit", "help")
     assert said.code == 0
