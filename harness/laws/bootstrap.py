@@ -40,9 +40,10 @@ def resample(
     design: Design, delta: float, theta: Array, count: int, rng: np.random.Generator, cluster: Sequence[str] | None = None
 ) -> Resamples:
     """Refit `count` resamples from the optimum `theta` (p,)."""
-    problem, ones = design.problem(delta), np.ones(len(design.log_y))
+    problem = design.problem(delta)
     fitted, shares = predict(design.terms, theta[None])
-    corrected = (design.log_y - fitted[0]) / np.sqrt(1 - _leverage(jacobian(design.terms, shares)[0]))
+    slope = jacobian(design.terms, shares)[0] * np.sqrt(design.weights)
+    corrected = (design.log_y - fitted[0]) / np.sqrt(1 - _leverage(slope))
     if cluster is None:
         signs = rng.choice([-1.0, 1.0], size=(count, problem.points))
         drawn = signs * corrected[rng.integers(problem.points, size=(count, problem.points))]
@@ -50,7 +51,7 @@ def resample(
         codes = np.unique(list(cluster), return_inverse=True)[1]
         drawn = corrected * rng.choice(WEBB, size=(count, codes.max() + 1))[:, codes]
     log_y = fitted + drawn
-    solutions = solve(problem, np.repeat(theta[None], count, axis=0), log_y, ones)
+    solutions = solve(problem, np.repeat(theta[None], count, axis=0), log_y, design.weights)
     errors = standard_errors(design, problem, solutions.theta, log_y, cluster)
     return Resamples(solutions.theta, quantities(design, solutions.theta), errors, solutions.converged)
 
@@ -60,29 +61,33 @@ def quantities(design: Design, theta: Array) -> Array:
     return np.stack([quantity.fitted(theta) for quantity in design.quantities], axis=1)
 
 
-def covariance(problem: Problem, theta: Array, log_y: Array, cluster: Sequence[str] | None = None) -> Array:
+def covariance(problem: Problem, theta: Array, log_y: Array, weights: Array, cluster: Sequence[str] | None = None) -> Array:
     """(B, p, p): of an M-estimator, Huber's psi and the density of the errors at zero estimated from the residuals.
 
-    Over clusters the scores of each are summed first (cluster-robust), so errors within one may be dependent.
+    A row of weight w (n,) is one error that pulls w times, not w errors. Over clusters the scores of each are summed first
+    (cluster-robust), so errors within one may be dependent.
     """
     fitted, shares = predict(problem.terms, theta)
     slope, residual = jacobian(problem.terms, shares), log_y - fitted
     psi = np.clip(residual, -problem.delta, problem.delta)
-    inverse = np.linalg.pinv(slope @ np.swapaxes(slope, 1, 2), rcond=1e-15, hermitian=True)
+    weighted = slope * weights
+    inverse = np.linalg.pinv(weighted @ np.swapaxes(slope, 1, 2), rcond=1e-15, hermitian=True)
     centre = _central_slope(residual, problem.delta)[:, None, None]
     if cluster is None:
         spread = (psi * psi).sum(axis=1) / max(problem.points - problem.size, 1)
-        return np.asarray(inverse * spread[:, None, None] / centre**2)
+        # (J'WJ)^-1 J'WWJ (J'WJ)^-1, which for equal weights is the inverse itself.
+        even = inverse if (weights == weights[0]).all() else inverse @ weighted @ np.swapaxes(weighted, 1, 2) @ inverse
+        return np.asarray(even * spread[:, None, None] / centre**2)
     codes = np.unique(list(cluster), return_inverse=True)[1]
     groups = int(codes.max()) + 1
-    scores = (slope * psi[:, None]) @ np.eye(groups)[codes]
+    scores = (weighted * psi[:, None]) @ np.eye(groups)[codes]
     middle = scores @ np.swapaxes(scores, 1, 2) * (groups / (groups - 1))
     return np.asarray(inverse @ middle @ inverse / centre**2)
 
 
 def standard_errors(design: Design, problem: Problem, theta: Array, log_y: Array, cluster: Sequence[str] | None = None) -> Array:
     """(B, q): of the design's quantities, by the delta method."""
-    spread = covariance(problem, theta, log_y, cluster)
+    spread = covariance(problem, theta, log_y, design.weights, cluster)
     gradients = np.stack([quantity.gradient(theta) for quantity in design.quantities], axis=1)
     return np.asarray(np.sqrt(np.maximum(np.einsum("bqi,bij,bqj->bq", gradients, spread, gradients), 0.0)))
 

@@ -71,6 +71,8 @@ class Rows:
     group: Sequence[str]
     reference: frozenset[str]
     """Groups whose efficiency is 1."""
+    weights: Array | None = None
+    """(n,), mean 1: how many rows of the table each stands for, over the mean of that; None where each stands for itself."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Design:
     scales: Mapping[str, float]
     """Column -> standard deviation of its log."""
     shared: frozenset[str]
+    weights: Array
+    """(n,): see `Rows`."""
 
     def problem(self, delta: float) -> Problem:
         """The fit with Huber's `delta`."""
@@ -156,7 +160,8 @@ def build(
             if term.efficiency and group not in rows.reference:
                 terms[k, i, slots[term.efficiency, group]] = 1.0
     quantities = [_quantity(law, name, group, slots, shared, owner, centres, scales) for name, group in slots]
-    return Design(law, terms, np.log(rows.y), quantities, slots, centres, scales, shared)
+    weights = np.ones(len(rows.y)) if rows.weights is None else rows.weights
+    return Design(law, terms, np.log(rows.y), quantities, slots, centres, scales, shared, weights)
 
 
 def _centre(term: Term, column: str, centres: Mapping[str, float], shared: frozenset[str]) -> float:

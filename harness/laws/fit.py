@@ -19,7 +19,9 @@ from harness.laws.rows import (
     check_columns,
     check_count,
     complete,
+    distinct,
     read_rows,
+    repeats,
     shared_parameters,
     split,
     take,
@@ -65,14 +67,15 @@ def fit(
     for group, index in split(rows, shared):
         own = shared if not group and families > 1 else frozenset(law.parameters) - set(law.efficiencies)
         where = f"{source}, {group}" if group else source
+        index, counts = distinct(rows, index, cluster)
         clusters = None if cluster is None else [cluster[i] for i in index]
         check_clusters(clusters, options.cluster, where)
         numbers = [int(frame.index[i]) for i in index]
-        chosen = take(rows, index)
+        chosen = take(rows, index, counts)
         check_columns(chosen, used, where)
         design = build(law, chosen, own)
         check_count(law, chosen, design.terms.shape[2], where)
-        parts.append(_part(group, design, chosen, numbers, clusters, options))
+        parts.append(_part(group, design, chosen, numbers, int(counts.sum()), clusters, options))
     return Fit(
         law=law,
         source=source,
@@ -83,6 +86,7 @@ def fit(
         confidence=options.confidence,
         seed=options.seed,
         rows_skipped=whole - len(frame),
+        repeats=repeats(rows, [int(row) for row in frame.index], cluster),
         parts=parts,
     )
 
@@ -98,20 +102,22 @@ def optimum(design: Design, delta: float, extra: Array | None = None) -> tuple[S
     """The end of every start (equal starts are followed once), and the best that converged (of all, where none did)."""
     grid = starts.data_grid(design)
     tried = grid if extra is None else np.concatenate([grid, extra])
-    distinct, which = np.unique(tried, axis=0, return_inverse=True)
-    ends_of = solve(design.problem(delta), distinct, design.log_y, np.ones(len(design.log_y)))
+    different, which = np.unique(tried, axis=0, return_inverse=True)
+    ends_of = solve(design.problem(delta), different, design.log_y, design.weights)
     found = Solutions(*(getattr(ends_of, name)[which.ravel()] for name in Solutions.__dataclass_fields__))
     ends = np.where(found.converged, found.objective, np.inf) if found.converged.any() else found.objective
     return found, int(ends.argmin())
 
 
-def _part(group: str, design: Design, rows: Rows, numbers: Sequence[int], cluster: Sequence[str] | None, options: Options) -> Part:
+def _part(
+    group: str, design: Design, rows: Rows, numbers: Sequence[int], count: int, cluster: Sequence[str] | None, options: Options
+) -> Part:
     delta = design.law.delta if options.delta is None else options.delta
-    problem, ones = design.problem(delta), np.ones(len(numbers))
+    problem = design.problem(delta)
     extra = starts.given(design, options.starts)
     found, best = optimum(design, delta, extra)
     theta, converged = found.theta[best], bool(found.converged[best])
-    spread = bootstrap.covariance(problem, theta[None], design.log_y, cluster)[0]
+    spread = bootstrap.covariance(problem, theta[None], design.log_y, design.weights, cluster)[0]
     identification = identify(design, theta, np.sqrt(np.maximum(np.diagonal(spread), 0.0)))
     drawn = None
     if options.resamples and problem.points > problem.size:
@@ -127,6 +133,7 @@ def _part(group: str, design: Design, rows: Rows, numbers: Sequence[int], cluste
         design=design,
         rows=rows,
         numbers=numbers,
+        count=count,
         delta=delta,
         theta=theta,
         objective=float(found.objective[best]),
@@ -134,7 +141,7 @@ def _part(group: str, design: Design, rows: Rows, numbers: Sequence[int], cluste
         converged=converged,
         starts=len(found.objective),
         reached=int((found.objective <= found.objective[best] * (1 + _SAME_OBJECTIVE)).sum()),
-        given=objective(problem, extra, design.log_y, ones).tolist() if 0 < len(extra) <= 100 else [],
+        given=objective(problem, extra, design.log_y, design.weights).tolist() if 0 < len(extra) <= 100 else [],
         condition=identification.condition,
         estimates=estimates,
         resamples=drawn,

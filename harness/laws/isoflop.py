@@ -37,7 +37,8 @@ def optima(frame: pd.DataFrame, used: Mapping[str, str], group: Sequence[str], s
 
     flops, n, y = (table.positive(frame, used[name], source) for name in COLUMNS)
     labels = table.labels(frame, group, source)
-    rows, notes = [], []
+    rows = []
+    notes = table.repeated(frame, [*used.values(), *group], "they weigh in their parabola, and count in no interval")
     for label in dict.fromkeys(labels):
         own = np.flatnonzero([other == label for other in labels])
         keys = dict(zip(group, frame.iloc[own[0]][list(group)], strict=True)) if group else {}

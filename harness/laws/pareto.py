@@ -106,7 +106,9 @@ def fit(
         apart = [areas[name, seed] - areas[names[0], seed] for seed in repeats]
         points = [(float(f), float(v)) for f, v in front(flops[own], sign * y[own])]
         fronts.append(Front(name, int(own.sum()), [(f, sign * v) for f, v in points], seed_interval(values), seed_interval(apart)))
-    notes = [] if seeds else ["no interval for the areas: name the column of repetitions with --cluster, such as seed"]
+    told = [*used.values(), *options.group, *([options.cluster] if options.cluster else [])]
+    notes = table.repeated(frame, told, "no front changes by them")
+    notes += [] if seeds else ["no interval for the areas: name the column of repetitions with --cluster, such as seed"]
     return Pareto(source, better, float(low), float(high), fronts, notes)
 
 

@@ -57,7 +57,7 @@ def optima(fit: Fit) -> list[tuple[str, ...]]:
         rms = math.sqrt(float((part.residuals**2).mean()))
         reached = f"{part.reached} of {part.starts}"
         counts = (f"{part.objective:.6g}", "yes" if part.converged else "NO", reached, f"{part.condition:.3g}", f"{rms:.2g}")
-        found.append((part.group or "all", str(len(part.numbers)), *counts, f"{part.not_converged} of {drawn}"))
+        found.append((part.group or "all", str(part.count), *counts, f"{part.not_converged} of {drawn}"))
     return found
 
 
@@ -83,13 +83,13 @@ def _error(value: float) -> str:
 
 
 def reasons(fit: Fit) -> list[str]:
-    """A line for every parameter that has no interval."""
+    """A line for every parameter that has no interval, and on rows that equal another."""
     grouped: dict[str, list[str]] = {}
     for part, estimate in fit.estimates:
         if estimate.reason:
             label = estimate.label if estimate.group or not part else f"{estimate.name}[{part}]"
             grouped.setdefault(estimate.reason, []).append(label)
-    return [f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items()]
+    return [*fit.repeats, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

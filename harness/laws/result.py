@@ -48,11 +48,13 @@ class Part:
     design: Design
     rows: Rows
     numbers: Sequence[int]
-    """The rows' numbers in the table."""
+    """The rows' numbers in the table; of equal rows the first."""
+    count: int
+    """Rows of the table, equal ones each."""
     delta: float
     theta: Array
     objective: float
-    """Sum of the Huber losses of log y."""
+    """Sum of the Huber losses of log y, weighted where rows are equal."""
     gradient: float
     """Largest component of the gradient over the forces that balance in it."""
     converged: bool
@@ -80,7 +82,8 @@ class Part:
         """Plain data, without the rows."""
         return {
             "group": self.group,
-            "rows": len(self.numbers),
+            "rows": self.count,
+            "different_rows": len(self.numbers),
             "objective": self.objective,
             "huber_delta": finite_or_none(self.delta),
             "converged": self.converged,
@@ -112,6 +115,8 @@ class Fit:
     seed: int
     rows_skipped: int
     """Rows with an empty cell, left out on request."""
+    repeats: Sequence[str]
+    """What there is to say of rows that equal another."""
     parts: Sequence[Part]
 
     @property
@@ -145,6 +150,7 @@ class Fit:
             "confidence": self.confidence,
             "seed": self.seed,
             "rows_skipped": self.rows_skipped,
+            "repeats": list(self.repeats),
             "fits": [part.to_json() for part in self.parts],
         }
 

@@ -106,10 +106,45 @@ def split(rows: Rows, shared: frozenset[str]) -> list[tuple[str, np.ndarray]]:
     return [(family, np.flatnonzero([own == family for own in rows.family])) for family in families]
 
 
-def take(rows: Rows, index: np.ndarray) -> Rows:
-    """The rows at `index`."""
+def distinct(rows: Rows, index: np.ndarray, cluster: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """The first of equal rows among `index`, and how many it stands for.
+
+    Rows are equal when the fit cannot tell them apart: in every fitted column, the group and the cluster. One measurement that is
+    in the table twice is no second measurement, so it must not narrow an interval.
+    """
+    found: dict[tuple[object, ...], list[int]] = {}
+    for i in index.tolist():
+        found.setdefault((_key(rows, i), cluster[i] if cluster else ""), []).append(i)
+    return np.array([own[0] for own in found.values()], dtype=np.intp), np.array([len(own) for own in found.values()], dtype=float)
+
+
+def repeats(rows: Rows, numbers: Sequence[int], cluster: Sequence[str] | None) -> list[str]:
+    """Sentences on the rows, numbered `numbers` in the table, that equal an earlier one."""
+    whole = np.arange(len(rows.y))
+    apart, alike = (len(distinct(rows, whole, own)[0]) for own in (cluster, None))
+    if alike == len(whole):
+        return []
+    first: dict[object, int] = {}
+    earlier = [first.setdefault(_key(rows, i), i) for i in range(len(whole))]
+    i = next(i for i, before in enumerate(earlier) if before != i)
+    example = f"in all that is fitted (row {numbers[i]} is row {numbers[earlier[i]]} again)"
+    found = []
+    if apart < len(whole):
+        found.append(f"{len(whole) - apart} of {len(whole)} rows equal another {example}: intervals count equal rows once")
+    if alike < apart:
+        found.append(f"{apart - alike} rows equal one of another cluster {example}: intervals count both")
+    return found
+
+
+def _key(rows: Rows, i: int) -> tuple[object, ...]:
+    return (*(float(values[i]) for values in rows.x.values()), float(rows.y[i]), rows.group[i])
+
+
+def take(rows: Rows, index: np.ndarray, counts: np.ndarray) -> Rows:
+    """The rows at `index`, each standing for `counts` of them."""
     family, group = ([labels[i] for i in index] for labels in (rows.family, rows.group))
-    return Rows({name: values[index] for name, values in rows.x.items()}, rows.y[index], family, group, rows.reference)
+    x = {name: values[index] for name, values in rows.x.items()}
+    return Rows(x, rows.y[index], family, group, rows.reference, counts / counts.mean())
 
 
 def check_columns(rows: Rows, columns: Mapping[str, str], where: str) -> None:

@@ -68,7 +68,7 @@ def _score(part: Part, name: str, design: Design) -> Score:
     theta = found.theta[best]
     residual = design.log_y - predict(design.terms, theta[None])[0][0]
     points, size = design.terms.shape[1:]
-    aicc, bic = criteria(residual, part.delta, size)
+    aicc, bic = criteria(residual, part.delta, size, design.weights)
     largest = next(iter(part.rows.x.values()))
     held = largest >= largest.max() * (1 - 1e-9)
     return Score(
@@ -83,19 +83,19 @@ def _score(part: Part, name: str, design: Design) -> Score:
     )
 
 
-def criteria(residual: Array, delta: float, parameters: int) -> tuple[float, float]:
+def criteria(residual: Array, delta: float, parameters: int, weights: Array | float = 1.0) -> tuple[float, float]:
     """AICc and BIC under the error law that Huber's loss belongs to (Gaussian core, exponential tails), its scale fitted too."""
     points, count = len(residual), parameters + 1
-    deviance = 2 * _negative_log_likelihood(residual, delta)
+    deviance = 2 * _negative_log_likelihood(residual, delta, weights)
     correction = 2 * count * (count + 1) / (points - count - 1) if points > count + 1 else math.inf
     return deviance + 2 * count + correction, deviance + count * math.log(points)
 
 
-def _negative_log_likelihood(residual: Array, delta: float) -> float:
-    points, spread = len(residual), max(float(np.sqrt(np.mean(residual**2))), 1e-300)
+def _negative_log_likelihood(residual: Array, delta: float, weights: Array | float) -> float:
+    points, spread = len(residual), max(float(np.sqrt(np.mean(weights * residual**2))), 1e-300)
     if math.isinf(delta):
         return points * (math.log(spread * math.sqrt(2 * math.pi)) + 0.5)
-    loss = float(huber(residual, delta).sum())
+    loss = float((weights * huber(residual, delta)).sum())
 
     def value(log_scale: float) -> float:
         scale = math.exp(log_scale)
@@ -111,8 +111,8 @@ def _negative_log_likelihood(residual: Array, delta: float) -> float:
 
 def _held_out(design: Design, delta: float, theta: Array, held: Sequence[np.ndarray]) -> float:
     """Refit without each set of rows and predict it; NaN where the rest does not determine the law."""
-    weights = np.array([~rows for rows in held], dtype=float)
-    if (weights.sum(axis=1) < design.terms.shape[2]).any() or not all(design.terms[:, ~rows].any(axis=(0, 1)).all() for rows in held):
+    weights = np.array([~rows for rows in held]) * design.weights
+    if ((weights > 0).sum(axis=1) < design.terms.shape[2]).any() or not all(design.terms[:, ~rows].any(axis=(0, 1)).all() for rows in held):
         return math.nan
     found = solve(design.problem(delta), np.repeat(theta[None], len(held), axis=0), design.log_y, weights)
     if not found.converged.all():

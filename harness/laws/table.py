@@ -231,6 +231,15 @@ def _reference(frame: pd.DataFrame, group: Sequence[str], reference: str) -> tup
     return candidates[0], value
 
 
+def repeated(frame: pd.DataFrame, columns: Sequence[str], so: str) -> list[str]:
+    """What to say of rows that equal another in `columns`, and `so` what becomes of them."""
+    again = frame[list(columns)].astype(str).duplicated()
+    if not again.any():
+        return []
+    one = again.index[int(again.argmax())]
+    return [f"{int(again.sum())} of {len(frame)} rows equal another in {', '.join(columns)} (such as row {one}): {so}"]
+
+
 def clusters(frame: pd.DataFrame, name: str | None, source: str) -> list[str] | None:
     """The cluster of each row, None where every row is its own."""
     return None if name is None else labels(frame, [name], source)
