@@ -129,10 +129,18 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "law", metavar="LAW", help="power-law, power-law-floor, chinchilla, precision, ...; `help` lists them with their columns"
     )
-    verb.add_argument("source", metavar="FILE|STUDY", nargs="?", help="a .csv, a .parquet, or a study by name, folder or URI")
+    verb.add_argument(
+        "source", metavar="FILE|STUDY", nargs="?", help="CSV, TSV, JSONL or Parquet, also gzipped, or a study by name, folder or URI"
+    )
     for name in ("x", "x1", "x2", "n", "d", "flops", "y"):
         verb.add_argument(f"--{name}", metavar="COLUMN", help=f"the table's column for the law's {name}")
-    verb.add_argument("--where", action="append", default=[], metavar="K=V[,V...]", help="only rows whose K is one of V (repeatable)")
+    verb.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="K=V[,V...]",
+        help="only rows whose K is one of V, in quotes where it holds commas: 'm=\"a,b\",c' (repeatable)",
+    )
     verb.add_argument("--group", default="", metavar="COLUMN[,COLUMN...]", help="columns whose values make the groups")
     verb.add_argument("--reference", metavar="[COLUMN=]VALUE", help="the group in which efficiencies are 1")
     verb.add_argument("--share", metavar="NAME[,NAME...]", help="parameters that have one value in all groups")

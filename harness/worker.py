@@ -166,7 +166,7 @@ def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:
         git_dirty=context.git_dirty,
         source_digest=context.source_digests.get(spec.task, ""),
         versions=provenance.versions(),
-        **{**outcome, "error": mask(outcome["error"])},
+        **outcome,
     )
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from harness.commands.publish import check
 from harness.console import console as make_console
-from harness.errors import UsageError, unknown
+from harness.errors import DataError, UsageError, unknown
 from harness.masking import mask
 from harness.store import write_file
 
@@ -37,17 +37,19 @@ def run(options: argparse.Namespace) -> int:
     if options.law not in (*LAWS, *PROCEDURES):
         raise unknown("law", options.law, [*LAWS, *PROCEDURES])
     if options.source is None:
-        raise UsageError("fit needs a .csv, a .parquet or a study after the law")
+        raise UsageError("fit needs a file (CSV, TSV, JSONL or Parquet) or a study after the law")
     check(options)
     frame, notes = table.read(options.source, options.store)
     options.source = mask(options.source)
-    frame = table.where(frame, _pairs(options.where), options.source)
-    for note in notes:
+    frame = table.where(frame, options.where, options.source)
+    mixed = table.mixed(frame, table.names(options.group))
+    for note in (*notes, *mixed):
         console.print(f"mind: {note}", style="yellow")
     columns = {name: value for name in COLUMNS if (value := getattr(options, name))}
-    if options.law in PROCEDURES:
-        return PROCEDURES[options.law](options, frame, columns, console)
-    return _fit(options, frame, columns, console)
+    try:
+        return PROCEDURES.get(options.law, _fit)(options, frame, columns, console)
+    except DataError as error:
+        raise DataError("; ".join([str(error), *mixed])) from None
 
 
 def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
@@ -122,26 +124,27 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
 
 def _publish(options: argparse.Namespace, found: Mapping[str, Any], files: Sequence[str], console: Console) -> None:
     for path in files:
-        console.print(Text(path), soft_wrap=True)
+        console.print(path, soft_wrap=True)
     if options.tracking_uri in (None, "none"):
         return
     from harness import mlflow_fit
 
     mlflow_fit.publish(options.law, found, files, options.tracking_uri)
-    console.print(Text(f"{'mlflow':<15} {options.tracking_uri}"), soft_wrap=True)
+    console.print(f"{'mlflow':<15} {mask(options.tracking_uri)}", soft_wrap=True)
 
 
 def fit_options(options: argparse.Namespace) -> Options:
     """The command line's wishes."""
+    from harness.laws import table
     from harness.laws.rows import Options
 
     for name in ("resamples", "seed"):
         if getattr(options, name) < 0:
             raise UsageError(f"--{name} must be at least 0, not {getattr(options, name)}")
     return Options(
-        group=_names(options.group),
+        group=table.names(options.group),
         reference=options.reference,
-        share=None if options.share is None else _names(options.share),
+        share=None if options.share is None else table.names(options.share),
         separate=options.separate,
         delta=_delta(options.huber),
         starts="published" if options.starts == "published" else (),
@@ -165,20 +168,6 @@ def _delta(text: str | None) -> float | None:
     if not 0 < value < math.inf:
         raise UsageError(f"--huber takes a positive number or `none`, not {text!r}")
     return value
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _pairs(items: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for item in items:
-        name, separator, value = item.partition("=")
-        if not (name and separator):
-            raise UsageError(f"--where takes COLUMN=VALUE, not {item!r}")
-        pairs[name] = value
-    return pairs
 
 
 def _refuse(options: argparse.Namespace, *names: str) -> None:

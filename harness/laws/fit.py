@@ -10,6 +10,7 @@ import numpy as np
 from harness.errors import unknown
 from harness.laws import bootstrap, starts, table
 from harness.laws.design import Design, Quantity, build
+from harness.laws.facts import ROW, number
 from harness.laws.identify import identify
 from harness.laws.law import LAWS, Law
 from harness.laws.result import Estimate, Fit, Part
@@ -56,7 +57,7 @@ def fit(
 
     options, law = options or Options(), law if isinstance(law, Law) else named(law)
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
-    frame = frame if frame.index.name == table.ROW else table.numbered(frame)
+    frame = frame if frame.index.name == ROW else number(frame)
     used, whole = used_columns(law, columns or {}), len(frame)
     frame = complete(frame, used, source) if options.skip_empty else frame
     rows = read_rows(law, frame, used, options, source)

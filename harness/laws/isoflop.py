@@ -36,6 +36,7 @@ def optima(frame: pd.DataFrame, used: Mapping[str, str], group: Sequence[str], s
     import pandas as pd
 
     flops, n, y = (table.positive(frame, used[name], source) for name in COLUMNS)
+    table.one_decimal_mark(frame, list(used.values()), source)
     labels = table.labels(frame, group, source)
     rows = []
     notes = table.repeated(frame, [*used.values(), *group], "they weigh in their parabola, and count in no interval")

@@ -85,6 +85,7 @@ def fit(
     labels = table.labels(frame, options.group, source)
     seeds = table.clusters(frame, options.cluster, source)
     check_clusters(seeds, options.cluster, source)
+    table.one_decimal_mark(frame, list(used.values()), source)
     names, sign = list(dict.fromkeys(labels)), 1.0 if better == "higher" else -1.0
     repeats = list(dict.fromkeys(seeds)) if seeds else [""]
     cells = {

@@ -76,6 +76,7 @@ def read_rows(law: Law, frame: pd.DataFrame, used: Mapping[str, str], options: O
         table.column(frame, theirs, source)
     family, group, reference = table.families(frame, options.group, options.reference, source, efficiency=bool(law.efficiencies))
     values = {name: table.positive(frame, theirs, source, allow_gap=options.allow_gap) for name, theirs in used.items()}
+    table.one_decimal_mark(frame, list(used.values()), source)
     return Rows(values, values.pop(law.y.name), family, group, reference)
 
 

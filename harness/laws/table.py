@@ -1,10 +1,8 @@
-"""Reads the rows of a fit and refuses what no fit should see; every complaint names row and column."""
+"""The rows of a fit: selected, labelled, and refused where no fit should see them; every complaint names row and column."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +10,9 @@ import numpy as np
 
 from harness.errors import DataError, UsageError, unknown
 from harness.kinds import NONE, split, unquoted
-from harness.kinds import text as written_out
+from harness.laws import cells, files
+from harness.laws.facts import facts, number, wrong
 from harness.laws.solver import Array
-from harness.shown import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,53 +21,27 @@ LARGEST_GAP = 1e4
 """Neighbouring values of a column further apart than this factor are taken for different units (millions beside units)."""
 LEAST_SPREAD = 1e-9
 """Spread of a log below which a column is constant."""
-ROW = "row"
-"""Index name that keeps the row numbers of the file, from 1, through every selection."""
+_MOST_CHOICES = 30
 
 
 def read(source: str, store: str = "results") -> tuple[pd.DataFrame, list[str]]:
-    """The table behind a CSV, a Parquet file or a study (its name in `store`, folder or URI), and notes on what was left out.
+    """The table behind a CSV, TSV, JSONL or Parquet file or a study (its name in `store`, folder or URI), and notes on what was left out.
 
     A study's rows are its records: `experiment`, `method`, `seed`, `param.<name>`, `metric.<name>`, and whether a view holds them as
     `view.<name>`; those that did not end ok are left out.
     """
-    import pandas as pd
-
-    path, notes = Path(source), list[str]()
-    if path.suffix.lower() in (".csv", ".parquet"):
-        if not path.is_file():
-            raise DataError(f"there is no file {source}")
-        try:
-            frame = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-        except (ValueError, OSError) as error:
-            raise DataError(f"{source} cannot be read: {sentence(error)}") from None
-    else:
-        frame, notes = _read_study(source, store)
+    path = Path(source)
+    try:
+        is_file = path.is_file() or bool(files.suffix(path))
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror or error}") from None
+    frame, notes = files.read(path) if is_file else _read_study(source, store)
     repeated = list(frame.columns[frame.columns.duplicated()])
     if repeated:
         raise DataError(f"{source} has column {repeated[0]!r} more than once")
-    if frame.empty:
+    if not len(frame):
         raise DataError(f"{source} has no rows")
-    return numbered(frame), notes
-
-
-def numbered(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its rows numbered from 1."""
-    copy = frame.reset_index(drop=True)
-    copy.index = copy.index + 1
-    copy.index.name = ROW
-    return copy
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    text = path.read_text(encoding="utf-8-sig")
-    header = next(csv.reader(io.StringIO(text)), [])
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(f"{path} has column {name!r} more than once")
-    return pd.read_csv(io.StringIO(text))
+    return frame, notes
 
 
 def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
@@ -81,55 +53,86 @@ def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
     names = dict.fromkeys(view for found in views.values() for view in found)
     frame = study.frame.assign(**{f"view.{name}": [name in views[id] for id in study.frame["trial_id"]] for name in names})
     lost = int((frame["status"] != "ok").sum())
-    return frame[frame["status"] == "ok"], [f"{lost} records that did not end ok are left out"] if lost else []
+    return number(frame[frame["status"] == "ok"]), [f"{lost} records that did not end ok are left out"] if lost else []
 
 
-def where(frame: pd.DataFrame, conditions: Mapping[str, str], source: str) -> pd.DataFrame:
-    """The rows whose columns, as text, are among the comma-separated values of `conditions`; 1, 1.0 and 1e0 are one number.
+def mixed(frame: pd.DataFrame, group: Sequence[str]) -> list[str]:
+    """What to say when the records of a study are of several tasks or experiments, which measure different things."""
+    found = []
+    for name in ("task", "experiment"):
+        if {"trial_id", name} <= set(frame.columns) and name not in group:
+            kinds = list(dict.fromkeys(cells.texts(frame[name])))
+            if len(kinds) > 1:
+                found.append(f"rows of {len(kinds)} {name}s are mixed ({', '.join(kinds)}): --where {name}={kinds[0]} takes one of them")
+    return found
 
-    `none` stands for an empty cell, which is what a parameter that is None leaves.
-    """
-    for name, value in conditions.items():
-        cells = column(frame, name, source)
-        texts = cells.map(text).mask(cells.isna(), NONE)
-        present = set(texts)
-        wanted = [one if one in present else _plain(one) for one in _values(name, value)]
-        for one in wanted:
-            if one not in present:
-                raise unknown(f"value of column {name}", one, sorted(present)[:30])
-        frame = frame[texts.isin(wanted)]
-        if frame.empty:
-            raise DataError(f"{source}: no row has {', '.join(f'{k}={v}' for k, v in conditions.items())}")
+
+def listed(written: str) -> list[str]:
+    """`a,b` as two values, and `"a,b"` in quotes as one."""
+    try:
+        return [unquoted(value) for value in split(written)]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def names(written: str) -> list[str]:
+    """The columns or parameters of a list."""
+    return list(dict.fromkeys(name for name in listed(written) if name))
+
+
+def where(frame: pd.DataFrame, conditions: Sequence[str], source: str) -> pd.DataFrame:
+    """The rows that meet every condition `COLUMN=VALUE[,VALUE...]`; 1, 1.0 and 1e0 are one number, a value with commas stands in quotes."""
+    for condition in conditions:
+        name, value = _halves(frame, condition)
+        own = column(frame, name, source)
+        shown = cells.texts(own)
+        kept = np.zeros(len(frame), dtype=bool)
+        for wanted in listed(value):
+            is_wanted = _equal(own, shown, wanted)
+            if not is_wanted.any():
+                if value in shown:
+                    raise UsageError(f"--where {name}: a value with commas stands in quotes: --where '{name}=\"{value}\"'")
+                raise unknown(f"value of column {name}", wanted, _choices(sorted(set(shown))[:_MOST_CHOICES]))
+            kept |= is_wanted
+        frame = frame[kept]
     return frame
 
 
-def text(value: Any) -> str:
-    """A cell as people write it: 16 for 16.0."""
-    return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)
+def _halves(frame: pd.DataFrame, condition: str) -> tuple[str, str]:
+    """Column and value: cut at the first `=`, or at a later one where only that names a column."""
+    cuts = [at for at, character in enumerate(condition) if character == "="]
+    if not cuts or not cuts[0]:
+        raise UsageError(f"--where takes COLUMN=VALUE, not {condition!r}")
+    at = next((at for at in cuts if condition[:at] in frame), cuts[0])
+    return condition[:at], condition[at + 1 :]
 
 
-def _values(name: str, written: str) -> list[str]:
-    """The values of a condition, as `--set` lists them: a value with commas stands in quotes, a tuple in brackets."""
-    try:
-        return split(written)
-    except ValueError as error:
-        raise UsageError(f"--where {name}: {error}") from None
+def _equal(own: pd.Series[Any], shown: Sequence[str], wanted: str) -> Any:
+    """(n,) booleans: which cells are what the user wrote, as text or as a number; nothing and `none` stand for the empty cells."""
+    missing = own.isna().to_numpy(dtype=bool)
+    if not wanted and missing.any():
+        return missing
+    found = np.array([one == wanted for one in shown], dtype=bool)
+    if (found & ~missing).any():
+        return found & ~missing
+    if wanted.lower() == NONE and missing.any():
+        return missing
+    if wanted[:1] in ("(", "["):
+        parts = _tuple(wanted)
+        return np.array([one[:1] == "(" and _tuple(one) == parts for one in shown], dtype=bool)
+    if wanted.lower() in ("true", "false"):
+        return found | np.array([one.lower() == wanted.lower() for one in shown], dtype=bool)
+    aimed = cells.same_number(wanted)
+    if aimed is None or found.any():
+        return found
+    same = cells.text(aimed)
+    return np.array([one == same or cells.same_number(one) == aimed for one in shown], dtype=bool)
 
 
-def _plain(written: str) -> str:
-    """A number, a tuple or a truth value as a table holds it; what is none of these without its quotes."""
-    bare = unquoted(written)
-    if bare != written.strip():
-        return bare
-    if bare[:1] in ("(", "["):
-        parts = split(bare[1:-1].removesuffix(","))
-        return written_out(tuple(_plain(part) for part in parts))
-    if bare.lower() in ("true", "false"):
-        return bare.capitalize()
-    try:
-        return text(float(bare))
-    except ValueError:
-        return bare
+def _tuple(written: str) -> tuple[Any, ...]:
+    """The parts of a tuple in its text form, numbers as numbers."""
+    parts = [unquoted(part) for part in listed(written[1:-1].strip().removesuffix(","))]
+    return tuple(part if (number := cells.same_number(part)) is None else number for part in parts)
 
 
 def labels(frame: pd.DataFrame, names: Sequence[str], source: str) -> list[str]:
@@ -137,53 +140,80 @@ def labels(frame: pd.DataFrame, names: Sequence[str], source: str) -> list[str]:
     for name in names:
         missing = column(frame, name, source).isna()
         if missing.any():
-            raise DataError(f"{source}, row {frame.index[int(missing.argmax())]}: column {name} is empty, so its group is unknown")
-    return ["/".join(text(value) for value in row) for row in frame[list(names)].itertuples(index=False)] if names else [""] * len(frame)
+            raise wrong(source, frame.index[int(missing.argmax())], f"column {name} is empty, so its group is unknown", frame)
+    if not names:
+        return [""] * len(frame)
+    parts = list(zip(*(cells.texts(frame[name]) for name in names), strict=True))
+    found = ["/".join(part) for part in parts]
+    called: dict[str, tuple[str, ...]] = {}
+    for label, part in zip(found, parts, strict=True):
+        if called.setdefault(label, part) != part:
+            raise DataError(f"{source}: two groups of {', '.join(names)} would both be called {label}: write / as something else")
+    return found
 
 
 def column(frame: pd.DataFrame, name: str, source: str) -> pd.Series[Any]:
     """A column, or the error that lists those that are there."""
     if name not in frame:
-        raise unknown(f"column of {source}", name, [str(other) for other in frame.columns])
+        raise unknown(f"column of {source}", name, _choices(frame.columns))
     found: pd.Series[Any] = frame[name]
     return found
 
 
+def _choices(found: Iterable[object]) -> list[str]:
+    """Names as they are, those with line breaks and the like escaped: an error is one line."""
+    return [name if name.isprintable() else repr(name) for name in map(str, found)]
+
+
 def positive(frame: pd.DataFrame, name: str, source: str, *, allow_gap: bool = False) -> Array:
     """A column as positive, finite, varying numbers in one unit."""
-    import pandas as pd
-
-    cells = column(frame, name, source)
-    missing = cells.isna()
-    if missing.any():
-        raise DataError(f"{source}, row {cells.index[int(missing.argmax())]}: column {name} is empty or NaN")
-    if cells.dtype == bool:
-        raise DataError(f"{source}: column {name} holds true and false, not numbers")
-    values = pd.to_numeric(cells, errors="coerce")
-    wrong = values.isna()
-    if wrong.any():
-        others = "" if wrong.all() else " beside numbers: one unit a column, without suffixes"
-        at = int(wrong.argmax())
-        raise DataError(f"{source}, row {cells.index[at]}: column {name} holds {text(cells.iloc[at])!r}, not a number{others}")
-    numbers = values.to_numpy(dtype=float)
-    for wrong_kind, bad in (("not finite", ~np.isfinite(numbers)), ("not positive, and the fit takes its log", numbers <= 0)):
+    values = _numbers(frame, name, source)
+    for wrong_kind, bad in (("not finite", ~np.isfinite(values)), ("not positive, and the fit takes its log", values <= 0)):
         if bad.any():
             at = int(bad.argmax())
-            raise DataError(f"{source}, row {cells.index[at]}: column {name} is {text(numbers[at])}, which is {wrong_kind}")
-    if np.ptp(np.log(numbers)) < LEAST_SPREAD:
-        raise DataError(f"{source}: column {name} is {text(numbers[0])} in all {len(numbers)} rows, so nothing can be fitted along it")
+            raise wrong(source, frame.index[at], f"column {name} is {cells.text(values[at])}, which is {wrong_kind}", frame)
+    if np.ptp(np.log(values)) < LEAST_SPREAD:
+        raise DataError(f"{source}: column {name} is {cells.text(values[0])} in all {len(values)} rows, so nothing can be fitted along it")
     if not allow_gap:
-        _refuse_mixed_units(cells, numbers, name, source)
-    return numbers
+        _refuse_mixed_units(frame, values, name, source)
+    return values
 
 
-def _refuse_mixed_units(cells: pd.Series[Any], numbers: Array, name: str, source: str) -> None:
+def _numbers(frame: pd.DataFrame, name: str, source: str) -> Array:
+    own = column(frame, name, source)
+    known = facts(frame).styles.get(name)
+    style = known or cells.style_of(own)
+    if style is not None and style.doubt:
+        raise wrong(source, style.at + 1 if known else frame.index[style.at], f"column {name} {style.doubt}", frame)
+    if own.dtype == bool:
+        raise DataError(f"{source}: column {name} holds true and false, not numbers")
+    values, odd = cells.numbers(own, style.mark if style else "")
+    missing = np.isnan(values)
+    if odd is not None:
+        missing[odd] = False
+        others = " beside numbers: one unit a column, without suffixes" if np.isfinite(values).any() else ""
+    if missing.any() and (odd is None or int(missing.argmax()) < odd):
+        raise wrong(source, frame.index[int(missing.argmax())], f"column {name} is empty or NaN", frame)
+    if odd is not None:
+        raise wrong(source, frame.index[odd], f"column {name} holds {cells.text(own.iloc[odd])!r}, not a number{others}", frame)
+    return values
+
+
+def one_decimal_mark(frame: pd.DataFrame, names: Sequence[str], source: str) -> None:
+    """Refuse columns of one fit that are written with different decimal marks: 1.000 beside 0,5 may be a thousand."""
+    seen = {style.mark: name for name in names if (style := facts(frame).styles.get(name)) and style.mark}
+    if len(seen) > 1:
+        raise DataError(f"{source}: column {seen[',']} has decimal commas and column {seen['.']} has points: write both in one way")
+
+
+def _refuse_mixed_units(frame: pd.DataFrame, numbers: Array, name: str, source: str) -> None:
     order = np.sort(numbers)
-    ratios = order[1:] / order[:-1]
+    with np.errstate(over="ignore"):
+        ratios = order[1:] / order[:-1]
     at = int(ratios.argmax())
     if ratios[at] < LARGEST_GAP:
         return
-    low, high = cells.index[int((numbers <= order[at]).argmax())], cells.index[int((numbers > order[at]).argmax())]
+    low, high = frame.index[int((numbers <= order[at]).argmax())], frame.index[int((numbers > order[at]).argmax())]
     raise DataError(
         f"{source}: column {name} mixes units: row {low} and {int((numbers <= order[at]).sum()) - 1} more hold at most {order[at]:g}, "
         f"row {high} and {int((numbers > order[at]).sum()) - 1} more at least {order[at + 1]:g}, with nothing between "
@@ -208,7 +238,7 @@ def families(
         raise UsageError("this law needs --group COLUMN and --reference VALUE, the group in which rho is 1")
     name, value = _reference(frame, group, reference)
     family = labels(frame, [other for other in group if other != name], source)
-    is_reference = frame[name].map(text) == value
+    is_reference = [cell == value for cell in cells.texts(frame[name])]
     found = frozenset(label for label, is_one in zip(groups, is_reference, strict=True) if is_one)
     for label in dict.fromkeys(family):
         if not any(is_one and own == label for own, is_one in zip(family, is_reference, strict=True)):
@@ -217,18 +247,16 @@ def families(
 
 
 def _reference(frame: pd.DataFrame, group: Sequence[str], reference: str) -> tuple[str, str]:
+    """The group column and the value as its cells are shown."""
     name, separator, value = reference.partition("=")
-    if separator and name in group:
-        candidates = [name]
-    else:
-        value = reference
-        candidates = [name for name in group if value in set(frame[name].map(text))]
-    if len(candidates) > 1:
-        raise UsageError(f"--reference {value} is found in {' and '.join(candidates)}: say COLUMN={value}")
-    if not candidates or value not in set(frame[candidates[0]].map(text)):
-        named = candidates or list(group)
-        raise unknown("reference", value, sorted({text(cell) for name in named for cell in frame[name]})[:30])
-    return candidates[0], value
+    candidates, value = ([name], value) if separator and name in group else (list(group), reference)
+    shown = {one: cells.texts(frame[one]) for one in candidates}
+    found = {one: texts[int(same.argmax())] for one, texts in shown.items() if (same := _equal(frame[one], texts, value)).any()}
+    if len(found) > 1:
+        raise UsageError(f"--reference {value} is found in {' and '.join(found)}: say COLUMN={value}")
+    if not found:
+        raise unknown("reference", value, _choices(sorted({text for texts in shown.values() for text in texts})[:_MOST_CHOICES]))
+    return next(iter(found.items()))
 
 
 def repeated(frame: pd.DataFrame, columns: Sequence[str], so: str) -> list[str]:

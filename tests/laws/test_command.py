@@ -134,6 +134,8 @@ def test_a_group_without_spread_or_a_single_cluster_is_named(papertrial: Command
 def test_odd_names_and_wishes_are_no_traceback(papertrial: Command) -> None:  # noqa: F811
     rows = [f"{x},{y},{g}\n" for g in ("$\\foo$", "[/x]") for x, y in ((1, 2.5), (2, 1.8), (4, 1.2), (8, 0.9))]
     Path("t.csv").write_text("x$,y,g\n" + "".join(rows))
+    said = papertrial("fit", "power-law", "t" * 300)
+    assert (said.code, "cannot be read: File name too long" in said.err) == (2, True)
     words = ["fit", "power-law", "t.csv", "--x", "x$", "--group", "g", "--resamples", "20"]
     said = papertrial(*words, "--plots", "figures", "--json", "o[/x]/f.json")
     assert (said.code, "o[/x]/f.json" in said.out) == (0, True), said.err
