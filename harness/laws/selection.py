@@ -17,6 +17,9 @@ from harness.laws.result import Fit, Part, finite_or_none
 from harness.laws.rows import Options, shared_parameters
 from harness.laws.solver import Array, huber, predict, solve
 
+LEAST_RMS = 1e-150
+"""Residuals below this count as this: an exact fit has an infinite likelihood, and the square must not vanish."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -92,7 +95,7 @@ def criteria(residual: Array, delta: float, parameters: int, weights: Array | fl
 
 
 def _negative_log_likelihood(residual: Array, delta: float, weights: Array | float) -> float:
-    points, spread = len(residual), max(float(np.sqrt(np.mean(weights * residual**2))), 1e-300)
+    points, spread = len(residual), max(float(np.sqrt(np.mean(weights * residual**2))), LEAST_RMS)
     if math.isinf(delta):
         return points * (math.log(spread * math.sqrt(2 * math.pi)) + 0.5)
     loss = float((weights * huber(residual, delta)).sum())

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from harness.errors import DataError, UsageError
-from harness.laws import LAWS, Column, Law, Options, Power, Term, bootstrap, fit
+from harness.laws import LAWS, Column, Law, Options, Power, Term, bootstrap, fit, selection
 from harness.laws.bootstrap import Resamples
 from tests.laws.conftest import CHINCHILLA, RHO, chinchilla_runs, precision_runs
 
@@ -245,6 +245,11 @@ def test_what_does_not_fit_the_law_is_named() -> None:
         fit("precision-collapsed", precision_runs(), options=Options(group=["bits"], reference="8"))
     with pytest.raises(UsageError, match="families can share: 'alhpa'; did you mean 'alpha'"):
         fit("power-law-floor", frame, options=Options(group=["g"], share=["alhpa"]))
+
+
+def test_an_exact_fit_has_criteria() -> None:
+    for delta in (1e-3, math.inf):
+        assert np.isfinite(selection.criteria(np.zeros(6), delta, 2)).all()
 
 
 def test_every_parameter_has_a_meaning() -> None:
