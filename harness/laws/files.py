@@ -137,6 +137,7 @@ def _parquet(data: bytes, source: str) -> pd.DataFrame:
 
     try:
         table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        table.validate(full=True)  # text that is no UTF-8 is noticed here, not where it is first used
         while any(pa.types.is_struct(kind) for kind in table.schema.types):
             table = table.flatten()
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True, strings_to_categorical=False)

@@ -113,6 +113,13 @@ def test_other_files_are_refused_with_their_reason(tmp_path: Path, name: str, co
     assert says in str(caught.value)
 
 
+def test_text_of_a_parquet_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"x": X, "y": Y, "g": ["abcd"] * 5}).to_parquet(path, compression=None, use_dictionary=False, write_statistics=False)
+    with pytest.raises(DataError, match=r"cannot be read as Parquet: .*UTF8"):
+        read(tmp_path, "t.parquet", path.read_bytes().replace(b"abcd", b"a\xffcd"))
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
