@@ -225,7 +225,7 @@ def test_a_value_of_where_may_hold_commas_and_equal_signs(tmp_path: Path) -> Non
         assert table.where(frame, [condition], "t").index.tolist() == rows, condition
     with pytest.raises(UsageError, match="in quotes: --where 'm=\"adamw"):
         table.where(frame, ["m=adamw(0.9,0.95)"], "t")
-    with pytest.raises(UsageError, match="a quote that is not closed"):
+    with pytest.raises(UsageError, match="a quote is not closed"):
         table.where(frame, ['m="adamw'], "t")
     with pytest.raises(UsageError, match="unknown value of column m: 'sgd'"):
         table.where(frame, ["n=2", "m=sgd"], "t")
