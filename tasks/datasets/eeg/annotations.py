@@ -1,18 +1,17 @@
-"""Which stretch of a recording is what: tables beside the recording, or annotations inside it."""
+"""Which stretch of a recording is what, and what marks stretches that are of no use."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-TABLES = {
-    ("start_time", "stop_time", "label"): "TUAR's channel,start_time,stop_time,label,confidence",
-    ("onset", "duration", "description"): "onset,duration,description",
-}
-"""Columns that a table must have, by which its form is told, and what to call the form."""
+Span = tuple[float, float]
+"""Seconds from the first sample, gaps included."""
+_MARKS = ("BAD", "BAD_", "BAD_ACQ_SKIP", "BAD BOUNDARY", "EDGE BOUNDARY")
+"""What mne writes where nothing was recorded, where it glued recordings together, or for a stretch that is bad for no named reason."""
+RINGING = 0.1
+"""Seconds around a bad stretch that resampling touches."""
 
 
 class LeftOut(Exception):  # noqa: N818 - no error: a piece of the data that the rest goes on without
@@ -34,51 +33,59 @@ class Annotation:
         return f"{self.label}{where}, {self.start:.1f}-{self.stop:.1f} s"
 
 
-def table_of(recording: Path) -> Path | None:
-    """`<stem>.csv` or `<stem>-annotations.csv` beside a recording."""
-    stem = recording.name.removesuffix(".gz").rsplit(".", 1)[0]
-    beside = (recording.with_name(f"{stem}.csv"), recording.with_name(f"{stem}-annotations.csv"))
-    return next((table for table in beside if table.is_file()), None)
+@dataclass(frozen=True)
+class Stretch:
+    """Where a channel holds nothing that could be used."""
+
+    channel: str
+    """Empty for all of them."""
+    what: str
+    start: float
+    stop: float
+
+    def __str__(self) -> str:
+        whose = f"channel {self.channel} {self.what}" if self.channel else self.what
+        return f"{whose} from {self.start:.1f} to {self.stop:.1f} s"
 
 
-def read_table(table: Path, name: str) -> tuple[list[Annotation], list[str]]:
-    """The annotations of a table and a note on each line that is none; lines that begin with `#` are comments. `name` is for the notes."""
-    try:
-        lines = [(number, line) for number, line in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), start=1)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise LeftOut(f"{name}: cannot be read ({error}); its recording is left out") from None
-    lines = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]
-    header = next(csv.reader(line for _, line in lines[:1]), [])
-    columns = {column.strip().lower(): index for index, column in enumerate(header)}
-    form = next((form for form in TABLES if set(form) <= set(columns)), None)
-    if form is None:
-        raise LeftOut(f"{name}: its columns must be {' or '.join(TABLES.values())}; its recording is left out")
-    found, notes = [], []
-    for number, line in lines[1:]:
-        cells = [cell.strip() for cell in next(csv.reader([line]))]
-        try:
-            start, end, label = (cells[columns[column]] for column in form)
-            stop = float(end) + (float(start) if form[1] == "duration" else 0.0)
-            channel = cells[columns["channel"]] if "channel" in columns else ""
-            annotation = Annotation(float(start), stop, label, channel)
-        except (IndexError, ValueError):
-            notes.append(f"{name}, line {number}: {line.strip()!r} does not hold the times and label of an annotation; left out")
-            continue
-        if label and annotation.start < annotation.stop and math.isfinite(annotation.stop - annotation.start):
-            found.append(annotation)
+def marks_apart(annotations: Iterable[Annotation]) -> tuple[list[Annotation], list[Stretch]]:
+    """What annotates something, and the stretches that mne's own marks say are bad, as wide as resampling smears them."""
+    kept, bad = [], []
+    for annotation in annotations:
+        if annotation.label.strip().upper() in _MARKS:
+            start, stop = max(0.0, annotation.start - RINGING), annotation.stop + RINGING
+            bad.append(Stretch("", f"marked {annotation.label.strip()}", start, stop))
         else:
-            notes.append(f"{name}, line {number}: {annotation} has no label or no duration; left out")
-    return found, notes
+            kept.append(annotation)
+    return kept, bad
 
 
-def within(annotations: Iterable[Annotation], seconds: float, name: str) -> tuple[list[Annotation], list[str]]:
-    """The annotations inside a recording of so many seconds; what reaches over its ends is cut, what lies outside left out."""
+def sound(annotations: Iterable[Annotation], name: str) -> tuple[list[Annotation], list[str]]:
+    """Those inside a recording that have a label and times that are times; the others are left out by name."""
     kept, notes = [], []
     for annotation in annotations:
-        if annotation.start >= seconds or annotation.stop <= 0:
-            notes.append(f"{name}: {annotation} lies outside the recording, which ends at {seconds:.1f} s; left out")
+        if annotation.label.strip() and annotation.start <= annotation.stop and math.isfinite(annotation.stop - annotation.start):
+            kept.append(annotation)
+        else:
+            notes.append(f"{name}: {annotation} has no label or no duration; left out")
+    return kept, notes
+
+
+def within(annotations: Iterable[Annotation], spans: Sequence[Span], name: str) -> tuple[list[Annotation], list[str]]:
+    """The parts of the annotations that lie in the spans that were recorded; what reaches over is cut, what lies outside left out."""
+    ends = spans[-1][1]
+    kept, notes = [], []
+    for annotation in annotations:
+        inside = [(max(low, annotation.start), min(high, annotation.stop)) for low, high in spans]
+        inside = [span for span, (low, high) in zip(inside, spans, strict=True) if annotation.start < high and annotation.stop > low]
+        outside = annotation.start >= ends or annotation.stop <= 0
+        if not inside:
+            where = f"outside the recording, which ends at {ends:.1f} s" if outside else "in a gap of the recording"
+            notes.append(f"{name}: {annotation} lies {where}; left out")
             continue
-        if annotation.start < -0.05 or annotation.stop > seconds + 0.05:
-            notes.append(f"{name}: {annotation} reaches outside the recording, which ends at {seconds:.1f} s; cut there")
-        kept.append(replace(annotation, start=max(0.0, annotation.start), stop=min(seconds, annotation.stop)))
+        if annotation.start < -0.05 or annotation.stop > ends + 0.05:
+            notes.append(f"{name}: {annotation} reaches outside the recording, which ends at {ends:.1f} s; cut there")
+        elif annotation.stop - annotation.start > sum(stop - start for start, stop in inside) + 0.05:
+            notes.append(f"{name}: {annotation} reaches into a gap of the recording; cut there")
+        kept += [replace(annotation, start=start, stop=stop) for start, stop in inside]
     return kept, notes

@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from harness.errors import DataError
-from tasks.datasets.eeg.annotations import Annotation, LeftOut, read_table, table_of, within
+from tasks.datasets.eeg.annotations import Annotation, LeftOut, within
 from tasks.datasets.eeg.artifact_windows import CLASSES
+from tasks.datasets.eeg.beside import annotations_of
 from tasks.datasets.eeg.channels import common, places_of
 from tasks.datasets.eeg.cutting import extract
+from tasks.datasets.eeg.duplicates import Recorded, landmarks, without_copies
 from tasks.datasets.eeg.montage import PLACES
-from tasks.datasets.eeg.reading import annotations_inside, channels_of, read_signals, recordings_in
+from tasks.datasets.eeg.reading import Part, channels_of, further_parts, needs_mne, read_signals, recordings_in
 from tasks.datasets.eeg.subjects import Piece, deal, subject_of
 from tasks.datasets.eeg.windowing import plan_windows
 from tasks.datasets.eeg_windows import EegWindows, write_windows
@@ -52,21 +55,24 @@ def _adopt(
 ) -> list[str]:
     files = recordings_in(path)
     root = path if path.is_dir() else path.parent
-    notes: list[str] = []
+    needs_mne()
+    files, notes = _without_parts(files, root)
     if channels is None:
         channels = _common_channels(files, root)
-    pieces, rates = [], dict[float, list[str]]()
+    read, rates = [], dict[float, list[str]]()
     for file in files:
         try:
-            piece, rate, said = _windows_of(file, root, channels, vocabulary)
+            recorded, rate, said = _windows_of(file, root, channels, vocabulary)
         except LeftOut as reason:
             notes.append(str(reason))
             continue
         notes += said
         if rate != RATE:
-            rates.setdefault(rate, []).append(str(piece.file))
-        if piece.starts:
-            pieces.append(piece)
+            rates.setdefault(rate, []).append(str(recorded.piece.file))
+        if recorded.piece.starts:
+            read.append(recorded)
+    pieces, said = without_copies(read)
+    notes += said
     if not pieces:
         raise DataError(f"{path}: no window is left. {'. '.join(notes[:5])}")
     notes += [f"resampled from {rate:g} to {RATE:g} Hz: {_first(names)}" for rate, names in rates.items()]
@@ -79,6 +85,14 @@ def _adopt(
     return [*notes, *said, *_missing_classes(windows)]
 
 
+def _without_parts(files: Sequence[Path], root: Path) -> tuple[list[Path], list[str]]:
+    """Files that another goes on in are read with it, not once more as recordings of their own."""
+    whole = {part: file for file in files for part in further_parts(file, str(file.relative_to(root)))}
+    kept = [file for file in files if file.resolve() not in whole]
+    parts = {file: whole[file.resolve()] for file in files if file.resolve() in whole}
+    return kept, [f"{part.relative_to(root)}: is read with {file.relative_to(root)}, which goes on in it" for part, file in parts.items()]
+
+
 def _common_channels(files: Sequence[Path], root: Path) -> tuple[str, ...]:
     readable = []
     for file in files:
@@ -86,27 +100,36 @@ def _common_channels(files: Sequence[Path], root: Path) -> tuple[str, ...]:
             readable.append(list(channels_of(file, str(file.relative_to(root)))))
         except LeftOut:
             continue  # said when the recording is read
+    if readable and not common(readable):
+        raise DataError(f"{root}: no channel is in at least half of its recordings")
     return common(readable)
 
 
-def _windows_of(file: Path, root: Path, channels: tuple[str, ...], vocabulary: Vocabulary) -> tuple[Piece, float, list[str]]:
+def _windows_of(file: Path, root: Path, channels: tuple[str, ...], vocabulary: Vocabulary) -> tuple[Recorded, float, list[str]]:
     """The windows of a recording, its rate in the file, and what to note; LeftOut where nothing of it can be used."""
     name = str(file.relative_to(root))
-    table = table_of(file)
-    source = str(table.relative_to(root)) if table else name
-    annotations, notes = read_table(table, source) if table else (annotations_inside(file, name), [])
-    if not annotations:
-        raise LeftOut(f"{name}: has no annotations, neither inside nor in a table beside it; the recording is left out")
+    annotated = annotations_of(file, root)
     signals = read_signals(file, name, channels, RATE)
-    annotations, outside = within(annotations, signals.seconds, source)
-    labelled, passed = _labelled(annotations, channels, vocabulary, source)
-    plan = plan_windows(labelled, signals.bad, name, length=SECONDS, stride=STRIDE)
-    samples = round(SECONDS * RATE)
-    first = [min(round(start * RATE), signals.x.shape[1] - samples) for start in plan.starts]
-    cut = extract(torch.from_numpy(signals.x), torch.tensor(first, dtype=torch.int64), samples)
-    x = (cut - cut.mean(-1, keepdim=True)).float().numpy()
+    annotations, outside = within(annotated.annotations, signals.spans, annotated.source)
+    labelled, passed = _labelled(annotations, channels, vocabulary, annotated.source)
+    bad = [*signals.bad, *annotated.bad]
+    plan = plan_windows(labelled, bad, name, length=SECONDS, stride=STRIDE, recorded=signals.spans)
+    x = np.concatenate([_cut(part, plan.starts, len(channels)) for part in signals.parts])
     piece = Piece(file.relative_to(root), subject_of(file), x, tuple(plan.classes), tuple(plan.starts), SECONDS)
-    return piece, signals.rate, [*notes, *signals.notes, *outside, *passed, *plan.notes]
+    recorded = Recorded(piece, signals.spans, landmarks(signals.parts, RATE))
+    return recorded, signals.rate, [*annotated.notes, *signals.notes, *outside, *passed, *plan.notes]
+
+
+def _cut(part: Part, starts: Sequence[float], channels: int) -> npt.NDArray[np.float32]:
+    """(n, channels, samples): the windows that lie in a part, each around zero."""
+    samples = round(SECONDS * RATE)
+    inside = [start - part.span[0] for start in starts if part.span[0] - 1e-6 <= start < part.span[1] - 1e-6]
+    if not inside:
+        return np.empty((0, channels, samples), dtype=np.float32)
+    first = [min(round(start * RATE), part.x.shape[1] - samples) for start in inside]
+    cut = extract(torch.from_numpy(part.x), torch.tensor(first, dtype=torch.int64), samples)
+    centred: npt.NDArray[np.float32] = (cut - cut.mean(-1, keepdim=True)).float().numpy()
+    return centred
 
 
 def _labelled(

@@ -24,6 +24,8 @@ _FOLDERS: dict[str, Split] = {
     "eval": "test",
     "test": "test",
 }
+_PART = re.compile(r"_split-\d+")
+"""BIDS: parts of one recording."""
 _NAMES = (re.compile(r"(sub-[^_]+)_.*"), re.compile(r"(.+?)_s\d+_t\d+"))
 """BIDS and the Temple corpora. Other files are a subject each."""
 
@@ -45,8 +47,8 @@ class Piece:
 
 
 def subject_of(file: PurePath) -> str:
-    """`sub-01_task-x.edf` -> `sub-01`, `aaaaaaju_s005_t000.edf` -> `aaaaaaju`, `anything.edf` -> `anything`."""
-    stem = file.name.removesuffix(".gz").rsplit(".", 1)[0]
+    """`sub-01_task-x.edf` -> `sub-01`, `aaaaaaju_s005_t000.edf` -> `aaaaaaju`, `anything.edf` and `anything_split-02.edf` -> `anything`."""
+    stem = _PART.sub("", file.name.removesuffix(".gz").rsplit(".", 1)[0])
     matches = (pattern.fullmatch(stem) for pattern in _NAMES)
     return next((match[1] for match in matches if match), stem)
 

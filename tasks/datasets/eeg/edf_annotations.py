@@ -1,0 +1,97 @@
+"""Annotations of EDF+ and BDF+, and the time of each record: mne reads neither gaps nor texts that are not UTF-8."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.datasets.eeg.annotations import Annotation
+from tasks.datasets.eeg.edf_header import Header
+
+_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
+"""A time-stamped list of annotations: onset, duration, texts."""
+_STRAYS = {False: 0.05, True: 0.002}
+"""Seconds by which a record may begin elsewhere than the one before it ends, in continuous and in discontinuous files."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Records without a gap between them: `first` to before `stop`."""
+
+    first: int
+    stop: int
+    start: float
+    """Seconds from the first sample of the file."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the annotation channels of a file say."""
+
+    annotations: list[Annotation]
+    """Seconds from the first sample, gaps included."""
+    runs: list[Run]
+    offset: float
+    """Seconds of the first sample after the start that the header names."""
+    latin: bool
+    """Whether some text is not UTF-8; it is read as Latin-1."""
+    broken: int
+    """Entries that are no annotations."""
+
+
+def read_content(file: Path, header: Header) -> Content:
+    """Of a file. ValueError where it is discontinuous and does not say when its records begin, or they go back in time."""
+    found: list[tuple[float, float, str]] = []
+    times: list[float | None] = []
+    latin, broken = False, 0
+    for channels in header.annotation_bytes(file):
+        times.append(None)
+        for channel, content in enumerate(channels):
+            for place, entry in enumerate(part for part in content.split(b"\0") if part):
+                match = _TAL.fullmatch(entry)
+                if not match:
+                    broken += 1
+                    continue
+                onset, duration, texts = float(match[1]), float(match[2] or 0), match[3].split(b"\x14")
+                if channel == 0 and place == 0 and not texts[0]:
+                    times[-1] = onset
+                for text in filter(None, texts):
+                    read, other = _decoded(text)
+                    latin |= other
+                    found.append((onset, duration, read))
+    offset = times[0] if times and times[0] is not None else 0.0
+    labels = {channel.label for channel in header.signals}
+    annotations = [_annotation(onset - offset, duration, text, labels) for onset, duration, text in sorted(found, key=lambda a: a[:2])]
+    return Content(annotations, _runs(header, times), offset, latin, broken)
+
+
+def _decoded(text: bytes) -> tuple[str, bool]:
+    try:
+        return text.decode("utf-8"), False
+    except UnicodeDecodeError:
+        return text.decode("latin-1"), True
+
+
+def _annotation(start: float, duration: float, text: str, labels: set[str]) -> Annotation:
+    label, _, channel = text.partition("@@")
+    return Annotation(start, start + duration, label, channel) if channel in labels else Annotation(start, start + duration, text)
+
+
+def _runs(header: Header, times: Sequence[float | None]) -> list[Run]:
+    """Where the records follow one another; a continuous file without times of records is one run."""
+    if header.discontinuous and (not times or None in times):
+        raise ValueError("it has gaps (EDF+D), but not each of its records says when it begins")
+    known = [time for time in times if time is not None]
+    if not known or len(known) != header.records:
+        return [Run(0, header.records, 0.0)]
+    runs, first = [], 0
+    for record in range(1, header.records):
+        ends = known[first] + (record - first) * header.duration
+        if abs(known[record] - ends) > _STRAYS[header.discontinuous]:
+            if known[record] < ends:
+                raise ValueError(f"its record {record + 1} begins at {known[record]:g} s, before the one before it ends at {ends:g} s")
+            runs.append(Run(first, record, known[first] - known[0]))
+            first = record
+    return [*runs, Run(first, header.records, known[first] - known[0])]
