@@ -64,7 +64,7 @@ def landmarks(parts: Sequence[Part], rate: float) -> Landmarks:
         seconds = np.array([part.x[:, peak - half : peak + half] for peak in peaks]).reshape(len(peaks), part.x.shape[0], 2 * half)
         seconds -= seconds.mean(-1, keepdims=True)
         times.append(part.span[0] + peaks / rate)
-        described.append((seconds.reshape(len(peaks), -1) @ project).astype(np.float32))
+        described.append((seconds.reshape(len(peaks), len(project)) @ project).astype(np.float32))
     return Landmarks(np.concatenate(times), np.concatenate(described))
 
 

@@ -87,7 +87,8 @@ def _adopt(
 
 def _without_parts(files: Sequence[Path], root: Path) -> tuple[list[Path], list[str]]:
     """Files that another goes on in are read with it, not once more as recordings of their own."""
-    whole = {part: file for file in files for part in further_parts(file, str(file.relative_to(root)))}
+    chains = [(file, further_parts(file, str(file.relative_to(root)))) for file in files]
+    whole = {part: file for file, parts in sorted(chains, key=lambda chain: len(chain[1])) for part in parts}
     kept = [file for file in files if file.resolve() not in whole]
     parts = {file: whole[file.resolve()] for file in files if file.resolve() in whole}
     return kept, [f"{part.relative_to(root)}: is read with {file.relative_to(root)}, which goes on in it" for part, file in parts.items()]
