@@ -161,6 +161,20 @@ def test_a_copy_in_another_folder_of_a_split_leaves_what_is_held_out(tmp_path: P
     assert [len(windows.split(name).labels) for name in SPLITS] == [60, 15, 15]
 
 
+def test_short_copies_are_found_wherever_they_move_most(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    strangers(root)
+    for seed in range(12):
+        x = noise(seed, 2)
+        for name in ("a", "b"):
+            write_edf(root / f"{name}{seed}.edf", x, spans=[(0.0, 2.0, "blink")])
+    windows, notes = adopt(root, tmp_path / "out", tuar=False)
+    assert notes[:12] == [
+        f"b{seed}.edf: holds the same data as a{seed}.edf; 1 of its 1 windows left out" for seed in sorted(range(12), key=str)
+    ]
+    assert len(windows.groups) == 15
+
+
 def test_nothing_but_copies_is_one_person(tmp_path: Path) -> None:
     root = tmp_path / "in"
     for name in ("a", "b", "c"):

@@ -161,6 +161,8 @@ def test_gaps_are_told_by_the_records_not_by_the_header(tmp_path: Path) -> None:
     assert len(read_signals(file, "it", tuple(PLACES), 250.0).parts) == 1
     back = [*range(10), *range(5, 15)]
     assert "its record 11 begins at 5 s, before the one before it ends" in reason(file, edf_bytes(noise(0), kind=b"EDF+D", onsets=back))
+    short = [second * 0.9985 for second in range(10)] + [9.9 + second for second in range(10)]
+    assert "begins at" in reason(file, edf_bytes(noise(0), kind=b"EDF+D", onsets=short))
     mute = edf_bytes(noise(0), kind=b"EDF+D").replace(b"+7\x14\x14\0", b"\0\0\0\0\0")
     assert "not each of its records says when it begins" in reason(file, mute)
 
@@ -189,6 +191,13 @@ def test_texts_in_utf_8_and_latin_1(tmp_path: Path, text: str, label: str) -> No
     windows, notes = adopt(tmp_path / "in", tmp_path / "out", tuar=False)
     assert windows.classes == tuple(sorted(["chew", label]))
     assert notes == ([f"sub-{i}_eeg.edf: its annotations are not in UTF-8; read as Latin-1" for i in range(3)] if latin else [])
+
+
+def test_texts_in_no_encoding_are_left_out(tmp_path: Path) -> None:
+    content = edf_bytes(noise(0), spans=[(1.0, 4.0, b"\x81\x8d"), (8.0, 3.0, "œil".encode("cp1252"))])
+    inside = read_inside(write(tmp_path / "a.edf", content), "it")
+    assert inside.annotations == [Annotation(8.0, 11.0, "œil")]
+    assert inside.notes[1:] == ["it: 1 entries among its annotations cannot be read; left out"]
 
 
 def test_entries_among_the_annotations_that_cannot_be_read_are_counted(tmp_path: Path) -> None:

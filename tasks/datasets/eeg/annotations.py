@@ -48,6 +48,14 @@ class Stretch:
         return f"{whose} from {self.start:.1f} to {self.stop:.1f} s"
 
 
+def decoded(text: bytes) -> tuple[str, bool]:
+    """UTF-8, or else Latin-1 as Windows extends it, and whether it was that. UnicodeDecodeError for what is neither."""
+    try:
+        return text.decode("utf-8-sig"), False
+    except UnicodeDecodeError:
+        return text.decode("cp1252"), True
+
+
 def marks_apart(annotations: Iterable[Annotation]) -> tuple[list[Annotation], list[Stretch]]:
     """What annotates something, and the stretches that mne's own marks say are bad, as wide as resampling smears them."""
     kept, bad = [], []

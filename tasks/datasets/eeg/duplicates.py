@@ -19,7 +19,9 @@ _LAG = 0.02
 """Seconds over which movement is measured: slow waves of any offset do not count."""
 _NUMBERS = 48
 """Random projections that describe a second around a landmark; the first `_COARSE` find candidates."""
-_COARSE = 10
+_COARSE = 6
+_MANY = 1000
+"""Landmarks that are described at a time."""
 _CLOSE = 0.08
 """Distance of two descriptions, in parts of their length, up to which they are of the same second: rounding to 1 or 2 uV does less."""
 _SHARE = 0.2
@@ -54,17 +56,19 @@ def landmarks(parts: Sequence[Part], rate: float) -> Landmarks:
     half, lag = round(_APART * rate), max(1, round(_LAG * rate))
     times, described = [np.empty(0)], [np.empty((0, _NUMBERS), np.float32)]
     for part in parts:
-        if part.x.shape[1] <= 2 * half + 2 * lag:
+        channels, samples = part.x.shape
+        if samples <= 2 * half + 2 * lag:
             continue
-        moved = np.zeros(part.x.shape[1])
+        moved = np.zeros(samples)
         moved[lag:-lag] = np.abs(part.x[:, 2 * lag :] - part.x[:, : -2 * lag]).sum(0)
+        moved[:half] = moved[samples - half :] = 0
         peaks = np.flatnonzero((moved == maximum_filter1d(moved, 2 * half + 1)) & (moved > 0))
-        peaks = peaks[(peaks >= half) & (peaks < len(moved) - half)]
-        project = np.random.default_rng(0).standard_normal((part.x.shape[0] * 2 * half, _NUMBERS)) / np.sqrt(_NUMBERS)
-        seconds = np.array([part.x[:, peak - half : peak + half] for peak in peaks]).reshape(len(peaks), part.x.shape[0], 2 * half)
-        seconds -= seconds.mean(-1, keepdims=True)
-        times.append(part.span[0] + peaks / rate)
-        described.append((seconds.reshape(len(peaks), len(project)) @ project).astype(np.float32))
+        project = np.random.default_rng(0).standard_normal((channels * 2 * half, _NUMBERS)) / np.sqrt(_NUMBERS)
+        for some in np.split(peaks, range(_MANY, len(peaks), _MANY)):
+            seconds = np.array([part.x[:, peak - half : peak + half] for peak in some]).reshape(len(some), channels, 2 * half)
+            seconds -= seconds.mean(-1, keepdims=True)
+            times.append(part.span[0] + some / rate)
+            described.append((seconds.reshape(len(some), len(project)) @ project).astype(np.float32))
     return Landmarks(np.concatenate(times), np.concatenate(described))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
-from tasks.datasets.eeg.annotations import Annotation
+from tasks.datasets.eeg.annotations import Annotation, decoded
 from tasks.datasets.eeg.edf_header import Header
 
 _TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
@@ -57,21 +58,17 @@ def read_content(file: Path, header: Header) -> Content:
                 onset, duration, texts = float(match[1]), float(match[2] or 0), match[3].split(b"\x14")
                 if channel == 0 and place == 0 and not texts[0]:
                     times[-1] = onset
-                for text in filter(None, texts):
-                    read, other = _decoded(text)
-                    latin |= other
-                    found.append((onset, duration, read))
+                try:
+                    read = [decoded(text) for text in texts if text]
+                except UnicodeDecodeError:
+                    broken += 1
+                    continue
+                latin |= any(other for _, other in read)
+                found += [(onset, duration, text) for text, _ in read]
     offset = times[0] if times and times[0] is not None else 0.0
     labels = {channel.label for channel in header.signals}
     annotations = [_annotation(onset - offset, duration, text, labels) for onset, duration, text in sorted(found, key=lambda a: a[:2])]
     return Content(annotations, _runs(header, times), offset, latin, broken)
-
-
-def _decoded(text: bytes) -> tuple[str, bool]:
-    try:
-        return text.decode("utf-8"), False
-    except UnicodeDecodeError:
-        return text.decode("latin-1"), True
 
 
 def _annotation(start: float, duration: float, text: str, labels: set[str]) -> Annotation:
@@ -86,12 +83,13 @@ def _runs(header: Header, times: Sequence[float | None]) -> list[Run]:
     known = [time for time in times if time is not None]
     if not known or len(known) != header.records:
         return [Run(0, header.records, 0.0)]
-    runs, first = [], 0
-    for record in range(1, header.records):
-        ends = known[first] + (record - first) * header.duration
-        if abs(known[record] - ends) > _STRAYS[header.discontinuous]:
-            if known[record] < ends:
-                raise ValueError(f"its record {record + 1} begins at {known[record]:g} s, before the one before it ends at {ends:g} s")
-            runs.append(Run(first, record, known[first] - known[0]))
-            first = record
-    return [*runs, Run(first, header.records, known[first] - known[0])]
+    runs = [Run(0, header.records, 0.0)]
+    for record, (before, now) in enumerate(pairwise(known), start=1):
+        ends = before + header.duration
+        if abs(now - ends) <= _STRAYS[header.discontinuous]:
+            continue
+        last, start = runs[-1], now - known[0]
+        if min(now - ends, start - (last.start + (record - last.first) * header.duration)) < 0:
+            raise ValueError(f"its record {record + 1} begins at {now:g} s, before the one before it ends at {ends:g} s")
+        runs[-1:] = [replace(last, stop=record), Run(record, header.records, start)]
+    return runs

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tasks.datasets.eeg.annotations import Annotation, LeftOut
+from tasks.datasets.eeg.annotations import Annotation, LeftOut, decoded
 
 FORMS = {
     ("start_time", "stop_time", "label"): "TUAR's channel,start_time,stop_time,label,confidence",
@@ -120,11 +120,10 @@ def _text(table: Path, name: str) -> tuple[str, list[str]]:
     if b"\0" in content and not wide:
         raise LeftOut(f"{name}: holds NUL bytes, so it is no text in UTF-8 or Latin-1; its recording is left out")
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig"), []
+        text, latin = (content.decode("utf-16"), False) if wide else decoded(content)
     except UnicodeDecodeError as error:
-        if wide:
-            raise LeftOut(f"{name}: cannot be read ({error}); its recording is left out") from None
-    return content.decode("latin-1"), [f"{name}: is not in UTF-8; read as Latin-1"]
+        raise LeftOut(f"{name}: cannot be read ({error}); its recording is left out") from None
+    return text, [f"{name}: is not in UTF-8; read as Latin-1"] if latin else []
 
 
 def _form(head: str, table: Path, name: str) -> tuple[str, Mapping[str, int], tuple[str, str, str]]:
