@@ -15,6 +15,7 @@ from harness.errors import DataError
 from tasks.datasets.eeg.annotations import Annotation, LeftOut, sound
 from tasks.datasets.eeg.fif import annotations_of, open_fif
 from tasks.datasets.eeg.montage import PLACES
+from tasks.datasets.eeg.reading import channels_of, read_signals
 from tasks.datasets.eeg.tables import Clock, read_table, tables_of
 from tests.tasks.edf_bytes import edf_bytes, write
 from tests.tasks.test_eeg_data_recordings import adopt, expected, noise, of_group, write_edf, write_fif
@@ -241,6 +242,19 @@ def test_annotations_without_a_label_or_a_time_are_left_out_by_name() -> None:
     )
     assert [annotation.label for annotation in kept] == ["a", "d"]
     assert [note.endswith("has no label or no duration; left out") for note in notes] == [True] * 3
+
+
+@pytest.mark.parametrize(("before", "value", "says"), [(72, 99, "damaged (Unknown channel type"), (8, 112, "channel T3 has the unit 112")])
+def test_a_fif_channel_of_no_kind_or_of_another_unit(tmp_path: Path, before: int, value: int, says: str) -> None:
+    """`before` the name in the description of a channel lie its kind and its unit."""
+    file = write_fif(tmp_path / "a_raw.fif", noise(0), spans=SPANS)
+    content = bytearray(file.read_bytes())
+    place = content.index(b"T3" + bytes(14)) - before
+    content[place : place + 4] = value.to_bytes(4, "big")
+    file.write_bytes(content)
+    with pytest.raises(LeftOut) as caught:
+        read_signals(file, "it", tuple(channels_of(file, "it")), 250.0)
+    assert says in str(caught.value)
 
 
 def test_a_file_of_another_kind_is_no_recording(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from tasks.datasets.eeg.tables import Clock
 if TYPE_CHECKING:
     from mne.io import BaseRaw
 
+_VOLTS = 107
+"""FIFF_UNIT_V."""
 _EDGE = 0.05
 """Seconds that do not count at the ends of a recording."""
 _NO_RECORDING = re.compile(r".*[-_]annot(?:ations)?\.fif(?:\.gz)?", re.IGNORECASE)
@@ -38,6 +40,24 @@ def open_fif(file: Path, name: str) -> BaseRaw:
             what = Path(missing[1]).name if missing else "the next part"
             raise LeftOut(f"{name}: goes on in {what}, which is not there; the recording is left out") from None
         raise LeftOut(f"{name}: truncated or damaged, it cannot be opened ({error}); the recording is left out") from None
+
+
+def eeg_names(raw: BaseRaw, name: str) -> list[str]:
+    """The names of the channels that hold EEG. LeftOut where a channel is of no kind."""
+    import mne
+
+    try:
+        return [raw.ch_names[index] for index in mne.pick_types(raw.info, meg=False, eeg=True, exclude=())]
+    except Exception as error:  # as above
+        raise LeftOut(f"{name}: truncated or damaged ({error}); the recording is left out") from None
+
+
+def check_units(raw: BaseRaw, name: str, wanted: Sequence[str]) -> None:
+    """LeftOut where one of these channels is not in volts."""
+    for label in wanted:
+        unit = raw.info["chs"][raw.ch_names.index(label)]["unit"]
+        if unit != _VOLTS:
+            raise LeftOut(f"{name}: channel {label} has the unit {unit!s}, which is not volts; the recording is left out")
 
 
 def further_parts(raw: BaseRaw) -> list[Path]:

@@ -92,10 +92,7 @@ def further_parts(file: Path, name: str) -> list[Path]:
 def channels_of(file: Path, name: str) -> dict[str, str]:
     """What the channels of a recording are called here -> their names in the file; LeftOut where it cannot be opened."""
     if not _is_edf(file):
-        import mne
-
-        raw = fif.open_fif(file, name)
-        return labels([raw.ch_names[index] for index in mne.pick_types(raw.info, meg=False, eeg=True, exclude=())])
+        return labels(fif.eeg_names(fif.open_fif(file, name), name))
     header = _header(file, name)
     doubled = ambiguous([channel.label for channel in header.signals])
     known = [channel for channel in header.signals if place(channel.label) or channel.microvolts is not None]
@@ -162,6 +159,7 @@ Read = tuple[npt.NDArray[np.float64], float, list[tuple[int, int, float]], list[
 
 def _read_fif(file: Path, name: str, wanted: Sequence[str]) -> Read:
     raw = fif.open_fif(file, name)
+    fif.check_units(raw, name, wanted)
     x = _data(raw, name, wanted)
     return x, float(raw.info["sfreq"]), [(0, x.shape[1], 0.0)], []
 
