@@ -257,6 +257,13 @@ def test_other_files_under_the_suffix(tmp_path: Path) -> None:
         adopt(tmp_path / "in", tmp_path / "out", tuar=False)
 
 
+def test_channels_named_like_a_kind_of_channel_are_taken_by_name(tmp_path: Path) -> None:
+    x = noise(0)[:3]
+    file = write(tmp_path / "a.edf", edf_bytes(x, names=[b"meg", b"all", b"eeg"]))
+    (part,) = read_signals(file, "it", ("eeg", "all"), 250.0).parts
+    np.testing.assert_allclose(part.x, x[[2, 1]], atol=QUANTUM)
+
+
 @pytest.mark.parametrize(
     ("records", "more", "note"),
     [

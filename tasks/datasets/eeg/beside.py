@@ -42,7 +42,10 @@ def annotations_of(file: Path, root: Path) -> Annotated:
     if not tables:
         own, said = sound(own, name)
         if not own:
-            raise LeftOut(f"{name}: has no annotations, neither inside nor in a table beside it; the recording is left out")
+            reasons = [*notes, *said[:3]]
+            raise LeftOut(
+                ". ".join([*reasons, f"{name}: has no annotations, neither inside nor in a table beside it; the recording is left out"])
+            )
         return Annotated(own, marks, name, [*notes, *said])
     source = str(tables[0].relative_to(root))
     if inside.gaps:

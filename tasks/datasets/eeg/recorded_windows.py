@@ -114,7 +114,7 @@ def _windows_of(file: Path, root: Path, channels: tuple[str, ...], vocabulary: V
     annotations, outside = within(annotated.annotations, signals.spans, annotated.source)
     labelled, passed = _labelled(annotations, channels, vocabulary, annotated.source)
     bad = [*signals.bad, *annotated.bad]
-    plan = plan_windows(labelled, bad, name, length=SECONDS, stride=STRIDE, recorded=signals.spans)
+    plan = plan_windows(labelled, bad, name, length=SECONDS, stride=STRIDE)
     x = np.concatenate([_cut(part, plan.starts, len(channels)) for part in signals.parts])
     piece = Piece(file.relative_to(root), subject_of(file), x, tuple(plan.classes), tuple(plan.starts), SECONDS)
     recorded = Recorded(piece, signals.spans, landmarks(signals.parts, RATE))

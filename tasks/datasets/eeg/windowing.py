@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,26 +21,16 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
 
-def plan_windows(
-    annotations: Sequence[tuple[str, Annotation]],
-    bad: Sequence[Stretch],
-    name: str,
-    *,
-    length: float,
-    stride: float,
-    recorded: Sequence[Span] = ((-math.inf, math.inf),),
-) -> Plan:
+def plan_windows(annotations: Sequence[tuple[str, Annotation]], bad: Sequence[Stretch], name: str, *, length: float, stride: float) -> Plan:
     """Windows of `length` seconds, `stride` apart, in the spans that the annotations of a class, (class, annotation), cover together.
 
-    None crosses from one of the spans that were `recorded` into another. A window that another class covers too is left out, and so
-    is one with a bad stretch; a note each says where and how many.
+    A window that another class covers too is left out, and so is one with a bad stretch; a note each says where and how many.
     """
     by_class: dict[str, list[Annotation]] = {}
     for found, annotation in annotations:
         by_class.setdefault(found, []).append(annotation)
     spans = {found: merged((a.start, a.stop) for a in members) for found, members in by_class.items()}
-    parts = [(part, found) for found in spans for span in spans[found] for part in parted(span, recorded)]
-    candidates = sorted((start, found) for part, found in parts for start in _starts(part, length, stride))
+    candidates = sorted((start, found) for found in spans for span in spans[found] for start in _starts(span, length, stride))
     plan, torn = Plan(), []
     spoilt: dict[int, int] = {}
     for start, found in candidates:
@@ -59,12 +48,6 @@ def plan_windows(
     if not candidates:
         plan.notes.append(f"{name}: none of its {len(annotations)} annotations of a class lasts {length:g} s; no window is there")
     return plan
-
-
-def parted(span: Span, recorded: Sequence[Span]) -> list[Span]:
-    """The parts of a span that lie in each of the spans that were recorded."""
-    parts = [(max(span[0], start), min(span[1], stop)) for start, stop in recorded]
-    return [part for part in parts if part[0] < part[1]]
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
