@@ -18,7 +18,7 @@ from tasks.datasets.eeg.levels import absurd_level
 from tasks.datasets.eeg.montage import PLACES
 from tasks.datasets.eeg.reading import channels_of, read_inside, read_signals
 from tests.tasks.edf_bytes import NAMES, edf_bytes, write
-from tests.tasks.test_eeg_data_recordings import adopt, expected, noise, of_group
+from tests.tasks.test_eeg_data_recordings import adopt, expected, noise, of_group, write_fif
 
 SPANS = [(1.0, 4.0, b"blink"), (8.0, 3.0, b"chew")]
 STARTS = [1, 2, 3, 8, 9]
@@ -251,6 +251,8 @@ def test_other_files_under_the_suffix(tmp_path: Path) -> None:
     bdf = edf_bytes(noise(0), width=3)
     assert "its first bytes are not those of an EDF file" in reason(tmp_path / "a.edf", bdf)
     assert "its first bytes are not those of a BDF file" in reason(tmp_path / "a.bdf", edf_bytes(noise(0)))
+    fif = write_fif(tmp_path / "b_raw.fif", noise(0)).read_bytes()
+    assert "its first bytes are not those of an EDF file" in reason(tmp_path / "a.edf", fif)
     assert reason(tmp_path / "a.fif", edf_bytes(noise(0))).startswith("it: truncated or damaged, it cannot be opened")
     (tmp_path / "in" / "folder.edf").mkdir(parents=True)
     with pytest.raises(DataError, match="holds no recording"):

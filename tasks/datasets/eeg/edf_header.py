@@ -99,7 +99,7 @@ def read_header(file: Path) -> Header:
         content = opened.read(256)
         if len(content) < 256:
             raise ValueError(f"it has {len(content)} bytes, a header has 256 or more")
-        if (content[0] == 0xFF) != bdf or (not bdf and _text(content[:8]) not in ("0", "")):
+        if (content[0] == 0xFF) != bdf or (not bdf and content[:8].strip(b" \0") not in (b"0", b"")):
             raise ValueError(f"its first bytes are not those of {'a BDF' if bdf else 'an EDF'} file")
         size, count = _whole(content[184:192], "size of the header"), _whole(content[252:256], "number of channels")
         if count < 1 or size != 256 * (count + 1):
