@@ -156,6 +156,8 @@ def test_gaps_are_told_by_the_records_not_by_the_header(tmp_path: Path) -> None:
     for kind, onsets, gaps in ((b"EDF+D", None, 1), (b"EDF+D", late, 2), (b"EDF+C", late, 2), (b"EDF+C", None, 1)):
         file = write(tmp_path / "a.edf", edf_bytes(noise(0), kind=kind, onsets=onsets))
         assert len(read_signals(file, "it", tuple(PLACES), 250.0).parts) == gaps, (kind, onsets)
+    lazy = write(tmp_path / "a.edf", edf_bytes(noise(0), onsets=[0.0] * 20))
+    assert read_signals(lazy, "it", tuple(PLACES), 250.0).spans == [(0.0, 20.0)]
     jittered = [second + 0.001 * (second % 2) for second in range(20)]
     file = write(tmp_path / "a.edf", edf_bytes(noise(0), kind=b"EDF+D", onsets=jittered))
     assert len(read_signals(file, "it", tuple(PLACES), 250.0).parts) == 1
@@ -235,7 +237,9 @@ def test_marks_of_mne_are_no_classes_and_spoil_the_windows_they_touch(tmp_path: 
         (lambda c: c[:252] + b"0   " + c[256:], "its header announces 0 channels and a header of 2560 bytes, which do not fit"),
         (lambda c: c[:252] + b"7   " + c[256:], "its header announces 7 channels and a header of 2560 bytes, which do not fit"),
         (lambda c: c[:184] + b"512     " + c[192:], "its header announces 9 channels and a header of 512 bytes"),
-        (lambda c: c.replace(b"250     ", b"0       ", 1), "its header announces 0 samples in a record of channel Fp1"),
+        (lambda c: c.replace(b"250     ", b"0       ", 1), "channel Fp1 has no samples in its records"),
+        (lambda c: c.replace(b"250     ", b"-250    ", 1), "its header announces -250 samples in a record of channel Fp1"),
+        (lambda c: c.replace(b"250     ", b"0       ").replace(b"60      ", b"0       "), "its header announces records without samples"),
         (lambda c: c.replace(b"250     ", b"9999999 ", 1), "truncated: no sample of any channel is there"),
         (lambda c: c.replace(b"-400    ", b"lots    ", 1), "'lots' in its header is no physical minimum of channel Fp1"),
         (lambda c: c.replace(b"-32767  ", b"32767   ", 1), "channel Fp1 has the digital range 32767 to 32767"),

@@ -77,11 +77,12 @@ def _annotation(start: float, duration: float, text: str, labels: set[str]) -> A
 
 
 def _runs(header: Header, times: Sequence[float | None]) -> list[Run]:
-    """Where the records follow one another; a continuous file without times of records is one run."""
+    """Where the records follow one another; a continuous file whose records all say the same time, or none, is one run."""
     if header.discontinuous and (not times or None in times):
         raise ValueError("it has gaps (EDF+D), but not each of its records says when it begins")
     known = [time for time in times if time is not None]
-    if not known or len(known) != header.records:
+    told = bool(known) and len(known) == header.records and (header.discontinuous or len(set(known)) > 1)
+    if not told:
         return [Run(0, header.records, 0.0)]
     runs = [Run(0, header.records, 0.0)]
     for record, (before, now) in enumerate(pairwise(known), start=1):

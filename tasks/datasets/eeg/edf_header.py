@@ -113,6 +113,8 @@ def read_header(file: Path) -> Header:
         raise ValueError(f"its header says that a record lasts {duration:g} s")
     width = 3 if bdf else 2
     record, there = width * sum(channel.samples for channel in channels), file.stat().st_size - size
+    if not record:
+        raise ValueError("its header announces records without samples")
     records = there // record if announced < 0 else min(announced, there // record)
     discontinuous = content[192:197] in (b"EDF+D", b"BDF+D")
     return Header(channels, announced, records, duration, there - records * record, discontinuous, width, content)
@@ -154,13 +156,15 @@ def _channel(content: bytes, index: int, count: int) -> Channel:
         before += width * count
     label, unit = _text(cells["label"]), cells["unit"].split(b"\0")[0].strip()
     samples = _whole(cells["samples in a record"], f"samples in a record of channel {label}")
-    if samples < 1:
+    if samples < 0:
         raise ValueError(f"its header announces {samples} samples in a record of channel {label}")
     low, high, bottom, top = (_real(cells[f"{kind} {end}"], f"{kind} {end} of channel {label}") for kind, end in _ENDS)
     fault = None
-    if low == high:
+    if not samples:
+        fault = "has no samples in its records"
+    elif low == high:
         fault = f"has the physical range {low:g} to {high:g}"
-    elif bottom >= top:
+    elif bottom == top:
         fault = f"has the digital range {bottom:g} to {top:g}"
     microvolts = next((factor for pattern, factor in _VOLTS if pattern.fullmatch(unit)), None)
     return Channel(label, _text(cells["unit"]), microvolts, samples, fault)
