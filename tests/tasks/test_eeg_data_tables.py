@@ -257,6 +257,13 @@ def test_a_fif_channel_of_no_kind_or_of_another_unit(tmp_path: Path, before: int
     assert says in str(caught.value)
 
 
+def test_a_fif_that_is_cut_off_and_holds_no_annotations_says_so(tmp_path: Path) -> None:
+    file = write_fif(tmp_path / "a_raw.fif", noise(0))
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(LeftOut, match="it: truncated, and without annotations; the recording is left out"):
+        annotations_of(file, open_fif(file, "it"), "it")
+
+
 def test_a_file_of_another_kind_is_no_recording(tmp_path: Path) -> None:
     root = tmp_path / "in"
     root.mkdir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -76,10 +78,14 @@ def annotations_of(file: Path, raw: BaseRaw, name: str) -> list[Annotation]:
 
     clock = clock_of(raw)
     found = [_annotation(a, float(a["onset"]), clock.first) for a in raw.annotations]
+    said = io.StringIO()
     try:
-        with mne.utils.use_log_level("ERROR"):
+        with mne.utils.catch_logging(verbose="WARNING") as said, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             kept = mne.read_annotations(file)
     except Exception as error:  # as above
+        if "Invalid tag" in said.getvalue():
+            raise LeftOut(f"{name}: truncated, and without annotations; the recording is left out") from None
         if str(error).startswith("No annotation data"):
             return found
         raise LeftOut(f"{name}: its annotations are damaged ({error}); the recording is left out") from None
