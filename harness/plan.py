@@ -111,6 +111,10 @@ def data_names(task: Task, scale: str, overrides: Overrides = Overrides()) -> li
     return list(dict.fromkeys(grid.data for grid in _chosen(task, scale, overrides) if grid.data))
 
 
+MOST_SEEDS = 100_000
+"""More are taken for a slip of the pen: their plan alone would fill the memory."""
+
+
 def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, DataRef]) -> list[TrialSpec]:
     """All trials of a task at a scale, seed-major so that whole seeds finish first; a trial that two grids share comes once.
 
@@ -120,6 +124,8 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
     seeds = overrides.seeds if overrides.seeds is not None else chosen.seeds
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, not {seeds}")
+    if seeds > MOST_SEEDS:
+        raise UsageError(f"--seeds must be at most {MOST_SEEDS:,}, not {seeds:,}")
     for name in overrides.methods:
         task.method(name)
     coverage.check(task, scale)

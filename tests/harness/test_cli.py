@@ -85,6 +85,7 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         ([*RUN, "--set", "behaviour=god"], "unknown value of parameter behaviour: 'god'; did you mean 'good'?"),
         ([*RUN, "--set", "size"], "--set takes NAME=VALUE"),
         ([*RUN, "--seeds", "0"], "--seeds must be at least 1, not 0"),
+        ([*RUN, "--seeds", "99999999999"], "--seeds must be at most 100,000, not 99,999,999,999"),
         ([*RUN, "--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
         ([*RUN, "--data", "letters=/x"], "--data names 'letters', which these tasks do not read"),
         ([*RUN, "--data-kind", "rael"], "unknown data-kind: 'rael'; did you mean 'real'?"),
