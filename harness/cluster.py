@@ -24,6 +24,9 @@ from harness.task import Resources
 
 CONNECT_LIMIT_S = 10.0
 """How long a cluster may take to answer. Ray itself knocks for ten minutes at an address where nothing is."""
+MOST_SOCKET_BYTES = 107
+SOCKET_NAME_BYTES = len("/ray/session_2026-11-28_09-11-41_267496_1234567/sockets/plasma_store")
+"""What Ray adds to its temporary folder."""
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"
 """Where `ray up` leaves its configuration on the head (JSON, whatever the name says), which is where jobs run."""
 
@@ -44,6 +47,8 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     # A signal that ends the driver must not end it in Ray's crash handler, which knows nothing of the study. Workers keep theirs.
     ray_constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER = True
+    if not joins:
+        _check_temporary_folder()
     try:
         if joins:
             ray.init(address=address, **quiet)
@@ -60,6 +65,17 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
         yield
     finally:
         ray.shutdown()
+
+
+def _check_temporary_folder() -> None:
+    """ResourceError when the paths of Ray's sockets would be longer than the system allows."""
+    name = "RAY_TMPDIR" if "RAY_TMPDIR" in os.environ else "TMPDIR"
+    folder = os.environ.get(name, "/tmp")
+    if len(os.fsencode(folder)) + SOCKET_NAME_BYTES > MOST_SOCKET_BYTES:
+        raise ResourceError(
+            f"{name} is too long for Ray, which puts sockets there whose paths may have {MOST_SOCKET_BYTES} bytes: set it to one of at "
+            f"most {MOST_SOCKET_BYTES - SOCKET_NAME_BYTES} bytes (now {folder}), or run with --local"
+        )
 
 
 def _knock(address: str) -> None:

@@ -84,7 +84,10 @@ def compare(before: Judgement, after: Judgement) -> Comparison:
         changes=_judged([change for pair in shared for change in _changes(*pair)]),
         turns=[turn for turn in turns if turn.before != turn.after],
         claims=len(turns),
-        mixed=[sentence for pair in shared for sentence in _mixed(*pair)],
+        mixed=[
+            *(f"{side.study.name}: {damage}" for side in (before, after) for damage in side.study.damages),
+            *(sentence for pair in shared for sentence in _mixed(*pair)),
+        ],
     )
 
 

@@ -18,7 +18,7 @@ from harness.errors import ResourceError, StoreError
 from harness.frames import CurveWriter
 from harness.ledger import Ledger, LedgerContents
 from harness.plan import TrialSpec
-from harness.record import Record, Status
+from harness.record import Record, Status, counted
 from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
 from harness.task import Resources
@@ -43,7 +43,7 @@ class RunResult:
 def left_to_do(store: StudyStore, trials: Sequence[TrialSpec], done: Mapping[str, Record], *, retry: bool) -> list[TrialSpec]:
     """The plan minus its records: `ok` ones always count as done, the others unless `retry`.
 
-    A trial that is done runs again where one that is left needs it and what it kept is gone.
+    A trial that is done runs again where one that is left needs it and what it kept is gone or damaged.
     """
     left = {trial.id for trial in trials if trial.id not in done or (retry and done[trial.id].status != "ok")}
     kept = Artifacts(store)
@@ -51,7 +51,7 @@ def left_to_do(store: StudyStore, trials: Sequence[TrialSpec], done: Mapping[str
     unseen = [trial for trial in trials if trial.id in left]
     while unseen:
         needed = {trial.requires for trial in unseen} - left
-        again = {id for id in needed if id in planned and done[id].status == "ok" and id not in kept}
+        again = {id for id in needed if id in planned and done[id].status == "ok" and not kept.is_intact(id)}
         left |= again
         unseen = [planned[id] for id in again]
     return [trial for trial in trials if trial.id in left]
@@ -91,7 +91,8 @@ def run_trials(
             finally:
                 stop.over()
     wanted = {trial.id for trial in trials}
-    return RunResult({id: record for id, record in (done | recorded).items() if id in wanted}, len(recorded), stopped)
+    last = done | {id: counted(done.get(id), record) for id, record in recorded.items()}
+    return RunResult({id: record for id, record in last.items() if id in wanted}, len(recorded), stopped)
 
 
 @contextmanager
@@ -124,7 +125,6 @@ class _Sink:
     """Ledger and curves of a study; buffers groups for a remote store."""
 
     def __init__(self, store: StudyStore, observe: Observe) -> None:
-        self._uri = store.uri
         self._ledger = Ledger(store)
         self._curves = CurveWriter(store)
         self._observe = observe
@@ -141,20 +141,19 @@ class _Sink:
         outcomes, self._buffer = self._buffer, []
         if outcomes:
             try:
-                self._curves.write({outcome.record.trial_id: outcome.curve for outcome in outcomes})
+                curves = {outcome.record.trial_id: outcome.curve for outcome in outcomes}
+                self._curves.write(curves, self._ledger.next_line, self._ledger.contents.lines)
                 self._ledger.append([outcome.record for outcome in outcomes])
-            except OSError as error:
-                raise StoreError(
-                    f"{self._uri} cannot be written any more: {error.strerror or error}; what was recorded before is safe"
-                ) from None
+            except StoreError as error:
+                raise StoreError(f"{error}; what was recorded before is safe") from None
             for outcome in outcomes:
                 self._observe(outcome.record)
         self._synced = time.monotonic()
 
     def close(self) -> None:
         self._flush()
-        with suppress(OSError):  # packing only tidies: the parts are read as well
-            self._curves.compact()
+        with suppress(StoreError):  # packing only tidies: the parts are read as well
+            self._curves.compact(self._ledger.contents.lines)
         self._ledger.close()
 
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+Say = Callable[[str], None]
+"""Who is told of what goes on all the same, a sentence each."""
+
+
+def quiet(_sentence: str) -> None:
+    """For callers who have nobody to tell."""
 
 
 class PapertrialError(Exception):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import StoreError
+from harness.checksums import PLACEHOLDER, is_intact, seal
+from harness.errors import Say, StoreError, quiet
 from harness.kinds import cell
-from harness.record import SCHEMA_VERSION, Curve, Record
+from harness.record import SCHEMA_VERSION, STATUSES, Curve, Record
+from harness.shown import sentence
 from harness.store import StudyStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION_KEY = b"papertrial.schema_version"
+_VERSION_KEY, _CHECKSUM_KEY = b"papertrial.schema_version", b"papertrial.checksum"
+_FIRST_WITH_CHECKSUM = 4
+_LINE, _WRITTEN = "ledger.line", "written"
+"""Columns that order the attempts of a trial in its curves; `written`, the clock's, is of schema 3 and before."""
 MAX_CURVE_PARTS = 256
 
 
@@ -50,81 +55,175 @@ def write_trials(store: StudyStore, records: Iterable[Record]) -> list[str]:
 
 
 def read_trials(data: bytes) -> pd.DataFrame:
-    """The frame behind a trials file of this or an older schema version."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(io.BytesIO(data))
-    version = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
-    if not 1 <= version <= SCHEMA_VERSION:
-        raise StoreError(f"the trials file has schema version {version}; this papertrial reads 1 to {SCHEMA_VERSION}")
-    frame: pd.DataFrame = table.to_pandas()
+    """The frame behind a trials file of this or an older schema version. StoreError, which says why, on anything else."""
+    frame, version = _read(data)
     if version < 2 and "data_fingerprint" in frame:
         frame["data_notes"] = ""
     if version < 3 and "scale" in frame:
         frame.insert(list(frame).index("scale") + 1, "experiment", "")
+    if version < 4:
+        frame["notes"] = ""
+    _check_records(frame)
     return frame
 
 
+def _read(data: bytes) -> tuple[pd.DataFrame, int]:
+    """A frame and its schema version, once it is sure that it is what was written."""
+    import pyarrow.parquet as pq
+
+    intact = is_intact(data)
+    if intact is False:
+        raise StoreError("its checksum is not its own: it was damaged or edited")
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        frame: pd.DataFrame = table.to_pandas()
+        version = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
+    except Exception as error:  # damage makes Arrow raise errors of many kinds
+        raise StoreError(f"it is no Parquet file that can be read: {sentence(error)}") from None
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise StoreError(f"it has schema version {version}; this papertrial reads 1 to {SCHEMA_VERSION}")
+    if version >= _FIRST_WITH_CHECKSUM and intact is None:
+        raise StoreError("its checksum is gone: it was damaged or edited")
+    return frame, version
+
+
+def _check_records(frame: pd.DataFrame) -> None:
+    """StoreError where a frame is not one of records."""
+    for f in dataclasses.fields(Record):
+        if f.name in ("params", "metrics"):
+            continue
+        if f.name not in frame:
+            raise StoreError(f"it holds no records: there is no column {f.name}")
+        text = f.type not in ("int", "float", "bool")
+        if not (_is_text(frame[f.name]) if text else _is_numeric(frame[f.name])):
+            raise StoreError(f"its column {f.name} holds something else than {'text' if text else 'numbers'}")
+    wrong = [str(name) for name in frame if str(name).startswith("metric.") and not _is_numeric(frame[name])]
+    if wrong:
+        raise StoreError(f"its column {wrong[0]} holds something else than numbers")
+    if strange := sorted(set(frame["status"]) - set(STATUSES)):
+        raise StoreError(f"its column status holds {strange[0][:40]!r}")
+    if not all(_is_versions(text) for text in frame["versions"].unique()):
+        raise StoreError("its column versions holds something else than versions")
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    return all(type(value) is str for value in column)
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    return column.dtype.kind in "biuf"
+
+
+def _is_versions(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def to_parquet(frame: pd.DataFrame) -> bytes:
-    """Zstandard Parquet bytes of a frame."""
+    """Zstandard Parquet bytes of a frame, with the schema version and a checksum in the metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _VERSION_KEY: str(SCHEMA_VERSION).encode()})
+    ours = {_VERSION_KEY: str(SCHEMA_VERSION).encode(), _CHECKSUM_KEY: PLACEHOLDER}
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
+    pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), sink, compression="zstd")
+    return seal(sink.getvalue())
 
 
 class CurveWriter:
-    """Curves go to `curves/part-*.parquet` before their records go to the ledger; `compact` packs them into one file."""
+    """Curves go to `curves/part-*.parquet` before their records go to the ledger; `compact` packs them into one file.
+
+    A curve bears the line that its record gets in the ledger. A clock cannot order attempts: it may be set back.
+    """
 
     def __init__(self, store: StudyStore) -> None:
         self._store = store
-        self._parts = len([name for name in store.names("curves") if "/part-" in name])
+        self._before = frozenset(self._part_names())
+        self._parts = len(self._before)
 
-    def write(self, curves: Mapping[str, Curve]) -> None:
-        """Curves of a group of trials. `written` orders repeated attempts of one trial."""
+    def write(self, curves: Mapping[str, Curve], first_line: int, lines: Mapping[str, int]) -> None:
+        """Curves of a group of trials, whose records will be in the ledger from `first_line` on; `lines` as in `read_curves`."""
         import pandas as pd
 
-        stamp = time.time_ns()
-        rows = [{"trial_id": id, "written": stamp, **point} for id, curve in curves.items() for point in curve]
-        if not rows:
-            return
-        self._store.write_bytes(f"curves/part-{stamp}.parquet", to_parquet(pd.DataFrame(rows)))
-        self._parts += 1
         if self._parts >= MAX_CURVE_PARTS:
-            self._pack([name for name in self._store.names("curves") if "/part-" in name], f"curves/pack-{stamp}.parquet")
+            self._pack(self._part_names(), f"curves/pack-{first_line:012d}.parquet", lines)
+        rows = [{**point, "trial_id": id, _LINE: line} for line, (id, curve) in enumerate(curves.items(), first_line) for point in curve]
+        # Under this name it replaces what a run left that was stopped before its records were safe.
+        name = f"curves/part-{first_line:012d}.parquet"
+        if rows:
+            self._store.write_bytes(name, to_parquet(pd.DataFrame(rows)))
+            self._parts += 1
+        elif name in self._before:
+            self._store.remove(name)
 
-    def compact(self) -> None:
-        """All curves of the study into `curves/curves.parquet`."""
+    def compact(self, lines: Mapping[str, int]) -> None:
+        """All curves of the study into `curves/curves.parquet`; `lines` as in `read_curves`."""
         names = self._store.names("curves")
         if names and names != ["curves/curves.parquet"]:
-            self._pack(names, "curves/curves.parquet")
+            self._pack(names, "curves/curves.parquet", lines)
 
-    def _pack(self, names: Sequence[str], target: str) -> None:
-        self._store.write_bytes(target, to_parquet(_last_attempts(self._store, names)))
-        for name in names:
+    def _part_names(self) -> list[str]:
+        return [name for name in self._store.names("curves") if "/part-" in name]
+
+    def _pack(self, names: Sequence[str], target: str, lines: Mapping[str, int]) -> None:
+        """What cannot be read stays where it is, for its owner to see."""
+        frames = _readable(self._store, names, quiet)
+        if target in names and target not in frames:
+            return
+        if frames:
+            self._store.write_bytes(target, to_parquet(_attempts(list(frames.values()), lines)))
+        for name in frames:
             if name != target:
                 self._store.remove(name)
         self._parts = 0
 
 
-def read_curves(store: StudyStore) -> pd.DataFrame:
-    """All curve points of a study, the last attempt of each trial only."""
+def read_curves(store: StudyStore, lines: Mapping[str, int] | None = None, say: Say = quiet) -> pd.DataFrame:
+    """All curve points of a study, of each trial those of the attempt that counts only.
+
+    `lines` says in which line of the ledger that is (`LedgerContents.lines`); without it the last one counts. `say` is told, a
+    sentence each, which files cannot be read.
+    """
     import pandas as pd
 
-    names = store.names("curves")
-    if not names:
+    frames = _readable(store, store.names("curves"), say)
+    if not frames:
         return pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype=float)})
-    return _last_attempts(store, names).drop(columns="written")
+    return _attempts(list(frames.values()), lines).drop(columns=[_LINE, _WRITTEN])
 
 
-def _last_attempts(store: StudyStore, names: Sequence[str]) -> pd.DataFrame:
+def _readable(store: StudyStore, names: Sequence[str], say: Say) -> dict[str, pd.DataFrame]:
+    found = {}
+    for name in names:
+        try:
+            frame, _ = _read(store.read_bytes(name))
+            _check_curves(frame)
+        except (StoreError, FileNotFoundError) as error:
+            say(f"{name} cannot be read ({error}): its curves are not shown")
+        else:
+            found[name] = frame
+    return found
+
+
+def _check_curves(frame: pd.DataFrame) -> None:
+    if not {"trial_id", "step"} <= set(frame) or not {_LINE, _WRITTEN} & set(frame) or not _is_text(frame["trial_id"]):
+        raise StoreError("it holds no curves")
+    wrong = [str(name) for name in frame if name != "trial_id" and not _is_numeric(frame[name])]
+    if wrong:
+        raise StoreError(f"its column {wrong[0]} holds something else than numbers")
+
+
+def _attempts(frames: Sequence[pd.DataFrame], lines: Mapping[str, int] | None) -> pd.DataFrame:
+    """Of each trial the points of the attempt that counts: of the last one, where `lines` is None."""
     import pandas as pd
 
-    frame = pd.concat([read_trials(store.read_bytes(name)) for name in names], ignore_index=True)
-    latest = frame.groupby("trial_id")["written"].transform("max")
-    kept: pd.DataFrame = frame[frame["written"] == latest].groupby(["trial_id", "step"], sort=False).last().reset_index()
+    frame = pd.concat([frame.reindex(columns=[*dict.fromkeys([*frame, _LINE, _WRITTEN])]) for frame in frames], ignore_index=True)
+    last = frame.groupby("trial_id")[_LINE].transform("max").fillna(0)
+    wanted = last if lines is None else frame["trial_id"].map(lines)
+    newest = frame.groupby("trial_id")[_WRITTEN].transform("max")
+    counts = (frame[_LINE] == wanted) | ((wanted == 0) & frame[_LINE].isna() & (frame[_WRITTEN] == newest))
+    kept: pd.DataFrame = frame[counts].groupby(["trial_id", "step"], sort=False).last().reset_index()
     return kept

@@ -5,37 +5,90 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any, NoReturn
 
-from harness.record import Record
+from harness.checksums import FIELD, is_signed, signed
+from harness.errors import StoreError
+from harness.plan import trial_id
+from harness.record import SCHEMA_VERSION, Record, counted
 from harness.store import LEDGER, StudyStore
 
 
 @dataclass(frozen=True)
 class LedgerContents:
-    """What a ledger holds: the last record of each trial, and the lines that could not be read."""
+    """What a ledger holds: the record of each trial that counts, and the lines that could not be read."""
 
     records: dict[str, Record] = field(default_factory=dict)
-    unreadable: list[int] = field(default_factory=list)
-    """Line numbers, from 1. Their trials count as not done: they run again."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """Where that record is, from 1; its curve bears the same number. 0 where it is from before curves had one."""
+    unreadable: dict[int, str] = field(default_factory=dict)
+    """Line -> why. Their trials count as not done: they run again."""
+
+    def add(self, record: Record, line: int) -> None:
+        """One more record. One that is not `ok` does not replace one that is."""
+        if counted(self.records.get(record.trial_id), record) is record:
+            self.records[record.trial_id], self.lines[record.trial_id] = record, line
+
+    @property
+    def damages(self) -> list[str]:
+        """A sentence for each line that could not be read."""
+        return [f"{LEDGER} line {line} cannot be read ({why}): its trial counts as not done" for line, why in self.unreadable.items()]
 
 
 def read(store: StudyStore) -> LedgerContents:
-    """The records of a study. Empty lines are skipped; a torn or damaged line costs its own trial only."""
-    if not store.exists(LEDGER):
-        return LedgerContents()
+    """The records of a study. Empty lines are skipped; a torn, damaged or edited line costs its own trial only."""
+    return _parsed(store.read_bytes(LEDGER)) if store.exists(LEDGER) else LedgerContents()
+
+
+def _parsed(text: bytes) -> LedgerContents:
     contents = LedgerContents()
-    for number, line in enumerate(store.read_bytes(LEDGER).split(b"\n"), start=1):
+    for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            record = Record.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError):
-            contents.unreadable.append(number)
+            fields = json.loads(line, parse_constant=_no_number)
+            record = _record(fields)
+        except RecursionError:
+            contents.unreadable[number] = "it is nested too deeply"
+        except UnicodeDecodeError:
+            contents.unreadable[number] = "it is no UTF-8 text"
+        except ValueError as error:
+            contents.unreadable[number] = str(error)
         else:
-            contents.records[record.trial_id] = record
+            contents.add(record, number if FIELD in fields else 0)
     return contents
+
+
+def _record(fields: Any) -> Record:
+    """The record of a line, once it is sure that it says what was written. ValueError, which says why not, otherwise."""
+    if not isinstance(fields, dict):
+        raise ValueError("it is no JSON object")
+    version = fields.get("schema_version", 0)
+    if FIELD in fields or version:
+        if not is_signed(fields):
+            raise ValueError("its checksum is not its own: it was damaged or edited")
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"it has schema version {version!r}, and this papertrial writes {SCHEMA_VERSION}")
+    record = Record.from_json(fields)
+    own = trial_id(
+        record.task,
+        record.version,
+        record.scale,
+        record.experiment,
+        record.method,
+        record.params,
+        record.seed,
+        record.data_fingerprint,
+    )
+    if record.trial_id != own:
+        raise ValueError(f"it says that it is trial {record.trial_id[:40]}, and what it holds is trial {own}: it was damaged or edited")
+    return record
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
 
 
 class Ledger:
@@ -44,28 +97,46 @@ class Ledger:
     def __init__(self, store: StudyStore) -> None:
         self._store = store
         self._file: IO[bytes] | None = None
-        self._remote = b""
-        path = store.local(LEDGER)
         before = store.read_bytes(LEDGER) if store.exists(LEDGER) else b""
-        torn = bool(before) and not before.endswith(b"\n")
-        if path is None:
-            self._remote = before + (b"\n" if torn else b"")
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        if torn:
-            self._file.write(b"\n")
+        torn = b"\n" if before and not before.endswith(b"\n") else b""
+        self._remote = before + torn
+        self.contents = _parsed(self._remote)
+        """What the ledger holds with all that was appended."""
+        self.next_line = self._remote.count(b"\n") + 1
+        """Where the next record will be."""
+        if path := store.local(LEDGER):
+            self._remote = b""
+            with store.writing(LEDGER):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Without a buffer: what could not be written must not be tried again when the file is closed.
+                self._file = path.open("ab", buffering=0)
+                self._write(torn)
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add records as one group: one write, one sync (a whole-object put on a remote store)."""
+        """Add records as one group: one write, one sync (a whole-object put on a remote store). StoreError when that fails."""
         lines = b"".join(_line(record) for record in records)
         if self._file is None:
             self._remote += lines
             self._store.write_bytes(LEDGER, self._remote)
-            return
-        self._file.write(lines)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        else:
+            before = self._file.seek(0, os.SEEK_END)
+            try:
+                with self._store.writing(LEDGER):
+                    self._write(lines)
+                    os.fsync(self._file.fileno())
+            except StoreError:
+                with suppress(OSError):  # else the next run finds half a line, which costs its trial only
+                    self._file.truncate(before)
+                raise
+        for record in records:
+            self.contents.add(record, self.next_line)
+            self.next_line += 1
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """Release the file."""
@@ -74,4 +145,5 @@ class Ledger:
 
 
 def _line(record: Record) -> bytes:
-    return json.dumps(record.to_json(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    fields = signed({"schema_version": SCHEMA_VERSION, **record.to_json()})
+    return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode() + b"\n"

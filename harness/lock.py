@@ -22,18 +22,19 @@ def held(store: StudyStore) -> Iterator[None]:
     if path is None:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with store.writing(".lock"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+b", buffering=0)
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise StoreError(
-                f"study {store.name} is being run by {file.read().strip() or 'another process'}: wait, or name another with --study"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
+            holder = file.read().decode(errors="replace").strip() or "another process"
+            raise StoreError(f"study {store.name} is being run by {holder}: wait, or name another with --study") from None
+        with store.writing(".lock"):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
 
 

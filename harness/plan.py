@@ -51,18 +51,9 @@ class TrialSpec:
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits of SHA-256 over task, version, scale, experiment, method, parameters, seed and data fingerprint."""
-        identity = {
-            "task": self.task,
-            "version": self.version,
-            "scale": self.scale,
-            "experiment": self.experiment,
-            "method": self.method,
-            "params": dict(self.params),
-            "seed": self.seed,
-            "data": self.data.fingerprint if self.data else "",
-        }
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        """See `trial_id`."""
+        fingerprint = self.data.fingerprint if self.data else ""
+        return trial_id(self.task, self.version, self.scale, self.experiment, self.method, self.params, self.seed, fingerprint)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the id and without the data's path, which is true on one machine only."""
@@ -75,7 +66,7 @@ class TrialSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrialSpec:
-        """The trial behind `to_json`."""
+        """The trial behind `to_json`. ValueError, KeyError, TypeError or AttributeError on anything else."""
         fields = {k: v for k, v in value.items() if k != "id"}
         fields["data"] = DataRef(**{**fields["data"], "notes": tuple(fields["data"].get("notes", ()))}) if fields["data"] else None
         fields["resources"] = Resources(**fields["resources"])
@@ -84,7 +75,30 @@ class TrialSpec:
         trial = cls(**fields)
         if trial.id != value["id"]:
             raise ValueError(f"trial {value['id']} does not say what its id says")
+        # The id vouches for the types of what it is made of.
+        data = trial.data
+        texts = [*trial.views, trial.requires, *((data.name, data.source, data.kind, data.fingerprint, *data.notes) if data else ())]
+        numbers = [trial.time_limit_s, trial.expected_s, trial.resources.cpus, trial.resources.gpus]
+        if not all(isinstance(text, str) for text in texts) or not all(type(number) in (int, float) for number in numbers):
+            raise ValueError(f"trial {trial.id} is of another shape")
         return trial
+
+
+def trial_id(
+    task: str, version: int, scale: str, experiment: str, method: str, params: Mapping[str, Any], seed: int, fingerprint: str
+) -> str:
+    """16 hexadecimal digits of SHA-256 over what decides a trial's result; `experiment` is empty where it is from before there were any."""
+    identity = {
+        "task": task,
+        "version": version,
+        "scale": scale,
+        **({"experiment": experiment} if experiment else {}),
+        "method": method,
+        "params": dict(params),
+        "seed": seed,
+        "data": fingerprint,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

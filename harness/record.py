@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "diverged", "timeout", "oom")
-SCHEMA_VERSION = 3
-"""2: data_notes. 3: experiment, a part of the trial's id."""
+SCHEMA_VERSION = 4
+"""2: data_notes. 3: experiment, a part of the trial's id. 4: notes; a checksum in whatever a study keeps."""
 
 Curve = list[dict[str, float]]
 """Rows that `Trial.log` wrote: `step` and the logged metrics."""
@@ -52,6 +53,8 @@ class Record:
     source_digest: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     kernel_backend: str = ""
+    notes: str = ""
+    """What else has to be known of how the trial ran, a sentence a line."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: numbers that JSON cannot hold (NaN, infinities) become strings."""
@@ -64,17 +67,66 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Any) -> Record:
-        """The record behind `to_json`. Raises KeyError, TypeError or ValueError on anything else."""
+        """The record behind `to_json`, of this or an older schema. ValueError, which says why, on anything else."""
         if not isinstance(data, dict):
-            raise ValueError(f"a record is a JSON object, not {data!r}")
-        known = {f.name for f in dataclasses.fields(cls)}
-        fields = {name: value for name, value in data.items() if name in known}
-        fields["metrics"] = {name: float(value) for name, value in data["metrics"].items()}
-        fields["peak_memory_mib"] = float(data["peak_memory_mib"])
-        if fields["status"] not in STATUSES:
-            raise ValueError(f"unknown status {fields['status']!r}")
-        return cls(**fields)
+            raise ValueError("it is no JSON object")
+        fields = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
+        for f in dataclasses.fields(cls):
+            if f.name not in fields and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+                raise ValueError(f"it has no {f.name}")
+            if f.name in fields and not _FITS[str(f.type)](fields[f.name]):
+                raise ValueError(f"its {f.name} cannot be {str(fields[f.name])[:40]!r}")
+        fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}
+        fields |= {name: float(fields[name]) for name in ("peak_memory_mib", "seconds") if name in fields}
+        record = cls(**fields)
+        if record.status == "ok" and not all(math.isfinite(value) for value in record.metrics.values()):
+            raise ValueError("it is ok with a metric that is not finite")
+        if record.started and not _is_time(record.started):
+            raise ValueError(f"its started cannot be {record.started[:40]!r}")
+        return record
+
+
+def counted(before: Record | None, after: Record) -> Record:
+    """Which of two records of one trial counts: the later one, unless it is not `ok` and the earlier one is."""
+    if before is not None and before.status == "ok" and after.status != "ok":
+        return before
+    return after
 
 
 def _encode(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    """A finite number, or the word that `_encode` writes for one that is not."""
+    if isinstance(value, str):
+        return value in ("nan", "inf", "-inf")
+    # Compared and not converted: a whole number of a thousand digits is no float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+_LARGEST = float.fromhex("0x1.fffffffffffffp+1023")
+
+
+def _is_param(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float) or (isinstance(value, list) and all(map(_is_param, value)))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63,
+    "float": _is_number,
+    "Status": lambda value: isinstance(value, str) and value in STATUSES,
+    "Mapping[str, Any]": lambda value: isinstance(value, dict) and all(map(_is_param, value.values())),
+    "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+    "Mapping[str, str]": lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()),
+}
+"""What a field of each annotated type may hold."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import unicodedata
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ PLAN, ENV, LEDGER = "plan.json", "env.json", "ledger.jsonl"
 LONGEST_NAME = 150
 _NOT_IN_NAMES = set('/\\<>:"|?*')
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
+PLAN_COPY = "plan.copy.json"
+"""The plan once more: alone of all files it cannot be made again from others."""
+PATIENCE_S = 15.0
+"""How long Google's storage is asked again. Left alone, its client knocks for 15 minutes; that of S3 gives up after seconds."""
 
 
 class StudyStore:
@@ -49,58 +54,80 @@ class StudyStore:
         """The path of a file on this machine, None on a remote store."""
         return Path(self._root) / name if self.is_local else None
 
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """What the operating system or the store says of a failed write becomes a StoreError."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{self.uri}/{name} cannot be written: {_reason(error)}") from None
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.uri}/{name} cannot be read: {_reason(error)}") from None
+
     def check_writable(self) -> None:
         """Raise StoreError now rather than after the first trial."""
-        try:
-            self.write_bytes(".probe", b"")
-            self.remove(".probe")
-        except OSError as error:
-            raise StoreError(f"the store {self.uri} cannot be written: {error.strerror or error}") from None
+        self.write_bytes(".probe", b"")
+        self.remove(".probe")
 
     def write_text(self, name: str, text: str) -> str:
         """Write a whole file as UTF-8; returns its path or URI."""
         return self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, data: bytes) -> str:
-        """Write a whole file: to a temporary name, synced, then renamed. Object stores put it in one piece anyway."""
-        if self._files is not None:
-            with self._files.open_output_stream(f"{self._root}/{name}") as stream:
-                stream.write(data)
-            return join(self.uri, name)
-        path = Path(self._root) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
-        return str(path)
+        """Write a whole file: to a temporary name, synced, then renamed. StoreError when it fails.
+
+        Object stores put it in one piece anyway.
+        """
+        with self.writing(name):
+            if self._files is not None:
+                with self._files.open_output_stream(f"{self._root}/{name}") as stream:
+                    stream.write(data)
+                return join(self.uri, name)
+            path = Path(self._root) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, data)
+            return str(path)
 
     def read_bytes(self, name: str) -> bytes:
-        """The contents of a file; FileNotFoundError when there is none."""
-        if self._files is None:
-            return (Path(self._root) / name).read_bytes()
-        with self._files.open_input_stream(f"{self._root}/{name}") as stream:
-            return bytes(stream.read())
+        """The contents of a file; FileNotFoundError when there is none, StoreError when it cannot be read."""
+        with self._reading(name):
+            if self._files is None:
+                return (Path(self._root) / name).read_bytes()
+            with self._files.open_input_stream(f"{self._root}/{name}") as stream:
+                return bytes(stream.read())
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
-        if self._files is None:
-            return (Path(self._root) / name).exists()
-        return bool(self._files.get_file_info(f"{self._root}/{name}").is_file)
+        with self._reading(name):
+            if self._files is None:
+                return (Path(self._root) / name).exists()
+            return bool(self._files.get_file_info(f"{self._root}/{name}").is_file)
 
     def names(self, folder: str) -> list[str]:
         """Files of a sub-folder, sorted, as names that the other methods take."""
-        if self._files is None:
-            found = (Path(self._root) / folder).glob("*")
-            return sorted(f"{folder}/{path.name}" for path in found if path.is_file() and not path.name.startswith("."))
-        from pyarrow import fs
+        with self._reading(folder):
+            if self._files is None:
+                found = (Path(self._root) / folder).glob("*")
+                return sorted(f"{folder}/{path.name}" for path in found if path.is_file() and not path.name.startswith("."))
+            from pyarrow import fs
 
-        infos = self._files.get_file_info(fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True))
-        return sorted(f"{folder}/{info.base_name}" for info in infos if info.is_file)
+            infos = self._files.get_file_info(fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True))
+            return sorted(f"{folder}/{info.base_name}" for info in infos if info.is_file)
 
     def remove(self, name: str) -> None:
         """Delete a file if it is there."""
-        if self._files is None:
-            (Path(self._root) / name).unlink(missing_ok=True)
-        elif self.exists(name):
-            self._files.delete_file(f"{self._root}/{name}")
+        with self.writing(name):
+            if self._files is None:
+                (Path(self._root) / name).unlink(missing_ok=True)
+            elif self.exists(name):
+                self._files.delete_file(f"{self._root}/{name}")
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -134,17 +161,14 @@ def open_study(text: str, store: str = "results") -> StudyStore:
         path, mark, query = text.partition("?")
         parent, _, name = path.rstrip("/").rpartition("/")
         found = StudyStore(parent + mark + query, name)
-    elif os.path.exists(os.path.join(text, PLAN)):  # noqa: PTH110, PTH118 - pathlib's raises for a name that is too long
+    elif any(os.path.exists(os.path.join(text, plan)) for plan in (PLAN, PLAN_COPY)):  # noqa: PTH110, PTH118 - pathlib's raises for a name that is too long
         here = Path(text).resolve()
         found = StudyStore(str(here.parent), here.name)
     else:
         found = StudyStore(store, text)
-    try:
-        if found.exists(PLAN):
-            return found
-    except OSError as error:
-        raise StoreError(f"{found.uri} cannot be read: {error.strerror or sentence(error)}") from None
-    raise unknown(f"study in {found.store_uri}", found.name, study_names(found.parent_uri))
+    if not any(found.exists(name) for name in (PLAN, PLAN_COPY, LEDGER)):
+        raise unknown(f"study in {found.store_uri}", found.name, study_names(found.parent_uri))
+    return found
 
 
 def check_name(name: str) -> str:
@@ -198,7 +222,19 @@ def _filesystem(uri: str) -> tuple[Any, str]:
     from pyarrow import ArrowInvalid, fs
 
     try:
-        files, path = fs.FileSystem.from_uri(uri)
+        files, path = fs.FileSystem.from_uri(_bounded(uri))
     except (ArrowInvalid, OSError) as error:
         raise UsageError(f"the store {mask(uri)!r} is not a path or URI that can be opened: {sentence(error)}") from None
     return files, path
+
+
+def _bounded(uri: str) -> str:
+    """The URI with a limit to how long its client asks again, where it has none of its own."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={PATIENCE_S:g}"
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong, without the address that the caller names."""
+    return error.strerror or sentence(error)

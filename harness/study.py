@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import ledger, registry
-from harness.errors import StoreError
+from harness.checksums import FIELD, is_signed, signed
+from harness.errors import Say, StoreError, quiet
 from harness.frames import read_curves, read_trials, records_frame
 from harness.plan import TrialSpec
+from harness.plans import load_plan, save_plan
 from harness.record import SCHEMA_VERSION
 from harness.store import ENV, LEDGER, PLAN, StudyStore
 from harness.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Study", "load", "load_env", "load_plan", "save_env", "save_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Study:
     """`trial_id`, `step` and one column a logged metric."""
     env: Mapping[str, Any]
     """Hardware, versions and command line of the last run."""
+    damages: Sequence[str] = ()
+    """What of the study's files could not be read, a sentence each."""
 
     def groups(self) -> list[tuple[Task, str]]:
         """(task, scale) pairs of the plan, in its order."""
@@ -44,62 +50,26 @@ class Study:
         return self.frame[(self.frame["task"] == task.id) & (self.frame["scale"] == scale)]
 
 
-def save_plan(store: StudyStore, trials: Sequence[TrialSpec], *, whole: bool = False) -> list[TrialSpec]:
-    """Merge `trials` into the study's plan and return the whole of it.
-
-    Trials of another version or other data of the same task leave the plan (their records stay in the ledger): a study
-    never averages over two meanings of a task. So do, where `trials` are all that a scale plans, those of cells that it no longer has.
-    A trial that is only planned because another needs it keeps the views that it had.
-    """
-    current = {_source(trial): _meaning(trial) for trial in trials}
-    old = {trial.id: trial for trial in load_plan(store) if current.get(_source(trial), _meaning(trial)) == _meaning(trial)}
-    if whole:
-        cells, groups = {_cell(trial) for trial in trials}, {(trial.task, trial.scale) for trial in trials}
-        old = {id: trial for id, trial in old.items() if (trial.task, trial.scale) not in groups or _cell(trial) in cells}
-    views = {id: trial.views for id, trial in old.items()}
-    merged = old | {trial.id: trial if trial.views else replace(trial, views=views.get(trial.id, ())) for trial in trials}
-    lines = ",\n".join(json.dumps(trial.to_json()) for trial in merged.values())
-    store.write_text(PLAN, f'{{"schema_version": {SCHEMA_VERSION}, "trials": [\n{lines}\n]}}\n')
-    return list(merged.values())
-
-
-def load_plan(store: StudyStore) -> list[TrialSpec]:
-    """The plan of a study, empty when there is none yet."""
-    if not store.exists(PLAN):
-        return []
-    try:
-        contents = json.loads(store.read_bytes(PLAN))
-        version = int(contents["schema_version"])
-        if version == SCHEMA_VERSION:
-            return [TrialSpec.from_json(trial) for trial in contents["trials"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{store.uri}/{PLAN} is damaged ({error}): delete it and run the same command again, the records are kept"
-        ) from None
-    if version < SCHEMA_VERSION:
-        raise StoreError(
-            f"{store.uri}/{PLAN} is of schema {version}, from before tasks had experiments: its trials have other ids than those of today; "
-            "its records can be read from trials/*.parquet, and a run under another --study makes new ones"
-        )
-    raise StoreError(f"{store.uri}/{PLAN} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one")
-
-
 def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> Study:
-    """A study from its store: records from the ledger (`contents`, where it was read before), or from Parquet where none was kept."""
-    import pandas as pd
+    """A study from its store: records from the ledger (`contents`, where it was read before), or from Parquet where none was kept.
 
-    plan = load_plan(store)
+    A damaged file hides no other: it is named in `damages`. StoreError when there is no plan that can be read.
+    """
+    damages: list[str] = []
+    plan = load_plan(store, damages.append)
     wanted = {trial.id: place for place, trial in enumerate(plan)}
-    if contents or store.exists(LEDGER):
-        records = (contents or ledger.read(store)).records
-        frame = records_frame(record for id, record in records.items() if id in wanted)
+    if contents is None and store.exists(LEDGER):
+        contents = ledger.read(store)
+    if not plan and contents is not None and contents.records:
+        raise StoreError(f"{store.uri}/{PLAN} is gone, and its copy: run the study's command again, the records are kept")
+    if contents is not None:
+        damages += contents.damages
+        frame = records_frame(record for id, record in contents.records.items() if id in wanted)
     else:
-        parts = [read_trials(store.read_bytes(name)) for name in store.names("trials")]
-        frame = pd.concat(parts, ignore_index=True) if parts else records_frame([])
-        frame = frame[frame["trial_id"].isin(list(wanted))]
+        frame = _from_parquet(store, {trial.id: trial for trial in plan}, damages.append)
     # Trials end in any order; what is made of them must not depend on it.
     frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
-    curves = read_curves(store)
+    curves = read_curves(store, contents.lines if contents is not None else None, damages.append)
     tasks = {id: registry.task(id) for id in dict.fromkeys(trial.task for trial in plan)}
     for trial in plan:
         if trial.scale not in tasks[trial.task].scales:
@@ -111,18 +81,72 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         plan=plan,
         frame=frame,
         curves=curves[curves["trial_id"].isin(list(wanted))],
-        env=json.loads(store.read_bytes(ENV)) if store.exists(ENV) else {},
+        env=load_env(store, damages.append),
+        damages=damages,
     )
 
 
-def _source(trial: TrialSpec) -> tuple[str, str]:
-    return trial.task, trial.data.name if trial.data else ""
+def _from_parquet(store: StudyStore, planned: Mapping[str, TrialSpec], say: Say) -> pd.DataFrame:
+    """The records that the plan asks for, of the files that can be read. What a row says and its id must agree."""
+    import pandas as pd
+
+    parts = []
+    for name in store.names("trials"):
+        try:
+            rows = read_trials(store.read_bytes(name))
+        except StoreError as error:
+            say(f"{name} cannot be read ({error}): its records are left out")
+            continue
+        rows = rows[rows["trial_id"].isin(list(planned))]
+        for row in rows.to_dict("records"):
+            if not _is_of(row, planned[row["trial_id"]]):
+                say(f"{name}: trial {row['trial_id']} does not say what its id says (it was damaged or edited): it is left out")
+                rows = rows[rows["trial_id"] != row["trial_id"]]
+        parts.append(rows)
+    frame = pd.concat(parts, ignore_index=True) if parts else records_frame([])
+    for id in frame["trial_id"][frame["trial_id"].duplicated()].unique():
+        say(f"trials: there are several records of trial {id}: it is left out")
+    return frame[~frame["trial_id"].duplicated(keep=False)]
 
 
-def _meaning(trial: TrialSpec) -> tuple[int, str]:
-    return trial.version, trial.data.fingerprint if trial.data else ""
+def _is_of(row: Mapping[Any, Any], trial: TrialSpec) -> bool:
+    """Whether a row of a table holds the parts of a trial's id, as far as a table can: it makes floats of whole numbers."""
+    fingerprint = trial.data.fingerprint if trial.data else ""
+    fields = {name: getattr(trial, name) for name in ("task", "version", "scale", "experiment", "method", "seed")}
+    fields |= {"data_fingerprint": fingerprint} | {f"param.{name}": value for name, value in trial.params.items()}
+    others = [value for name, value in row.items() if str(name).startswith("param.") and name not in fields]
+    return all(name in row and _same(row[name], value) for name, value in fields.items()) and all(_same(v, None) for v in others)
 
 
-def _cell(trial: TrialSpec) -> str:
-    """All that tells a trial from others but its seed."""
-    return json.dumps([trial.task, trial.scale, trial.experiment, trial.method, dict(trial.params)], sort_keys=True)
+def _same(found: Any, value: Any) -> bool:
+    if value is None:
+        return found is None or bool(found != found)
+    if isinstance(value, list | tuple):
+        return found is not None and not isinstance(found, float) and list(found) == list(value)
+    return isinstance(found, str) == isinstance(value, str) and bool(found == value)
+
+
+def save_env(store: StudyStore, env: Mapping[str, Any]) -> None:
+    """Write what the driver's machine and command are."""
+    store.write_text(ENV, json.dumps(signed({"schema_version": SCHEMA_VERSION, **env}), indent=2) + "\n")
+
+
+def load_env(store: StudyStore, say: Say = quiet) -> Mapping[str, Any]:
+    """What `save_env` wrote; nothing, with a word, when it was damaged."""
+    if not store.exists(ENV):
+        return {}
+    try:
+        env = json.loads(store.read_bytes(ENV))
+        if not isinstance(env, dict):
+            raise ValueError("it is no JSON object")
+        if (FIELD in env or "schema_version" in env) and not is_signed(env):
+            raise ValueError("its checksum is not its own: it was damaged or edited")
+        if env.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+            raise ValueError(f"it has schema version {env['schema_version']!r}")
+        command = env.get("command", [])
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+            raise ValueError("it is of another shape")
+    except (ValueError, RecursionError, StoreError) as error:
+        say(f"{ENV} cannot be read ({str(error)[:200]}): the driver's machine and command are not shown")
+        return {}
+    return {name: value for name, value in env.items() if name not in (FIELD, "schema_version")}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness import gate
+from harness.checkpoints import Checkpoint, CheckpointError
 from harness.errors import UsageError
 from harness.plan import TrialSpec
 from harness.record import Curve
@@ -29,6 +31,7 @@ class Trial:
         open_data: Callable[[TrialSpec], Any] | None = None,
         checkpoints: Checkpoints | None = None,
         artifacts: Artifacts | None = None,
+        source_digest: str = "",
     ) -> None:
         self.id = spec.id
         self.experiment = spec.experiment
@@ -39,6 +42,12 @@ class Trial:
         self.params: Any = experiment.params(**spec.params)
         self.curve: Curve = []
         self.kernel_backend = ""
+        self.seconds_before = 0.0
+        """What the attempts took whose checkpoint this one goes on from."""
+        self.notes: list[str] = []
+        """What else has to be known of how it ran, a sentence each."""
+        self._source_digest = source_digest
+        self._started = time.perf_counter()
         self._spec = spec
         self._open_data = open_data
         self._checkpoints = checkpoints
@@ -70,22 +79,38 @@ class Trial:
         self.curve.append(gate.point(step, metrics))
 
     def checkpoint(self, step: int, state: Any) -> None:
-        """Keep `state` (anything `torch.save` takes) so that `restore` in a later attempt finds it; the curve so far goes with it."""
+        """Keep `state` so that `restore` in a later attempt finds it; the curve so far goes with it.
+
+        It is made of what `keep` takes; a UsageError names what is not.
+        """
         if self._checkpoints is not None:
-            self._checkpoints.save(self.id, step, state, self.curve)
+            seconds = self.seconds_before + time.perf_counter() - self._started
+            self._checkpoints.save(self.id, Checkpoint(step, state, self.curve, seconds, self._source_digest))
 
     def restore(self) -> tuple[int, Any] | None:
-        """The last checkpoint of this trial as (step, state), None when it starts afresh."""
-        saved = self._checkpoints.load(self.id) if self._checkpoints is not None else None
+        """The last checkpoint of this trial as (step, state), None when it starts afresh.
+
+        One that was damaged, or that other code made, is dropped with a note: half a training by each of two codes is a number of neither.
+        """
+        if self._checkpoints is None:
+            return None
+        try:
+            saved = self._checkpoints.load(self.id)
+            if saved is not None and saved.source_digest not in ("", self._source_digest):
+                raise CheckpointError(f"its checkpoint was made by other code (source {saved.source_digest}, now {self._source_digest})")
+        except CheckpointError as error:
+            self.notes.append(f"started afresh: {error}")
+            self._checkpoints.discard(self.id)
+            return None
         if saved is None:
             return None
-        step, state, self.curve = saved
-        return step, state
+        self.curve, self.seconds_before = saved.curve, saved.seconds
+        return saved.step, saved.state
 
     def keep(self, state: Any) -> None:
         """Keep `state` for the trials that need this one first, which get it from `required`.
 
-        Anything `torch.save` takes that is tensors, numbers, text and containers of these. The last call counts.
+        Tensors, numbers, text and containers of these; a UsageError names what is not. The last call counts.
         """
         if self._artifacts is not None:
             self._artifacts.save(self.id, state)

@@ -80,7 +80,13 @@ class Worker:
             with isolated(int(spec.id, 16)):
                 clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
                 trial = Trial(
-                    experiment, spec, device=device, open_data=self._open, checkpoints=self._checkpoints, artifacts=self._artifacts
+                    experiment,
+                    spec,
+                    device=device,
+                    open_data=self._open,
+                    checkpoints=self._checkpoints,
+                    artifacts=self._artifacts,
+                    source_digest=self._context.source_digests.get(spec.task, ""),
                 )
                 with time_limit(spec.time_limit_s), _only_this_process():
                     returned = run(trial)
@@ -95,7 +101,7 @@ class Worker:
         except BaseException as problem:
             status = "oom" if _is_out_of_memory(problem) else "failed"
             error = gate.error(problem)
-        seconds = time.perf_counter() - clock
+        seconds = (trial.seconds_before if trial else 0.0) + time.perf_counter() - clock
         try:
             curve, backend = (gate.curve(trial.curve), gate.text(trial.kernel_backend, gate.MOST_NAME)) if trial else ([], "")
         except Exception as problem:
@@ -113,6 +119,7 @@ class Worker:
             device=_device_name(device),
             peak_memory_mib=_peak_memory(device),
             kernel_backend=backend,
+            notes=gate.text("\n".join(trial.notes)) if trial else "",
         )
         return Outcome(record, curve, retire=self._retire(error))
 

@@ -19,15 +19,20 @@ from harness.data import state
 from harness.durations import duration
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
-from harness.study import load_plan
+from harness.plans import DamagedPlanError, load_plan
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a selection; nothing is run or written."""
     selection = select(options, data_optional=True)
-    load_plan(selection.store)
-    done = ledger.read(selection.store).records
     console = make_console()
+    contents = ledger.read(selection.store)
+    damages = contents.damages
+    try:
+        load_plan(selection.store, damages.append)
+    except DamagedPlanError as error:
+        damages.append(str(error))
+    done = contents.records
     console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
     left = left_to_do(selection.store, selection.trials, done, retry=False)
     table = Table("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
@@ -44,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
                 task.id, experiment.name, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine)
             )
     console.print(table)
+    for damage in damages:
+        console.print(damage, style="yellow", markup=False, soft_wrap=True)
     _totals(console, selection, left)
     return 0
 

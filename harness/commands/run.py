@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from harness import ledger, lock, provenance
 from harness.commands.publish import check, publish
-from harness.commands.selection import select
+from harness.commands.selection import Selection, select
 from harness.console import console as make_console
 from harness.engine import RunResult, left_to_do, run_trials
 from harness.frames import write_trials
@@ -19,9 +18,10 @@ from harness.judgement import judge
 from harness.masking import again
 from harness.plan import TrialSpec
 from harness.progress import RunProgress
+from harness.record import Record
 from harness.stopping import Stop
-from harness.store import ENV, StudyStore
-from harness.study import load, save_plan
+from harness.store import StudyStore
+from harness.study import load, save_env, save_plan
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,21 +38,35 @@ def run(options: argparse.Namespace) -> int:
         f"left before the tables were written; `papertrial report {store.uri}` writes them",
     )
     with lock.held(store), stop.installed():
-        result = _run_trials(store, selection.trials, options, console, stop, whole=selection.whole)
+        result = _run_trials(selection, options, console, stop)
         _finish(store, options, console)
     return _tell(result, selection.trials, store, console, options.words)
 
 
-def _run_trials(
-    store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, stop: Stop, *, whole: bool
-) -> RunResult:
-    save_plan(store, trials, whole=whole)
-    store.write_text(ENV, json.dumps(provenance.environment(options.words), indent=2) + "\n")
+def _run_trials(selection: Selection, options: argparse.Namespace, console: Console, stop: Stop) -> RunResult:
+    def say(sentence: str) -> None:
+        console.print(sentence, style="yellow", soft_wrap=True)
+
+    store, trials = selection.store, selection.trials
+    save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, say=say)
+    save_env(store, provenance.environment(options.words))
     contents = ledger.read(store)
-    for line in contents.unreadable:
-        console.print(f"ledger line {line} cannot be read (a torn write?): its trial runs again", style="yellow")
+    for damage in contents.damages:
+        say(damage)
     left = left_to_do(store, trials, contents.records, retry=options.retry)
+    for trial in left:
+        if trial.id in contents.records and contents.records[trial.id].status == "ok":
+            say(f"what trial {trial.id} ({trial.method}, seed {trial.seed}) kept is gone or damaged, and others need it: it runs again")
     console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(left)} recorded before")
+
+    def observe(record: Record) -> None:
+        progress.observe(record)
+        before = contents.records.get(record.trial_id)
+        if before and before.status == "ok" and record.status != "ok":
+            say(f"trial {record.trial_id} ({record.method}, seed {record.seed}) ended {record.status} this time: its ok record stays")
+        for note in record.notes.splitlines():
+            say(f"trial {record.trial_id} ({record.method}, seed {record.seed}) {note}")
+
     with RunProgress(trials, console) as progress:
         return run_trials(
             store,
@@ -62,7 +76,7 @@ def _run_trials(
             retry=options.retry,
             before=contents,
             stop=stop,
-            observe=progress.observe,
+            observe=observe,
             announce=progress.begin,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from rich.table import Table
@@ -11,17 +12,26 @@ from rich.table import Table
 from harness import ledger, lock
 from harness.console import console as make_console
 from harness.durations import duration
+from harness.plan import TrialSpec
+from harness.plans import DamagedPlanError, load_plan
 from harness.record import Record
 from harness.store import open_study
-from harness.study import load_plan
 
 
 def run(options: argparse.Namespace) -> int:
     """Print done, failed and left per method, and the time left at the pace so far."""
     store = open_study(options.study, options.store)
-    plan, contents = load_plan(store), ledger.read(store)
+    contents = ledger.read(store)
+    damages = contents.damages
+    plan: Sequence[TrialSpec] = []
+    try:
+        plan = load_plan(store, damages.append)
+    except DamagedPlanError as error:
+        damages.append(str(error))
     wanted = {trial.id for trial in plan}
-    done = {id: record for id, record in contents.records.items() if id in wanted}
+    # Without a plan the records still say what was done, and nobody knows what is left.
+    done = {id: record for id, record in contents.records.items() if id in wanted or not plan}
+    asked: Sequence[TrialSpec | Record] = plan or list(done.values())
     console = make_console()
     running = lock.is_held(store)
     table = Table(
@@ -38,18 +48,20 @@ def run(options: argparse.Namespace) -> int:
     statuses: dict[tuple[str, ...], Counter[str]] = {}
     for r in done.values():
         statuses.setdefault((r.task, r.scale, r.experiment, r.method), Counter())[r.status] += 1
-    for key, count in Counter((trial.task, trial.scale, trial.experiment, trial.method) for trial in plan).items():
+    for key, count in Counter((trial.task, trial.scale, trial.experiment, trial.method) for trial in asked).items():
         states = statuses.get(key, Counter())
         not_ok = states.total() - states["ok"]
-        table.add_row(*key, str(count), str(states["ok"]), str(not_ok), str(count - states.total()))
+        planned, waiting = (str(count), str(count - states.total())) if plan else ("?", "?")
+        table.add_row(*key, planned, str(states["ok"]), str(not_ok), waiting)
     console.print(table)
     left = [trial for trial in plan if trial.id not in done]
-    console.print(f"{len(done)} of {len(plan)} trials recorded, {len(left)} left")
+    of = f"of {len(plan)} trials recorded, {len(left)} left" if plan or not done else "trials recorded, without a plan that can be read"
+    console.print(f"{len(done)} {of}")
     rate = _rate(list(done.values()))
     if left and running and rate:
         console.print(f"about {duration(len(left) / rate)} left at {rate:.3g} trials a second")
-    for line in contents.unreadable:
-        console.print(f"ledger line {line} cannot be read: its trial will run again", style="yellow")
+    for damage in damages:
+        console.print(damage, style="yellow", markup=False, soft_wrap=True)
     return 0
 
 

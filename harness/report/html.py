@@ -287,8 +287,10 @@ def _data_set(key: Any, trials: int) -> Data:
 
 
 def warnings(study: Study) -> list[str]:
-    """What a study mixes that makes its numbers hard to compare or to repeat."""
-    found, frame = [], study.frame
+    """What of a study was damaged, and what it mixes that makes its numbers hard to compare or to repeat."""
+    found, frame = list(study.damages), study.frame
+    for note, count in frame.loc[frame["notes"] != "", "notes"].value_counts().items():
+        found.append(f"{count} of the trials {str(note).replace(chr(10), '; ')}.")
     for task, digests in _digests(frame).items():
         if len(digests) > 1:
             found.append(f"The trials of {task} ran on {len(digests)} different versions of its source ({', '.join(digests)}).")

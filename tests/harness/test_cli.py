@@ -10,9 +10,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.checksums import signed
 from harness.cli import parser
 from harness.frames import read_trials
 from harness.plan import TrialSpec
@@ -130,6 +132,11 @@ def test_a_store_that_cannot_be_written_is_exit_2(papertrial: Command, tmp_path:
     assert "cannot be written" in said.err
 
 
+def resigned(content: dict[str, Any]) -> dict[str, Any]:
+    """A plan under the checksum of what it says now: written so, not damaged."""
+    return signed({name: value for name, value in content.items() if name != "checksum"})
+
+
 def test_a_run_writes_what_the_design_promises(papertrial: Command, tmp_path: Path) -> None:
     said = papertrial(*RUN)
     assert said.code == 0, said.err
@@ -195,7 +202,7 @@ def test_a_torn_ledger_costs_one_trial(papertrial: Command, tmp_path: Path) -> N
     path = tmp_path / "results" / "misbehaving-smoke" / "ledger.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]) + b"\n" + lines[-1][:40])
-    assert "19 cannot be read" in papertrial("status", "misbehaving-smoke").out
+    assert "ledger.jsonl line 19 cannot be read" in papertrial("status", "misbehaving-smoke").out
     said = papertrial(*RUN)
     assert said.code == 0
     assert "17 recorded before" in said.out
@@ -205,11 +212,31 @@ def test_a_torn_ledger_costs_one_trial(papertrial: Command, tmp_path: Path) -> N
 def test_a_damaged_plan_is_said_and_the_records_are_kept(papertrial: Command, tmp_path: Path) -> None:
     papertrial(*RUN)
     plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
-    plan.write_text(plan.read_text()[:200])
-    said = papertrial(*RUN)
+    copy = plan.with_name("plan.copy.json")
+    whole = plan.read_bytes()
+    for damage in (whole[:200], whole.replace(b'"low"', b'"row"'), b"[]", b'{"schema_version": 4, "trials": []}', b"[" * 100_000):
+        plan.write_bytes(damage)
+        for command in ("status", "report"):
+            said = papertrial(command, "misbehaving-smoke")
+            assert said.code == 0
+            assert "plan.copy.json is read in its place" in " ".join(said.out.split())
+    copy.write_bytes(whole[:100])
+    said = papertrial("report", "misbehaving-smoke")
     assert said.code == 2
-    assert "the records are kept" in said.err
+    assert "run the study's command again, the records are kept" in said.err
+    said = papertrial("status", "misbehaving-smoke")
+    assert said.code == 0
+    assert "18 trials recorded, without a plan that can be read" in said.out
+    said = papertrial(*RUN)
+    assert said.code == 0
+    assert "the plan is now what this command asks for" in said.out
+    assert "18 recorded before" in said.out
+    assert plan.read_bytes() == copy.read_bytes() == whole
     plan.unlink()
+    assert "it is gone" in papertrial("report", "misbehaving-smoke").out
+    copy.unlink()
+    assert "without a plan" in papertrial("status", "misbehaving-smoke").out
+    assert papertrial("report", "misbehaving-smoke").code == 2
     assert "18 recorded before" in papertrial(*RUN).out
 
 
@@ -248,8 +275,9 @@ def test_a_plan_of_another_version_leaves_the_study(papertrial: Command, tmp_pat
     plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
     content = json.loads(plan.read_text())
     content["trials"] = [replace(TrialSpec.from_json(trial), version=0).to_json() for trial in content["trials"]]
-    plan.write_text(json.dumps(content))
-    papertrial(*RUN, "--seeds", "1")
+    plan.write_text(json.dumps(resigned(content)))
+    said = papertrial(*RUN, "--seeds", "1")
+    assert "18 trials of misbehaving leave the plan: they are of another version or other data of the task" in said.out
     assert {trial["version"] for trial in json.loads(plan.read_text())["trials"]} == {1}
 
 
@@ -257,7 +285,7 @@ def test_a_plan_of_another_version_leaves_the_study(papertrial: Command, tmp_pat
 def test_a_plan_of_another_schema_is_one_sentence(papertrial: Command, tmp_path: Path, version: int, says: str) -> None:
     assert papertrial(*RUN).code == 0
     plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
-    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"schema_version": version}))
+    plan.write_text(json.dumps(resigned(json.loads(plan.read_text()) | {"schema_version": version})))
     for words in (["report", "misbehaving-smoke"], ["status", "misbehaving-smoke"], RUN):
         said = papertrial(*words)
         assert said.code == 2
@@ -270,7 +298,8 @@ def test_a_plan_that_mixes_ids_is_one_sentence_and_the_records_are_kept(papertri
     study = tmp_path / "results" / "misbehaving-smoke"
     content = json.loads((study / "plan.json").read_text())
     content["trials"][3]["id"] = "0123456789abcdef"
-    (study / "plan.json").write_text(json.dumps(content))
+    (study / "plan.json").write_text(json.dumps(resigned(content)))
+    (study / "plan.copy.json").unlink()
     said = papertrial("report", "misbehaving-smoke")
     assert said.code == 2
     assert "trial 0123456789abcdef does not say what its id says" in said.err

@@ -187,7 +187,7 @@ def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_was_recorded(st
         real(descriptor)
 
     monkeypatch.setattr("os.fsync", fsync)
-    with pytest.raises(StoreError, match="cannot be written any more: No space left on device"):
+    with pytest.raises(StoreError, match="cannot be written: No space left on device; what was recorded before is safe"):
         run_trials(store, trials, local=True)
     monkeypatch.setattr("os.fsync", real)
     before = ledger.read(store).records

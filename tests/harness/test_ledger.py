@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from harness import ledger
+from harness.checksums import signed
+from harness.errors import StoreError
 from harness.ledger import Ledger
+from harness.plan import trial_id
 from harness.record import Record
 from harness.store import StudyStore
+from tests.harness.damage import mutated_bytes, mutated_json, small_files
+
+FROZEN = Path(__file__).parent / "frozen" / "study-v3"
 
 
 def record(id: str, **changes: object) -> Record:
     identity = {"trial_id": id, "task": "t", "version": 1, "scale": "smoke", "method": "m", "seed": 0, "params": {"a": 1}}
     base = Record(**identity, metrics={"x": 0.5}, status="ok", peak_memory_mib=1.0)  # type: ignore[arg-type]
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def own(name: str, **changes: object) -> Record:
+    """A record under the id of what it says; `name` is its method."""
+    made = record("", **({"method": name} | changes))
+    id = trial_id(made.task, made.version, made.scale, made.experiment, made.method, made.params, made.seed, made.data_fingerprint)
+    return dataclasses.replace(made, trial_id=id)
+
+
+def ids(*names: str) -> list[str]:
+    return [own(name).trial_id for name in names]
 
 
 @pytest.fixture
@@ -38,63 +60,187 @@ def file(store: StudyStore) -> Path:
 
 
 def test_records_come_back_as_they_went(store: StudyStore) -> None:
-    failed = record("a", status="failed", error="RuntimeError: no\ntraceback", metrics={})
+    failed = own("a", status="failed", error="RuntimeError: no\ntraceback", metrics={})
     full = dataclasses.replace(failed, versions={"torch": "2"}, data_kind="real", seconds=1.5)
-    append(store, full, record("b"))
-    assert ledger.read(store).records == {"a": full, "b": record("b")}
+    append(store, full, own("b"))
+    assert ledger.read(store).records == {full.trial_id: full, own("b").trial_id: own("b")}
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_infinities_survive(store: StudyStore, value: float) -> None:
-    append(store, record("a", metrics={"x": value}, status="diverged"))
-    assert ledger.read(store).records["a"].metrics == {"x": value}
+    append(store, own("a", metrics={"x": value}, status="diverged"))
+    assert ledger.read(store).records[own("a").trial_id].metrics == {"x": value}
 
 
 def test_nan_survives_and_the_file_is_strict_json(store: StudyStore) -> None:
-    append(store, record("a", metrics={"x": math.nan}, status="diverged"))
-    assert math.isnan(ledger.read(store).records["a"].metrics["x"])
+    append(store, own("a", metrics={"x": math.nan}, status="diverged"))
+    assert math.isnan(ledger.read(store).records[own("a").trial_id].metrics["x"])
     assert b"NaN" not in file(store).read_bytes()
 
 
 def test_the_last_record_of_a_trial_counts(store: StudyStore) -> None:
-    append(store, record("a", status="failed", metrics={}))
-    append(store, record("a"))
-    assert ledger.read(store).records["a"].status == "ok"
+    append(store, own("a", status="failed", metrics={}))
+    append(store, own("a"))
+    assert ledger.read(store).records[own("a").trial_id].status == "ok"
 
 
 @pytest.mark.parametrize("kept", [1, 20, 150])
 def test_a_torn_last_line_costs_only_its_own_trial(store: StudyStore, kept: int) -> None:
-    append(store, record("a"), record("b"))
+    append(store, own("a"), own("b"))
     lines = file(store).read_bytes().splitlines(keepends=True)
     file(store).write_bytes(lines[0] + lines[1][:kept])
     contents = ledger.read(store)
-    assert list(contents.records) == ["a"]
-    assert contents.unreadable == [2]
-    append(store, record("c"))
-    assert list(ledger.read(store).records) == ["a", "c"], "what is appended after a torn line must not be glued to it"
+    assert list(contents.records) == ids("a")
+    assert list(contents.unreadable) == [2]
+    append(store, own("c"))
+    assert list(ledger.read(store).records) == ids("a", "c"), "what is appended after a torn line must not be glued to it"
 
 
 @pytest.mark.parametrize("damage", [b"\x00\x00\x00", b"{}", b'{"trial_id": "x"}', b"[1]", b"\xff\xfe", b'"text"'])
 def test_a_damaged_line_is_named_and_the_rest_is_kept(store: StudyStore, damage: bytes) -> None:
-    append(store, record("a"), record("b"))
+    append(store, own("a"), own("b"))
     first, second = file(store).read_bytes().splitlines(keepends=True)
     file(store).write_bytes(first + damage + b"\n\n  \n" + second)
     contents = ledger.read(store)
-    assert list(contents.records) == ["a", "b"]
-    assert contents.unreadable == [2]
+    assert list(contents.records) == ids("a", "b")
+    assert list(contents.unreadable) == [2]
 
 
 def test_an_unknown_status_is_not_taken_for_a_record(store: StudyStore) -> None:
-    append(store, record("a"))
+    append(store, own("a"))
     file(store).write_bytes(file(store).read_bytes().replace(b'"ok"', b'"fine"'))
-    assert ledger.read(store).unreadable == [1]
+    assert list(ledger.read(store).unreadable) == [1]
 
 
 def test_a_field_of_a_newer_version_does_not_lose_the_record(store: StudyStore) -> None:
-    append(store, record("a"))
-    file(store).write_bytes(file(store).read_bytes().replace(b'{"trial_id"', b'{"added_later":1,"trial_id"'))
-    assert list(ledger.read(store).records) == ["a"]
+    fields = signed({"schema_version": 4, "added_later": 1, **own("a").to_json()})
+    file(store).parent.mkdir()
+    file(store).write_text(json.dumps(fields) + "\n")
+    assert list(ledger.read(store).records) == ids("a")
 
 
 def test_a_missing_ledger_is_an_empty_one(store: StudyStore) -> None:
     assert ledger.read(store).records == {}
+
+
+def lines(store: StudyStore, *rows: Any) -> ledger.LedgerContents:
+    """What is read of a ledger of these lines, JSON or text."""
+    file(store).parent.mkdir(exist_ok=True)
+    file(store).write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    return ledger.read(store)
+
+
+def test_a_record_that_is_not_ok_never_replaces_one_that_is(store: StudyStore) -> None:
+    append(
+        store, own("a"), own("a", status="failed", metrics={}), own("b", status="failed", metrics={}), own("b", status="oom", metrics={})
+    )
+    contents = ledger.read(store)
+    assert [record.status for record in contents.records.values()] == ["ok", "oom"]
+    assert list(contents.lines.values()) == [1, 4]
+
+
+@pytest.mark.parametrize("change", [{"metrics": {"x": 0.25}}, {"seed": 1}, {"status": "failed"}, {"params": {"a": 2}}, {"git_commit": "x"}])
+def test_an_edited_line_is_named_and_not_believed(store: StudyStore, change: dict[str, Any]) -> None:
+    append(store, own("a"), own("b"))
+    first, second = (json.loads(line) for line in file(store).read_text().splitlines())
+    contents = lines(store, first, second | change)
+    assert list(contents.records) == ids("a")
+    assert contents.damages == [
+        "ledger.jsonl line 2 cannot be read (its checksum is not its own: it was damaged or edited): its trial counts as not done"
+    ]
+    assert list(lines(store, json.dumps(first, indent=None, separators=(" , ", " : "))).records) == ids("a"), "spaces change nothing"
+
+
+def test_a_line_whose_checksum_was_taken_away_is_not_taken_for_an_old_one(store: StudyStore) -> None:
+    append(store, own("a"))
+    (line,) = file(store).read_text().splitlines()
+    assert list(lines(store, {name: value for name, value in json.loads(line).items() if name != "checksum"}).unreadable) == [1]
+
+
+def test_a_record_under_the_id_of_another_trial_is_named(store: StudyStore) -> None:
+    old = own("a", experiment="train").to_json()
+    assert list(lines(store, old).records) == [old["trial_id"]], "a line from before there were checksums"
+    for change in ({"trial_id": own("b").trial_id}, {"params": {"a": 2}}, {"data_fingerprint": "f00"}, {"version": 2}, {"seed": 3}):
+        contents = lines(store, own("c").to_json(), old | change)
+        assert list(contents.records) == ids("c")
+        assert "it says that it is trial" in contents.unreadable[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"params": [1]},
+        {"params": {"a": {"b": 1}}},
+        {"metrics": {"x": "0.5"}},
+        {"metrics": {"x": True}},
+        {"metrics": [0.5]},
+        {"metrics": {"x": "nan"}},
+        {"seed": "0"},
+        {"seed": True},
+        {"status": ["ok"]},
+        {"started": "yesterday"},
+        {"started": "2026-11-28T10:00:00"},
+        {"error": None},
+        {"versions": {"torch": 2}},
+        {"trial_id": {}},
+        {"seconds": "long"},
+        {"attempts": 1e999},
+    ],
+    ids=str,
+)
+def test_a_line_of_another_shape_is_named(store: StudyStore, change: dict[str, Any]) -> None:
+    contents = lines(store, own("a").to_json(), own("b").to_json() | change)
+    assert list(contents.records) == ids("a")
+    assert list(contents.unreadable) == [2]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "1" * 5000, "NaN", '{"trial_id": "\\ud800"}'], ids=lambda text: text[:6])
+def test_what_no_parser_likes_is_named(store: StudyStore, text: str) -> None:
+    assert list(lines(store, text, own("a").to_json()).unreadable) == [1]
+
+
+def test_a_line_of_a_newer_schema_is_named(store: StudyStore) -> None:
+    contents = lines(store, signed({"schema_version": 5, **own("a").to_json()}))
+    assert contents.unreadable == {1: "it has schema version 5, and this papertrial writes 4"}
+
+
+def test_the_ledger_of_schema_3_is_read_for_ever(store: StudyStore) -> None:
+    file(store).parent.mkdir()
+    shutil.copy(FROZEN / "ledger.jsonl", file(store))
+    contents = ledger.read(store)
+    assert len(contents.records) == 12
+    assert not contents.unreadable
+    assert set(contents.lines.values()) == {0}
+    assert {record.status for record in contents.records.values()} == {"ok"}
+
+
+def test_a_full_disk_is_one_error_and_the_file_ends_with_whole_lines_again(store: StudyStore) -> None:
+    append(store, own("a"))
+    book = Ledger(store)
+    with small_files(file(store).stat().st_size + 30), pytest.raises(StoreError, match=r"ledger.jsonl cannot be written: "):
+        book.append([own("b")])
+    with small_files(0):
+        book.close()
+    append(store, own("c"))
+    assert list(ledger.read(store).records) == ids("a", "c")
+
+
+@pytest.mark.fuzz
+@hypothesis.given(st.data())
+def test_whatever_happens_to_a_ledger_no_value_changes_unseen(data: st.DataObject) -> None:
+    sample = [
+        own("a"),
+        own("b", metrics={"x": math.inf}, status="diverged"),
+        own("c", error="RuntimeError: no", status="failed", metrics={}),
+    ]
+    text = b"".join(ledger._line(record) for record in sample)
+    contents = ledger._parsed(data.draw(mutated_bytes(text)))
+    assert all(record in sample for record in contents.records.values())
+
+
+@pytest.mark.fuzz
+@hypothesis.given(st.data())
+def test_an_old_line_of_any_shape_is_read_or_named(data: st.DataObject) -> None:
+    row = data.draw(mutated_json(own("a", experiment="train").to_json()))
+    contents = ledger._parsed(json.dumps(row).encode())
+    assert len(contents.records) + len(contents.unreadable) == 1

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import itertools
 import math
+import tempfile
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
+import torch
+from hypothesis import strategies as st
 
 from harness import gate, registry
+from harness.artifacts import Artifacts, packed
+from harness.checkpoints import Checkpoints
+from harness.checksums import seal_zip
+from harness.errors import StoreError, UsageError
 from harness.plan import Overrides, TrialSpec, expand
 from harness.record import Record
+from harness.store import StudyStore
 from harness.task import Metric
 from harness.trial import Trial
 from harness.worker import Context, Worker
+from tests.harness.damage import mutated_bytes
 
 
 def trial(behaviour: str, **values: str) -> TrialSpec:
@@ -97,11 +110,95 @@ def test_a_checkpoint_is_picked_up_by_the_next_attempt_and_then_forgotten(worker
     assert not list((tmp_path / "study" / "checkpoints").iterdir())
 
 
-def test_a_damaged_checkpoint_means_a_fresh_start(worker: Worker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no zip"])
+def test_a_damaged_checkpoint_means_a_fresh_start_and_the_record_says_so(worker: Worker, tmp_path: Path, damage: str) -> None:
     id = worker.execute(trial("checkpoint")).record.trial_id
     file = tmp_path / "study" / "checkpoints" / f"{id}.zip"
-    file.write_bytes(file.read_bytes()[:100])
-    assert worker.execute(trial("checkpoint")).record.error.startswith("RuntimeError: interrupted at step 3")
+    whole = file.read_bytes()
+    at = whole.index(b'"curve"')
+    flipped = whole[: at + 30] + bytes([whole[at + 30] ^ 1]) + whole[at + 31 :]
+    file.write_bytes({"truncated": whole[:100], "flipped": flipped, "no zip": b"nothing"}[damage])
+    record = worker.execute(trial("checkpoint")).record
+    assert record.error.startswith("RuntimeError: interrupted at step 3")
+    assert record.notes.startswith("started afresh: its checkpoint ")
+    assert worker.execute(trial("checkpoint")).record.notes == "", "the next attempt goes on from the new one"
+
+
+def test_a_checkpoint_that_other_code_made_is_not_gone_on_from(tmp_path: Path) -> None:
+    def worker_of(digest: str) -> Worker:
+        return Worker(Context(store_uri=str(tmp_path), study="study", source_digests={"misbehaving": digest}))
+
+    assert worker_of("d1").execute(trial("checkpoint")).record.status == "failed"
+    record = worker_of("d2").execute(trial("checkpoint")).record
+    assert record.error.startswith("RuntimeError: interrupted at step 3"), "it started afresh"
+    assert record.notes == "started afresh: its checkpoint was made by other code (source d1, now d2)"
+    assert worker_of("d2").execute(trial("checkpoint")).record.status == "ok"
+
+
+def test_seconds_are_those_of_all_attempts_up_to_their_checkpoints(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=10.0)
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    first, second = (worker.execute(trial("checkpoint")).record.seconds for _ in range(2))
+    # A checkpoint reads the clock once: three of them until the trial is interrupted, two after.
+    assert first == 50.0
+    assert second == 30.0 + 40.0
+
+
+@pytest.mark.parametrize("state", [{"f": math.sqrt}, {"n": np.float64(1.0)}, [Path("x")], (lambda: None), {"a": {"b": object()}}], ids=str)
+def test_a_state_that_could_not_be_loaded_again_is_refused_when_it_is_kept(tmp_path: Path, state: object) -> None:
+    store = StudyStore(str(tmp_path), "study")
+    running = Trial(registry.task("misbehaving").experiments[0], trial("good"), checkpoints=Checkpoints(store), artifacts=Artifacts(store))
+    for call, keep in (("trial.checkpoint", lambda: running.checkpoint(1, state)), ("trial.keep", lambda: running.keep(state))):
+        with pytest.raises(UsageError, match=f"{call} takes tensors, numbers, text and containers of these; this {type(state).__name__}"):
+            keep()
+    assert running.restore() is None
+    running.checkpoint(2, {"w": torch.ones(2), "o": {0: (1.5, "x", None, True)}, "s": torch.nn.Linear(2, 2).state_dict()})
+    restored = running.restore()
+    assert restored is not None
+    assert restored[0] == 2
+    assert restored[1]["o"] == {0: (1.5, "x", None, True)}
+
+
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.5, 0.7, 0.98])
+@pytest.mark.parametrize("damage", ["flip", "zero"])
+def test_a_damaged_artifact_is_found_whether_it_has_a_checksum_or_not(tmp_path: Path, at: float, damage: str) -> None:
+    store = StudyStore(str(tmp_path), "study")
+    state = {"w": torch.arange(600.0), "n": 3}
+    Artifacts(store).save("a", state)
+    whole = store.read_bytes("artifacts/a.pt")
+    assert torch.load(io.BytesIO(whole), weights_only=True)["n"] == 3, "any reader of the format opens it"
+    old = io.BytesIO()
+    torch.save(state, old)
+    for content in (whole, old.getvalue()):
+        store.write_bytes("artifacts/a.pt", content)
+        assert Artifacts(store).is_intact("a")
+        assert torch.equal(Artifacts(store).load("a")["w"], state["w"])
+        start = int(len(content) * at)
+        piece = bytes([content[start] ^ 4]) if damage == "flip" else bytes(64)
+        store.write_bytes("artifacts/a.pt", content[:start] + piece + content[start + len(piece) :])
+        if content is whole:
+            assert not Artifacts(store).is_intact("a")
+            with pytest.raises(StoreError, match=r"a\.pt is damaged"):
+                Artifacts(store).load("a")
+    assert not Artifacts(store).is_intact("b")
+
+
+@pytest.mark.fuzz
+@hypothesis.given(st.data())
+def test_whatever_happens_to_an_artifact_it_is_refused_or_the_same(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = StudyStore(folder, "study")
+        state = {"w": torch.arange(200.0), "n": 3}
+        old = io.BytesIO()
+        torch.save(state, old)
+        content = data.draw(st.sampled_from([seal_zip(packed(state, "keep")), old.getvalue()]))
+        store.write_bytes("artifacts/a.pt", data.draw(mutated_bytes(content)))
+        try:
+            found = Artifacts(store).load("a")
+        except StoreError:
+            return
+        assert found["n"] == 3
+        assert torch.equal(found["w"], state["w"])
 
 
 def test_methods_share_the_random_numbers_of_a_seed_and_seeds_do_not() -> None:

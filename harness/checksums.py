@@ -1,0 +1,76 @@
+"""Checksums of what a study keeps: damage and edits are found before a value is used.
+
+A file of bytes carries its SHA-256 inside, where its format keeps text for others (metadata of Parquet, the comment of a zip
+file), so that any reader of the format still opens it. A JSON object has it as a field, over what it says and not how it is spaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+_MARK, _DIGITS = b"papertrial-sha256:", 64
+PLACEHOLDER = _MARK + b"0" * _DIGITS
+FIELD = "checksum"
+_END_OF_ZIP = b"PK\x05\x06"
+
+
+def seal(data: bytes) -> bytes:
+    """`data` with its checksum in the place of the last PLACEHOLDER."""
+    start = data.rindex(PLACEHOLDER) + len(_MARK)
+    return b"".join([data[:start], _digest(data, start), data[start + _DIGITS :]])
+
+
+def seal_zip(data: bytes) -> bytes:
+    """A zip file without a comment (what `torch.save` writes is one) with its checksum as the comment."""
+    if data[-22:-18] != _END_OF_ZIP or data[-2:] != b"\0\0":
+        raise ValueError("not a zip file without a comment")
+    return seal(b"".join([data[:-2], len(PLACEHOLDER).to_bytes(2, "little"), PLACEHOLDER]))
+
+
+def is_intact(data: bytes) -> bool | None:
+    """Whether the checksum in `data` is its own; None when it holds none."""
+    mark = data.rfind(_MARK)
+    if mark < 0:
+        return None
+    start = mark + len(_MARK)
+    return data[start : start + _DIGITS] == _digest(data, start)
+
+
+def is_intact_zip(data: bytes) -> bool:
+    """Whether a zip file is what was written; by the CRC of its members where it comes from before there were checksums."""
+    sealed = is_intact(data)
+    if sealed is not None:
+        return sealed
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            # A comment without a checksum is one that lost it.
+            return not archive.comment and archive.testzip() is None
+    except Exception:  # what a damaged archive makes `zipfile` raise is not one kind of error
+        return False
+
+
+def signed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the checksum of its fields."""
+    return {**fields, FIELD: _of(fields)}
+
+
+def is_signed(fields: Mapping[str, Any]) -> bool:
+    """Whether the checksum of a JSON object is its own."""
+    return fields.get(FIELD) == _of({name: value for name, value in fields.items() if name != FIELD})
+
+
+def _of(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def _digest(data: bytes, start: int) -> bytes:
+    """The checksum over `data` as it is without one, which stands at `start`."""
+    found = hashlib.sha256(memoryview(data)[:start])
+    found.update(b"0" * _DIGITS)
+    found.update(memoryview(data)[start + _DIGITS :])
+    return found.hexdigest().encode()

@@ -1,0 +1,172 @@
+"""The plan of a study in its store: read, merged with what a command adds, written twice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness import registry
+from harness.checksums import FIELD, is_signed, signed
+from harness.errors import PapertrialError, Say, StoreError, quiet
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.record import SCHEMA_VERSION
+from harness.shown import sentence
+from harness.store import PLAN, PLAN_COPY, StudyStore
+
+_FIRST_WITH_EXPERIMENTS = 3
+
+
+class DamagedPlanError(StoreError):
+    """Neither the plan nor its copy is what was written."""
+
+
+def save_plan(
+    store: StudyStore, trials: Sequence[TrialSpec], *, whole: bool = False, chosen: Collection[str] = (), say: Say = quiet
+) -> list[TrialSpec]:
+    """Merge `trials` into the study's plan and return the whole of it.
+
+    Trials that mean something else than today's leave the plan, and `say` is told why; their records stay in the ledger. These are
+    trials of another version or other data of the same task; where `trials` are all that a scale plans, those of cells that it no
+    longer has; and otherwise those that differ in a parameter which the task does not vary and the user has not `chosen`: a default
+    that was edited. A study never averages over two meanings of a task.
+    A trial that is only planned because another needs it keeps the views that it had.
+    """
+    try:
+        before = load_plan(store, say)
+    except DamagedPlanError as error:
+        say(f"{error}: the plan is now what this command asks for")
+        before = []
+    reasons = {trial.id: reason for trial, reason in zip(before, _reasons(before, trials, whole, chosen), strict=True) if reason}
+    for (task, reason), count in Counter((trial.task, reasons[trial.id]) for trial in before if trial.id in reasons).items():
+        say(f"{count} trials of {task} leave the plan: {reason}; their records stay in the ledger")
+    old = {trial.id: trial for trial in before if trial.id not in reasons}
+    views = {id: trial.views for id, trial in old.items()}
+    merged = old | {trial.id: trial if trial.views else replace(trial, views=views.get(trial.id, ())) for trial in trials}
+    rows = [trial.to_json() for trial in merged.values()]
+    checksum = signed({"schema_version": SCHEMA_VERSION, "trials": rows})[FIELD]
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    text = f'{{"schema_version": {SCHEMA_VERSION}, "{FIELD}": "{checksum}", "trials": [\n{lines}\n]}}\n'
+    for name in (PLAN, PLAN_COPY):
+        store.write_text(name, text)
+    return list(merged.values())
+
+
+def _reasons(before: Sequence[TrialSpec], trials: Sequence[TrialSpec], whole: bool, chosen: Collection[str]) -> list[str]:
+    """Why each trial of the plan before leaves it; empty for one that stays."""
+    current = {_source(trial): _meaning(trial) for trial in trials}
+    cells, groups = {_cell(trial) for trial in trials}, {(trial.task, trial.scale) for trial in trials}
+    values = {} if whole or not before else _values(trials)
+
+    def reason(trial: TrialSpec) -> str:
+        if current.get(_source(trial), _meaning(trial)) != _meaning(trial):
+            return "they are of another version or other data of the task"
+        if whole:
+            gone = (trial.task, trial.scale) in groups and _cell(trial) not in cells
+            return "the scale has no such cells any more (a default or a grid was edited)" if gone else ""
+        return _disagreement(trial, values.get(_group(trial), {}), chosen)
+
+    return [reason(trial) for trial in before]
+
+
+def _disagreement(trial: TrialSpec, values: Mapping[str, set[str]], chosen: Collection[str]) -> str:
+    for name in values.keys() | trial.params.keys() if values else ():
+        own, now = trial.params.get(name), values.get(name, set())
+        if name not in chosen and len(now) <= 1 and json.dumps(own) not in now:
+            today = f"today's is {', '.join(now)}" if now else "which is gone today"
+            return f"their {name} is {json.dumps(own)}, {today} (was a default edited without a new version?)"
+    return ""
+
+
+def _values(trials: Sequence[TrialSpec]) -> dict[tuple[str, ...], dict[str, set[str]]]:
+    """Group -> parameter -> the values that today's task and the command plan for it."""
+    found: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    today = [trial for task, scale in dict.fromkeys((t.task, t.scale) for t in trials) for trial in _today(task, scale)]
+    for trial in [*trials, *today]:
+        for name, value in trial.params.items():
+            found.setdefault(_group(trial), {}).setdefault(name, set()).add(json.dumps(value))
+    return found
+
+
+def _today(task_id: str, scale: str) -> list[TrialSpec]:
+    """One seed of all that a scale plans now; its data plays no part."""
+    try:
+        task = registry.task(task_id)
+        data = {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
+        return expand(task, scale, Overrides(seeds=1), data)
+    except PapertrialError:
+        return []
+
+
+def load_plan(store: StudyStore, say: Say = quiet) -> list[TrialSpec]:
+    """The plan of a study, empty when there is none yet; its copy's, with a word, when it was damaged. DamagedPlanError when both were."""
+    problem, unread = "", None
+    for name in (PLAN, PLAN_COPY):
+        if not store.exists(name):
+            problem = problem or ("" if name == PLAN_COPY else "it is gone")
+            continue
+        try:
+            text = store.read_bytes(name)
+        except StoreError as error:
+            problem, unread = problem or str(error), error
+            continue
+        try:
+            found = _parsed(store, name, text)
+        except ValueError as error:
+            problem = problem or f"it is damaged: {sentence(error)}"
+        except (KeyError, TypeError, AttributeError, RecursionError):
+            problem = problem or "it is damaged: it is of another shape"
+        else:
+            if problem:
+                say(f"{PLAN} cannot be read ({problem}): {name} is read in its place")
+            return found
+    if unread:
+        raise unread
+    if not problem or problem == "it is gone":
+        return []
+    raise DamagedPlanError(
+        f"{store.uri}/{PLAN} cannot be read ({problem}), and no copy of it: run the study's command again, the records are kept"
+    )
+
+
+def _parsed(store: StudyStore, name: str, text: bytes) -> list[TrialSpec]:
+    contents: dict[str, Any] = json.loads(text)
+    version = contents["schema_version"]
+    if FIELD in contents and not is_signed(contents):
+        raise ValueError("its checksum is not its own")
+    if type(version) is not int or version < 1:
+        raise ValueError(f"it has schema version {version!r}")
+    if version < _FIRST_WITH_EXPERIMENTS:
+        raise StoreError(
+            f"{store.uri}/{name} is of schema {version}, from before tasks had experiments: its trials have other ids than those of today; "
+            "its records can be read from trials/*.parquet, and a run under another --study makes new ones"
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{store.uri}/{name} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one"
+        )
+    if version == SCHEMA_VERSION and FIELD not in contents:
+        raise ValueError("its checksum is gone")
+    trials = [TrialSpec.from_json(trial) for trial in contents["trials"]]
+    if len({trial.id for trial in trials}) < len(trials):
+        raise ValueError("it has a trial twice")
+    return trials
+
+
+def _source(trial: TrialSpec) -> tuple[str, str]:
+    return trial.task, trial.data.name if trial.data else ""
+
+
+def _meaning(trial: TrialSpec) -> tuple[int, str]:
+    return trial.version, trial.data.fingerprint if trial.data else ""
+
+
+def _group(trial: TrialSpec) -> tuple[str, ...]:
+    return trial.task, trial.scale, trial.experiment, trial.method
+
+
+def _cell(trial: TrialSpec) -> str:
+    """All that tells a trial from others but its seed."""
+    return json.dumps([trial.task, trial.scale, trial.experiment, trial.method, dict(trial.params)], sort_keys=True)

@@ -1,0 +1,300 @@
+"""What is damaged, edited, full or out of reach, through the real command line: named, never believed, never a traceback."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from harness import ledger, registry, store
+from harness.artifacts import name
+from harness.cli import main
+from harness.errors import ResourceError
+from harness.ledger import Ledger
+from harness.plan import Overrides, TrialSpec, expand
+from harness.plans import load_plan, save_plan
+from harness.store import StudyStore
+from tests.harness.conftest import Command
+from tests.harness.damage import mutated_bytes, mutated_json, small_files
+
+CHAIN = ("run", "chain", "--scale", "smoke", "--local", "--tracking-uri", "none")
+SMOKE = ("run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "none")
+
+
+def text(said: str) -> str:
+    """What was printed, without the breaks of its lines."""
+    return " ".join(said.split())
+
+
+# Damaged artifacts
+
+
+@pytest.mark.parametrize("damage", ["flip", "zeros", "gone"])
+def test_a_damaged_artifact_counts_as_gone_and_its_trial_runs_again(
+    papertrial: Command, tmp_path: Path, executions: Callable[[], list[str]], damage: str
+) -> None:
+    assert papertrial(*CHAIN, "--seeds", "1", "--method", "middle", "--study", "s").code == 0
+    store = StudyStore(str(tmp_path / "results"), "s")
+    (base,) = [trial for trial in load_plan(store) if trial.method == "base"]
+    before, found = executions(), store.read_bytes(name(base.id))
+    for middle in load_plan(store):
+        store.remove(name(middle.id)) if middle.method == "middle" else None
+    half = len(found) // 2
+    if damage == "gone":
+        store.remove(name(base.id))
+    else:
+        piece = bytes([found[half] ^ 1]) if damage == "flip" else bytes(256)
+        store.write_bytes(name(base.id), found[:half] + piece + found[half + len(piece) :])
+    said = papertrial(*CHAIN, "--seeds", "1", "--method", "middle", "--method", "top", "--study", "s")
+    assert said.code == 0, said.err
+    assert f"what trial {base.id} (base, seed 0) kept is gone or damaged, and others need it: it runs again" in text(said.out)
+    assert executions()[len(before)] == base.id
+    assert store.read_bytes(name(base.id)) == found, "the same trial keeps the same"
+
+
+def test_a_base_that_fails_when_it_runs_again_takes_no_ok_record_away(papertrial: Command, tmp_path: Path) -> None:
+    assert papertrial(*CHAIN, "--seeds", "1", "--method", "middle", "--study", "s").code == 0
+    store = StudyStore(str(tmp_path / "results"), "s")
+    # Where the files were there are folders now: nothing can be kept any more.
+    for file in (tmp_path / "results" / "s" / "artifacts").iterdir():
+        file.unlink()
+        file.mkdir()
+    assert {record.status for record in ledger.read(store).records.values()} == {"ok"}
+    said = papertrial(*CHAIN, "--seeds", "1", "--study", "s")
+    assert said.code == 1
+    assert "ended failed this time: its ok record stays" in text(said.out)
+    records = ledger.read(store).records.values()
+    assert sorted((record.method, record.status) for record in records if record.method != "top") == [
+        ("base", "ok"),
+        *[("middle", "ok")] * 3,
+    ]
+    assert {record.status for record in records if record.method == "top"} == {"failed"}
+
+
+# Edited tasks
+
+
+def trials(seeds: int, **values: str) -> list[TrialSpec]:
+    return expand(registry.task("misbehaving"), "smoke", Overrides(seeds=seeds, values={k: [v] for k, v in values.items()}), {})
+
+
+def aged(trial: TrialSpec, **params: object) -> TrialSpec:
+    """The trial as it was planned while the defaults were others."""
+    return replace(trial, params={**trial.params, **params})
+
+
+def test_trials_of_another_default_leave_the_plan_with_a_sentence(tmp_path: Path) -> None:
+    store = StudyStore(str(tmp_path), "s")
+    old = [aged(trial, rate=0.25) for trial in trials(2, pause="0.001")]
+    save_plan(store, old)
+    said: list[str] = []
+    new = trials(3, pause="0.001")
+    assert save_plan(store, new, chosen={"pause"}, say=said.append) == new
+    assert said == [
+        "12 trials of misbehaving leave the plan: their rate is 0.25, today's is 0.5 (was a default edited without a new version?); "
+        "their records stay in the ledger"
+    ]
+    assert load_plan(store) == new
+
+
+def test_what_the_user_varies_and_what_the_task_varies_stays(tmp_path: Path) -> None:
+    store = StudyStore(str(tmp_path), "s")
+    said: list[str] = []
+    first, second = trials(2, pause="0.001"), trials(2, pause="0.002")
+    save_plan(store, first)
+    assert save_plan(store, second, chosen={"pause"}, say=said.append) == [*first, *second]
+    narrow = [trial for trial in second if trial.method == "plain" and trial.params["size"] == 1]
+    assert save_plan(store, narrow, chosen={"pause"}, say=said.append) == [*first, *second], "the task still plans the other sizes"
+    assert said == []
+
+
+def test_a_parameter_that_came_or_went_parts_old_trials_from_new_ones(tmp_path: Path) -> None:
+    new = trials(1, pause="0.001")
+    for number, old in enumerate(
+        ([aged(trial, extra=1) for trial in new], [replace(t, params={k: v for k, v in t.params.items() if k != "careful"}) for t in new])
+    ):
+        store = StudyStore(str(tmp_path), f"s{number}")
+        save_plan(store, old)
+        assert save_plan(store, new, chosen={"pause"}) == new
+
+
+def test_a_cell_that_a_whole_scale_has_no_more_leaves_with_a_sentence(tmp_path: Path) -> None:
+    store = StudyStore(str(tmp_path), "s")
+    save_plan(store, [aged(trial, rate=0.25) for trial in trials(1)])
+    said: list[str] = []
+    save_plan(store, trials(1), whole=True, say=said.append)
+    assert "6 trials of misbehaving leave the plan: the scale has no such cells any more" in said[0]
+
+
+# Full disks
+
+
+@pytest.mark.parametrize(
+    ("size", "what"), [(0, "plan.json|.probe|.lock"), (1000, "plan.json"), (8000, "ledger.jsonl"), (16_000, "report.html|plots|trials")]
+)
+def test_a_full_disk_is_one_sentence_wherever_it_strikes(papertrial: Command, size: int, what: str) -> None:
+    # Ends with what it can hold: a plan of 9 kB, a ledger of 17 kB, a report of 30 kB.
+    with small_files(size):
+        said = papertrial(*SMOKE, "--seeds", "2", "--study", "s")
+    assert said.code == 2
+    (sentence,) = said.err.splitlines()
+    assert any(name in sentence for name in what.split("|")), sentence
+    assert "File too large" in sentence
+    again = papertrial(*SMOKE, "--seeds", "2", "--study", "s")
+    assert again.code == 0, again.err
+    assert papertrial("status", "s").out.splitlines()[-1] == "12 of 12 trials recorded, 0 left"
+
+
+@pytest.mark.parametrize("size", [500, 10_000])
+def test_a_report_on_a_full_disk_is_one_sentence(papertrial: Command, size: int) -> None:
+    assert papertrial(*SMOKE, "--seeds", "1", "--study", "s").code == 0
+    with small_files(size):
+        said = papertrial("report", "s")
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert "cannot be written: File too large" in said.err
+
+
+# Stores and sockets out of reach
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "misbehaving", "--scale", "smoke"), ("status", "s"), ("report", "s"), SMOKE], ids=lambda w: w[0]
+)
+def test_a_store_that_does_not_answer_is_one_sentence_in_seconds(
+    papertrial: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    class Nobody:
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            def refuse(*_: object) -> None:
+                raise OSError("AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7, Could not connect to server")
+
+            return refuse
+
+    monkeypatch.setattr("harness.store._filesystem", lambda uri: (Nobody(), "bucket"))
+    said = papertrial(*words, "--store", "s3://bucket")
+    assert said.code == 2
+    assert "Could not connect to server" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_closed_port_does_not_take_minutes() -> None:
+    # S3's own client knocks for 6 seconds; Google's would for 15 minutes.
+    assert store._bounded("gs://bucket/x") == "gs://bucket/x?retry_limit_seconds=15"
+    assert store._bounded("gs://bucket/x?scheme=http") == "gs://bucket/x?scheme=http&retry_limit_seconds=15"
+    for uri in ("gs://bucket/x?retry_limit_seconds=900", "s3://bucket/x"):
+        assert store._bounded(uri) == uri
+    files, path = store._filesystem("gs://anonymous@bucket/x?scheme=http&endpoint_override=127.0.0.1:9&retry_limit_seconds=0.1")
+    with pytest.raises(OSError, match="Could not connect"):
+        files.get_file_info(f"{path}/plan.json")
+
+
+def test_the_options_of_a_stores_address_stay_at_its_end() -> None:
+    store = StudyStore("s3://bucket/x?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1", "s")
+    assert store.uri == "s3://bucket/x/s?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1"
+
+
+def test_a_temporary_folder_too_long_for_rays_sockets_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import cluster
+
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/tmp/" + "a" * 60)
+    with pytest.raises(ResourceError, match="TMPDIR is too long for Ray"):
+        cluster._check_temporary_folder()
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    cluster._check_temporary_folder()
+
+
+# Everything at once
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a whole study `whole` in today's form, and one of schema 3, `old`, with its ledger."""
+    root = tmp_path_factory.mktemp("studies")
+    assert main([*SMOKE, "--seeds", "2", "--study", "whole", "--store", str(root)]) == 0
+    shutil.copytree(Path(__file__).parent / "frozen" / "study-v3", root / "old")
+    return root
+
+
+FILES = ("ledger.jsonl", "plan.json", "env.json", "curves/curves.parquet", "trials/misbehaving.parquet")
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((folder / "leaderboard.csv").read_text())))
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("file", FILES)
+@hypothesis.settings(max_examples=2 if os.environ.get("PAPERTRIAL_FUZZ", "ci") == "ci" else 200)
+@hypothesis.given(data=st.data())
+def test_no_damage_of_one_file_ends_in_a_traceback_or_changes_a_number_unseen(
+    studies: Path, capsys: pytest.CaptureFixture[str], file: str, data: st.DataObject
+) -> None:
+    folder = studies / f"damaged-{random.Random(0).random()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(studies / "whole", folder)
+    truth = rows(folder)
+    path, without_ledger = folder / file, file.startswith("trials/")
+    if without_ledger:
+        (folder / "ledger.jsonl").unlink()
+    whole = path.read_bytes()
+    as_json = file.endswith(".json") and data.draw(st.booleans(), label="as JSON")
+    path.write_bytes(json.dumps(data.draw(mutated_json(json.loads(whole)))).encode() if as_json else data.draw(mutated_bytes(whole)))
+    changed = json.loads(path.read_bytes()) != json.loads(whole) if as_json else path.read_bytes() != whole
+    capsys.readouterr()
+    for words in (["status", folder.name], ["report", folder.name], ["compare", "whole", folder.name]):
+        code = main([*words, "--store", str(studies)])
+        out = text(capsys.readouterr().out)
+        assert code == 0
+        if words[0] == "report" and rows(folder) != truth:
+            assert file in out
+            assert "cannot be read" in out
+        assert not changed or words[0] == "status" or "cannot be read" in out or rows(folder) == truth
+    if not without_ledger:
+        code = main([*SMOKE, "--seeds", "2", "--study", folder.name, "--store", str(studies)])
+        capsys.readouterr()
+        assert code == 0
+        assert [row["estimate"] for row in rows(folder)] == [row["estimate"] for row in truth], "what was lost ran again"
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("file", FILES[:3])
+@hypothesis.settings(max_examples=2 if os.environ.get("PAPERTRIAL_FUZZ", "ci") == "ci" else 200)
+@hypothesis.given(data=st.data())
+def test_no_damage_of_an_old_study_ends_in_a_traceback(
+    studies: Path, capsys: pytest.CaptureFixture[str], file: str, data: st.DataObject
+) -> None:
+    folder = studies / "old-damaged"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(studies / "old", folder)
+    path = folder / file
+    whole = path.read_bytes()
+    if file.endswith(".json") and data.draw(st.booleans(), label="as JSON"):
+        path.write_text(json.dumps(data.draw(mutated_json(json.loads(whole)))))
+    else:
+        path.write_bytes(data.draw(mutated_bytes(whole)))
+    capsys.readouterr()
+    for words in (["status", "old-damaged"], ["report", "old-damaged"], ["compare", "old", "old-damaged"]):
+        code = main([*words, "--store", str(studies)])
+        said = capsys.readouterr()
+        assert code == 0 or (code == 2 and said.err.count("\n") == 1 and file == "plan.json"), said.err
+
+
+def test_a_ledger_goes_on_after_whatever_it_had(studies: Path) -> None:
+    store = StudyStore(str(studies), "old")
+    records = ledger.read(store).records
+    book = Ledger(store)
+    book.append([replace(record, status="failed", metrics={}) for record in records.values()])
+    book.close()
+    assert ledger.read(store).records == records
