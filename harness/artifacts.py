@@ -29,7 +29,7 @@ class Artifacts:
             content = self._store.read_bytes(name(trial_id))
         except FileNotFoundError:
             raise StoreError(f"trial {trial_id} kept nothing in {self._store.uri}: its task must call trial.keep") from None
-        advice = "run the study again, and the trial that kept it runs again first"
+        advice = "run the study again with --retry, and the trial that kept it runs again first"
         if not is_intact_zip(content):
             raise StoreError(f"{self._store.uri}/{name(trial_id)} is damaged: {advice}")
         try:

@@ -22,6 +22,8 @@ def run(options: argparse.Namespace) -> int:
     check(options)
     judgement = judge(load(open_study(options.study, options.store)))
     console = make_console()
+    for damage in judgement.study.damages:
+        console.print(damage, style="yellow", markup=False, soft_wrap=True)
     uri = publish(judgement, options.tracking_uri, report.write(judgement), console)
     return 0 if uri or options.tracking_uri == "none" else 1
 

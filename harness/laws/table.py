@@ -53,7 +53,8 @@ def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
     names = dict.fromkeys(view for found in views.values() for view in found)
     frame = study.frame.assign(**{f"view.{name}": [name in views[id] for id in study.frame["trial_id"]] for name in names})
     lost = int((frame["status"] != "ok").sum())
-    return number(frame[frame["status"] == "ok"]), [f"{lost} records that did not end ok are left out"] if lost else []
+    notes = [f"{lost} records that did not end ok are left out"] if lost else []
+    return number(frame[frame["status"] == "ok"]), [*study.damages, *notes]
 
 
 def mixed(frame: pd.DataFrame, group: Sequence[str]) -> list[str]:

@@ -136,6 +136,20 @@ def test_a_cell_that_a_whole_scale_has_no_more_leaves_with_a_sentence(tmp_path: 
     assert "6 trials of misbehaving leave the plan: the scale has no such cells any more" in said[0]
 
 
+def test_a_run_after_an_edited_default_averages_new_trials_only(papertrial: Command, tmp_path: Path) -> None:
+    store = StudyStore(str(tmp_path / "results"), "s")
+    words = (*SMOKE, "--seeds", "1", "--set", "pause=0.001", "--study", "s")
+    assert papertrial(*words).code == 0
+    save_plan(store, [aged(trial, rate=0.25) for trial in load_plan(store)], whole=True)
+    said = papertrial(*words)
+    assert said.code == 0
+    assert "6 trials of misbehaving leave the plan: their rate is 0.25, today's is 0.5" in text(said.out)
+    assert {trial.params["rate"] for trial in load_plan(store)} == {0.5}
+    for rate in ("0.1", "0.9"):
+        assert papertrial(*words, "--set", f"rate={rate}").code == 0
+    assert {trial.params["rate"] for trial in load_plan(store)} == {0.1, 0.5, 0.9}, "what the user varies is varied"
+
+
 # Full disks
 
 
@@ -182,9 +196,10 @@ def test_a_store_that_does_not_answer_is_one_sentence_in_seconds(
             return refuse
 
     monkeypatch.setattr("harness.store._filesystem", lambda uri: (Nobody(), "bucket"))
-    said = papertrial(*words, "--store", "s3://bucket")
+    said = papertrial(*words, "--store", "s3://bucket?region=x")
     assert said.code == 2
     assert "Could not connect to server" in said.err
+    assert "json?region=x cannot be read" in said.err or "ledger.jsonl?region=x cannot" in said.err or ".probe?region=x cannot" in said.err
     assert said.err.count("\n") == 1
 
 
@@ -213,6 +228,28 @@ def test_a_temporary_folder_too_long_for_rays_sockets_is_one_sentence(monkeypatc
         cluster._check_temporary_folder()
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")
     cluster._check_temporary_folder()
+
+
+# Edited records
+
+
+def test_an_edited_record_is_named_wherever_the_study_is_shown(papertrial: Command, tmp_path: Path) -> None:
+    for study in ("a", "b"):
+        assert papertrial(*SMOKE, "--seeds", "2", "--study", study).code == 0
+    folder = tmp_path / "results" / "a"
+    lines = (folder / "ledger.jsonl").read_text().splitlines()
+    edited = json.loads(lines[2])
+    edited["metrics"]["value"] += 1.0
+    (folder / "ledger.jsonl").write_text("\n".join([*lines[:2], json.dumps(edited), *lines[3:]]) + "\n")
+    sentence = "ledger.jsonl line 3 cannot be read (its checksum is not its own: it was damaged or edited)"
+    for words in (("status", "a"), ("report", "a"), ("compare", "b", "a"), ("publish", "a", "--tracking-uri", "none")):
+        assert sentence in text(papertrial(*words).out), words
+    assert sentence in (folder / "report.html").read_text()
+    assert "11 of 12 trials recorded, 1 left" in papertrial("status", "a").out
+    said = papertrial(*SMOKE, "--seeds", "2", "--study", "a")
+    assert sentence in text(said.out)
+    assert "11 recorded before" in said.out
+    assert (folder / "leaderboard.csv").read_text() == (tmp_path / "results" / "b" / "leaderboard.csv").read_text()
 
 
 # Everything at once

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness import gate, registry
 from harness.artifacts import Artifacts, packed
-from harness.checkpoints import Checkpoints
+from harness.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from harness.checksums import seal_zip
 from harness.errors import StoreError, UsageError
 from harness.plan import Overrides, TrialSpec, expand
@@ -214,3 +214,20 @@ def test_a_worker_whose_memory_keeps_growing_retires(worker: Worker, monkeypatch
     sizes = iter([100 * 2**20, 1100 * 2**20, 1300 * 2**20])
     monkeypatch.setattr("harness.worker._resident_bytes", lambda: next(sizes))
     assert [worker.execute(trial("good")).retire for _ in range(3)] == [False, False, True]
+
+
+@pytest.mark.fuzz
+@hypothesis.given(st.data())
+def test_whatever_happens_to_a_checkpoint_it_is_refused_or_the_same(data: st.DataObject) -> None:
+    saved = Checkpoint(7, {"w": torch.arange(50.0)}, [{"step": 1.0, "loss": 0.5}], 12.5, "d1")
+    with tempfile.TemporaryDirectory() as folder:
+        store = StudyStore(folder, "study")
+        Checkpoints(store).save("a", saved)
+        store.write_bytes("checkpoints/a.zip", data.draw(mutated_bytes(store.read_bytes("checkpoints/a.zip"))))
+        try:
+            found = Checkpoints(store).load("a")
+        except CheckpointError:
+            return
+    assert found is not None
+    assert torch.equal(found.state["w"], saved.state["w"])
+    assert dataclasses.replace(found, state=saved.state) == saved
