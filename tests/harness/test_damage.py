@@ -73,6 +73,7 @@ def test_a_base_that_fails_when_it_runs_again_takes_no_ok_record_away(papertrial
     said = papertrial(*CHAIN, "--seeds", "1", "--study", "s")
     assert said.code == 1
     assert "ended failed this time: its ok record stays" in text(said.out)
+    assert "3 failed of 7 trials" in said.out
     records = ledger.read(store).records.values()
     assert sorted((record.method, record.status) for record in records if record.method != "top") == [
         ("base", "ok"),
@@ -145,7 +146,7 @@ def test_a_run_after_an_edited_default_averages_new_trials_only(papertrial: Comm
     assert said.code == 0
     assert "6 trials of misbehaving leave the plan: their rate is 0.25, today's is 0.5" in text(said.out)
     assert {trial.params["rate"] for trial in load_plan(store)} == {0.5}
-    for rate in ("0.1", "0.9"):
+    for rate in ("0.1", "0.9", "0.5"):
         assert papertrial(*words, "--set", f"rate={rate}").code == 0
     assert {trial.params["rate"] for trial in load_plan(store)} == {0.1, 0.5, 0.9}, "what the user varies is varied"
 

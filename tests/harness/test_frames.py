@@ -134,6 +134,10 @@ def test_the_curve_is_the_one_of_the_record_that_counts_and_not_of_the_last_atte
     CurveWriter(store).write({"b": [{"step": 0.0, "loss": 4.0}]}, 3, {"a": 1})
     lines = {"a": 1, "b": 3}
     assert points(store, lines) == {"a": [1.0], "b": [4.0]}
+    writer.write({"c": [{"step": 0.0, "loss": 5.0}]}, 4, lines)
+    CurveWriter(store).write({"c": []}, 4, lines)
+    lines["c"] = 4
+    assert "c" not in points(store, lines), "the attempt that counts logged nothing"
     writer.compact(lines)
     assert points(store, lines) == points(store) == {"a": [1.0], "b": [4.0]}
 
@@ -180,6 +184,15 @@ def test_a_bad_file_of_curves_is_named_hides_no_other_and_is_not_deleted(store: 
         writer.compact({"a": 1, "b": 2})
     assert store.names("curves") == ["curves/curves.parquet", "curves/part-000000000001.parquet"]
     assert store.read_bytes("curves/part-000000000001.parquet") == damaged_file(kind)
+
+
+def test_packed_curves_that_went_bad_are_not_packed_over(store: StudyStore) -> None:
+    writer = CurveWriter(store)
+    store.write_bytes("curves/curves.parquet", damaged_file("truncated"))
+    writer.write({"b": [{"step": 0.0, "loss": 3.0}]}, 2, {})
+    writer.compact({"b": 2})
+    assert store.read_bytes("curves/curves.parquet") == damaged_file("truncated")
+    assert points(store, {"b": 2}) == {"b": [3.0]}
 
 
 @pytest.fixture
