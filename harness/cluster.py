@@ -55,7 +55,7 @@ def ray_session(address: str | None, *, cpus: int | None = None) -> Iterator[Non
         else:
             # Without "local", Ray would join whatever cluster somebody has started on this machine.
             ray.init(address="local", include_dashboard=False, num_cpus=cpus, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token in ~/.ray/auth_token)" if joins else ""
         raise ResourceError(f"no Ray cluster answers at {mask(joins or 'this machine')}: {sentence(error)}{hint}") from None
     except SystemExit:

@@ -15,6 +15,9 @@ from harness.plan import trial_id
 from harness.record import SCHEMA_VERSION, Record, counted
 from harness.store import LEDGER, StudyStore
 
+MOST_NUMBERS = 20
+"""Lines that one sentence names."""
+
 
 @dataclass(frozen=True)
 class LedgerContents:
@@ -33,8 +36,20 @@ class LedgerContents:
 
     @property
     def damages(self) -> list[str]:
-        """A sentence for each line that could not be read."""
-        return [f"{LEDGER} line {line} cannot be read ({why}): its trial counts as not done" for line, why in self.unreadable.items()]
+        """A sentence for each reason why lines could not be read, with their numbers."""
+        numbers: dict[str, list[int]] = {}
+        for line, why in self.unreadable.items():
+            numbers.setdefault(why, []).append(line)
+        return [
+            f"{LEDGER} line{'s' if found[1:] else ''} {_listed(found)} cannot be read ({why}): "
+            f"{'their trials count' if found[1:] else 'its trial counts'} as not done"
+            for why, found in numbers.items()
+        ]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:MOST_NUMBERS]))
+    return f"{shown} and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else shown
 
 
 def read(store: StudyStore) -> LedgerContents:

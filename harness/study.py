@@ -64,6 +64,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         raise StoreError(f"{store.uri}/{PLAN} is gone, and its copy: run the study's command again, the records are kept")
     if contents is not None:
         damages += contents.damages
+        _check_tables(store, damages.append)
         frame = records_frame(record for id, record in contents.records.items() if id in wanted)
     else:
         frame = _from_parquet(store, {trial.id: trial for trial in plan}, damages.append)
@@ -84,6 +85,15 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         env=load_env(store, damages.append),
         damages=damages,
     )
+
+
+def _check_tables(store: StudyStore, say: Say) -> None:
+    """Name the tables that are not what was written: nobody reads them beside a ledger, except their owner."""
+    for name in store.names("trials"):
+        try:
+            read_trials(store.read_bytes(name))
+        except StoreError as error:
+            say(f"{name} cannot be read ({error}): the ledger's records are shown, and the next run writes it again")
 
 
 def _from_parquet(store: StudyStore, planned: Mapping[str, TrialSpec], say: Say) -> pd.DataFrame:

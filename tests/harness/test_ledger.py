@@ -151,6 +151,13 @@ def test_an_edited_line_is_named_and_not_believed(store: StudyStore, change: dic
     assert list(lines(store, json.dumps(first, indent=None, separators=(" , ", " : "))).records) == ids("a"), "spaces change nothing"
 
 
+def test_many_bad_lines_are_one_sentence_with_their_numbers(store: StudyStore) -> None:
+    contents = lines(store, "[]", own("a").to_json(), *["[]"] * 30)
+    (sentence,) = contents.damages
+    assert sentence.startswith("ledger.jsonl lines 1, 3, 4, 5,")
+    assert sentence.endswith(" and 11 more cannot be read (it is no JSON object): their trials count as not done")
+
+
 def test_a_line_whose_checksum_was_taken_away_is_not_taken_for_an_old_one(store: StudyStore) -> None:
     append(store, own("a"))
     (line,) = file(store).read_text().splitlines()
