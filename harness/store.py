@@ -60,7 +60,7 @@ class StudyStore:
         try:
             yield
         except OSError as error:
-            raise StoreError(f"{_below(self.uri, name)} cannot be written: {_reason(error)}") from None
+            raise StoreError(f"{join(self.uri, name)} cannot be written: {_reason(error)}") from None
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
@@ -69,7 +69,7 @@ class StudyStore:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StoreError(f"{_below(self.uri, name)} cannot be read: {_reason(error)}") from None
+            raise StoreError(f"{join(self.uri, name)} cannot be read: {_reason(error)}") from None
 
     def check_writable(self) -> None:
         """Raise StoreError now rather than after the first trial."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +20,7 @@ from harness.shown import LONGEST, plain, sentence, visible
 from harness.store import StudyStore, join
 from tests.harness.conftest import Command
 
+ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-planted"
 
 
@@ -194,15 +198,29 @@ def test_a_database_that_can_be_nowhere_is_refused_and_makes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_message_is_whole(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_is_whole(tmp_path: Path) -> None:
     said = sentence("Invalid address.\n  1. Unset it\n\x1b[31m  2. Set it")
     assert said == "Invalid address. 1. Unset it \\x1b[31m 2. Set it"
     assert sentence(ValueError()) == "ValueError"
     long = "A word. " * 200
     assert sentence(long).endswith("A word.")
     assert len(sentence("x" * 20 + " y" * 1000)) <= LONGEST + 4
-    monkeypatch.setenv("RAY_ADDRESS", f"http://u:{SECRET}@127.0.0.1:9")
-    refused = papertrial("run", "misbehaving", "--scale", "smoke", "--tracking-uri", "none").err
+    # A process of its own: this one may have a Ray already, which a run joins whatever the address.
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        "misbehaving",
+        "--scale",
+        "smoke",
+        "--tracking-uri",
+        "none",
+        "--store",
+        str(tmp_path),
+    ]
+    environment = os.environ | {"RAY_ADDRESS": f"http://u:{SECRET}@127.0.0.1:9"}
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120).stderr
     assert "2. Set RAY_ADDRESS to the GCS address instead (e.g. <head_node_ip>:6379)" in refused
     assert SECRET not in refused
 
