@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import coverage, registry
+from harness import coverage, gate, registry
 from harness.checkpoints import Checkpoints
 from harness.errors import TaskError
 from harness.lazy import load
@@ -24,7 +24,7 @@ from harness.params import resolve
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.task import Experiment, Grid, Task
 from harness.trial import Trial
-from harness.worker import Context, Worker, _checked
+from harness.worker import Context, Worker
 from tests.tasks import stand_ins
 from tests.tasks.trials import Trials
 
@@ -229,7 +229,7 @@ def test_trials_repeat_to_the_bit_whatever_ran_before(name: str, experiment: str
 def test_every_method_returns_every_metric(name: str, experiment: str, measured: Measured) -> None:
     found = case(name, experiment)
     for method in found.methods:
-        metrics = _checked(found.experiment, method, measured(found, method).metrics)
+        metrics = gate.metrics(found.experiment, method, measured(found, method).metrics)
         assert all(math.isfinite(value) for value in metrics.values()), (method, metrics)
 
 
