@@ -8,8 +8,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "docs" / "faults.md"
+
+
+class Again:
+    """A plugin: every test runs `times` times, one whole round after the other."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    @pytest.fixture
+    def round_of_faults(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        metafunc.fixturenames.append("round_of_faults")
+        metafunc.parametrize("round_of_faults", range(1, self.times + 1), indirect=True, ids=lambda number: f"round-{number}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: item.callspec.params["round_of_faults"])  # type: ignore[attr-defined]
 
 
 def named() -> list[str]:
@@ -19,15 +40,19 @@ def named() -> list[str]:
 
 
 def main() -> int:
-    """Stops at the first red run, whose number it prints."""
+    """0 when every round was green. Each of `--jobs` processes takes its share of the tests and stops at its first red one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20)
-    times = parser.parse_args().times
-    for run in range(1, times + 1):
-        print(f"run {run} of {times}", flush=True)
-        if code := subprocess.call([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *named()], cwd=ROOT):
-            return code
-    return 0
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--part", type=int, help="run this share only, in this process")
+    options = parser.parse_args()
+    if options.part is None:
+        command = [sys.executable, "-m", "tests.faults", "--times", str(options.times), "--jobs", str(options.jobs), "--part"]
+        running = [subprocess.Popen([*command, str(part)], cwd=ROOT) for part in range(options.jobs)]
+        return max(abs(process.wait()) for process in running)
+    words = ["-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    nodes = sorted(named())[options.part :: options.jobs]
+    return int(pytest.main([*words, *(str(ROOT / node) for node in nodes)], plugins=[Again(options.times)]))
 
 
 if __name__ == "__main__":

@@ -139,10 +139,10 @@ def _wait_for_executions(log: Path, count: int, process: subprocess.Popen[bytes]
 
 
 @pytest.mark.parametrize(
-    ("mode", "pause", "at", "in_flight"), [("--local", "0.05", 3, 1), ("--local", "0.05", 11, 1), ("--retry", "0.3", 7, 2)]
+    ("mode", "pause", "at", "in_flight"), [("--local", "0.05", 3, 1), ("--local", "0.05", 11, 1), ("--retry", "0.2", 7, 2)]
 )
 def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, mode: str, pause: str, at: int, in_flight: int) -> None:
-    # Without --local the trials run on an embedded Ray, two at a time; trials of 0.3 s travel alone.
+    # Without --local the trials run on an embedded Ray, two at a time; trials of 0.2 s travel alone.
     log = tmp_path / "log"
     words = [mode, "--seeds", "4", "--set", f"pause={pause}"]
     process = _start(tmp_path, log, *words)
