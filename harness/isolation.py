@@ -73,10 +73,8 @@ def _process_state() -> Sequence[Callable[[], None]]:
 
 def _signal_state() -> Callable[[], None]:
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def restore() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in handlers.items():
             # None: set by something that is not Python, which Python cannot set again.
             if handler is not None and signal.getsignal(number) is not handler:

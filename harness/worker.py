@@ -23,7 +23,6 @@ from harness.lazy import load
 from harness.opened import OpenedData
 from harness.plan import TrialSpec
 from harness.record import Curve, Record, Status
-from harness.stopping import Stopped
 from harness.store import StudyStore
 from harness.task import Resources
 from harness.time_limit import TrialTimeout, time_limit
@@ -67,7 +66,7 @@ class Worker:
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(context.resources.cpus)))
 
     def execute(self, spec: TrialSpec) -> Outcome:
-        """The outcome of a trial. Only Stopped escapes."""
+        """The outcome of a trial, whatever it raises; what an interruption of the run made of it is for the caller to forget."""
         started, clock = datetime.now(UTC), time.perf_counter()
         trial: Trial | None = None
         metrics: dict[str, float] = {}
@@ -94,8 +93,6 @@ class Worker:
             bad = [name for name, value in metrics.items() if not math.isfinite(value)]
             status: Status = "diverged" if bad else "ok"
             error = f"not finite: {', '.join(bad)}" if bad else ""
-        except Stopped:
-            raise
         except TrialTimeout as problem:
             status, error = "timeout", f"ran longer than its limit of {spec.time_limit_s:g} s\n{gate.error(problem)}"
         except BaseException as problem:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness import data, gate, ledger, registry
 from harness.engine import run_trials
@@ -90,7 +91,7 @@ def test_whatever_trials_say_on_ray_each_has_its_record(store: StudyStore, ray_h
     assert len(store.read_bytes("ledger.jsonl").splitlines()) == len(trials)
 
 
-@pytest.mark.parametrize("deed", ["masked", "swallow"])
+@pytest.mark.parametrize("deed", ["masked", "ignored", "disarmed", "swallow"])
 def test_a_trial_that_masks_or_swallows_its_limit_is_stopped_from_inside(tmp_path: Path, deed: str) -> None:
     worker = Worker(Context(store_uri=str(tmp_path), study="study"))
     (trial,) = plan(deed, limit=0.3)
@@ -120,6 +121,18 @@ def test_eight_trials_that_leave_the_process_changed_measure_what_one_does_alone
     assert all(8.0 < value < 11.0 for value in together), "a setting of the trial before was still there"
     assert [values(trial)[0] for trial in trials[:2]] == together[:2]
     assert values(*reversed(trials)) == together[::-1]
+
+
+def test_what_the_process_was_set_to_before_is_not_what_trials_see(tmp_path: Path) -> None:
+    (trial,) = plan("leak")
+    worker = Worker(Context(store_uri=str(tmp_path), study="study"))
+    expected = worker.execute(trial).record.metrics
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert worker.execute(trial).record.metrics == expected
+        assert torch.get_default_dtype() == torch.float64, "what was there before is there again"
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 _FIRST = """

@@ -108,8 +108,8 @@ def test_a_signal_while_ray_starts_ends_the_run_as_well(tmp_path: Path) -> None:
 
 
 def test_a_second_interrupt_does_not_keep_the_tables_from_being_written(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.until_executed(3)
+    run = Run(tmp_path, pause=600)  # nobody waits for what is in flight
+    run.until_executed(2)
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal sends it: to all processes of the group
     run.until("stopping; what was recorded")
     os.killpg(run.process.pid, signal.SIGINT)
@@ -137,9 +137,16 @@ def test_signals_are_noted_where_native_code_runs_and_raise_where_trials_do() ->
         assert noted.asked
         with pytest.raises(Stopped):
             noted.check()
+    reached: list[str] = []
+
+    def trial() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        reached.append("what follows")
+
     with stop.installed():
         with pytest.raises(Stopped), stop.interrupts():
-            signal.raise_signal(signal.SIGTERM)
+            trial()
+        assert not reached
         stop.over()
         stop.check()
 

@@ -106,6 +106,18 @@ def _masked(_trial: Trial) -> float:
         time.sleep(0.01)
 
 
+def _ignored(_trial: Trial) -> float:
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.01)
+
+
+def _disarmed(_trial: Trial) -> float:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    while True:
+        time.sleep(0.01)
+
+
 def _masked_in_c(_trial: Trial) -> float:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     time.sleep(600)
@@ -211,6 +223,8 @@ DEEDS: Mapping[str, Callable[[Trial], Any]] = {
     "fork": _fork,
     "fork and raise": _fork_and_raise,
     "masked": _masked,
+    "ignored": _ignored,
+    "disarmed": _disarmed,
     "masked in C": _masked_in_c,
     "swallow": _swallow,
     "leak": _leak,
