@@ -50,10 +50,13 @@ class Stop:
                 signal.signal(number, handler)
 
     def claim(self) -> None:
-        """Take the signals again from whoever took them: Ray does when it starts. One that is ignored (`nohup`) stays ignored."""
+        """Take the signals again from whoever took them: Ray does when it starts. Under `nohup` a lost terminal stays ignored.
+
+        SIGINT is taken although a shell has it ignored for what it runs in the background: schedulers send it there on purpose.
+        """
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, self._handle)
 
     @contextmanager
