@@ -16,7 +16,7 @@ from harness.leaderboard import Board
 from harness.report import tables
 from harness.report.plots import Plot
 from harness.report.tables import Layout
-from harness.shown import plain
+from harness.shown import plain, sentence
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
 from harness.task import Experiment, Region, Task
@@ -253,7 +253,7 @@ def failures(study: Study) -> tuple[list[Failure], int]:
 
 def _failure(row: Mapping[Any, Any], given: Mapping[str, Any]) -> Failure:
     params = ", ".join(f"{name} = {text(value)}" for name, value in given.items())
-    first = str(row["error"]).strip().split("\n", 1)[0]
+    first = sentence(str(row["error"]).strip().split("\n", 1)[0]) if row["error"] else ""
     return Failure(row["trial_id"], f"{row['task']}, {row['experiment']}", row["method"], int(row["seed"]), params, row["status"], first)
 
 

@@ -322,6 +322,13 @@ def test_failed_trials_show_their_first_line(study: Study) -> None:
     ]
 
 
+def test_an_error_of_many_words_does_not_fill_the_page(study: Study) -> None:
+    study.frame.loc[study.frame["status"] == "oom", "error"] = "RuntimeError: " + "long " * 2000
+    found, _ = failures(study)
+    assert len(found[1].error) < 800
+    assert found[1].error.endswith("long ...")
+
+
 def test_the_terminal_shows_the_paper_beside_ours(study: Study) -> None:
     sink = io.StringIO()
     report.terminal(judge(study), Console(file=sink, width=140))
