@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from harness.checksums import is_intact_zip, seal_zip
+from harness.checksums import is_intact_zip, is_owned, seal_zip
 from harness.errors import StoreError, UsageError
 from harness.shown import sentence
 from harness.store import StudyStore
@@ -19,7 +19,7 @@ class Artifacts:
 
     def save(self, trial_id: str, state: Any) -> None:
         """Keep `state`; UsageError when it is not of what `packed` takes."""
-        self._store.write_bytes(name(trial_id), seal_zip(packed(state, "trial.keep")))
+        self._store.write_bytes(name(trial_id), seal_zip(packed(state, "trial.keep"), trial_id))
 
     def load(self, trial_id: str) -> Any:
         """What the trial kept, on the CPU. StoreError when there is nothing or it is not what was kept."""
@@ -32,21 +32,24 @@ class Artifacts:
         advice = "run the study again with --retry, and the trial that kept it runs again first"
         if not is_intact_zip(content):
             raise StoreError(f"{self._store.uri}/{name(trial_id)} is damaged: {advice}")
+        if not is_owned(content, trial_id):
+            raise StoreError(f"{self._store.uri}/{name(trial_id)} is what another trial kept: {advice}")
         try:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # what a damaged file makes torch raise is not one kind of error
             raise StoreError(f"{self._store.uri}/{name(trial_id)} is damaged ({sentence(error)}): {advice}") from None
 
     def is_intact(self, trial_id: str) -> bool:
-        """Whether what the trial kept is there and is what was written. Reads the whole of it. StoreError when a remote store is silent."""
+        """Whether what the trial kept is there and is what it wrote. Reads the whole of it. StoreError when a remote store is silent."""
         try:
-            return is_intact_zip(self._store.read_bytes(name(trial_id)))
+            content = self._store.read_bytes(name(trial_id))
         except FileNotFoundError:
             return False
         except StoreError:
             if self._store.is_local:  # a bad sector, a folder of that name: it will not come back
                 return False
             raise
+        return is_intact_zip(content) and is_owned(content, trial_id)
 
     def __contains__(self, trial_id: str) -> bool:
         return self._store.exists(name(trial_id))

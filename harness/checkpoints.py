@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.artifacts import packed
-from harness.checksums import is_intact, seal_zip
+from harness.checksums import is_intact, is_owned, seal_zip
 from harness.errors import StoreError
 from harness.record import Curve
 from harness.store import StudyStore
@@ -46,7 +46,7 @@ class Checkpoints:
         with zipfile.ZipFile(whole, "w") as archive:
             archive.writestr("progress.json", json.dumps(progress))
             archive.writestr("state.pt", state)
-        self._store.write_bytes(_name(trial_id), seal_zip(whole.getvalue()))
+        self._store.write_bytes(_name(trial_id), seal_zip(whole.getvalue(), trial_id))
 
     def load(self, trial_id: str) -> Checkpoint | None:
         """The trial's checkpoint, None when there is none. CheckpointError, which says why, when it cannot be used."""
@@ -58,6 +58,8 @@ class Checkpoints:
             return None
         if is_intact(content) is False:
             raise CheckpointError("its checkpoint was damaged")
+        if not is_owned(content, trial_id):
+            raise CheckpointError("its checkpoint is another trial's")
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 progress = json.loads(archive.read("progress.json"))

@@ -25,11 +25,18 @@ def seal(data: bytes) -> bytes:
     return b"".join([data[:start], _digest(data, start), data[start + _DIGITS :]])
 
 
-def seal_zip(data: bytes) -> bytes:
-    """A zip file without a comment (what `torch.save` writes is one) with its checksum as the comment."""
+def seal_zip(data: bytes, owner: str = "") -> bytes:
+    """A zip file without a comment (what `torch.save` writes is one) with its checksum as the comment, and `owner`, whose file it is."""
     if data[-22:-18] != _END_OF_ZIP or data[-2:] != b"\0\0":
         raise ValueError("not a zip file without a comment")
-    return seal(b"".join([data[:-2], len(PLACEHOLDER).to_bytes(2, "little"), PLACEHOLDER]))
+    comment = PLACEHOLDER + owner.encode()
+    return seal(b"".join([data[:-2], len(comment).to_bytes(2, "little"), comment]))
+
+
+def is_owned(data: bytes, owner: str) -> bool:
+    """Whether an intact zip file is `owner`'s, or from before files said whose they are."""
+    mark = data.rfind(_MARK)
+    return mark < 0 or data[mark + len(PLACEHOLDER) :] in (b"", owner.encode())
 
 
 def is_intact(data: bytes) -> bool | None:

@@ -62,6 +62,19 @@ def test_a_damaged_artifact_counts_as_gone_and_its_trial_runs_again(
     assert store.read_bytes(name(base.id)) == found, "the same trial keeps the same"
 
 
+def test_artifacts_that_were_swapped_count_as_gone_and_their_trials_run_again(papertrial: Command, tmp_path: Path) -> None:
+    assert papertrial(*CHAIN, "--seeds", "2", "--method", "middle", "--study", "s").code == 0
+    store = StudyStore(str(tmp_path / "results"), "s")
+    names = [name(trial.id) for trial in load_plan(store) if trial.method == "middle" and trial.params["height"] == 1]
+    before = [store.read_bytes(one) for one in names]
+    for one, content in zip(names, reversed(before), strict=True):
+        store.write_bytes(one, content)
+    said = papertrial(*CHAIN, "--seeds", "2", "--method", "top", "--study", "s")
+    assert said.code == 0, said.err
+    assert text(said.out).count("kept is gone or damaged, and others need it: it runs again") == 2
+    assert [store.read_bytes(one) for one in names] == before
+
+
 def test_a_base_that_fails_when_it_runs_again_takes_no_ok_record_away(papertrial: Command, tmp_path: Path) -> None:
     assert papertrial(*CHAIN, "--seeds", "1", "--method", "middle", "--study", "s").code == 0
     store = StudyStore(str(tmp_path / "results"), "s")

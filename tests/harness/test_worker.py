@@ -124,6 +124,16 @@ def test_a_damaged_checkpoint_means_a_fresh_start_and_the_record_says_so(worker:
     assert worker.execute(trial("checkpoint")).record.notes == "", "the next attempt goes on from the new one"
 
 
+def test_a_checkpoint_of_another_trial_is_not_gone_on_from(worker: Worker, tmp_path: Path) -> None:
+    one, other = trial("checkpoint"), trial("checkpoint", rate="0.25")
+    assert worker.execute(one).record.status == "failed"
+    folder = tmp_path / "study" / "checkpoints"
+    (folder / f"{one.id}.zip").rename(folder / f"{other.id}.zip")
+    record = worker.execute(other).record
+    assert record.error.startswith("RuntimeError: interrupted at step 3"), "it started afresh"
+    assert record.notes == "started afresh: its checkpoint is another trial's"
+
+
 def test_a_checkpoint_that_other_code_made_is_not_gone_on_from(tmp_path: Path) -> None:
     def worker_of(digest: str) -> Worker:
         return Worker(Context(store_uri=str(tmp_path), study="study", source_digests={"misbehaving": digest}))
