@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import importlib.util
 import os
 import random
@@ -48,6 +49,7 @@ def _process_state() -> Sequence[Callable[[], None]]:
     """What puts the process back into its present state. Each costs microseconds: trials may be that short."""
     environment, paths, filters = dict(os.environb), list(sys.path), list(warnings.filters)
     streams = sys.stdin, sys.stdout, sys.stderr
+    arithmetic, depth = decimal.getcontext().copy(), sys.getrecursionlimit()
     errors = sys.modules["numpy"].geterr() if "numpy" in sys.modules else _NUMPY_ERRORS
     try:
         folder = os.getcwd()  # noqa: PTH109 - half the cost
@@ -62,6 +64,8 @@ def _process_state() -> Sequence[Callable[[], None]]:
             os.chdir(folder)
         sys.path[:] = paths
         sys.stdin, sys.stdout, sys.stderr = streams
+        decimal.setcontext(arithmetic)
+        sys.setrecursionlimit(depth)
         if warnings.filters != filters:
             warnings.filters[:] = filters  # type: ignore[index]
             warnings._filters_mutated()  # type: ignore[attr-defined]
@@ -75,6 +79,9 @@ def _signal_state() -> Callable[[], None]:
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
 
     def restore() -> None:
+        # That of ITIMER_REAL is the time limit's own. One that is left would kill the process.
+        for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
         for number, handler in handlers.items():
             # None: set by something that is not Python, which Python cannot set again.
             if handler is not None and signal.getsignal(number) is not handler:
@@ -92,6 +99,8 @@ _STANDARD: dict[str, Any] = {
     "benchmark": False,
     "cudnn_deterministic": False,
     "anomaly": False,
+    "autocast": (False, False),
+    "mkldnn": True,
 }
 
 
@@ -114,6 +123,8 @@ def _torch_settings() -> dict[str, Any] | None:
         "benchmark": torch.backends.cudnn.benchmark,
         "cudnn_deterministic": torch.backends.cudnn.deterministic,
         "anomaly": torch.is_anomaly_enabled(),
+        "autocast": (torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")),
+        "mkldnn": torch.backends.mkldnn.enabled,
     }
 
 
@@ -123,10 +134,10 @@ def _standard_torch() -> None:
 
 
 def _set_torch(settings: dict[str, Any]) -> None:
-    now = _torch_settings()
-    if now == settings:
-        return
     torch = _torch()
+    torch.set_flush_denormal(False)  # nobody tells whether it is set
+    if _torch_settings() == settings:
+        return
     torch.set_default_dtype(getattr(torch, settings["default_dtype"]))
     if str(torch.get_default_device()) != settings["default_device"]:
         torch.set_default_device(None if settings["default_device"] == "cpu" else settings["default_device"])
@@ -136,6 +147,9 @@ def _set_torch(settings: dict[str, Any]) -> None:
     torch.backends.cudnn.benchmark = settings["benchmark"]
     torch.backends.cudnn.deterministic = settings["cudnn_deterministic"]
     torch.autograd.set_detect_anomaly(settings["anomaly"])
+    for device, enabled in zip(("cpu", "cuda"), settings["autocast"], strict=True):
+        torch.set_autocast_enabled(device, enabled)
+    torch.backends.mkldnn.set_flags(settings["mkldnn"])
 
 
 def _seed(seed: int) -> None:

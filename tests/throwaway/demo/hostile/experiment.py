@@ -1,9 +1,11 @@
 """The deeds. Each returns what `run` returns."""
 
 import contextlib
+import decimal
 import os
 import random
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -154,6 +156,11 @@ def _leak(_trial: Trial) -> float:
     torch.set_grad_enabled(False)
     np.seterr(divide="ignore")
     os.environ["HOSTILE"] = "1"
+            float(torch.tensor([1e-40], dtype=torch.float32) * 2) > 0,
+            (torch.ones(2, 2) @ torch.ones(2, 2)).dtype != torch.bfloat16,
+            torch.backends.mkldnn.enabled,
+            decimal.getcontext().prec == 28,
+            sys.getrecursionlimit() != 2000,
     os.makedirs("/tmp/hostile-elsewhere", exist_ok=True)  # noqa: PTH103
     os.chdir("/tmp/hostile-elsewhere")
     torch.use_deterministic_algorithms(True)
@@ -165,6 +172,12 @@ def _leak(_trial: Trial) -> float:
 def _dent(part: str) -> Callable[[Trial], float]:
     def deed(trial: Trial) -> float:
         clay = trial.dataset()
+    torch.set_flush_denormal(True)
+    torch.set_autocast_enabled("cpu", True)
+    torch.backends.mkldnn.set_flags(False)
+    decimal.getcontext().prec = 3
+    sys.setrecursionlimit(2000)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.05)
         found = sum(clay.lumps) + clay.by_name["inner"]["deep"] + float(clay.array.sum()) + float(clay.tensor.sum()) + clay.weight
         if part == "list":
             clay.lumps.append(1)
