@@ -20,7 +20,7 @@ MOST_TEXT = 20_000
 MOST_NAME = 200
 MOST_SERIES = 500
 """Different names in one trial's curves: each is a column of the study's table."""
-RESERVED = frozenset({"trial_id", "step", "written"})
+RESERVED = frozenset({"trial_id", "step", "written", "ledger.line"})
 """Columns of the curves' own."""
 
 
@@ -31,12 +31,14 @@ class SaidError(Exception):
 def number(value: Any, what: str) -> float:
     """`value` as a float. SaidError unless it is a real number, or an array or tensor without dimensions that holds one.
 
-    A complex number, a truth value, text and a duration are not numbers, whatever `float` makes of them. NaN and infinities are.
+    A complex number, a truth value, text, a duration and a masked value are not numbers, whatever `float` makes of them. NaN and
+    infinities are.
     """
     scalar = value
     if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)):
         kind = getattr(getattr(value, "dtype", None), "kind", "")
-        scalar = None if kind in ("m", "M") else value.item()
+        # A masked one has no value, whatever lies under its mask.
+        scalar = None if kind in ("m", "M") or getattr(value, "mask", False) else value.item()
     if isinstance(scalar, bool) or not isinstance(scalar, numbers.Real):
         raise SaidError(f"{what} is {_shown(value)}: not a number")
     try:

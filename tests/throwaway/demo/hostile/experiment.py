@@ -72,6 +72,12 @@ def _numpy(name: str, *words: Any) -> Callable[[Trial], Any]:
     return deed
 
 
+def _masked_value(_trial: Trial) -> Any:
+    import numpy as np
+
+    return np.ma.masked_invalid([float("nan")]).mean()
+
+
 def _tensor(_trial: Trial) -> Any:
     import torch
 
@@ -150,34 +156,34 @@ def _leak(_trial: Trial) -> float:
             not torch.are_deterministic_algorithms_enabled(),
             signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN,
             not signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            float(torch.tensor([1e-40], dtype=torch.float32) * 2) > 0,
+            (torch.ones(2, 2) @ torch.ones(2, 2)).dtype != torch.bfloat16,
+            torch.backends.mkldnn.enabled,
+            decimal.getcontext().prec == 28,
+            sys.getrecursionlimit() != 2000,
         ]
     drawn = random.random() + float(np.random.rand()) + float(torch.rand(1, dtype=torch.float64))
     torch.set_default_dtype(torch.float64)
     torch.set_grad_enabled(False)
     np.seterr(divide="ignore")
     os.environ["HOSTILE"] = "1"
-            float(torch.tensor([1e-40], dtype=torch.float32) * 2) > 0,
-            (torch.ones(2, 2) @ torch.ones(2, 2)).dtype != torch.bfloat16,
-            torch.backends.mkldnn.enabled,
-            decimal.getcontext().prec == 28,
-            sys.getrecursionlimit() != 2000,
     os.makedirs("/tmp/hostile-elsewhere", exist_ok=True)  # noqa: PTH103
     os.chdir("/tmp/hostile-elsewhere")
     torch.use_deterministic_algorithms(True)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGTERM})
-    return sum(found) + drawn
-
-
-def _dent(part: str) -> Callable[[Trial], float]:
-    def deed(trial: Trial) -> float:
-        clay = trial.dataset()
     torch.set_flush_denormal(True)
     torch.set_autocast_enabled("cpu", True)
     torch.backends.mkldnn.set_flags(False)
     decimal.getcontext().prec = 3
     sys.setrecursionlimit(2000)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0.05)
+    return sum(found) + drawn
+
+
+def _dent(part: str) -> Callable[[Trial], float]:
+    def deed(trial: Trial) -> float:
+        clay = trial.dataset()
         found = sum(clay.lumps) + clay.by_name["inner"]["deep"] + float(clay.array.sum()) + float(clay.tensor.sum()) + clay.weight
         if part == "list":
             clay.lumps.append(1)
@@ -216,9 +222,11 @@ DEEDS: Mapping[str, Callable[[Trial], Any]] = {
     "missing": lambda _trial: {"other": 1.0},
     "key": lambda _trial: {("value",): 1.0},
     "tensor": _tensor,
+    "masked value": _masked_value,
     "numpy float": _numpy("float32", 2.5),
     "log a taken name": _log(trial_id=1.0),
     "log another taken name": _log(written=1.0),
+    "log a third taken name": _log(**{"ledger.line": 1.0}),
     "log text": _log(loss="low"),
     "log a complex": _log(loss=1 + 2j),
     "log at no step": _log(float("nan"), loss=1.0),
