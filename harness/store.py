@@ -147,9 +147,13 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def write_file(path: Path, text: str) -> str:
     """Write a file that the user named, with the folders it lies in; UsageError where that cannot be."""
+    data = text.encode(errors="backslashreplace")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, text.encode(errors="backslashreplace"))
+        if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe is written to, never replaced
+            path.write_bytes(data)
+        else:
+            replace_file(path, data)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
     return str(path)

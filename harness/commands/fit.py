@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.source is None:
         raise UsageError("fit needs a file (CSV, TSV, JSONL or Parquet) or a study after the law")
     check(options)
+    _check_targets(options)
     frame, notes = table.read(options.source, options.store)
     options.source = mask(options.source)
     frame = table.where(frame, options.where, options.source)
@@ -50,6 +52,17 @@ def run(options: argparse.Namespace) -> int:
         return PROCEDURES.get(options.law, _fit)(options, frame, columns, console)
     except DataError as error:
         raise DataError("; ".join([str(error), *mixed])) from None
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """UsageError where a result would be written over the table or over another result."""
+    seen = {os.path.realpath(options.source): "the table that is fitted"}
+    for name in ("json", "markdown"):
+        path = getattr(options, name)
+        if path:
+            before = seen.setdefault(os.path.realpath(path), f"what --{name} writes")
+            if before != f"what --{name} writes" and not Path(path).is_char_device():
+                raise UsageError(f"--{name} {path} would replace {before}")
 
 
 def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,30 @@ def test_odd_names_and_wishes_are_no_traceback(papertrial: Command) -> None:  # 
     assert (said.code, "t.csv cannot be written: File exists" in said.err) == (2, True)
     said = papertrial(*words, "--seed", "-1")
     assert (said.code, "--seed must be at least 0" in said.err) == (2, True)
+
+
+def test_a_pipe_is_written_to_and_not_replaced(papertrial: Command) -> None:  # noqa: F811
+    Path("t.csv").write_text("x,y\n1,2.5\n2,1.8\n4,1.2\n8,0.9\n")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    said = papertrial("fit", "power-law", "t.csv", "--resamples", "20", "--json", "pipe")
+    assert said.code == 0, said.err
+    assert json.loads(os.read(reader, 65536))["law"] == "power-law"
+    os.close(reader)
+    assert Path("pipe").is_fifo()
+
+
+def test_a_result_never_replaces_the_table_or_another_result(papertrial: Command) -> None:  # noqa: F811
+    table = "x,y\n1,2.5\n2,1.8\n4,1.2\n8,0.9\n"
+    Path("t.csv").write_text(table)
+    words = ["fit", "power-law", "t.csv", "--resamples", "20"]
+    for options, says in (
+        (["--markdown", "./t.csv"], "--markdown ./t.csv would replace the table that is fitted"),
+        (["--json", "a/out", "--markdown", "a/../a/out"], "--markdown a/../a/out would replace what --json writes"),
+    ):
+        said = papertrial(*words, *options)
+        assert (said.code, says in said.err) == (2, True), said.err
+    assert Path("t.csv").read_text() == table
 
 
 def test_the_laws_are_listed(papertrial: Command) -> None:  # noqa: F811
