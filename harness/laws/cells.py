@@ -51,7 +51,14 @@ def style(cells: Sequence[str]) -> Style | None:
     pointed = [cell for cell in cells if "." in cell and _NUMBER.fullmatch(cell)]
     if not odd:
         at = next((i for i, cell in enumerate(cells) if "." in cell), 0)
-        return Style("." if pointed else "", at=at, thousands=all(_THOUSAND.fullmatch(cell) for cell in pointed))
+        thousands = all(_THOUSAND.fullmatch(cell) for cell in pointed)
+        whole = next((cell for cell in cells if _INTEGER.fullmatch(cell)), "")
+        # Digits of one number write 1.5, a fixed number of digits writes 500.000.
+        if thousands and whole and any(cell.endswith("0") for cell in pointed):
+            return Style(
+                doubt=f"holds {cells[at]!r} beside {whole!r}, a thousand or one: write numbers without thousands separators", at=at
+            )
+        return Style("." if pointed else "", at=at, thousands=thousands)
     grouped = [i for i in odd if not _COMMA.fullmatch(cells[i])]
     if not all(_GROUPED.fullmatch(cells[i]) for i in grouped):
         return None

@@ -129,6 +129,7 @@ def test_text_of_a_parquet_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
             "t, row 1: column x has points that may group thousands, for column y has decimal commas (line 2",
         ),
         ("x;y;z\n1.000;5;0,5\n2.500;4;0,4\n", "column x has points that may group thousands, for column z has decimal commas"),
+        ("x;y\n500;9\n1.000;8\n2.000;7\n", "t, row 2: column x holds '1.000' beside '500', a thousand or one: write numbers without"),
         ("x;y\n1.5;0,5\n2.500;0,4\n", "column y has decimal commas and column x has points"),
         ('x,y\n"1,000",0.5\n"2,500",0.4\n', "column x holds '1,000', a thousand or a decimal comma"),
         ('x,y\n"1,000,000",0.5\n2,0.4\n', "column x holds '1,000,000': write numbers without thousands separators"),
@@ -147,6 +148,12 @@ def test_numbers_that_may_mean_two_things_are_refused(tmp_path: Path, content: s
     with pytest.raises(DataError) as caught:
         fit("power-law", read(tmp_path, "t.csv", content), source="t")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("x", ["1.000 2.500 4.750", "1 1.025 2.345", "500 1.5 2.000", "1e3 1.500 2.000"])
+def test_points_that_group_nothing_are_decimal(tmp_path: Path, x: str) -> None:
+    content = "x;y\n" + "".join(f"{cell};{i}\n" for i, cell in enumerate(x.split(), start=1))
+    assert numbers(read(tmp_path, "t.csv", content), "x") == [[float(cell) for cell in x.split()]]
 
 
 def test_what_a_column_means_does_not_depend_on_the_rows_that_are_kept(tmp_path: Path) -> None:
