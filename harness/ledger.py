@@ -72,8 +72,14 @@ def _parsed(text: bytes) -> LedgerContents:
         except ValueError as error:
             contents.unreadable[number] = str(error)
         else:
-            contents.add(record, number if FIELD in fields else 0)
+            contents.add(record, _written_as(fields, number) if FIELD in fields else 0)
     return contents
+
+
+def _written_as(fields: dict[str, Any], number: int) -> int:
+    """The line that a record was written in: lines that were lost or put in move it, and its curve bears the first number."""
+    written = fields.get("line")
+    return written if type(written) is int and written > 0 else number
 
 
 def _record(fields: Any) -> Record:
@@ -117,7 +123,7 @@ class Ledger:
         self._remote = before + torn
         self.contents = _parsed(self._remote)
         """What the ledger holds with all that was appended."""
-        self.next_line = self._remote.count(b"\n") + 1
+        self.next_line = max([self._remote.count(b"\n"), *self.contents.lines.values()]) + 1
         """Where the next record will be."""
         if path := store.local(LEDGER):
             self._remote = b""
@@ -129,7 +135,7 @@ class Ledger:
 
     def append(self, records: Sequence[Record]) -> None:
         """Add records as one group: one write, one sync (a whole-object put on a remote store). StoreError when that fails."""
-        lines = b"".join(_line(record) for record in records)
+        lines = b"".join(_line(record, number) for number, record in enumerate(records, self.next_line))
         if self._file is None:
             self._remote += lines
             self._store.write_bytes(LEDGER, self._remote)
@@ -159,6 +165,6 @@ class Ledger:
             self._file.close()
 
 
-def _line(record: Record) -> bytes:
-    fields = signed({"schema_version": SCHEMA_VERSION, **record.to_json()})
+def _line(record: Record, number: int) -> bytes:
+    fields = signed({"schema_version": SCHEMA_VERSION, "line": number, **record.to_json()})
     return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode() + b"\n"

@@ -139,6 +139,19 @@ def test_a_record_that_is_not_ok_never_replaces_one_that_is(store: StudyStore) -
     assert list(contents.lines.values()) == [1, 4]
 
 
+@pytest.mark.parametrize("moved", ["gone", "blank", "reversed"])
+def test_a_record_keeps_its_number_when_lines_before_it_are_lost_or_put_in(store: StudyStore, moved: str) -> None:
+    append(store, own("a"), own("b"), own("c"))
+    first, *others = file(store).read_bytes().splitlines(keepends=True)
+    file(store).write_bytes(b"".join({"gone": others, "blank": [b"\n", first, *others], "reversed": [*others[::-1], first]}[moved]))
+    found = ledger.read(store)
+    numbers = dict(zip(ids("a", "b", "c"), (1, 2, 3), strict=True))
+    assert {id: numbers[id] for id in found.records} == found.lines
+    assert len(found.lines) == (2 if moved == "gone" else 3)
+    append(store, own("d"))
+    assert max(ledger.read(store).lines.values()) > 3, "no number is given twice"
+
+
 @pytest.mark.parametrize("change", [{"metrics": {"x": 0.25}}, {"seed": 1}, {"status": "failed"}, {"params": {"a": 2}}, {"git_commit": "x"}])
 def test_an_edited_line_is_named_and_not_believed(store: StudyStore, change: dict[str, Any]) -> None:
     append(store, own("a"), own("b"))
@@ -240,7 +253,7 @@ def test_whatever_happens_to_a_ledger_no_value_changes_unseen(data: st.DataObjec
         own("b", metrics={"x": math.inf}, status="diverged"),
         own("c", error="RuntimeError: no", status="failed", metrics={}),
     ]
-    text = b"".join(ledger._line(record) for record in sample)
+    text = b"".join(ledger._line(record, line) for line, record in enumerate(sample, start=1))
     contents = ledger._parsed(data.draw(mutated_bytes(text)))
     assert all(record in sample for record in contents.records.values())
 
