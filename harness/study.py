@@ -67,7 +67,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         _check_tables(store, damages.append)
         frame = records_frame(record for id, record in contents.records.items() if id in wanted)
     else:
-        frame = _from_parquet(store, {trial.id: trial for trial in plan}, damages.append)
+        frame = from_tables(store, {trial.id: trial for trial in plan}, damages.append)
     # Trials end in any order; what is made of them must not depend on it.
     frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
     curves = read_curves(store, contents.lines if contents is not None else None, damages.append)
@@ -96,7 +96,7 @@ def _check_tables(store: StudyStore, say: Say) -> None:
             say(f"{name} cannot be read ({error}): the ledger's records are shown, and the next run writes it again")
 
 
-def _from_parquet(store: StudyStore, planned: Mapping[str, TrialSpec], say: Say) -> pd.DataFrame:
+def from_tables(store: StudyStore, planned: Mapping[str, TrialSpec], say: Say) -> pd.DataFrame:
     """The records that the plan asks for, of the files that can be read. What a row says and its id must agree."""
     import pandas as pd
 

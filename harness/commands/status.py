@@ -1,11 +1,12 @@
-"""`papertrial status`: how far a study is, read from its ledger, also while it runs elsewhere."""
+"""`papertrial status`: how far a study is, read from its ledger, also while it runs elsewhere, or from its tables where none was kept."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.table import Table
 
@@ -15,7 +16,8 @@ from harness.durations import duration
 from harness.plan import TrialSpec
 from harness.plans import DamagedPlanError, load_plan
 from harness.record import Record
-from harness.store import open_study
+from harness.store import LEDGER, open_study
+from harness.study import from_tables
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,8 +31,13 @@ def run(options: argparse.Namespace) -> int:
     except DamagedPlanError as error:
         damages.append(str(error))
     wanted = {trial.id for trial in plan}
+    if plan and not store.exists(LEDGER):
+        rows = from_tables(store, {trial.id: trial for trial in plan}, damages.append).itertuples()
+        recorded: Mapping[str, Record | Any] = {str(row.trial_id): row for row in rows}
+    else:
+        recorded = contents.records
     # Without a plan the records still say what was done, and nobody knows what is left.
-    done = {id: record for id, record in contents.records.items() if id in wanted or not plan}
+    done = {id: record for id, record in recorded.items() if id in wanted or not plan}
     asked: Sequence[TrialSpec | Record] = plan or list(done.values())
     console = make_console()
     running = lock.is_held(store)
@@ -65,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rate(records: list[Record]) -> float:
+def _rate(records: Sequence[Record]) -> float:
     """Trials a second over the last hundred records, by their start times."""
     starts = sorted(datetime.fromisoformat(record.started) for record in records if record.started)[-100:]
     span = (datetime.now(UTC) - starts[0]).total_seconds() if starts else 0.0

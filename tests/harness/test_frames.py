@@ -16,6 +16,7 @@ import pytest
 from hypothesis import strategies as st
 
 from harness import frames
+from harness.cli import main
 from harness.errors import StoreError
 from harness.frames import CurveWriter, read_curves, read_trials, records_frame, to_parquet, write_trials
 from harness.judgement import judge
@@ -214,6 +215,11 @@ def test_a_study_of_schema_3_is_read_for_ever_from_its_ledger_or_without(old_stu
         (verdict,) = judge(found).verdicts
         assert (verdict.verdict, round(verdict.interval.estimate, 12), verdict.interval.n) == ("reproduced", -1.0, 2)
         assert found.env["host"] == "node-1"
+
+
+def test_the_status_of_a_study_without_its_ledger_is_that_of_its_tables(old_study: StudyStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "old", "--store", old_study.store_uri]) == 0
+    assert "12 of 12 trials recorded, 0 left" in capsys.readouterr().out
 
 
 def test_rows_that_do_not_say_what_their_id_says_are_left_out_by_name(old_study: StudyStore) -> None:
