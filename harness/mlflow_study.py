@@ -228,6 +228,8 @@ def parent_tags(ruling: Ruling) -> dict[str, str]:
 
 Key = tuple[str, str]
 """A name that the task chose, and what is said of it: ("loss", ".low")."""
+_DERIVED = "\0"
+"""Before a name that is ours: a task may have chosen the same."""
 
 
 def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
@@ -238,7 +240,7 @@ def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
         found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}
     for metric in experiment.metrics if equal_cells(evidence, experiment) else ():
         values = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name).values
-        found |= _spread(f"mean.{metric.name}", seed_interval(list(values.values())))
+        found |= _spread(f"{_DERIVED}mean.{metric.name}", seed_interval(list(values.values())))
     return found
 
 
@@ -252,7 +254,7 @@ def names(keys: Iterable[Key]) -> dict[Key, str]:
     Where two would be one, the later gets a number: `share _ 0` and `share _ 0_2` of `share > 0` and `share < 0`.
     """
     ordered = list(dict.fromkeys(keys))
-    words = _distinct({name: name for name, _ in ordered})
+    words = _distinct({name: name.removeprefix(_DERIVED) for name, _ in ordered})
     # What a task chose comes before what is derived from it, so that it stays as it is.
     ordered.sort(key=lambda key: bool(key[1]))
     return _distinct({key: words[key[0]][: LONGEST - len(key[1])] + key[1] for key in ordered})

@@ -246,6 +246,15 @@ def test_two_statistics_are_two_metrics_and_many_are_all_there(tmp_path: Path, u
         assert {"acc_0", "acc_0_2", "acc_0_3", "trials_ok"} <= set(child.data.metrics)
 
 
+def test_a_statistic_that_is_called_as_a_mean_keeps_its_name_and_value(tmp_path: Path, uri: str) -> None:
+    task = task_of(metrics=[Metric(name, "", "lower") for name in ("loss", "mean.loss")])
+    mlflow_study.publish(judge(study_of(tmp_path / "results", task, lambda _: {"loss": 1.0, "mean.loss": 2.0}, seeds=2)), uri, {})
+    for child in runs(uri, "toy")[1]:
+        assert child.data.metrics["mean.loss"] == 2.0, "the statistic's"
+        assert child.data.metrics["mean.loss_2"] == 1.0
+        assert len(child.data.metrics) == 2 + (4 + 3) * 2
+
+
 def test_mlflow_is_silent(study: Judgement, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
     capfd.readouterr()
     mlflow_study.publish(study, uri, report.write(study))
