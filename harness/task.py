@@ -405,7 +405,7 @@ class Matrix:
 def _refuse_odd(what: str, names: Sequence[str], *, path: bool = False) -> None:
     """Names stand in tables, files and MLflow: characters that nobody sees are refused, as are those that lead out of a folder."""
     for name in names:
-        odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or (path and c in '/\\:*?"<>|%#')]
+        odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") or (path and c in '/\\:*?"<>|%#')]
         if path and len(name.encode()) > MOST_IN_PATHS:
             raise TaskError(f"{what} {name!r} is a part of file names: at most {MOST_IN_PATHS} bytes")
         if odd or not name.strip():

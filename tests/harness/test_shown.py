@@ -107,7 +107,7 @@ def test_a_drawing_is_xml_whatever_its_words(text: str) -> None:
     ET.fromstring(svg.partition("<svg")[1] + svg.partition("<svg")[2])
 
 
-@pytest.mark.parametrize("odd", ["a\x1bb", "a\nb", "\udce9", " ", "", "a\u2028b"])
+@pytest.mark.parametrize("odd", ["a\x1bb", "a\nb", "\udce9", " ", "", "a\u2028b", "a\u200b", "\u202ea", "\ufeffa"])
 def test_a_name_that_nobody_can_read_is_refused_when_it_is_declared(odd: str) -> None:
     with pytest.raises(TaskError, match="a name is made of visible characters"):
         Experiment("train", params=Params, metrics=[Metric(odd, "", "lower")], run="a:b")
