@@ -13,9 +13,12 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASKED = "***"
 # `s3:/` is what a file path makes of `s3://`. A password may hold slashes and at-signs that nobody encoded.
-_USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*:/{1,2})(?:[^/:@\s]*:[^\s]*@|[^/@\s]+@)")
+_USER = re.compile(r"(?:\b([A-Za-z][A-Za-z0-9+.-]*:/{1,2})(?:[^/:@\s]*:[^\s]*@|[^/@\s]+@)|(//)[^/:@\s]*:[^\s]*@)")
+"""The second form is what a slip of the pen makes of the first: no scheme, or one without its colon."""
 _SENSITIVE = r"[\w.%-]*(?:key|secret|token|passw|pwd|sig|credential|auth)[\w.%-]*"
 _NAMED = re.compile(rf"(?i)([?&;#]{_SENSITIVE}=)[^&;#\s]+")
+_WORD = re.compile(r"(?i)(?<![\w?&;#])((?:password|passwd|pwd)\s?=\s?)([^\s&;]+)")
+"""A password among words, as `host=h password=p`."""
 _QUERY = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s?#]*[?#]([^\s]*)")
 _PAIR = re.compile(r"([^=&;#?\s]*)=?([^&;#?\s]*)")
 _PLAIN_OPTIONS = {"region", "endpoint_override", "scheme", "allow_bucket_creation", "allow_bucket_deletion", "anonymous", "mode", "uri"}
@@ -41,7 +44,8 @@ def mask(text: str) -> str:
     for secret in sorted(_learnt | _forms(_of_environment()), key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASKED, text)
-    return _NAMED.sub(rf"\g<1>{MASKED}", _USER.sub(r"\1", text))
+    text = _USER.sub(lambda found: found[1] or found[2], text)
+    return _WORD.sub(rf"\g<1>{MASKED}", _NAMED.sub(rf"\g<1>{MASKED}", text))
 
 
 def _secrets(text: str) -> set[str]:
@@ -53,8 +57,10 @@ def _secrets(text: str) -> set[str]:
             if telling or not (name in _PLAIN_OPTIONS or (word.isalpha() and word.islower())):
                 found.add(word)
     for match in _USER.finditer(text):
-        user, _, password = match[0][len(match[1]) : -1].partition(":")
-        found |= {password or user, *([user] if match[1].startswith(("s3:", "gs:")) else [])}
+        scheme = match[1] or match[2]
+        user, _, password = match[0][len(scheme) : -1].partition(":")
+        found |= {password or user, *([user] if scheme.startswith(("s3:", "gs:")) else [])}
+    found |= {match[2] for match in _WORD.finditer(text)}
     return found | {match[1] for match in _BARE.finditer(text)}
 
 

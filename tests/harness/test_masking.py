@@ -95,6 +95,13 @@ def test_no_spelling_of_a_password_gets_through(scheme: str, user: str, noise: s
     assert SECRET not in shown
 
 
+@pytest.mark.parametrize("slip", ["http//u:{}@h/x", "//u:{}@h/x", "postgresql//u:{}@h", "dbname=x user=y password={} host=h", "pwd = {}"])
+def test_a_uri_that_is_none_keeps_its_password_to_itself(slip: str) -> None:
+    assert SECRET not in mask(slip.format(SECRET))
+    learn(slip.format(SECRET))
+    assert SECRET not in mask(f"cannot log in with {SECRET}")
+
+
 def test_a_command_can_be_given_again_without_its_credentials() -> None:
     words = ["run", "my task", "--tracking-uri", f"https://u:{SECRET}@h", f"--store=s3://k:{SECRET}@b", "--addr", f"ray://u:{SECRET}@h:1"]
     line = again(words)
