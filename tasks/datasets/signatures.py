@@ -16,6 +16,7 @@ _SIGNATURES = (
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"%PDF-", "a PDF"),
     (b"MMIDIDX\x00\x00", "an index of Megatron"),
+    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS to a file that is not here (git lfs pull fetches it)"),
 )
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 

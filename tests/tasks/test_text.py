@@ -268,6 +268,7 @@ BAD = {
     "utf16.txt": ("text\n".encode("utf-16"), "it starts with the mark of UTF-16"),
     "utf16-le.txt": ("text\n".encode("utf-16-le"), "byte 2 is zero"),
     "packed.txt": (gzip.compress(b"text"), "it is compressed with gzip"),
+    "pointer.txt": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n\n\n" * 999, "it is a pointer of Git LFS"),
     "packed.jsonl.zst": (b"\x28\xb5\x2f\xfd0000", "it is compressed with Zstandard"),
     "latin.txt": ("caf\u00e9".encode("latin-1"), r"not UTF-8 text \(byte 4 is 0xe9\)"),
     "deep.jsonl": (b"[" * 100_000, "line 1: not JSON"),
