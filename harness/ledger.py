@@ -15,6 +15,8 @@ from harness.plan import trial_id
 from harness.record import SCHEMA_VERSION, Record, counted
 from harness.store import LEDGER, StudyStore
 
+NUMBER = "line"
+"""Which line a record was written in. A line that says so and has no checksum is no old one: it lost it."""
 MOST_NUMBERS = 20
 """Lines that one sentence names."""
 
@@ -78,7 +80,7 @@ def _parsed(text: bytes) -> LedgerContents:
 
 def _written_as(fields: dict[str, Any], number: int) -> int:
     """The line that a record was written in: lines that were lost or put in move it, and its curve bears the first number."""
-    written = fields.get("line")
+    written = fields.get(NUMBER)
     return written if type(written) is int and written > 0 else number
 
 
@@ -87,7 +89,7 @@ def _record(fields: Any) -> Record:
     if not isinstance(fields, dict):
         raise ValueError("it is no JSON object")
     version = fields.get("schema_version", 0)
-    if FIELD in fields or version:
+    if FIELD in fields or version or NUMBER in fields:
         if not is_signed(fields):
             raise ValueError("its checksum is not its own: it was damaged or edited")
         if version != SCHEMA_VERSION:
@@ -166,5 +168,5 @@ class Ledger:
 
 
 def _line(record: Record, number: int) -> bytes:
-    fields = signed({"schema_version": SCHEMA_VERSION, "line": number, **record.to_json()})
+    fields = signed({"schema_version": SCHEMA_VERSION, NUMBER: number, **record.to_json()})
     return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode() + b"\n"

@@ -177,6 +177,13 @@ def test_a_line_whose_checksum_was_taken_away_is_not_taken_for_an_old_one(store:
     assert list(lines(store, {name: value for name, value in json.loads(line).items() if name != "checksum"}).unreadable) == [1]
 
 
+def test_a_line_that_lost_its_schema_version_too_is_not_taken_for_an_old_one(store: StudyStore) -> None:
+    append(store, own("a"))
+    fields = json.loads(file(store).read_text())
+    kept = {name: value for name, value in fields.items() if name not in ("checksum", "schema_version")}
+    assert lines(store, kept | {"metrics": {"x": 9.0}}).unreadable == {1: "its checksum is not its own: it was damaged or edited"}
+
+
 def test_a_record_under_the_id_of_another_trial_is_named(store: StudyStore) -> None:
     old = own("a", experiment="train").to_json()
     assert list(lines(store, old).records) == [old["trial_id"]], "a line from before there were checksums"
