@@ -12,6 +12,7 @@ from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import columns, is_comparable
 from harness.stats import Interval, adjusted, paired_p, seed_interval
+from harness.study import Study
 from harness.task import Better, Experiment, Statistic
 from harness.verdict import Outcome
 
@@ -66,6 +67,8 @@ class Comparison:
     """Claims that both studies decide."""
     mixed: Sequence[str]
     """What else differs between the studies than the numbers, a sentence each."""
+    unfinished: int
+    """Trials that the later study plans and has no record of: a gate cannot pass over them."""
 
     @property
     def regressions(self) -> list[Change]:
@@ -84,11 +87,21 @@ def compare(before: Judgement, after: Judgement) -> Comparison:
         changes=_judged([change for pair in shared for change in _changes(*pair)]),
         turns=[turn for turn in turns if turn.before != turn.after],
         claims=len(turns),
+        unfinished=_without_record(after.study),
         mixed=[
+            *(
+                f"{side.study.name}: {count} of {len(side.study.plan)} planned trials have no record yet"
+                for side in (before, after)
+                if (count := _without_record(side.study))
+            ),
             *(f"{side.study.name}: {damage}" for side in (before, after) for damage in side.study.damages),
             *(sentence for pair in shared for sentence in _mixed(*pair)),
         ],
     )
+
+
+def _without_record(study: Study) -> int:
+    return len(study.plan) - len(study.frame)
 
 
 def _key(ruling: Ruling) -> tuple[str, str]:

@@ -27,16 +27,18 @@ _STYLES = {"better": "green", "worse": "red", "lost seeds": "red", "changed": "y
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say what differs. The exit code is 3 when `--gate` was given and something is worse."""
+    """Say what differs. The exit code is 3 when `--gate` was given and something is worse or missing."""
     before, after = (judge(load(open_study(name, options.store))) for name in (options.before, options.after))
     found, console = compare(before, after), make_console()
     _show(found, console)
     if options.csv:
         _write(found.changes, Path(options.csv))
-    if options.gate and found.regressions:
-        console.print(f"gate: {len(found.regressions)} of {len(found.changes)} numbers fell short", style="red")
-        return GATE_FELL_SHORT
-    return 0
+    if not options.gate or not (found.regressions or found.unfinished):
+        return 0
+    short = [f"{len(found.regressions)} of {len(found.changes)} numbers fell short"] if found.regressions else []
+    short += [f"{found.unfinished} trials of {after.study.name} have no record yet: run it to its end"] if found.unfinished else []
+    console.print(f"gate: {'; '.join(short)}", style="red", soft_wrap=True)
+    return GATE_FELL_SHORT
 
 
 def _show(found: Comparison, console: Console) -> None:

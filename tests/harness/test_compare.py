@@ -167,6 +167,21 @@ def test_the_paired_test_agrees_with_scipy_and_knows_exact_repeats() -> None:
     assert math.isnan(paired_p([0.1]))
 
 
+def test_a_gate_does_not_pass_over_trials_that_have_no_record(papertrial: Command, tmp_path: Path) -> None:
+    words = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "none", "--study"]
+    for name in ("one", "two"):
+        assert papertrial(*words, name).code == 0
+    ledger = tmp_path / "results" / "two" / "ledger.jsonl"
+    ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:5]))
+    told = papertrial("compare", "one", "two")
+    assert told.code == 0
+    assert "two: 13 of 18 planned trials have no record yet" in told.out
+    gated = papertrial("compare", "one", "two", "--gate")
+    assert gated.code == 3
+    assert "13 trials of two have no record yet: run it to its end" in gated.out
+    assert papertrial("compare", "two", "one", "--gate").code == 0, "what is missing before is no regression"
+
+
 def test_the_gate_through_the_command_line(papertrial: Command, tmp_path: Path) -> None:
     words = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "none", "--study"]
     for name in ("one", "two"):
