@@ -32,6 +32,7 @@ def isolated(seed: int) -> Iterator[None]:
     seeding = _SeedWhenImported(seed)
     _seed(seed)
     sys.meta_path.insert(0, seeding)
+    sys.stdout, sys.stderr = (_KeptOpen(stream) for stream in (sys.stdout, sys.stderr))
     try:
         yield
     finally:
@@ -73,6 +74,20 @@ def _process_state() -> Sequence[Callable[[], None]]:
             sys.modules["numpy"].seterr(**errors)
 
     return restore, _signal_state()
+
+
+class _KeptOpen:
+    """A standard stream that a trial cannot close: what comes after it prints too."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def close(self) -> None:
+        """Only flushed."""
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _signal_state() -> Callable[[], None]:

@@ -31,6 +31,9 @@ class LedgerContents:
     unreadable: dict[int, str] = field(default_factory=dict)
     """Line -> why. Their trials count as not done: they run again."""
 
+    absent: bool = False
+    """Whether the study has tables of records and no ledger, as one that was published without it."""
+
     def add(self, record: Record, line: int) -> None:
         """One more record. One that is not `ok` does not replace one that is."""
         if counted(self.records.get(record.trial_id), record) is record:
@@ -42,7 +45,8 @@ class LedgerContents:
         numbers: dict[str, list[int]] = {}
         for line, why in self.unreadable.items():
             numbers.setdefault(why, []).append(line)
-        return [
+        gone = [f"{LEDGER} is not there: the tables in trials/ are shown, and a run would begin anew"] if self.absent else []
+        return gone + [
             f"{LEDGER} line{'s' if found[1:] else ''} {_listed(found)} cannot be read ({why}): "
             f"{'their trials count' if found[1:] else 'its trial counts'} as not done"
             for why, found in numbers.items()
@@ -56,7 +60,9 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def read(store: StudyStore) -> LedgerContents:
     """The records of a study. Empty lines are skipped; a torn, damaged or edited line costs its own trial only."""
-    return _parsed(store.read_bytes(LEDGER)) if store.exists(LEDGER) else LedgerContents()
+    if store.exists(LEDGER):
+        return _parsed(store.read_bytes(LEDGER))
+    return LedgerContents(absent=bool(store.names("trials")))
 
 
 def _parsed(text: bytes) -> LedgerContents:

@@ -13,6 +13,7 @@ from harness.commands.publish import check, publish
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
 from harness.engine import RunResult, left_to_do, run_trials
+from harness.errors import StoreError
 from harness.frames import write_trials
 from harness.judgement import judge
 from harness.masking import again
@@ -48,6 +49,11 @@ def _run_trials(selection: Selection, options: argparse.Namespace, console: Cons
         console.print(sentence, style="yellow", soft_wrap=True)
 
     store, trials = selection.store, selection.trials
+    if ledger.read(store).absent:
+        raise StoreError(
+            f"{store.uri} has tables of records and no ledger, as a study that was published: a run would write its own tables over them. "
+            "Name another study with --study"
+        )
     save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, say=say)
     save_env(store, provenance.environment(options.words))
     contents = ledger.read(store)

@@ -49,7 +49,16 @@ FAILS = {
     "interrupt": "KeyboardInterrupt",
     "leave": "SystemExit: 0",
 }
-GOOD = {"good": 1.0, "tensor": 2.5, "numpy float": 2.5, "log infinity": 1.0, "odd backend": 1.0, "fork": 1.0, "fork and raise": 1.0}
+GOOD = {
+    "good": 1.0,
+    "tensor": 2.5,
+    "numpy float": 2.5,
+    "log infinity": 1.0,
+    "odd backend": 1.0,
+    "close streams": 1.0,
+    "fork": 1.0,
+    "fork and raise": 1.0,
+}
 
 
 def plan(*deeds: str, seeds: int = 1, scale: str = "smoke", limit: float = 30.0, **values: str) -> list[TrialSpec]:
@@ -191,16 +200,16 @@ def _run(folder: Path, deeds: Sequence[str], *words: str) -> subprocess.Complete
 
 
 def test_the_command_ends_although_a_trial_left_a_thread_and_tells_what_trials_said(tmp_path: Path) -> None:
-    done = _run(tmp_path, ["thread", "interrupt", "surrogate", "escapes", "good"], "--local")
+    done = _run(tmp_path, ["thread", "close streams", "interrupt", "surrogate", "escapes", "good"], "--local")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "6 failed of 10 trials" in done.stdout
+    assert "6 failed of 12 trials" in done.stdout
     (study,) = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
     for file in ("report.html", "leaderboard.md", "ledger.jsonl"):
         content = (study / file).read_bytes()
         assert b"\x00" not in content
         assert b"\x1b" not in content
-    again = _run(tmp_path, ["thread", "interrupt", "surrogate", "escapes", "good"], "--local")
-    assert "10 recorded before" in again.stdout, "the study opens again"
+    again = _run(tmp_path, ["thread", "close streams", "interrupt", "surrogate", "escapes", "good"], "--local")
+    assert "12 recorded before" in again.stdout, "the study opens again"
 
 
 def test_finished_trials_do_not_wait_for_the_rest_of_their_batch(tmp_path: Path, executions: Callable[[], list[str]]) -> None:

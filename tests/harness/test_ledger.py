@@ -19,7 +19,8 @@ from harness.errors import StoreError
 from harness.ledger import Ledger
 from harness.plan import trial_id
 from harness.record import Record
-from harness.store import StudyStore
+from harness.store import LEDGER, StudyStore
+from tests.harness.conftest import Command
 from tests.harness.damage import mutated_bytes, mutated_json, small_files
 
 FROZEN = Path(__file__).parent / "frozen" / "study-v3"
@@ -271,3 +272,17 @@ def test_an_old_line_of_any_shape_is_read_or_named(data: st.DataObject) -> None:
     row = data.draw(mutated_json(own("a", experiment="train").to_json()))
     contents = ledger._parsed(json.dumps(row).encode())
     assert len(contents.records) + len(contents.unreadable) == 1
+
+
+def test_a_run_does_not_write_over_the_tables_of_a_study_without_its_ledger(papertrial: Command, tmp_path: Path) -> None:
+    words = ["misbehaving", "--scale", "smoke", "--study", "s"]
+    assert papertrial("run", *words, "--local", "--tracking-uri", "none").code == 0
+    study = tmp_path / "results" / "s"
+    (study / LEDGER).unlink()
+    before = (study / "trials" / "misbehaving.parquet").read_bytes()
+    assert "a run would begin anew" in papertrial("plan", *words).out
+    again = papertrial("run", *words, "--local", "--tracking-uri", "none")
+    assert again.code == 2
+    assert "has tables of records and no ledger" in again.err
+    assert (study / "trials" / "misbehaving.parquet").read_bytes() == before
+    assert papertrial("report", "s").code == 0

@@ -209,6 +209,13 @@ def _dent(part: str) -> Callable[[Trial], float]:
     return deed
 
 
+def _close_streams(_trial: Trial) -> float:
+    print("last words", file=sys.stderr)
+    sys.stdout.close()
+    sys.stderr.close()
+    return 1.0
+
+
 DEEDS: Mapping[str, Callable[[Trial], Any]] = {
     "good": _good,
     "complex": _numpy("complex128", 1 + 2j),
@@ -241,6 +248,7 @@ DEEDS: Mapping[str, Callable[[Trial], Any]] = {
     "interrupt": _raise(KeyboardInterrupt()),
     "leave": _raise(SystemExit(0)),
     "thread": _thread,
+    "close streams": _close_streams,
     "fork": _fork,
     "fork and raise": _fork_and_raise,
     "masked": _masked,
