@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import DataError
 from harness.user_files import files_below
@@ -98,9 +99,16 @@ def _json_lines(file: Path) -> Iterator[bytes]:
         raise DataError(f"{file}: cannot be read ({error})") from None
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object with one `text` at most: of two no reader can know which was meant."""
+    if sum(name == "text" for name, _ in pairs) > 1:
+        raise ValueError("its text stands twice")
+    return dict(pairs)
+
+
 def _text_of_line(file: Path, number: int, line: bytes) -> bytes:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once)
     except UnicodeDecodeError:
         raise DataError(f"{file}, line {number}: not UTF-8 text") from None
     except (ValueError, RecursionError) as error:

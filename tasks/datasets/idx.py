@@ -43,7 +43,10 @@ def _write(folder: Path, target: Path, *, licence: str) -> list[str]:
     }
     if splits["test"][0].shape[1:] != pixels.shape[1:]:
         raise DataError(f"{place}: test images are {splits['test'][0].shape[1:3]} pixels, training images {pixels.shape[1:3]}")
-    return write_images(target, splits, num_classes=int(labels.max()) + 1, licence=licence)
+    num_classes = int(labels.max()) + 1
+    empty = sorted(set(range(num_classes)) - set(labels.tolist()))
+    notes = [f"no training image has label {', '.join(map(str, empty))}, which counts as a class all the same"] if empty else []
+    return [*notes, *write_images(target, splits, num_classes=num_classes, licence=licence)]
 
 
 def _place(folder: Path) -> Path:

@@ -71,6 +71,15 @@ def test_idx_files_are_read_pixel_by_pixel(tmp_path: Path, below: str) -> None:
     assert y.tolist() == (test_pixels[:, 0, 0] % 10).tolist()
 
 
+def test_a_class_without_an_image_is_said(tmp_path: Path) -> None:
+    write_idx(tmp_path / "set")
+    for name, count in (("train", 200), ("t10k", 40)):
+        (tmp_path / "set" / f"{name}-labels-idx1-ubyte").write_bytes(idx(1 + np.arange(count, dtype=np.uint8) % 10))
+    reference, images = adopt("fashion-mnist", tmp_path / "set")
+    assert images.num_classes == 11
+    assert "no training image has label 0, which counts as a class all the same" in reference.notes
+
+
 def test_training_pixels_have_mean_zero_and_variance_one(tmp_path: Path) -> None:
     write_idx(tmp_path / "set")
     _, images = adopt("fashion-mnist", tmp_path / "set")

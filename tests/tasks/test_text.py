@@ -282,6 +282,7 @@ BAD = {
     "empty.npy": (b"", "is empty"),
     "cut.npy": (b"\x93NUMPY\1\0\x76\0{'descr'", "not a .npy file that can be read"),
     "not-utf8.txt": (b"\xff\xfe bad", "not UTF-8"),
+    "twice.jsonl": (b'{"text": "a", "text": "b"}\n', "line 1: not JSON .its text stands twice"),
     "bad.jsonl": (b'{"text": "a"}\n{"text": \n', "line 2: not JSON"),
     "no-text.jsonl": (b'{"text": "a"}\n{"body": "b"}\n', "line 2: has no `text`"),
     "list.jsonl": (b'["text"]\n', "line 1: has no `text`"),
