@@ -11,6 +11,7 @@ from harness import ledger, registry
 from harness.checksums import FIELD, is_signed, signed
 from harness.errors import Say, StoreError, quiet
 from harness.frames import read_curves, read_trials, records_frame
+from harness.kinds import cell
 from harness.plan import TrialSpec
 from harness.plans import load_plan, save_plan
 from harness.record import SCHEMA_VERSION
@@ -123,7 +124,7 @@ def _is_of(row: Mapping[Any, Any], trial: TrialSpec) -> bool:
     """Whether a row of a table holds the parts of a trial's id, as far as a table can: it makes floats of whole numbers."""
     fingerprint = trial.data.fingerprint if trial.data else ""
     fields = {name: getattr(trial, name) for name in ("task", "version", "scale", "experiment", "method", "seed")}
-    fields |= {"data_fingerprint": fingerprint} | {f"param.{name}": value for name, value in trial.params.items()}
+    fields |= {"data_fingerprint": fingerprint} | {f"param.{name}": cell(value) for name, value in trial.params.items()}
     others = [value for name, value in row.items() if str(name).startswith("param.") and name not in fields]
     return all(name in row and _same(row[name], value) for name, value in fields.items()) and all(_same(v, None) for v in others)
 
@@ -131,8 +132,6 @@ def _is_of(row: Mapping[Any, Any], trial: TrialSpec) -> bool:
 def _same(found: Any, value: Any) -> bool:
     if value is None:
         return found is None or bool(found != found)
-    if isinstance(value, list | tuple):
-        return found is not None and not isinstance(found, float) and list(found) == list(value)
     return isinstance(found, str) == isinstance(value, str) and bool(found == value)
 
 

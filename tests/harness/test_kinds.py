@@ -21,6 +21,7 @@ from harness.kinds import Kind, cell, kind_of, split, text
 from harness.ledger import read
 from harness.plan import Overrides, TrialSpec, expand
 from harness.store import StudyStore
+from harness.study import load
 from harness.task import Experiment, Metric, param
 from tests.harness.conftest import Command
 
@@ -240,3 +241,14 @@ def test_a_parameter_of_a_trial_is_checked_once_more_by_its_name() -> None:
     with pytest.raises(UsageError, match="did you mean 'hidden'"):
         params.parse(registry.task("choosy").experiments[0], "hiden", "(8)")
     assert isinstance(params.kind(registry.task("choosy").experiments[0], "hidden"), Kind)
+
+
+def test_a_study_with_tuples_and_nones_is_read_from_its_tables_as_from_its_ledger(papertrial: Command, tmp_path: Path) -> None:
+    assert papertrial("run", "choosy", "--scale", "smoke", "--local", "--tracking-uri", "none", "--study", "s").code == 0
+    store = StudyStore(str(tmp_path / "results"), "s")
+    whole = load(store)
+    (tmp_path / "results" / "s" / "ledger.jsonl").unlink()
+    published = load(store)
+    assert published.damages == whole.damages == []
+    assert published.frame["trial_id"].tolist() == whole.frame["trial_id"].tolist()
+    assert published.frame["param.hidden"].tolist() == whole.frame["param.hidden"].tolist()
