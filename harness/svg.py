@@ -23,7 +23,7 @@ _STYLE = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "text.parse_math": False,
+    "text.parse_math": False,  # names are no formulas; ticks of logarithmic axes are, unless `label_log` writes them
 }
 _INKED = dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "text.color"), INK)
 

@@ -38,17 +38,13 @@ def _svg(fit: Fit, draw: Any, salt: str) -> str:
     def filled(figure: Any) -> None:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        axes.set_xlabel(_literal(fit.columns[fit.law.columns[0].name]))
+        label_log(axes.xaxis)
+        axes.set_xlabel(fit.columns[fit.law.columns[0].name])
         draw(axes, fit)
         if len(_groups(fit)) <= _MOST_LEGEND and any(_groups(fit)):
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5)
 
     return svg_of(salt, 8.5, 4.6, filled)
-
-
-def _literal(text: str) -> str:
-    """A dollar begins a formula in matplotlib."""
-    return text.replace("$", r"\$")
 
 
 def _groups(fit: Fit) -> list[str]:
@@ -70,9 +66,9 @@ def _draw_fit(axes: Any, fit: Fit) -> None:
     first = fit.law.columns[0].name
     axes.set_yscale("log")
     label_log(axes.yaxis)
-    axes.set_ylabel(_literal(fit.columns[fit.law.y.name]))
+    axes.set_ylabel(fit.columns[fit.law.y.name])
     for part, label, index, colour in _each(fit):
-        axes.plot(part.rows.x[first][index], part.rows.y[index], "o", color=colour, markersize=4.5, label=_literal(label))
+        axes.plot(part.rows.x[first][index], part.rows.y[index], "o", color=colour, markersize=4.5, label=label)
         path = _path(part, index, first)
         middle, low, high = _band(part, path, label, part.rows.family[int(index[0])], fit.confidence)
         inside = path[first] <= part.rows.x[first][index].max() * (1 + 1e-9)
@@ -87,7 +83,7 @@ def _draw_residuals(axes: Any, fit: Fit) -> None:
     axes.set_ylabel("log residual")
     axes.axhline(0.0, linewidth=1.0)
     for part, label, index, colour in _each(fit):
-        axes.plot(part.rows.x[first][index], part.residuals[index], "o", color=colour, markersize=4.5, label=_literal(label))
+        axes.plot(part.rows.x[first][index], part.residuals[index], "o", color=colour, markersize=4.5, label=label)
 
 
 def _path(part: Part, index: Index, first: str) -> Mapping[str, Array]:

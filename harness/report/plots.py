@@ -179,10 +179,12 @@ def _draw(axes: Any, figure: LineFigure, methods: Sequence[str]) -> None:
     if not (figure.curves or figure.measured_x) and (not numeric or len(ticks) <= 10):
         axes.set_xticks([places[x] for x in ticks], [_tick(x) for x in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
-    if figure.curves and axes.get_xscale() == "log":
+    elif figure.curves and axes.get_xscale() == "log":
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
+    elif axes.get_xscale() == "log":
+        label_log(axes.xaxis)
     if axes.get_yscale() == "log":
         label_log(axes.yaxis)
     _shade(axes, figure)

@@ -14,7 +14,7 @@ from harness.errors import TaskError
 from harness.evidence import Evidence
 from harness.judgement import judge
 from harness.plan import TrialSpec
-from harness.report.figures import LineFigure, MatrixGrid, TraceGrid, figures_of, line_figure, matrix_grid, trace_grid
+from harness.report.figures import LineFigure, MatrixGrid, Series, TraceGrid, figures_of, line_figure, matrix_grid, trace_grid
 from harness.report.plots import _look, line_svg, matrix_svg, plots_of, trace_svg
 from harness.stats import seed_interval
 from harness.study import Study
@@ -190,6 +190,27 @@ def test_a_measured_axis_places_a_point_where_its_seeds_came_out(tmp_path: Path)
     assert (left.x, drawn.x_label) == ([41.0, 81.0], "reached")
     assert left.mean == pytest.approx([16.1, 8.1])
     assert ">41</text>" not in line_svg(drawn, ["left", "right"]), "measured places are no ticks"
+
+
+@pytest.mark.parametrize("how", ["measured", "many values", "curves"])
+def test_ticks_of_a_logarithmic_axis_are_plain_numbers(how: str) -> None:
+    x = [10.0**i for i in range(3)] if how == "measured" else [2.0**i for i in range(12)]
+    y = [1.0 + i for i in range(len(x))]
+    series = Series("left", x, y, y, y, [3] * len(x), [3] * len(x))
+    drawn = LineFigure(
+        id="f",
+        title="f",
+        x_label="x",
+        y_label="y",
+        series=[series],
+        log_x=True,
+        log_y=True,
+        measured_x=how == "measured",
+        curves=how == "curves",
+    )
+    svg = line_svg(drawn, ["left"])
+    assert "mathdefault" not in svg
+    assert ">10</text>" in svg
 
 
 def test_many_methods_look_different() -> None:

@@ -140,6 +140,10 @@ def test_odd_names_and_wishes_are_no_traceback(papertrial: Command) -> None:  # 
     words = ["fit", "power-law", "t.csv", "--x", "x$", "--group", "g", "--resamples", "20"]
     said = papertrial(*words, "--plots", "figures", "--json", "o[/x]/f.json")
     assert (said.code, "o[/x]/f.json" in said.out) == (0, True), said.err
+    for drawn in (file.read_text() for file in Path("figures").glob("*.svg")):
+        assert ">x$</text>" in drawn, "a dollar begins no formula and is not escaped"
+        assert ">$\\foo$</text>" in drawn
+        assert "mathdefault" not in drawn, "nor are the ticks of a logarithmic axis one"
     said = papertrial(*words, "--plots", "t.csv")
     assert (said.code, "t.csv cannot be written: File exists" in said.err) == (2, True)
     said = papertrial(*words, "--seed", "-1")
