@@ -81,6 +81,8 @@ class Metric:
     """The split that it is measured on. None: what its name says (`val_`, `test_` at the front or between), else the training data."""
     timed: bool = False
     """Whether a clock measured it, so that no two runs agree to the bit."""
+    counted: bool = False
+    """Whether it is a share of examples: it moves in steps of one example."""
 
     @property
     def measured_on(self) -> Split:

@@ -25,9 +25,9 @@ TRAINING = (Metric("train_loss", "nats", "lower", "mean over the last steps"),)
 """What `fit` returns."""
 CLASSIFICATION = (
     Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split"),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
     Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing"),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split; selects nothing"),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split; selects nothing", counted=True),
 )
 """What `evaluate` returns on both held-out splits."""
 CALIBRATION = tuple(

@@ -83,7 +83,7 @@ robustness = Experiment(
     "robustness",
     params=Train,
     metrics=(
-        Metric("pgd_test_accuracy", "percent", "higher", "on attacked test images; selects nothing"),
+        Metric("pgd_test_accuracy", "percent", "higher", "on attacked test images; selects nothing", counted=True),
         Metric("deviation", "", "lower", "largest |sigma - 1| of any layer"),
         *reversed(CLASSIFICATION),
         *TRAINING,

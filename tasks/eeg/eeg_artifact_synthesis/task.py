@@ -77,6 +77,7 @@ def needs_training(method: str, params: Mapping[str, Any]) -> Requirement | None
 _clocked = partial(Metric, unit="s", better="lower", timed=True)
 _tested = partial(Metric, split="test")
 _share = partial(_tested, unit="share")
+_counted = partial(_share, counted=True)
 
 COSTS = [
     Metric("steps", "steps", "none", "of training, that the budget paid for; of wgan-gp those of the generator", split="none"),
@@ -111,17 +112,17 @@ SIGNALS = [
     _share("mmd_p", better="none", description="of relabellings with an MMD^2 so large: a p-value of both sides being alike"),
     _tested("covariance_distance", "ratio", "lower", "||C_real - C_fake|| / ||C_real||, Frobenius, of the channels' mean covariance"),
     _tested("autocorrelation_distance", "", "lower", "L2 over lags between the mean autocorrelations"),
-    _share("precision", better="higher", description="synthetic windows inside the neighbourhood of a real one (feature space)"),
-    _share("recall", better="higher", description="real windows inside the neighbourhood of a synthetic one"),
+    _counted("precision", better="higher", description="synthetic windows inside the neighbourhood of a real one (feature space)"),
+    _counted("recall", better="higher", description="real windows inside the neighbourhood of a synthetic one"),
     _share("density", better="none", description="real neighbourhoods around a synthetic window, of those expected: may exceed 1"),
-    _share("coverage", better="higher", description="real windows with a synthetic one in their neighbourhood"),
-    _share(
+    _counted("coverage", better="higher", description="real windows with a synthetic one in their neighbourhood"),
+    _counted(
         "recovery_accuracy", better="higher", description="synthetic windows whose nearest real ones are of the class that was asked for"
     ),
-    _share("recovery_above_chance", better="higher", description="recovery_accuracy less 1 / classes"),
-    _share("tstr_accuracy", better="higher", description="train on synthetic, test on real"),
-    _share("trts_accuracy", better="higher", description="train on real, test on synthetic"),
-    _share(
+    _counted("recovery_above_chance", better="higher", description="recovery_accuracy less 1 / classes"),
+    _counted("tstr_accuracy", better="higher", description="train on synthetic, test on real"),
+    _counted("trts_accuracy", better="higher", description="train on real, test on synthetic"),
+    _counted(
         "augmentation_gain",
         better="higher",
         description="accuracy on real windows after training on real and synthetic ones, less that after real ones",

@@ -97,8 +97,8 @@ def _losses(unit: str) -> list[Metric]:
 
 
 ACCURACIES = [
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split"),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split"),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split", counted=True),
 ]
 COSTS = [
     Metric("step_ratio", "ratio", "lower", "median over rounds of its step over a step of mlp-gelu that runs next to it", timed=True),

@@ -45,10 +45,10 @@ def _gated(name: str, unit: str, better: Any, text: str, **about: Any) -> Metric
 METRICS = (
     Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
     Metric("test_loss", "nats", "lower", "the same on the test split; selects nothing"),
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split"),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split"),
-    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed", split="test"),
-    Metric("accuracy_drop", "points", "lower", "dense_accuracy - test_accuracy", split="test"),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split", counted=True),
+    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed", split="test", counted=True),
+    Metric("accuracy_drop", "points", "lower", "dense_accuracy - test_accuracy", split="test", counted=True),
     Metric("train_loss", "nats", "lower", "mean of the last steps; with the mask loss where that is on"),
     Metric(
         "multiply_adds",

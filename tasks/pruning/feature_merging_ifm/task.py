@@ -41,10 +41,10 @@ def _reduced(name: str, unit: str, text: str, **more: Any) -> Metric:
 
 METRICS = (
     Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split"),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
     Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing"),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split, without any training after merging or cutting"),
-    Metric("dense_accuracy", "percent", "none", "top-1 on the test split of the network it started from", split="test"),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split, without any training after merging or cutting", counted=True),
+    Metric("dense_accuracy", "percent", "none", "top-1 on the test split of the network it started from", split="test", counted=True),
     Metric("parameters", "count", "none", "learned numbers"),
     Metric("parameters_kept", "percent", "none", "of the dense network's"),
     Metric("multiply_adds", "count", "none", "of convolutions and matrix products for one image"),

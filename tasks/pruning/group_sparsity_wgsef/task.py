@@ -72,16 +72,23 @@ _FITTED = tuple(name for name in _SPARSE if name != "one-shot")
 _HELD_OUT: tuple[tuple[str, str, Better], ...] = (("loss", "nats", "lower"), ("accuracy", "percent", "higher"))
 METRICS = (
     Metric("val_loss", "nats", "lower", f"validation, {_LARGEST}"),
-    Metric("val_accuracy", "percent", "higher", "the same; chooses lam"),
+    Metric("val_accuracy", "percent", "higher", "the same; chooses lam", counted=True),
     Metric("test_loss", "nats", "lower", f"test, {_LARGEST}"),
-    Metric("test_accuracy", "percent", "higher", "the same; selects nothing"),
+    Metric("test_accuracy", "percent", "higher", "the same; selects nothing", counted=True),
     *(
-        Metric(f"{split}_{name}_untruncated", unit, better, f"{split}, the network as training left it", methods=_SPARSE)
+        Metric(
+            f"{split}_{name}_untruncated",
+            unit,
+            better,
+            f"{split}, the network as training left it",
+            methods=_SPARSE,
+            counted=name == "accuracy",
+        )
         for split in ("val", "test")
         for name, unit, better in _HELD_OUT
     ),
     Metric("train_loss", "nats", "lower", "mean over the last steps, without the penalty", methods=(DENSE, *_FITTED)),
-    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network", methods=(DENSE,), split="test"),
+    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network", methods=(DENSE,), split="test", counted=True),
     Metric("nonzero_groups", "of k", "none", "groups that are not exactly zero after training, all axes together", methods=_SPARSE),
     Metric("group_error", "groups", "lower", "|non-zero groups - k|, summed over the axes", methods=_SPARSE),
     Metric("exact_k", "share", "higher", "axes with exactly k non-zero groups", methods=_SPARSE),
