@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.bounds import CORRELATION
 from harness.errors import TaskError, unknown
 from harness.estimates import Estimate, Farthest, In, Of, OptimumShift, PowerTrend, RankTrend, Reading, Slope, paired
-from harness.task import Above, Below, Claim, Region, Within
+from harness.task import Above, Aim, Below, Claim, Region, Within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,12 @@ def better(
     holds = Above(by) if _direction(reading) == "higher" else Below(0.0 - by)
     return [
         _claim(
-            f"{id}-{other}" if len(others) > 1 else id, words.format(other), paired(method, other, reading), holds, _unit(reading), about
+            f"{id}-{other}" if len(others) > 1 else id,
+            words.format(other),
+            paired(method, other, reading),
+            holds,
+            _unit(reading),
+            {"null": 0.0, "group": id if len(others) > 1 else "", **about},
         )
         for other in others
     ]
@@ -42,14 +48,14 @@ def better(
 def ablation(id: str, method: str, without: str, reading: Reading, *, part: str = "", says: str = "", **about: Any) -> list[Claim]:
     """What is taken away matters: `method` is better than its twin `without` that part."""
     words = says or f"{method} has a {_direction(reading)} {_name(reading)} than {without}" + (f": {part} matters" if part else "")
-    return better(id, method, without, reading, says=words, **{"source": "control", **about})
+    return better(id, method, without, reading, says=words, **{"source": "control", "kind": "control", **about})
 
 
 def equivalent(id: str, method: str, other: str, reading: Reading, *, margin: float, says: str = "", **about: Any) -> list[Claim]:
     """The two differ by less than `margin`, in the metric's unit."""
     _positive(margin, id)
     words = says or f"{method} and {other} differ in {_name(reading)} by less than {margin:g} {_unit(reading)}".rstrip()
-    return [_claim(id, words, paired(method, other, reading), Within(-margin, margin), _unit(reading), about)]
+    return [_claim(id, words, paired(method, other, reading), Within(-margin, margin), _unit(reading), _as_good("equivalent", about))]
 
 
 def non_inferior(id: str, method: str, other: str, reading: Reading, *, margin: float, says: str = "", **about: Any) -> list[Claim]:
@@ -57,7 +63,7 @@ def non_inferior(id: str, method: str, other: str, reading: Reading, *, margin: 
     _positive(margin, id)
     holds = Above(-margin) if _direction(reading) == "higher" else Below(margin)
     words = says or f"{method} is worse than {other} in {_name(reading)} by less than {margin:g} {_unit(reading)}, or better"
-    return [_claim(id, words, paired(method, other, reading), holds, _unit(reading), about)]
+    return [_claim(id, words, paired(method, other, reading), holds, _unit(reading), _as_good("not worse", about))]
 
 
 def slope(id: str, method: str, reading: Reading, *, over: str, holds: Region, says: str = "", **about: Any) -> list[Claim]:
@@ -77,7 +83,7 @@ def monotone(
     estimate = Of(method, In(reading.experiment, trend, reading.view))
     words = says or f"{_name(reading)} of {method} {'rises' if rises else 'falls'} with {over}"
     region = Above(least) if rises else Below(-least)
-    return [_claim(id, words, estimate, region, "rank correlation", about)]
+    return [_claim(id, words, estimate, region, "rank correlation", {"bounds": CORRELATION, "null": 0.0, **about})]
 
 
 def optimum_shift(
@@ -120,7 +126,7 @@ def best_of(id: str, method: str, others: Sequence[str], reading: Reading, *, sa
     parts = tuple(paired(method, other, reading) for other in others)
     most = "highest" if _direction(reading) == "higher" else "lowest"
     words = says or f"{method} has the {most} {_name(reading)} of {len(others) + 1} methods"
-    return [_claim(id, words, All(parts), Above(0.0) if most == "highest" else Below(0.0), _unit(reading), about)]
+    return [_claim(id, words, All(parts), Above(0.0) if most == "highest" else Below(0.0), _unit(reading), {"null": 0.0, **about})]
 
 
 def exact(
@@ -172,6 +178,10 @@ def _unit(reading: Reading) -> str:
 def _name(reading: Reading) -> str:
     where = ", ".join([*([reading.view] if reading.view else []), *(f"{name} = {value}" for name, value in reading.where.items())])
     return reading.metric.replace("_", " ") + (f" ({where})" if where else "")
+
+
+def _as_good(aim: Aim, about: dict[str, Any]) -> dict[str, Any]:
+    return {"null": 0.0, "aim": aim, **about}
 
 
 def _positive(margin: float, id: str) -> None:

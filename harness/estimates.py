@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from harness.bounds import UNBOUNDED, Bounds
 from harness.kinds import cell
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from harness.stats import Interval
     from harness.sweeps import Sweep
 
 
@@ -34,6 +36,19 @@ class Estimate(Protocol):
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """The estimate in `frame`, NaN when its records are not there."""
+        ...
+
+
+@runtime_checkable
+class Replicated(Protocol):
+    """An estimate whose unit of replication is not the seed alone, such as a correlation over methods: it brings its own interval."""
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        """The estimate in one seed's records."""
+        ...
+
+    def interval(self, frames: Sequence[pd.DataFrame], confidence: float) -> Interval:
+        """Its interval from the records of all seeds, one frame each; wider with more confidence."""
         ...
 
 
@@ -131,6 +146,7 @@ class Reading:
     logged: bool = False
     unit: str = field(default="", compare=False)
     better: Literal["lower", "higher", "zero", "none"] = field(default="none", compare=False)
+    bounds: Bounds = field(default=UNBOUNDED, compare=False)
 
     @property
     def reads(self) -> tuple[()]:
@@ -147,7 +163,7 @@ class Reading:
 
     def log10(self) -> Reading:
         """The logarithm of the same, NaN unless positive: a paired difference is then the log10 of a ratio, which is its unit."""
-        return replace(self, logged=True, unit="log10 of a ratio")
+        return replace(self, logged=True, unit="log10 of a ratio", bounds=UNBOUNDED)
 
     def of(self, method: str) -> Of:
         """The same of one method."""

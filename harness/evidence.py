@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.coverage import Need, needs
 from harness.errors import TaskError
-from harness.estimates import Estimate, select
+from harness.estimates import Estimate, Replicated, select
 from harness.kinds import cell
 from harness.plan import TrialSpec
+from harness.rounding import Resolution, resolution
+from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
 from harness.task import DATA_KINDS, Task
 
@@ -149,6 +151,29 @@ class Evidence:
                 status = self.rows_read(estimate, frames[seed])["status"]
                 lost[int(seed)] = {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
         return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]))
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals that decide."""
+        return CONFIDENCE
+
+    def resolution(self, estimate: Estimate) -> Resolution:
+        """What rounding may hide of `estimate`: the step of what it counts, and of arithmetic."""
+        return resolution(estimate, self.records, self._counted)
+
+    @cached_property
+    def _counted(self) -> set[tuple[str, str]]:
+        experiments = self.task.experiments
+        return {(own.name, metric.name) for own in experiments for metric in own.metrics if metric.counted or metric.timed}
+
+    def own_interval(self, estimate: Estimate) -> Callable[[float], Interval] | None:
+        """The interval, by its confidence, of an estimate whose unit of replication is not the seed alone; None for all others."""
+        if not isinstance(estimate, Replicated):
+            return None
+        planned = self.rows_read(estimate, self.planned)
+        complete = planned.groupby("seed")["recorded"].all()
+        frames = [frame for seed, frame in self._by_seed("", None).items() if complete.get(seed, False)]
+        return lambda confidence: estimate.interval(frames, confidence)
 
     def data_kind(self, estimate: Estimate | None = None, experiment: str = "") -> str:
         """Kinds of the data behind the records (of the plan, before there are any) that `estimate` reads, joined with ` + `."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from harness.bounds import UNBOUNDED, Bounds
 from harness.task import Region
 
 CONFIDENCE = 0.95
-_MOST_SEEDS = 1 << 40
+_ARITHMETIC = 2.0**-40
+"""Relative size of what sums in double precision may differ by."""
+POWER = 0.8
+MOST_SEEDS = 10_000
+"""Nobody runs more: beyond it, "never"."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,139 @@ class Interval:
         return f"{number(self.estimate, digits)} [{number(self.low, digits)}, {number(self.high, digits)}]"
 
 
-def seed_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Student-t interval of the mean of per-seed values; values that are not finite are left out of it and of `n`."""
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
-    if not len(finite):
-        return Interval(math.nan, math.nan, math.nan, 0)
-    mean = float(finite.mean())
-    if len(finite) == 1:
-        return Interval(mean, -math.inf, math.inf, 1)
-    half = float(half_width(_spread(finite), len(finite), confidence))
-    return Interval(mean, mean - half, mean + half, len(finite))
+@dataclass(frozen=True)
+class Sample:
+    """What seeds say of one number: its mean and standard deviation on the scale of its `bounds`, and what rounding may hide.
+
+    `step` is the smallest distance that the number can move by, such as one test example, in its own unit: no interval is narrower, since
+    seeds that agree only because they were rounded say nothing of what lies between two steps. Below `rounding` a spread is arithmetic's.
+    """
+
+    mean: float
+    spread: float
+    n: int
+    step: float = 0.0
+    rounding: float = 0.0
+    bounds: Bounds = UNBOUNDED
+
+    @classmethod
+    def of(cls, values: Sequence[float], *, step: float = 0.0, rounding: float = 0.0, bounds: Bounds = UNBOUNDED) -> Sample:
+        """The sample of per-seed values, of which those that are not finite are left out.
+
+        A value at an end of the bounds has no place on their scale: the values are then taken as they are, and intervals cut at the ends.
+        """
+        finite = np.asarray(values, dtype=float)
+        finite = finite[np.isfinite(finite)]
+        if not len(finite):
+            return cls(math.nan, math.nan, 0, step, rounding, bounds)
+        scaled = bounds.scaled(finite)
+        if not np.isfinite(scaled).all():
+            scaled, bounds = finite, _Cut(bounds.low, bounds.high)
+        rounding = max(rounding, _ARITHMETIC * float(np.abs(finite).max()))
+        spread = math.nan if len(scaled) == 1 else 0.0 if np.ptp(finite) <= rounding else _spread(scaled)
+        return cls(float(scaled.mean()), spread, len(scaled), step, rounding, bounds)
+
+    @property
+    def estimate(self) -> float:
+        """The mean, back on the scale of the values: of positive numbers the geometric one."""
+        return float(self.bounds.back(self.mean))
+
+    @property
+    def decidable(self) -> bool:
+        """Whether there is a spread to judge by: at least two values that differ, or a step that says what equal ones may hide."""
+        return self.n > 1 and (self.spread > 0 or self.step > 0)
+
+    def interval(self, confidence: float = CONFIDENCE) -> Interval:
+        """Student-t interval of the mean, at least one step wide and within the bounds."""
+        if not self.n:
+            return Interval(math.nan, math.nan, math.nan, 0)
+        if self.n == 1:
+            return Interval(self.estimate, -math.inf, math.inf, 1)
+        return self._around(float(half_width(self.spread, self.n, confidence)))
+
+    def prediction(self, confidence: float = CONFIDENCE) -> Interval:
+        """Where one more seed would lie: t s sqrt(1 + 1/n) around the mean."""
+        if self.n < 2:
+            return Interval(self.estimate, -math.inf, math.inf, self.n)
+        return self._around(float(half_width(self.spread, self.n, confidence)) * math.sqrt(self.n + 1))
+
+    def _around(self, half: float) -> Interval:
+        estimate = self.estimate
+        low, high = (float(self.bounds.back(self.mean + sign * half)) for sign in (-1, 1))
+        low, high = min(low, estimate - self.step / 2), max(high, estimate + self.step / 2)
+        return Interval(estimate, max(low, self.bounds.low), min(high, self.bounds.high), self.n)
+
+    def p(self, region: Region) -> float:
+        """The largest error at which the interval would not yet lie on one side of the region's edges; NaN where nothing decides.
+
+        Small where the interval lies far inside, or far outside: on which side the estimate says.
+        """
+        if not self.decidable:
+            return math.nan
+        estimate, edges = self.estimate, self._edges(region)
+        if any(abs(estimate - edge) <= self.step / 2 for edge in (region.low, region.high)):
+            return 1.0
+        error = self.spread / math.sqrt(self.n)
+        # Seeds that agree within a step have no t value: beyond the step they decide.
+        found = [float(2 * stats.t.sf(abs(self.mean - edge) / error, self.n - 1)) if error else 0.0 for edge in edges]
+        return max(found, default=0.0)
+
+    def seeds(self, region: Region, *, at: float | None = None, power: float = POWER) -> int | None:
+        """Smallest n that decides with probability `power` where the estimate is truly `at` (None: as it stands), by the non-central t.
+
+        None when no n up to MOST_SEEDS does: `at` lies on an edge or within half a step of it, or the spread is unknown.
+        """
+        value = self.estimate if at is None else at
+        edges = self._edges(region)
+        if not self.decidable or not edges or any(abs(value - edge) <= self.step / 2 for edge in (region.low, region.high)):
+            return None
+        place, spread = float(self.bounds.scaled(value)), max(self.spread, np.finfo(float).tiny)
+        distances = [abs(place - edge) / spread for edge in edges]
+        needed = distances if value in region else [min(distances)]
+        return _first(lambda n: 1 - sum(1 - _power(d, n) for d in needed) >= power)
+
+    def effect(self, null: float) -> float:
+        """How many standard deviations over seeds the mean lies from `null`; NaN without a spread."""
+        return (self.mean - float(self.bounds.scaled(null))) / self.spread if self.n > 1 and self.spread > 0 else math.nan
+
+    def _edges(self, region: Region) -> list[float]:
+        """The region's edges on the scale of the bounds; one that no value can pass is none."""
+        places = [float(self.bounds.scaled(edge)) for edge in (region.low, region.high) if math.isfinite(edge)]
+        return [place for place in places if math.isfinite(place)]
+
+
+class _Cut(Bounds):
+    """Bounds that cut an interval and have no scale of their own."""
+
+    def scaled(self, values: Any) -> Any:
+        return np.asarray(values, dtype=float)
+
+    def back(self, scaled: Any) -> Any:
+        return np.asarray(scaled, dtype=float)
+
+
+def seed_interval(values: Sequence[float], confidence: float = CONFIDENCE, *, step: float = 0.0, bounds: Bounds = UNBOUNDED) -> Interval:
+    """The interval of per-seed values' mean, as `Sample` has it."""
+    return Sample.of(values, step=step, bounds=bounds).interval(confidence)
+
+
+def smallest_error(interval: Callable[[float], Interval], region: Region) -> float:
+    """The largest error at which an interval of the confidence 1 - error would not yet lie on one side of the region's edges.
+
+    `interval` gives the interval of a confidence, wider with more of it. NaN where it is no number.
+    """
+    if not math.isfinite(interval(CONFIDENCE).estimate):
+        return math.nan
+
+    def decided(error: float) -> bool:
+        found = interval(1 - error)
+        return found.inside(region) or found.outside(region)
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if decided(middle) else (middle, high)
+    return high
 
 
 def half_width(spread: Any, n: Any, confidence: float = CONFIDENCE) -> Any:
@@ -84,33 +211,24 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return found
 
 
-def seeds_to_decide(values: Sequence[float], region: Region, confidence: float = CONFIDENCE) -> int | None:
-    """Smallest n whose t half-width, at the present mean and spread, stays on one side of the region's nearest boundary.
+def _power(distance: float, n: int) -> float:
+    """Probability that a two-sided t test at 1 - CONFIDENCE over n values finds a mean `distance` standard deviations away, on its side."""
+    bar = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    # Beyond 1,000 standard deviations the distribution overflows, and nothing is missed.
+    return float(stats.nct.sf(bar, n - 1, min(distance, 1e3) * math.sqrt(n)))
 
-    None when no n does: the mean lies on the boundary, the region has none, or fewer than two values leave the spread unknown.
-    At exactly this n a true effect of the present size is decided about every second time, so it is a lower bound in practice.
-    """
-    finite = np.asarray(values, dtype=float)
-    finite = finite[np.isfinite(finite)]
-    if len(finite) < 2:
-        return None
-    distance = min(abs(float(finite.mean()) - region.low), abs(float(finite.mean()) - region.high))
-    spread = _spread(finite)
-    if distance == 0 or math.isinf(distance):
-        return None
 
-    def decided(n: int) -> bool:
-        return float(half_width(spread, n, confidence)) < distance
-
+def _first(holds: Callable[[int], bool]) -> int | None:
+    """The smallest n from 2 to MOST_SEEDS at which a condition that stays true holds."""
     high = 2
-    while not decided(high):
-        if high >= _MOST_SEEDS:
+    while not holds(high):
+        if high >= MOST_SEEDS:
             return None
-        high *= 2
+        high = min(2 * high, MOST_SEEDS)
     low = high // 2 if high > 2 else 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if decided(middle) else (middle, high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
     return high
 
 

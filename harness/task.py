@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness import params
+from harness.bounds import UNBOUNDED, Bounds
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
 from harness.estimates import Estimate, In, Reading
 from harness.sweeps import Sweep
@@ -23,6 +24,8 @@ Better = Literal["lower", "higher", "zero", "none"]
 DataKind = Literal["real", "stand-in", "semi-synthetic", "synthetic"]
 
 Split = Literal["train", "val", "test", "none"]
+ClaimKind = Literal["paper", "control", "check", "extension"]
+Aim = Literal["direction", "equivalent", "not worse"]
 
 DATA_KINDS: tuple[DataKind, ...] = ("real", "stand-in", "semi-synthetic", "synthetic")
 SCALES = ("smoke", "laptop", "gpu", "paper")
@@ -83,6 +86,8 @@ class Metric:
     """Whether a clock measured it, so that no two runs agree to the bit."""
     counted: bool = False
     """Whether it is a share of examples: it moves in steps of one example."""
+    bounds: Bounds = UNBOUNDED
+    """The range that it cannot leave: `POSITIVE` (times, errors, ratios), `SHARE`, `PERCENT`, `CORRELATION`."""
 
     @property
     def measured_on(self) -> Split:
@@ -224,7 +229,7 @@ class Experiment:
     def __getitem__(self, metric: str) -> Reading:
         """What the trials of a method and seed say of a metric."""
         found = self.metric(metric)
-        return Reading(self.name, metric, sweep=self.tuned, unit=found.unit, better=found.better)
+        return Reading(self.name, metric, sweep=self.tuned, unit=found.unit, better=found.better, bounds=found.bounds)
 
     def within(self, estimate: Estimate, view: str = "") -> In:
         """`estimate` on the trials of this experiment (of one view of it)."""
@@ -317,6 +322,23 @@ class Claim:
     """What a reader must know before believing the verdict."""
     exact: bool = False
     """Every seed's value decides by itself: a tolerance, no interval."""
+    kind: ClaimKind = "paper"
+    """Whose it is: the *paper*'s own; a *control* that a claim of the paper needs; a *check* of our code, or of a count that follows from
+    our construction; an *extension*, which the paper does not make."""
+    group: str = ""
+    """Claims of one group are one sentence of the paper, split by method or data: they count once."""
+    primary: bool = False
+    """One of the few that the paper stands on: together they are wrong at most as often as one interval is (Holm)."""
+    aim: Aim = "direction"
+    """What the region asks for: a direction, or that two methods are as good within a margin."""
+    margin_source: str = ""
+    """Where the margin of an equivalence comes from: the paper, a standard, or us and why."""
+    null: float | None = None
+    """The estimate where there is no effect: 0 of a difference, 1 of a ratio. None: the statement knows no such value."""
+    bounds: Bounds = UNBOUNDED
+    """The range that the estimate cannot leave."""
+    stands_on: Sequence[str] = ()
+    """Ids of claims without which this one decides nothing, such as that a baseline beats the random floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -328,6 +350,7 @@ class Statistic:
     unit: str = ""
     better: Better = "none"
     description: str = ""
+    bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True)
@@ -454,9 +477,7 @@ class Task:
         for name, scale in self.scales.items():
             self._check_scale(name, scale)
         for claim in self.claims:
-            for name in claim.scales:
-                if name not in SCALES:
-                    raise unknown(f"scale of claim {claim.id}", name, SCALES, error=TaskError)
+            self._check_claim(claim)
 
     def _check_experiment(self, experiment: Experiment) -> None:
         figured = [method for figure in experiment.figures or () for method in figure.methods]
@@ -467,6 +488,17 @@ class Task:
             *figured,
         ):
             self.method(method, TaskError)
+
+    def _check_claim(self, claim: Claim) -> None:
+        for name in claim.scales:
+            if name not in SCALES:
+                raise unknown(f"scale of claim {claim.id}", name, SCALES, error=TaskError)
+        others = [other.id for other in self.claims if other is not claim]
+        for id in claim.stands_on:
+            if id not in others:
+                raise unknown(f"claim that {claim.id} stands on", id, others, error=TaskError)
+        if claim.primary and claim.kind != "paper":
+            raise TaskError(f"claim {claim.id}: only the paper's own claims are primary, and this one is declared a {claim.kind}")
 
     def _check_types(self) -> None:
         """Records of all experiments share columns: a parameter of one name is of one type, numbers alike."""

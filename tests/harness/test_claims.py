@@ -107,7 +107,7 @@ def test_an_optimum_that_moves(tmp_path: Path) -> None:
 
     def outcome(trial: TrialSpec) -> dict[str, float]:
         best = {"left": 0.0, "right": 1.0}[trial.method] * np.log2(trial.params["width"] / 8) - 3
-        return {"loss": float((np.log2(trial.params["rate"]) - best) ** 2 + 1.0)}
+        return {"loss": float((np.log2(trial.params["rate"]) - best - 0.01 * noise(trial)) ** 2 + 1.0)}
 
     shift = partial(optimum_shift, reading=experiment["loss"], axis="rate", per="width", holds=Within(-0.1, 0.1), source="Fig. 1")
     axes = {"width": (8, 16), "rate": tuple(2.0**k for k in range(-5, 1))}
@@ -137,7 +137,7 @@ def test_the_best_of_equal_methods_is_not_refuted_for_being_one_of_many(tmp_path
         task = task_of(experiment=TRAIN, methods=methods, claims=claims)
         (found,) = verdicts_of(study_of(tmp_path, task, lambda t, turn=turn: {"accuracy": noise(t, str(turn))}, seeds=8))
         refuted += found.verdict == "not reproduced"
-    assert refuted <= 15, "at most 2.5 % for each of five pairs"
+    assert refuted <= 7, "at most 2.5 % of all, five pairs or one"
 
 
 @pytest.mark.parametrize(("values", "verdict"), [([0.0, 0.0], "reproduced"), ([1e-13], "reproduced"), ([0.0, 2e-9], "not reproduced")])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness.stats import Interval, decimals, half_width, number, seed_interval, seeds_to_decide
+from harness.bounds import CORRELATION, POSITIVE, SHARE, Bounds
+from harness.stats import Interval, Sample, decimals, half_width, number, seed_interval, smallest_error
 from harness.task import Above, Below, Region, Within
 
 # Two-sided 95 % quantiles of Student's t as printed in tables, by degrees of freedom.
@@ -72,19 +73,33 @@ def test_a_region_is_open() -> None:
     assert not Interval(0.4, -math.inf, math.inf, 1).inside(Region())
 
 
-@pytest.mark.parametrize("region", [Above(0.0), Below(1.0), Within(0.0, 5.0), Within(-9.0, 1.0)])
-def test_seeds_to_decide_is_the_smallest_n_that_decides(region: Region) -> None:
-    values = np.array([-0.5, 0.2, 1.4, 0.9])
-    n = seeds_to_decide(values.tolist(), region)
+def power(distance: float, n: int) -> float:
+    """Of the two-sided t test at 5 %, on the side of the effect: by its definition, not by the code."""
+    return float(scipy_stats.nct.sf(scipy_stats.t.ppf(0.975, n - 1), n - 1, distance * math.sqrt(n)))
+
+
+@pytest.mark.parametrize("region", [Above(0.0), Below(1.0), Above(-1.0)])
+def test_the_seeds_that_would_decide_have_the_power(region: Region) -> None:
+    sample = Sample.of([-0.5, 0.2, 1.4, 0.9])
+    n = sample.seeds(region)
     assert n is not None
-    distance = min(abs(values.mean() - region.low), abs(values.mean() - region.high))
-    assert half_width(values.std(ddof=1), n) < distance <= half_width(values.std(ddof=1), n - 1)
+    distance = min(abs(sample.mean - edge) for edge in (region.low, region.high)) / sample.spread
+    assert power(distance, n) >= 0.8 > power(distance, n - 1)
 
 
-def test_seeds_to_decide_by_hand() -> None:
-    # Mean 1, standard deviation 1: t(.975, n-1) / sqrt(n) falls below 1 first at n = 7 (2.44691 / sqrt(7) = 0.925; n = 6: 1.049).
-    values = [0.0, 1.0, 2.0]
-    assert seeds_to_decide(values, Above(0.0)) == 7
+def test_seeds_that_would_decide_by_the_tables() -> None:
+    # One standard deviation away: the sample size of a two-sided paired t test at 5 % with power 80 % is 10 (Cohen 1988).
+    assert Sample.of([0.0, 1.0, 2.0]).seeds(Above(0.0)) == 10
+    # Half a standard deviation: 34.
+    assert Sample.of([-0.5, 0.5, 1.5]).seeds(Above(0.0)) == 34
+
+
+def test_a_region_with_two_edges_needs_the_power_on_both() -> None:
+    sample = Sample.of([0.0, 1.0, 2.0])
+    one, two = sample.seeds(Above(0.0)), sample.seeds(Within(0.0, 2.0))
+    assert one is not None
+    assert two is not None
+    assert two > one
 
 
 @pytest.mark.parametrize(
@@ -93,12 +108,89 @@ def test_seeds_to_decide_by_hand() -> None:
     ids=["on the boundary", "no boundary", "one value", "none", "one finite value"],
 )
 def test_no_number_of_seeds_decides(values: list[float], region: Region) -> None:
-    assert seeds_to_decide(values, region) is None
+    assert Sample.of(values).seeds(region) is None
 
 
 def test_a_hopelessly_near_boundary_ends() -> None:
-    assert seeds_to_decide([-1.0, 1.0 + 1e-12], Above(0.0)) is None
-    assert seeds_to_decide([3.0, 3.0, 3.0], Above(0.0)) == 2
+    assert Sample.of([-1.0, 1.0 + 1e-12]).seeds(Above(0.0)) is None
+    assert Sample.of([3.0, 3.0, 3.0]).seeds(Above(0.0)) is None
+    assert Sample.of([3.0, 3.0, 3.0], step=0.1).seeds(Above(0.0)) == 2
+
+
+def test_p_is_where_the_interval_leaves_the_edge() -> None:
+    sample = Sample.of([0.2, 0.25, 0.3, 0.35, 0.45])
+    assert sample.p(Above(0.0)) == pytest.approx(scipy_stats.ttest_1samp([0.2, 0.25, 0.3, 0.35, 0.45], 0.0).pvalue)
+    for region in (Above(0.0), Above(0.28), Below(0.4), Within(0.1, 0.6), Within(0.5, 0.9)):
+        p = sample.p(region)
+        assert p == pytest.approx(smallest_error(sample.interval, region), abs=1e-6)
+        just_wider, just_narrower = sample.interval(1 - p * 0.99), sample.interval(1 - p * 1.01)
+        assert not just_wider.inside(region)
+        assert not just_wider.outside(region)
+        assert just_narrower.inside(region) or just_narrower.outside(region)
+
+
+def test_equal_seeds_decide_nothing_without_a_step() -> None:
+    assert math.isnan(Sample.of([1.0, 1.0, 1.0]).p(Above(0.0)))
+    assert math.isnan(Sample.of([0.1, 0.1 + 1e-15, 0.1]).p(Above(0.0)))
+    assert Sample.of([1.0, 1.0, 1.0], step=0.5).p(Above(0.0)) == 0.0
+    assert Sample.of([1.0, 1.0, 1.0], step=2.0).p(Above(0.0)) == 1.0
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("spread", [0.05, 0.3, 1.0])
+def test_coverage_of_values_that_were_rounded(n: int, spread: float) -> None:
+    runs, rng = 3000, np.random.default_rng(n)
+    truth = rng.uniform(0.0, 1.0, size=runs)
+    values = np.round(truth[:, None] + rng.normal(0.0, spread, size=(runs, n)))
+    intervals = [Sample.of(row, step=1.0).interval() for row in values.tolist()]
+    covered = sum(i.low <= t <= i.high for i, t in zip(intervals, truth, strict=True))
+    assert covered >= scipy_stats.binom.ppf(0.001, runs, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "values"),
+    [
+        (POSITIVE, [0.001, 0.4, 1.2, 0.05]),
+        (SHARE, [0.2, 0.99, 0.97, 0.9]),
+        (CORRELATION, [0.9, 0.99, 0.3, 0.95]),
+        (SHARE, [1.0, 1.0, 0.7, 0.9]),
+        (Bounds(high=1.0), [0.9, 0.99, -3.0, 0.2]),
+    ],
+)
+def test_an_interval_stays_within_the_bounds(bounds: Bounds, values: list[float]) -> None:
+    interval = seed_interval(values, bounds=bounds)
+    assert bounds.low <= interval.low < interval.estimate < interval.high <= bounds.high
+
+
+def test_the_interval_of_positive_numbers_is_that_of_their_logarithms() -> None:
+    values = [0.5, 1.0, 4.0, 2.0]
+    plain = seed_interval(np.log(values).tolist())
+    found = seed_interval(values, bounds=POSITIVE)
+    assert (found.low, found.estimate, found.high) == pytest.approx((math.exp(plain.low), math.exp(plain.estimate), math.exp(plain.high)))
+
+
+def test_the_interval_of_a_correlation_is_fishers() -> None:
+    values = [0.5, 0.8, 0.9]
+    plain = seed_interval(np.arctanh(values).tolist())
+    found = seed_interval(values, bounds=CORRELATION)
+    assert (found.low, found.high) == pytest.approx((math.tanh(plain.low), math.tanh(plain.high)))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_coverage_of_skewed_positive_numbers(n: int) -> None:
+    values = np.exp(np.random.default_rng(n).normal(0.0, 1.0, size=(3000, n)))
+    intervals = [seed_interval(row, bounds=POSITIVE) for row in values.tolist()]
+    for missed in (sum(i.low > 1.0 for i in intervals), sum(i.high < 1.0 for i in intervals)):
+        low, high = scipy_stats.binom.interval(0.999, 3000, 0.025)
+        assert low <= missed <= high
+
+
+def test_a_prediction_covers_one_more_seed() -> None:
+    draws = np.random.default_rng(7).normal(size=(3000, 6))
+    ranges = [Sample.of(row[:5]).prediction() for row in draws.tolist()]
+    covered = sum(r.low <= row[5] <= r.high for r, row in zip(ranges, draws, strict=True))
+    low, high = scipy_stats.binom.interval(0.999, 3000, 0.95)
+    assert low <= covered <= high
 
 
 @pytest.mark.parametrize(

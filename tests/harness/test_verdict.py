@@ -106,14 +106,24 @@ def test_seeds_are_paired(tmp_path: Path) -> None:
 
 
 def test_an_exact_identity_is_decided_without_spread(tmp_path: Path) -> None:
-    assert verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(Within(-1e-9, 1e-9))).verdict == "reproduced"
-    assert verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(Above(0.0))).verdict == "not reproduced"
+    assert verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(Within(-1e-9, 1e-9), exact=True)).verdict == "reproduced"
+    assert verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(Above(0.0), exact=True)).verdict == "not reproduced"
+
+
+@pytest.mark.parametrize("holds", [Above(0.0), Above(-1.0), Within(-1e-9, 1e-9)], ids=str)
+def test_equal_seeds_decide_nothing_that_is_not_exact(tmp_path: Path, holds: Any) -> None:
+    found = verdict_of(tmp_path, gap(0, 0, 0, 0, 0), difference_claim(holds))
+    assert (found.verdict, found.n, math.isnan(found.p)) == ("inconclusive", 5, True)
+    assert "only an exact claim" in found.reason
 
 
 def test_inconclusive_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
     found = verdict_of(tmp_path, gap(0.0, 1.0, 2.0), seeds=3)
     assert found.verdict == "inconclusive"
-    assert "about 7 seeds would decide" in found.reason
+    # One standard deviation from the edge: 10 seeds for a power of 80 %; at the far end of [-1.48, 3.48] it is 3.5 of them.
+    assert "10 seeds would decide an effect of the present size; by the interval it may take 3 or never." in found.reason
+    null = verdict_of(tmp_path, gap(0.0, 1.0, 2.0), difference_claim(null=0.0), seeds=3)
+    assert null.reason.endswith("3 or never, and no effect is as possible.")
 
 
 def test_one_seed_is_inconclusive(tmp_path: Path) -> None:
