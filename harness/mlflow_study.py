@@ -21,8 +21,10 @@ from harness.judgement import Judgement, Ruling
 from harness.leaderboard import Board, Row, equal_cells
 from harness.masking import learn, mask
 from harness.report import tables
+from harness.report.verdicts import caution, verdicts_csv
 from harness.shown import plain, sentence
 from harness.stats import Interval, seed_interval
+from harness.tally import tally
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -198,7 +200,7 @@ def digest(ruling: Ruling) -> str:
     """A name of everything that a publication says: the records, and what today's claims make of them."""
     evidence = ruling.evidence
     records = evidence.study.records(evidence.task, evidence.scale).sort_values("trial_id").to_csv(index=False)
-    return sha(records, tables.leaderboard_csv(ruling.boards), tables.verdicts_csv(ruling.verdicts))
+    return sha(records, tables.leaderboard_csv(ruling.boards), verdicts_csv(ruling.verdicts))
 
 
 def sha(*texts: str) -> str:
@@ -220,7 +222,7 @@ def parent_tags(ruling: Ruling) -> dict[str, str]:
         "papertrial.data_kind": evidence.data_kind(),
         "papertrial.git_dirty": str(bool((frame["git_dirty"] == True).any())).lower(),  # noqa: E712 - an object column after a mixed read
         "mlflow.source.name": "papertrial",
-        "mlflow.note.content": f"{tables.tally(verdicts)}. {tables.caution(verdicts)}",
+        "mlflow.note.content": f"{tally(verdicts)}. {caution(verdicts)}",
         **{f"verdict.{v.claim}": v.verdict for v in verdicts},
     }
     return tags | ({"mlflow.source.git.commit": ", ".join(commits)} if commits else {})

@@ -11,7 +11,8 @@ import pytest
 
 from harness import registry
 from harness.judgement import judge
-from harness.report.tables import leaderboard_csv, verdicts_csv
+from harness.report.tables import leaderboard_csv
+from harness.report.verdicts import verdicts_csv
 from harness.store import open_study
 from harness.study import load
 

@@ -6,8 +6,8 @@ import argparse
 import csv
 import dataclasses
 import io
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -22,9 +22,21 @@ from harness.errors import PapertrialError, unknown
 from harness.kinds import text
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.shown import sentence
+from harness.tally import KINDS, counts, sentences
 from harness.task import SCALES, Claim, Experiment, Task
 
-_VERDICTS = ("reproduced", "not reproduced", "inconclusive")
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of `verdicts.csv`; of one that was written before claims had kinds, all are the paper's."""
+
+    task: str
+    scale: str
+    claim: str
+    verdict: str
+    kind: str
+    group: str
+    by_chance: float
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,33 +56,38 @@ def run(options: argparse.Namespace) -> int:
                 table.add_row(entry.name, entry.field, styled(sentence(error), "red"), "", "")
                 continue
             paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
-            table.add_row(task.id, entry.field, paper, str(len(task.claims)), _best(verdicts.get(task.id, {})))
+            own = [_Line(task.id, "", c.id, "not tested", c.kind, c.group, 0.0) for c in task.claims if c.kind == "paper"]
+            table.add_row(task.id, entry.field, paper, str(len(sentences(own))), _best(verdicts.get(task.id, {})))
     console.print(table)
     return 0
 
 
-def _verdicts(store: str, console: Console) -> dict[str, dict[str, Counter[str]]]:
-    """Task -> scale -> how often each verdict stands in a local study; the study that is read last speaks for its scale."""
-    found: dict[str, dict[str, Counter[str]]] = {}
+def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[_Line]]]:
+    """Task -> scale -> the verdicts of a local study; the study that is read last speaks for its scale."""
+    found: dict[str, dict[str, list[_Line]]] = {}
     for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
-        counts: dict[tuple[str, str], Counter[str]] = {}
+        lines: dict[tuple[str, str], list[_Line]] = {}
         try:
             for row in csv.DictReader(io.StringIO(file.read_text())):
-                counts.setdefault((row["task"], row["scale"]), Counter())[row["verdict"]] += 1
+                line = _Line(
+                    *(row["task"], row["scale"], row["claim"], row["verdict"]),
+                    *(row.get("kind") or "paper", row.get("group") or "", float(row.get("by_chance") or 0.0)),
+                )
+                lines.setdefault((line.task, line.scale), []).append(line)
         except (OSError, ValueError, KeyError, csv.Error) as error:
             console.print(f"{file} cannot be read ({type(error).__name__}): its verdicts are not shown", style="yellow", soft_wrap=True)
             continue
-        for (task, scale), verdicts in counts.items():
+        for (task, scale), verdicts in lines.items():
             found.setdefault(task, {})[scale] = verdicts
     return found
 
 
-def _best(scales: Mapping[str, Counter[str]]) -> str:
-    """Counts of verdicts at the largest scale that was run."""
+def _best(scales: Mapping[str, Sequence[_Line]]) -> str:
+    """Counts of the verdicts on the paper's own claims at the largest scale that was run."""
     largest = next((scale for scale in reversed(SCALES) if scale in scales), None)
     if largest is None:
         return "none yet"
-    return f"{largest}: " + ", ".join(f"{scales[largest][name]} {name}" for name in _VERDICTS if scales[largest][name])
+    return f"{largest}: {counts('paper', [line for line in scales[largest] if line.kind == 'paper'])}"
 
 
 def show(options: argparse.Namespace) -> int:
@@ -89,7 +106,7 @@ def show(options: argparse.Namespace) -> int:
     for experiment in task.experiments:
         _experiment(console, task, experiment)
     _scales(console, task)
-    for claim in task.claims:
+    for claim in sorted(task.claims, key=lambda claim: KINDS.index(claim.kind)):
         _claim(console, claim)
     return 0
 
@@ -142,7 +159,9 @@ def _scales(console: Console, task: Task) -> None:
 def _claim(console: Console, claim: Claim) -> None:
     published = f"; the paper: {claim.published:g}" if claim.published is not None else ""
     unit = f" {claim.unit}" if claim.unit else ""
-    console.print(Text.assemble(styled(claim.id, "bold"), styled(f" {claim.statement}")))
+    whose = {"paper": "primary, the paper's" if claim.primary else "the paper's", "check": "a check of ours"}
+    kind = whose.get(claim.kind, f"{'an' if claim.kind == 'extension' else 'a'} {claim.kind}")
+    console.print(Text.assemble(styled(claim.id, "bold"), styled(f" ({kind}) {claim.statement}")))
     console.print(
         Text.assemble(styled(f"    holds where the estimate is {claim.holds}{unit}{published} "), styled(f"({claim.source})", "dim"))
     )

@@ -14,14 +14,15 @@ def write(judgement: Judgement) -> dict[str, str]:
     """Write leaderboards, verdicts, plots and `report.html` into the study's store; returns name -> path or URI."""
     from harness.report import html, tables
     from harness.report.plots import plots_of
+    from harness.report.verdicts import verdicts_csv, verdicts_markdown
 
     study, boards, verdicts = judgement.study, judgement.boards, judgement.verdicts
     plots = [plots_of(ruling.evidence) for ruling in judgement.rulings]
     texts = {
         "leaderboard.md": tables.leaderboard_markdown(study.name, boards),
         "leaderboard.csv": tables.leaderboard_csv(boards),
-        "verdicts.md": tables.verdicts_markdown(study.name, verdicts),
-        "verdicts.csv": tables.verdicts_csv(verdicts),
+        "verdicts.md": verdicts_markdown(study.name, verdicts),
+        "verdicts.csv": verdicts_csv(verdicts),
         **{f"plots/{plot.id}.svg": plot.svg for by_experiment in plots for found in by_experiment.values() for plot in found if plot.svg},
         "report.html": html.render(judgement, plots),
     }

@@ -13,12 +13,13 @@ from harness.durations import duration
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import Board
-from harness.report import tables
+from harness.report import tables, verdicts
 from harness.report.plots import Plot
 from harness.report.tables import Layout
 from harness.shown import plain, sentence
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
+from harness.tally import tally
 from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
@@ -88,15 +89,17 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
     return template.render(
         study=study,
         sections=[_section(ruling, found) for ruling, found in zip(judgement.rulings, plots, strict=True)],
-        tally=tables.tally(judgement.verdicts),
-        caution=tables.caution(judgement.verdicts),
+        tally=tally(judgement.verdicts),
+        caution=verdicts.caution(judgement.verdicts),
         provenance=provenance(study),
         failures=failed,
         failed_count=failed_count,
-        how=tables.HOW,
+        how=verdicts.HOW,
         split=_tested_and_not,
+        kinds=_kinds,
         badges=BADGES,
-        say=tables,
+        say=verdicts,
+        progress=tables.progress,
         palette=list(enumerate(zip(COLOURS, COLOURS_ON_DARK, strict=True))),
         papers=list({task.paper.arxiv: task.paper for task, _ in study.groups()}.values()),
     )
@@ -120,6 +123,12 @@ def _part(experiment: Experiment, board: Board, plots: Sequence[Plot]) -> Experi
         plots=[plot for plot in plots if plot.planned],
         unplanned=[plot.title for plot in plots if not plot.planned],
     )
+
+
+def _kinds(cards: Sequence[Card]) -> list[tuple[str, str, list[Card]]]:
+    """(heading, counts, cards) of each kind of claim, the paper's own first."""
+    of = {card.verdict.claim: card for card in cards}
+    return [(heading, counted, [of[v.claim] for v in own]) for heading, counted, own in verdicts.by_kind([card.verdict for card in cards])]
 
 
 def _tested_and_not(cards: Sequence[Card]) -> tuple[list[Card], list[Card]]:

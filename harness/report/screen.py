@@ -14,8 +14,10 @@ from harness.console import styled
 from harness.judgement import Judgement
 from harness.leaderboard import Board
 from harness.report import tables
+from harness.report import verdicts as verdict_text
 from harness.report.html import warnings
 from harness.report.tables import Layout
+from harness.tally import tally
 from harness.verdict import Verdict
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
@@ -30,7 +32,7 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
             console.print(_leaderboard(board, laid))
             console.print(styled(tables.progress(board, laid), "dim"))
         _show_verdicts(ruling.verdicts, console)
-    console.print(Text.assemble("\n", styled(tables.tally(judgement.verdicts), "bold"), styled(f". {tables.caution(judgement.verdicts)}")))
+    console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
     for warning in warnings(judgement.study):
         console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
 
@@ -38,10 +40,12 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
 def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Claims that are not tested are only named, unless nothing else is there to show."""
     tested = [v for v in verdicts if v.verdict != "not tested"]
-    if verdicts:
-        console.print(_verdicts(tested or verdicts))
+    for heading, counted, group in verdict_text.by_kind(verdicts):
+        shown = [v for v in group if v.verdict != "not tested"] if tested else group
+        if shown:
+            console.print(_verdicts(f"{heading}, scale {group[0].scale}: {counted}", shown))
     for verdict in tested or verdicts:
-        console.print(Text.assemble(styled(verdict.claim, _STYLES[verdict.verdict]), styled(f": {tables.reasons(verdict)}")))
+        console.print(Text.assemble(styled(verdict.claim, _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
     untested = [v.claim for v in verdicts if v.verdict == "not tested"]
     if tested and untested:
         console.print(styled(f"not tested (reasons in verdicts.md): {', '.join(untested)}", _STYLES["not tested"]))
@@ -56,18 +60,17 @@ def _leaderboard(board: Board, laid: Layout) -> Table:
     return table
 
 
-def _verdicts(verdicts: Sequence[Verdict]) -> Table:
-    table = _plain("verdicts")
+def _verdicts(title: str, verdicts: Sequence[Verdict]) -> Table:
+    table = _plain(title)
     table.add_column("verdict", no_wrap=True)
     table.add_column("claim", overflow="fold")
-    for heading in ("estimate [95 %]", "the paper", "unit", "holds", "seeds"):
+    for heading in ("estimate [95 %]", "the paper", "unit", "holds", "effect", "seeds"):
         table.add_column(heading, justify="left" if heading == "unit" else "right", no_wrap=heading.startswith("estimate"))
-    for heading in ("scale", "data"):
-        table.add_column(heading)
+    table.add_column("data")
     for v in verdicts:
         paper = "–" if v.published is None else f"{v.published:.6g}"
-        cells = (v.claim, tables.estimate(v), paper, v.unit, v.holds, tables.seeds(v), v.scale, v.data_kind)
-        table.add_row(styled(v.verdict, _STYLES[v.verdict]), *cells)
+        cells = (verdict_text.label(v), verdict_text.estimate(v), paper, v.unit, v.holds, verdict_text.effect(v), verdict_text.seeds(v))
+        table.add_row(styled(verdict_text.word(v), _STYLES[v.verdict]), *cells, v.data_kind)
     return table
 
 

@@ -161,7 +161,7 @@ def test_a_run_writes_what_the_design_promises(papertrial: Command, tmp_path: Pa
         "smoke",
         "synthetic",
     )
-    assert float(verdict["estimate"]) == pytest.approx(-1.0)
+    assert float(verdict["estimate"]) == pytest.approx(-1.0, abs=0.02)
     assert float(verdict["published"]) == -1.0
     assert int(verdict["n"]) == 3
     frame = read_trials((study / "trials" / "misbehaving.parquet").read_bytes())

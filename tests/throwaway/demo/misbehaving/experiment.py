@@ -33,7 +33,8 @@ def run(trial: Trial) -> Mapping[str, Any]:
     noise = random.Random(trial.seed_for("noise")).gauss(0.0, 1.0)
     if behaviour == "data":
         noise += len(trial.dataset())
-    value = noise + 0.01 * trial.params.size - (trial.method == "shifted")
+    shift = 1.0 + 0.01 * random.Random(trial.seed_for("shift")).gauss(0.0, 1.0)
+    value = noise + 0.01 * trial.params.size - shift * (trial.method == "shifted")
     for step in range(3):
         trial.log(step, value=value + step)
     return {"value": value}

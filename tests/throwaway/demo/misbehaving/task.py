@@ -58,7 +58,7 @@ TASK = Task(
         "plain",
         behave["value"],
         says="the shifted method lies below the plain one",
-        source="by construction: exactly 1 below, plus noise that both share",
+        source="by construction: about 1 below, beside noise that both share",
         published=-1.0,
     ),
 )

@@ -1,0 +1,79 @@
+"""Verdicts counted: the paper's own claims apart from ours, a sentence that was split once, and what chance alone would give."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+KINDS = ("paper", "extension", "control", "check")
+_NAMES = {"paper": "the paper's claims", "extension": "our extensions", "control": "controls", "check": "checks"}
+_WORDS = {"reproduced": "holds", "not reproduced": "does not hold", "inconclusive": "undecided", "not tested": "not tested"}
+_ORDER = ("not reproduced", "inconclusive", "reproduced")
+
+
+class Judged(Protocol):
+    """What counting needs of a verdict, or of a line of `verdicts.csv`."""
+
+    @property
+    def task(self) -> str: ...  # noqa: D102 - the fields of a verdict
+    @property
+    def scale(self) -> str: ...  # noqa: D102
+    @property
+    def claim(self) -> str: ...  # noqa: D102
+    @property
+    def verdict(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def group(self) -> str: ...  # noqa: D102
+    @property
+    def by_chance(self) -> float: ...  # noqa: D102
+
+
+def outcome(kind: str, verdict: str) -> str:
+    """A verdict in words: only what a paper claims can be reproduced, what we added holds or does not."""
+    return verdict if kind == "paper" else _WORDS[verdict]
+
+
+def sentences(verdicts: Sequence[Judged]) -> list[str]:
+    """The verdict of each sentence: claims of one group count once, as the one that serves the sentence least."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for v in verdicts:
+        key = (v.task, v.scale, "group", v.group) if v.group else (v.task, v.scale, "claim", v.claim)
+        groups.setdefault(key, []).append(v.verdict)
+    return [min((found for found in parts if found in _ORDER), key=_ORDER.index, default="not tested") for parts in groups.values()]
+
+
+def chance(verdicts: Sequence[Judged]) -> float:
+    """How many of the verdicts chance alone would call reproduced, were there no effect in any."""
+    return math.fsum(v.by_chance for v in verdicts if v.verdict != "not tested")
+
+
+def tally(verdicts: Sequence[Judged]) -> str:
+    """`the paper's claims: 5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1); controls: 2 of 2 tested, 2 hold`."""
+    parts = []
+    for kind in KINDS:
+        own = [v for v in verdicts if v.kind == kind]
+        if own:
+            parts.append(f"{_NAMES[kind]}: {counts(kind, own)}")
+    return "; ".join(parts) or "no claims"
+
+
+def counts(kind: str, verdicts: Sequence[Judged]) -> str:
+    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)`, of the claims of one kind."""
+    found = Counter(sentences(verdicts))
+    total, tested = sum(found.values()), sum(found.values()) - found["not tested"]
+    by_outcome = [
+        f"{found[name]} {_plural(outcome(kind, name), found[name])}"
+        for name in ("reproduced", "not reproduced", "inconclusive")
+        if found[name]
+    ]
+    expected = chance(verdicts) if kind == "paper" else 0.0
+    alone = f" (by chance alone {expected:.2g})" if expected >= 0.05 else ""
+    return ", ".join([f"{tested} of {total} tested", *by_outcome]) + alone
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else {"holds": "hold", "does not hold": "do not hold"}.get(word, word)

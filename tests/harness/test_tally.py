@@ -1,0 +1,61 @@
+"""Verdicts counted: whose claims, sentences once, what chance alone would give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from harness.tally import chance, counts, outcome, sentences, tally
+
+
+@dataclass(frozen=True)
+class Line:
+    claim: str
+    verdict: str
+    kind: str = "paper"
+    group: str = ""
+    by_chance: float = 0.0
+    task: str = "toy"
+    scale: str = "laptop"
+
+
+GOOD, BAD, OPEN, NONE = "reproduced", "not reproduced", "inconclusive", "not tested"
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict"),
+    [([GOOD, GOOD], GOOD), ([GOOD, BAD, OPEN], BAD), ([GOOD, OPEN], OPEN), ([GOOD, NONE], GOOD), ([NONE, NONE], NONE)],
+)
+def test_a_sentence_that_was_split_counts_once_as_its_weakest_part(parts: list[str], verdict: str) -> None:
+    lines = [Line(f"C1-{i}", part, group="C1") for i, part in enumerate(parts)]
+    assert sentences(lines) == [verdict]
+    assert len(sentences([*lines, Line("C2", GOOD), Line("C3", GOOD)])) == 3
+    # The same group of another task or scale is another sentence.
+    assert len(sentences([*lines, Line("C1-0", GOOD, group="C1", scale="gpu")])) == 2
+    # A claim that is called as a group is called is none of it.
+    assert len(sentences([*lines, Line("C1", GOOD)])) == 2
+
+
+def test_the_papers_claims_are_counted_apart_from_ours() -> None:
+    lines = [
+        Line("C1", GOOD, by_chance=0.025),
+        Line("C2", NONE, by_chance=0.025),
+        *(Line(f"C3-{i}", OPEN, group="C3", by_chance=0.025) for i in range(3)),
+        Line("floor", GOOD, "control"),
+        Line("twin", BAD, "control"),
+        Line("sum", GOOD, "check"),
+        Line("X", GOOD, "extension"),
+    ]
+    assert tally(lines) == (
+        "the paper's claims: 2 of 3 tested, 1 reproduced, 1 inconclusive (by chance alone 0.1); "
+        "our extensions: 1 of 1 tested, 1 holds; controls: 2 of 2 tested, 1 holds, 1 does not hold; checks: 1 of 1 tested, 1 holds"
+    )
+    assert chance(lines) == pytest.approx(0.1)
+    assert counts("control", [Line("a", GOOD), Line("b", GOOD), Line("c", BAD), Line("d", BAD)]) == ("4 of 4 tested, 2 hold, 2 do not hold")
+    assert tally([]) == "no claims"
+
+
+def test_only_a_paper_is_reproduced() -> None:
+    assert [outcome("paper", v) for v in (GOOD, BAD)] == [GOOD, BAD]
+    assert [outcome("control", v) for v in (GOOD, BAD, OPEN, NONE)] == ["holds", "does not hold", "undecided", NONE]
