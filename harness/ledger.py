@@ -45,7 +45,7 @@ class LedgerContents:
         numbers: dict[str, list[int]] = {}
         for line, why in self.unreadable.items():
             numbers.setdefault(why, []).append(line)
-        gone = [f"{LEDGER} is not there: the tables in trials/ are shown, and a run would begin anew"] if self.absent else []
+        gone = [f"{LEDGER} is not there: the tables in trials/ are shown, and no run writes over them"] if self.absent else []
         return gone + [
             f"{LEDGER} line{'s' if found[1:] else ''} {_listed(found)} cannot be read ({why}): "
             f"{'their trials count' if found[1:] else 'its trial counts'} as not done"

@@ -280,7 +280,7 @@ def test_a_run_does_not_write_over_the_tables_of_a_study_without_its_ledger(pape
     study = tmp_path / "results" / "s"
     (study / LEDGER).unlink()
     before = (study / "trials" / "misbehaving.parquet").read_bytes()
-    assert "a run would begin anew" in papertrial("plan", *words).out
+    assert "the tables in trials/ are shown, and no run writes over them" in papertrial("plan", *words).out
     again = papertrial("run", *words, "--local", "--tracking-uri", "none")
     assert again.code == 2
     assert "has tables of records and no ledger" in again.err
