@@ -49,14 +49,14 @@ def _run_trials(selection: Selection, options: argparse.Namespace, console: Cons
         console.print(sentence, style="yellow", soft_wrap=True)
 
     store, trials = selection.store, selection.trials
-    if ledger.read(store).absent:
+    contents = ledger.read(store)
+    if contents.absent:
         raise StoreError(
             f"{store.uri} has tables of records and no ledger, as a study that was published: a run would write its own tables over them. "
             "Name another study with --study"
         )
     save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, say=say)
     save_env(store, provenance.environment(options.words))
-    contents = ledger.read(store)
     for damage in contents.damages:
         say(damage)
     left = left_to_do(store, trials, contents.records, retry=options.retry)
