@@ -26,6 +26,11 @@ def console() -> Console:
     return found if found.is_terminal else _Plain(highlight=False, width=PLAIN_WIDTH)
 
 
+def warn(console: Console, sentence: str) -> None:
+    """Something that people should know of, on one line however long: it is copied and searched for."""
+    console.print(sentence, style="yellow", soft_wrap=True)
+
+
 def styled(text: str, style: str = "") -> Text:
     """A cell or a part of a line in a style."""
     return Text(plain(text), style=style)

@@ -131,6 +131,15 @@ def load_plan(store: StudyStore, say: Say = quiet) -> list[TrialSpec]:
     )
 
 
+def plan_if_readable(store: StudyStore, say: Say) -> list[TrialSpec]:
+    """`load_plan` for those who show what they can: a plan that is damaged with its copy is empty, and `say` is told."""
+    try:
+        return load_plan(store, say)
+    except DamagedPlanError as error:
+        say(str(error))
+        return []
+
+
 def _parsed(store: StudyStore, name: str, text: bytes) -> list[TrialSpec]:
     contents: dict[str, Any] = json.loads(text)
     version = contents["schema_version"]

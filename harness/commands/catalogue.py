@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness import params, registry
 from harness.console import console as make_console
-from harness.console import styled
+from harness.console import styled, warn
 from harness.durations import duration
 from harness.errors import PapertrialError, unknown
 from harness.kinds import text
@@ -75,7 +75,7 @@ def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[_Line]]]
                 )
                 lines.setdefault((line.task, line.scale), []).append(line)
         except (OSError, ValueError, KeyError, csv.Error) as error:
-            console.print(f"{file} cannot be read ({type(error).__name__}): its verdicts are not shown", style="yellow", soft_wrap=True)
+            warn(console, f"{file} cannot be read ({type(error).__name__}): its verdicts are not shown")
             continue
         for (task, scale), verdicts in lines.items():
             found.setdefault(task, {})[scale] = verdicts

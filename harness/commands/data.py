@@ -9,6 +9,7 @@ from rich.table import Table
 
 from harness import data, registry
 from harness.console import console as make_console
+from harness.console import warn
 from harness.errors import unknown
 
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         reference = data.prepare(dataset, force=options.force)
         console.print(f"{name}: ready, fingerprint {reference.fingerprint}, in {reference.path}", soft_wrap=True)
         for note in reference.notes:
-            console.print(f"{name}: {note}", style="yellow", soft_wrap=True)
+            warn(console, f"{name}: {note}")
     return 0
 
 

@@ -14,12 +14,12 @@ from rich.text import Text
 from harness import ledger, registry
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
-from harness.console import styled
+from harness.console import styled, warn
 from harness.data import state
 from harness.durations import duration
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
-from harness.plans import DamagedPlanError, load_plan
+from harness.plans import plan_if_readable
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,10 +28,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     contents = ledger.read(selection.store)
     damages = contents.damages
-    try:
-        load_plan(selection.store, damages.append)
-    except DamagedPlanError as error:
-        damages.append(str(error))
+    plan_if_readable(selection.store, damages.append)
     done = contents.records
     console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
     left = left_to_do(selection.store, selection.trials, done, retry=False)
@@ -50,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
             )
     console.print(table)
     for damage in damages:
-        console.print(damage, style="yellow", markup=False, soft_wrap=True)
+        warn(console, damage)
     _totals(console, selection, left)
     return 0
 

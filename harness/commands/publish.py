@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rich.console import Console
 
 from harness.console import console as make_console
+from harness.console import warn
 from harness.errors import PapertrialError
 from harness.judgement import Judgement, judge
 from harness.masking import again, mask
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     judgement = judge(load(open_study(options.study, options.store)))
     console = make_console()
     for damage in judgement.study.damages:
-        console.print(damage, style="yellow", markup=False, soft_wrap=True)
+        warn(console, damage)
     uri = publish(judgement, options.tracking_uri, report.write(judgement), console)
     return 0 if uri or options.tracking_uri == "none" else 1
 
@@ -52,7 +53,7 @@ def publish(judgement: Judgement, tracking_uri: str | None, files: Mapping[str, 
         study = judgement.study.store
         given = ["--tracking-uri", tracking_uri] if tracking_uri else []
         retry = again(["publish", study.name, "--store", study.parent_uri, *given])
-        console.print(f"not published to MLflow: {error}; the records are safe, go on with: {retry}", style="yellow", soft_wrap=True)
+        warn(console, f"not published to MLflow: {error}; the records are safe, go on with: {retry}")
         return None
     shown = f"   (mlflow ui --backend-store-uri {uri})" if uri.startswith("sqlite:") and mask(uri) == uri else ""
     console.print(f"{'mlflow':<15} {uri}{shown}", soft_wrap=True)

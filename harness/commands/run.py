@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from harness import ledger, lock, provenance
 from harness.commands.publish import check, publish
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
+from harness.console import warn
 from harness.engine import RunResult, left_to_do, run_trials
 from harness.errors import StoreError
 from harness.frames import write_trials
@@ -32,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     store, console = selection.store, make_console()
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
         for note in data.notes:
-            console.print(f"{data.source}: {note}", style="yellow", soft_wrap=True)
+            warn(console, f"{data.source}: {note}")
     store.check_writable()
     stop = Stop(
         f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
@@ -45,9 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_trials(selection: Selection, options: argparse.Namespace, console: Console, stop: Stop) -> RunResult:
-    def say(sentence: str) -> None:
-        console.print(sentence, style="yellow", soft_wrap=True)
-
+    say = partial(warn, console)
     store, trials = selection.store, selection.trials
     contents = ledger.read(store)
     if contents.absent:

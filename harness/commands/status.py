@@ -12,9 +12,10 @@ from rich.table import Table
 
 from harness import ledger, lock
 from harness.console import console as make_console
+from harness.console import warn
 from harness.durations import duration
 from harness.plan import TrialSpec
-from harness.plans import DamagedPlanError, load_plan
+from harness.plans import plan_if_readable
 from harness.record import Record
 from harness.store import LEDGER, open_study
 from harness.study import from_tables
@@ -25,11 +26,7 @@ def run(options: argparse.Namespace) -> int:
     store = open_study(options.study, options.store)
     contents = ledger.read(store)
     damages = contents.damages
-    plan: Sequence[TrialSpec] = []
-    try:
-        plan = load_plan(store, damages.append)
-    except DamagedPlanError as error:
-        damages.append(str(error))
+    plan = plan_if_readable(store, damages.append)
     wanted = {trial.id for trial in plan}
     if plan and not store.exists(LEDGER):
         rows = from_tables(store, {trial.id: trial for trial in plan}, damages.append).itertuples()
@@ -68,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if left and running and rate:
         console.print(f"about {duration(len(left) / rate)} left at {rate:.3g} trials a second")
     for damage in damages:
-        console.print(damage, style="yellow", markup=False, soft_wrap=True)
+        warn(console, damage)
     return 0
 
 

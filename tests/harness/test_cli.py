@@ -227,6 +227,10 @@ def test_a_damaged_plan_is_said_and_the_records_are_kept(papertrial: Command, tm
     said = papertrial("status", "misbehaving-smoke")
     assert said.code == 0
     assert "18 trials recorded, without a plan that can be read" in said.out
+    planned = papertrial("plan", "misbehaving", "--scale", "smoke")
+    assert planned.code == 0
+    for shown in (said, planned):
+        assert "run the study's command again, the records are kept" in shown.out
     said = papertrial(*RUN)
     assert said.code == 0
     assert "the plan is now what this command asks for" in said.out
