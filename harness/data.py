@@ -29,7 +29,7 @@ from harness.masking import mask
 from harness.plan import DataRef
 from harness.shown import visible
 from harness.task import DATA_KINDS, DataKind
-from harness.user_files import content_digest, file_digest, files_below, printable
+from harness.user_files import content_digest, file_digest, files_below
 
 MANIFEST = "manifest.json"
 READING = 2
@@ -323,7 +323,7 @@ def _adopt(dataset: Dataset, user: UserData) -> DataRef:
         def adopt(target: Path) -> list[str]:
             return [*left_out, *(load(dataset.adopt)(path, target) or ())]
 
-        _build(folder, adopt, dataset, kind=kind, source=visible(path.name))
+        _build(folder, adopt, dataset, kind=kind, source=path.name)
     return _verified(dataset.name, folder, mend=f"delete {folder} and run again")
 
 
@@ -332,8 +332,9 @@ def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
 
     Whatever goes wrong becomes a DataError: readers name what they know, and a file may be broken in a way that none of them foresaw.
     """
+    source = visible(source)
     try:
-        _write(folder, write, dataset, kind=kind, source=printable(source))
+        _write(folder, write, dataset, kind=kind, source=source)
     except PapertrialError:
         raise
     except ModuleNotFoundError as error:
@@ -344,7 +345,7 @@ def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise DataError(
-            f"data set {dataset.name}: {printable(source)} cannot be read ({type(error).__name__}: {error}; "
+            f"data set {dataset.name}: {source} cannot be read ({type(error).__name__}: {error}; "
             f"{Path(place.filename).name}, line {place.lineno})"
         ) from error
 
@@ -353,7 +354,7 @@ def _write(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
     folder.parent.mkdir(parents=True, exist_ok=True)
     target = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        notes = [printable(note) for note in write(target) or ()]
+        notes = [visible(note) for note in write(target) or ()]
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(target.iterdir()) if path.is_file()
         }

@@ -60,8 +60,3 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def printable(text: str) -> str:
-    """A file's name may hold bytes that no encoding has; they are shown as escapes, since neither a record nor a terminal holds them."""
-    return text.encode(errors="backslashreplace").decode()
