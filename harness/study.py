@@ -13,15 +13,13 @@ from harness.errors import Say, StoreError, quiet
 from harness.frames import read_curves, read_trials, records_frame
 from harness.kinds import cell
 from harness.plan import TrialSpec
-from harness.plans import load_plan, save_plan
+from harness.plans import load_plan
 from harness.record import SCHEMA_VERSION
 from harness.store import ENV, LEDGER, PLAN, StudyStore
 from harness.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Study", "load", "load_env", "load_plan", "save_env", "save_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)

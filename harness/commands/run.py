@@ -20,11 +20,12 @@ from harness.frames import write_trials
 from harness.judgement import judge
 from harness.masking import again
 from harness.plan import TrialSpec
+from harness.plans import save_plan
 from harness.progress import RunProgress
 from harness.record import Record
 from harness.stopping import Stop
 from harness.store import StudyStore
-from harness.study import load, save_env, save_plan
+from harness.study import load, save_env
 
 
 def run(options: argparse.Namespace) -> int:

@@ -15,8 +15,8 @@ from typing import NoReturn
 from harness import artifacts
 from harness.errors import PapertrialError, UsageError, unknown
 from harness.plan import TrialSpec
+from harness.plans import load_plan
 from harness.store import StudyStore, open_study
-from harness.study import load_plan
 from tasks.eeg.generated import FORMATS, Generated, write_recording
 
 PROGRAM = "python -m tasks.eeg.export"

@@ -20,8 +20,9 @@ from harness.engine import left_to_do, run_trials
 from harness.errors import ResourceError, StoreError
 from harness.frames import read_curves
 from harness.plan import Overrides, TrialSpec, expand
+from harness.plans import save_plan
 from harness.store import StudyStore
-from harness.study import load, save_plan
+from harness.study import load
 from harness.task import Resources
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ import torch
 
 from harness.artifacts import Artifacts
 from harness.plan import TrialSpec
+from harness.plans import save_plan
 from harness.store import StudyStore
-from harness.study import save_plan
 from tasks.eeg.export import main
 
 CHANNELS, CLASSES = ("Fp1", "Fp2", "C3"), ("eyem", "musc")
