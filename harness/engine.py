@@ -85,7 +85,10 @@ def run_trials(
         with closing(_Sink(store, observe)) as sink, handling as stop:
             try:
                 with _session(local, address, stop), closing(_execute(store, todo, states, stop, local=local, announce=announce)) as groups:
-                    stopped = _drain(groups, sink, recorded, stop)
+                    for outcomes in groups:
+                        sink.write(outcomes)
+                        recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
+                        stop.check()
             except Stopped:
                 stopped = True
             finally:
@@ -104,21 +107,8 @@ def _session(local: bool, address: str | None, stop: Stop) -> Iterator[None]:
 
     with ray_session(address):
         stop.claim()
-        yield
-
-
-def _drain(groups: Iterator[list[Outcome]], sink: _Sink, recorded: dict[str, Record], stop: Stop) -> bool:
-    """Write what comes until nothing does, or until the run is stopped: whether it was."""
-    try:
         stop.check()
-        for outcomes in groups:
-            sink.write(outcomes)
-            recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
-            stop.check()
-    except Stopped:
-        stop.over()
-        return True
-    return False
+        yield
 
 
 class _Sink:
