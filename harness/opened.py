@@ -35,8 +35,7 @@ class OpenedData:
         """The set with this fingerprint; `asked` is what opens it. Arrays are read-only: a trial that writes to one fails."""
         if fingerprint not in self._opened:
             content = self._open_set(asked)
-            _protect(content)
-            self._opened[fingerprint] = _Opened(content, _watched(content))
+            self._opened[fingerprint] = _Opened(content, _guarded(content))
         self._used.add(fingerprint)
         return self._opened[fingerprint].content
 
@@ -48,20 +47,18 @@ class OpenedData:
         self._used.clear()
 
 
-def _protect(content: Any) -> None:
-    numpy = sys.modules.get("numpy")
-    for node in _nodes(content):
-        if numpy and isinstance(node, numpy.ndarray):
-            node.flags.writeable = False
-
-
-def _watched(content: Any) -> Callable[[], bool]:
-    """A function that tells whether everything reachable from `content` is as it was now.
+def _guarded(content: Any) -> Callable[[], bool]:
+    """Makes the arrays reachable from `content` read-only; a function that tells whether everything there is as it was now.
 
     Containers and objects are compared by the identity of what they hold, arrays and tensors by a checksum, other things that can
     change by their pickle; what has none (a generator, an open file) is never the same again.
     """
-    checks = [check for node in _nodes(content) if (check := _check(node)) is not None]
+    nodes, numpy = list(_nodes(content)), sys.modules.get("numpy")
+    for node in nodes:
+        if numpy and isinstance(node, numpy.ndarray):
+            node.flags.writeable = False
+    # Only now: the pickle of what holds an array may tell whether it can be written to.
+    checks = [check for node in nodes if (check := _check(node)) is not None]
     return lambda: all(check() for check in checks)
 
 
