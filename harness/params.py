@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
@@ -24,21 +24,20 @@ def resolve(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]
 
 def check(experiment: Experiment, name: str, value: Any) -> Any:
     """`value` in the one form of parameter `name`; a UsageError that names the parameter if it does not fit."""
-    field = _field(experiment, name)
-    try:
-        found = kind(experiment, name).value(value)
-    except ValueError as error:
-        raise _misfit(experiment, name, value, str(error)) from None
-    return _allowed(experiment, field, found)
+    return _fitted(experiment, name, value, Kind.value)
 
 
 def parse(experiment: Experiment, name: str, written: str) -> Any:
     """A value written on the command line, as the kind of parameter `name`."""
+    return _fitted(experiment, name, written, Kind.parse)
+
+
+def _fitted(experiment: Experiment, name: str, given: Any, read: Callable[[Kind, Any], Any]) -> Any:
     field = _field(experiment, name)
     try:
-        found = kind(experiment, name).parse(written)
+        found = read(kind(experiment, name), given)
     except ValueError as error:
-        raise _misfit(experiment, name, written, str(error)) from None
+        raise _misfit(experiment, name, given, str(error)) from None
     return _allowed(experiment, field, found)
 
 
