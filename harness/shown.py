@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 from harness.masking import mask
 
@@ -38,6 +39,12 @@ def markdown(text: str) -> str:
 def markdown_cell(text: str) -> str:
     """`text` as a cell of a Markdown table, where a bar would end it and backticks would join it to the next."""
     return re.sub(r"([\\`|])", r"\\\1", markdown(text))
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown, ending with its last row; what Markdown would read in cells is escaped."""
+    cells = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(map(markdown_cell, row)) + " |" for row in cells)
 
 
 def sentence(error: BaseException | str) -> str:

@@ -16,6 +16,7 @@ from harness.commands.publish import check
 from harness.console import console as make_console
 from harness.errors import DataError, UsageError, unknown
 from harness.masking import mask
+from harness.shown import markdown_table
 from harness.store import write_file
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
 def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
     import json
 
-    from harness.laws import pareto, render
+    from harness.laws import pareto
 
     _refuse(options, "compare", "plots", "separate", "share", "reference", "huber")
     used = {name: columns.get(name, name) for name in ("flops", "y")}
@@ -105,7 +106,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
     _show(console, pareto.HEADINGS, found.rows())
     for line in found.notes:
         console.print(line, style="yellow")
-    text = f"# pareto: {options.source}\n\n{render.markdown(pareto.HEADINGS, found.rows())}\n"
+    text = f"# pareto: {options.source}\n\n{markdown_table(pareto.HEADINGS, found.rows())}\n"
     text += "".join(f"\n- {line}\n" for line in found.notes)
     _publish(options, found.to_json(), _write(options, json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n", text), console)
     return 0

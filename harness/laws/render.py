@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.laws.result import Estimate, Fit
 from harness.laws.selection import Score
-from harness.shown import markdown_cell
+from harness.shown import markdown_table
 from harness.stats import decimals, number
 
 
@@ -23,11 +23,11 @@ def to_json(fit: Fit, scores: Sequence[Score]) -> str:
 
 def to_markdown(fit: Fit, scores: Sequence[Score]) -> str:
     """Estimates, how the optimum was reached, and the comparison, as tables."""
-    tables = f"{markdown(ESTIMATES, estimates(fit))}\n\n{markdown(OPTIMA, optima(fit))}\n"
+    tables = f"{markdown_table(ESTIMATES, estimates(fit))}\n\n{markdown_table(OPTIMA, optima(fit))}\n"
     text = f"# {fit.law.name}: `{fit.law.formula}`\n\n{about(fit)}\n\n{tables}"
     if reasons(fit):
         text += "\n" + "\n".join(f"- {line}" for line in reasons(fit)) + "\n"
-    return text + (f"\n{markdown(SCORES, comparison(scores))}\n" if scores else "")
+    return text + (f"\n{markdown_table(SCORES, comparison(scores))}\n" if scores else "")
 
 
 def about(fit: Fit) -> str:
@@ -90,12 +90,6 @@ def reasons(fit: Fit) -> list[str]:
             label = estimate.label if estimate.group or not part else f"{estimate.name}[{part}]"
             grouped.setdefault(estimate.reason, []).append(label)
     return [*fit.repeats, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; what Markdown would read in cells is escaped."""
-    cells = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(map(markdown_cell, row)) + " |" for row in cells)
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:

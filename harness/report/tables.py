@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.leaderboard import UNEQUAL, Board, Row
-from harness.shown import markdown, markdown_cell
+from harness.shown import markdown, markdown_table
 from harness.stats import Interval, number
 from harness.task import Statistic
 
@@ -84,7 +84,8 @@ def leaderboard_markdown(name: str, boards: Sequence[Board]) -> str:
     parts = [f"# Leaderboard of {markdown(name)}\n"]
     for board in boards:
         laid = layout(board)
-        parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n", table(laid.headings, laid.rows)]
+        parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n"]
+        parts += [f"{markdown_table(laid.headings, laid.rows)}\n"]
     return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n"])
 
 
@@ -118,13 +119,3 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(columns)
     writer.writerows(rows)
     return sink.getvalue()
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [_line(head), _line(["---"] * len(head)), *(_line(row) for row in rows)]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[Any]) -> str:
-    return "| " + " | ".join(markdown_cell(str(cell)) for cell in cells) + " |"

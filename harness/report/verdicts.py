@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.report.tables import csv_text, interval_cells, table
-from harness.shown import markdown
+from harness.report.tables import csv_text, interval_cells
+from harness.shown import markdown, markdown_table
 from harness.stats import number
 from harness.tally import KINDS, counts, outcome, tally
 from harness.verdict import Verdict
@@ -119,7 +119,7 @@ def verdicts_markdown(name: str, verdicts: Sequence[Verdict]) -> str:
         parts.append(f"## {task}, scale {scale}\n")
         for heading, counted, group in by_kind([v for v in verdicts if (v.task, v.scale) == (task, scale)]):
             rows = [[word(v), label(v), ours(v), v.holds, published(v), size(v), seeds(v), v.scale, v.data_kind, v.decides] for v in group]
-            parts += [f"### {heading}\n", f"{counted}.\n", table(head, rows)]
+            parts += [f"### {heading}\n", f"{counted}.\n", f"{markdown_table(head, rows)}\n"]
             parts += [f"- **{v.claim}**: {markdown(f'{v.statement} ({v.source})')}  \n  {word(v)}: {markdown(reasons(v))}" for v in group]
             parts.append("")
     return "\n".join(parts)
