@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import DataError
 from harness.laws import cells, delimited
 from harness.laws.facts import Facts, number
+from harness.shown import sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,9 +147,7 @@ def _parquet(data: bytes, source: str) -> pd.DataFrame:
                 frame[name] = frame[name].astype(object)
         _ranges(frame, table.schema.pandas_metadata)
     except Exception as error:  # whatever a damaged file makes Arrow raise
-        raise DataError(
-            f"{source} cannot be read as Parquet: {(str(error).strip() or type(error).__name__).splitlines()[0][:200]}"
-        ) from None
+        raise DataError(f"{source} cannot be read as Parquet: {sentence(error)}") from None
     return _described(frame, None)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.shown import sentence
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -44,7 +46,7 @@ def read_photograph(source: Path | bytes) -> Photograph:
     except UnidentifiedImageError:
         raise ValueError("it is empty" if _is_empty(source) else "it is in no format of images that is known") from None
     except Exception as error:  # a broken image may raise nearly anything
-        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from None
+        raise ValueError(sentence(error)) from None
 
 
 class _UnusableError(Exception):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
+from harness.shown import sentence
 from tasks.datasets.signatures import container, is_text
 from tasks.datasets.token_width import other_width
 
@@ -56,7 +57,7 @@ def _array(path: Path) -> Tokens:
     try:
         tokens: Any = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # a broken header may raise nearly anything
-        raise DataError(f"{path}: not a .npy file that can be read ({_one_line(error)})") from None
+        raise DataError(f"{path}: not a .npy file that can be read ({sentence(error)})") from None
     if tokens.ndim != 1:
         raise DataError(f"{path}: an array of shape {tokens.shape}: token ids are one flat array")
     if tokens.dtype.kind not in "ui":
@@ -64,10 +65,6 @@ def _array(path: Path) -> Tokens:
     if tokens.offset + tokens.nbytes != path.stat().st_size:
         raise DataError(f"{path}: {path.stat().st_size} bytes are not the {len(tokens)} {tokens.dtype} of its header")
     return tokens  # type: ignore[no-any-return]
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _binary(path: Path, size: int) -> Tokens:
