@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import importlib.util
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from harness.errors import DataError
 from tasks.datasets.images import Labels, Pixels, buckets, write_images
+from tasks.datasets.signatures import unpacked
 from tasks.datasets.text_splits import Split
 
 SHA256 = "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"
@@ -26,7 +25,7 @@ def prepare_digits(_archives: Sequence[Path], target: Path) -> None:
     if found is None or not found.submodule_search_locations:
         raise DataError("the digits come with scikit-learn, which is not installed: pip install 'papertrial[data]'")
     table = Path(found.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
-    content = _content(table)
+    content = unpacked(table)
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise DataError(f"{table}: its SHA-256 is not {SHA256}")
     _write(table, content, target)
@@ -34,15 +33,7 @@ def prepare_digits(_archives: Sequence[Path], target: Path) -> None:
 
 def adopt_digits(path: Path, target: Path) -> list[str]:
     """Write the splits of the user's own table."""
-    return _write(path, _content(path), target)
-
-
-def _content(table: Path) -> bytes:
-    try:
-        content = table.read_bytes()
-        return gzip.decompress(content) if table.suffix == ".gz" or content.startswith(b"\x1f\x8b") else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{table}: cannot be read ({error})") from None
+    return _write(path, unpacked(path), target)
 
 
 def _write(table: Path, content: bytes, target: Path) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 from harness.errors import DataError
 from tasks.datasets.fashion_mnist import FOLDER, PACKAGE
 from tasks.datasets.images import Labels, Pixels, buckets, write_images
+from tasks.datasets.signatures import unpacked
 from tasks.datasets.text_splits import Split
 
 _FOLDERS = (".", "raw", "*/raw")
@@ -88,12 +87,7 @@ def read_idx(file: Path, *, axes: int) -> Pixels:
 
     The file may be packed with gzip, whatever its name. DataError says what it is instead; a file of nothing is none.
     """
-    try:
-        content = file.read_bytes()
-        if file.suffix == ".gz" or content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from None
+    content = unpacked(file)
     if content[:4] != bytes([0, 0, 8, axes]):
         raise DataError(f"{file}: not an IDX file of unsigned bytes with {axes} axes{_instead(content[:4])}")
     header = 4 + 4 * axes

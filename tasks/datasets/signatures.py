@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+from pathlib import Path
+
+from harness.errors import DataError
+
 _SIGNATURES = (
     (b"\x1f\x8b\x08", "compressed with gzip"),
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
@@ -24,6 +30,15 @@ _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b")
 def container(head: bytes) -> str | None:
     """What kind of archive or table starts with these bytes, in words; None where they are none that is known."""
     return next((said for mark, said in _SIGNATURES if head.startswith(mark)), None)
+
+
+def unpacked(file: Path) -> bytes:
+    """What a file holds, unpacked where it is packed with gzip, which its name may say or not. DataError where it cannot be read."""
+    try:
+        content = file.read_bytes()
+        return gzip.decompress(content) if file.suffix == ".gz" or content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from None
 
 
 def is_text(head: bytes) -> bool:
