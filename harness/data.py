@@ -32,7 +32,7 @@ from harness.task import DATA_KINDS, DataKind
 from harness.user_files import content_digest, file_digest, files_below
 
 MANIFEST = "manifest.json"
-READING = 2
+READING = 3
 """Raised when readers of users' files refuse, leave out or read differently what they took before: what was adopted then is read
 again. What comes out the same has the same fingerprint."""
 MOST_NOTES = 20

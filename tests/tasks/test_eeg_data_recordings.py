@@ -19,7 +19,7 @@ from harness.errors import DataError
 from tasks.datasets.eeg.annotations import Annotation
 from tasks.datasets.eeg.channels import common, place, places_of
 from tasks.datasets.eeg.montage import PLACES
-from tasks.datasets.eeg.reading import Stretch, bad_stretches
+from tasks.datasets.eeg.reading import Stretch, bad_stretches, recordings_in
 from tasks.datasets.eeg.recorded_windows import adopt_recordings, adopt_tuar
 from tasks.datasets.eeg.subjects import subject_of
 from tasks.datasets.eeg.windowing import merged, plan_windows
@@ -336,6 +336,20 @@ def test_a_file_reads_as_the_folder_does(root: Path, tmp_path: Path) -> None:
     file = write_edf(root / "mine.edf", noise(1, 60), spans=[(0.0, 60.0, "blink")])
     windows, _ = adopt(file, tmp_path / "out", tuar=False)
     assert len(windows.train.labels) == 40
+
+
+def test_recordings_are_found_in_folders_that_are_links(root: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    for file in (root / "a.EDF", root / "x-annot.fif", root / ".b.edf", root / "c.txt", far / "deep" / "d_raw.fif.gz", far / "e.bdf"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (root / "far").symlink_to(far)
+    (root / "around").symlink_to(root)
+    (root / "gone.edf").symlink_to("nowhere")
+    assert recordings_in(root) == [root / "a.EDF", root / "far" / "deep" / "d_raw.fif.gz", root / "far" / "e.bdf"]
+    assert recordings_in(root / ".b.edf") == [root / ".b.edf"]
+    with pytest.raises(DataError, match="holds no recording"):
+        recordings_in(root / "c.txt")
 
 
 def test_recordings_of_other_caps_keep_what_they_share(root: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
+from harness.user_files import files_below
 from tasks.datasets.eeg import edf, fif
 from tasks.datasets.eeg.annotations import RINGING, Annotation, LeftOut, Span, Stretch
 from tasks.datasets.eeg.channels import labels
@@ -59,12 +60,10 @@ class Inside:
 
 
 def recordings_in(path: Path) -> list[Path]:
-    """Every recording of a folder and the folders in it, or the one file. DataError where there is none."""
-    if not path.is_dir():
-        found = [path] if path.name.lower().endswith(SUFFIXES) else []
-    else:
-        there = (file for file in path.rglob("*") if file.name.lower().endswith(SUFFIXES) and not file.name.startswith("."))
-        found = sorted(file for file in there if not file.is_dir() and not fif.is_annotations(file))
+    """Every recording of a folder and the folders in it, links followed, or the one file. DataError where there is none."""
+    found = [file for file in files_below(path)[0] if file.name.lower().endswith(SUFFIXES)]
+    if path.is_dir():
+        found = [file for file in found if not file.name.startswith(".") and not fif.is_annotations(file)]
     if not found:
         raise DataError(f"{path}: holds no recording ({', '.join(SUFFIXES)})")
     return found
