@@ -17,7 +17,7 @@ from typing import NoReturn
 from harness.errors import PapertrialError, UsageError, unknown
 from harness.lazy import load
 from harness.masking import learn
-from harness.shown import plain, sentence
+from harness.shown import failure, plain, sentence
 from harness.stopping import Stopped
 from harness.task import DATA_KINDS
 
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        print(f"papertrial: {plain(f'{error.filename}: ' if error.filename else '')}{sentence(error.strerror or error)}", file=sys.stderr)
+        print(f"papertrial: {failure(error)}", file=sys.stderr)
         return 2
 
 

@@ -27,7 +27,7 @@ from harness.errors import DataError, PapertrialError, UsageError
 from harness.lazy import load
 from harness.masking import mask
 from harness.plan import DataRef
-from harness.shown import visible
+from harness.shown import failure, reason_of, visible
 from harness.task import DATA_KINDS, DataKind
 from harness.user_files import content_digest, file_digest, files_below
 
@@ -242,7 +242,7 @@ def _run(command: list[str], folder: Path, failed: str, mend: str) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     except OSError as error:
-        raise DataError(f"{failed}: {command[0]} cannot run here ({error.strerror}); {own}") from None
+        raise DataError(f"{failed}: {command[0]} cannot run here ({reason_of(error)}); {own}") from None
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if line.strip()), f"{command[0]} failed without saying why")
         raise DataError(f"{failed}: {reason} ({mend}); {own}")
@@ -340,8 +340,7 @@ def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
     except ModuleNotFoundError as error:
         raise DataError(f"data set {dataset.name} needs the package {error.name}: pip install 'papertrial[data]'") from error
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise DataError(f"data set {dataset.name} cannot be read or kept: {where}{error.strerror or error}") from error
+        raise DataError(f"data set {dataset.name} cannot be read or kept: {failure(error)}") from error
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise DataError(

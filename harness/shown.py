@@ -54,3 +54,13 @@ def sentence(error: BaseException | str) -> str:
         return said
     whole = re.match(rf"(.{{1,{LONGEST}}}[.!?])\s", said)
     return whole[1] if whole and len(whole[1]) > LONGEST // 2 else said[:LONGEST].rsplit(" ", 1)[0] + " ..."
+
+
+def reason_of(error: Exception) -> str:
+    """What the operating system, a store or a library says went wrong, without the file that it names."""
+    return sentence(getattr(error, "strerror", None) or error)
+
+
+def failure(error: OSError) -> str:
+    """The file that an error of the operating system names, where it names one, and what went wrong."""
+    return f"{plain(str(error.filename))}: {reason_of(error)}" if error.filename else reason_of(error)

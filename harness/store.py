@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError, unknown
 from harness.masking import learn, mask
-from harness.shown import sentence
+from harness.shown import reason_of, sentence
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -60,7 +60,7 @@ class StudyStore:
         try:
             yield
         except OSError as error:
-            raise StoreError(f"{join(self.uri, name)} cannot be written: {_reason(error)}") from None
+            raise StoreError(f"{join(self.uri, name)} cannot be written: {reason_of(error)}") from None
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
@@ -69,7 +69,7 @@ class StudyStore:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StoreError(f"{join(self.uri, name)} cannot be read: {_reason(error)}") from None
+            raise StoreError(f"{join(self.uri, name)} cannot be read: {reason_of(error)}") from None
 
     def check_writable(self) -> None:
         """Raise StoreError now rather than after the first trial."""
@@ -155,7 +155,7 @@ def write_file(path: Path, text: str) -> str:
         else:
             replace_file(path, data)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise UsageError(f"{path} cannot be written: {reason_of(error)}") from None
     return str(path)
 
 
@@ -212,8 +212,7 @@ def _folder(uri: str) -> Path:
             path.lstat()
         return path
     except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else sentence(error)
-        raise UsageError(f"the store {uri[:LONGEST_NAME]!r} is no folder that can be opened: {reason}") from None
+        raise UsageError(f"the store {uri[:LONGEST_NAME]!r} is no folder that can be opened: {reason_of(error)}") from None
 
 
 def study_names(store: str) -> list[str]:
@@ -237,8 +236,3 @@ def _bounded(uri: str) -> str:
     if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
         return uri
     return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={PATIENCE_S:g}"
-
-
-def _reason(error: OSError) -> str:
-    """What went wrong, without the address that the caller names."""
-    return error.strerror or sentence(error)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import DataError
+from harness.shown import reason_of
 
 
 def files_below(path: Path) -> tuple[list[Path], list[str]]:
@@ -43,7 +44,7 @@ def _circles(folder: Path, children: Sequence[str]) -> list[str]:
 
 
 def _unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from None
+    raise DataError(f"{error.filename}: cannot be read ({reason_of(error)})") from None
 
 
 def content_digest(path: Path, files: Sequence[Path], *reading: int) -> str:

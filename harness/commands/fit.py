@@ -16,7 +16,7 @@ from harness.commands.publish import check
 from harness.console import console as make_console
 from harness.errors import DataError, UsageError, unknown
 from harness.masking import mask
-from harness.shown import markdown_table
+from harness.shown import markdown_table, reason_of
 from harness.store import write_file
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
         try:
             files += plots.write(found, options.plots)
         except OSError as error:
-            raise UsageError(f"{options.plots} cannot be written: {error.strerror or error}") from None
+            raise UsageError(f"{options.plots} cannot be written: {reason_of(error)}") from None
     _publish(options, found.to_json(), files, console)
     return 0 if found.converged else 1
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import DataError
 from harness.laws import cells, delimited
 from harness.laws.facts import Facts, number
-from harness.shown import sentence
+from harness.shown import reason_of, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[pd.DataFrame, list[str]]:
         if data.startswith(GZIP):
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise DataError(f"{source} cannot be read: {reason_of(error)}") from None
     if data.startswith(PARQUET):
         return _parquet(data, source), []
     if data.startswith(ZIP):

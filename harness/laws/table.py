@@ -13,6 +13,7 @@ from harness.kinds import NONE, split, unquoted
 from harness.laws import cells, files
 from harness.laws.facts import facts, number, wrong
 from harness.laws.solver import Array
+from harness.shown import reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ def read(source: str, store: str = "results") -> tuple[pd.DataFrame, list[str]]:
     try:
         is_file = path.is_file() or bool(files.suffix(path))
     except OSError as error:
-        raise DataError(f"{source} cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{source} cannot be read: {reason_of(error)}") from None
     frame, notes = files.read(path) if is_file else _read_study(source, store)
     repeated = list(frame.columns[frame.columns.duplicated()])
     if repeated:

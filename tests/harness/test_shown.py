@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness.console import _Plain, console
 from harness.errors import TaskError
-from harness.shown import markdown, markdown_cell
+from harness.shown import failure, markdown, markdown_cell, reason_of
 from harness.svg import svg_of
 from harness.task import Experiment, Figure, Grid, Metric
 from tests.harness.conftest import Command
@@ -41,6 +41,20 @@ def test_a_control_sequence_is_written_out(capsys: pytest.CaptureFixture[str]) -
     printer = console()
     printer.print("a\x1b[31mb\x00\udce9")
     assert capsys.readouterr().out == "a\\x1b[31mb\\x00\\udce9\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "failed"),
+    [
+        (OSError(2, "No such file", "a\x1bb"), "No such file", "a\\x1bb: No such file"),
+        (OSError(28, "No space"), "No space", "No space"),
+        (OSError("AWS Error:\n no answer"), "AWS Error: no answer", "AWS Error: no answer"),
+        (OSError(), "OSError", "OSError"),
+    ],
+    ids=["with a file", "without", "of a library", "of nothing"],
+)
+def test_errors_of_the_system_are_said_with_their_file_and_without(error: OSError, reason: str, failed: str) -> None:
+    assert (reason_of(error), failure(error)) == (reason, failed)
 
 
 class _Cells(HTMLParser):
