@@ -26,7 +26,7 @@ class Stop:
     def __init__(self, say: str = "stopping", leave: str = "left at once") -> None:
         """What people read at the first signal, and at the one that leaves."""
         self._say, self._leave = say, leave
-        self._calls = False
+        self._raises = False
         self._over = False
         self._times = self._late = 0
 
@@ -65,12 +65,12 @@ class Stop:
 
         Elsewhere it is only noted, for `check`: native code of Ray, Arrow or pandas breaks when a handler raises in it.
         """
-        self._calls = True
+        self._raises = True
         try:
             self.check()
             yield
         finally:
-            self._calls = False
+            self._raises = False
         self.check()
 
     def check(self) -> None:
@@ -93,7 +93,7 @@ class Stop:
             _tell(f"{name}: {self._say}")
         else:
             _tell(f"{name}: the tables are being written; once more leaves at once")
-        if self._calls:
+        if self._raises:
             raise Stopped
 
 
