@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,8 +22,7 @@ from harness.plans import save_plan
 from harness.store import StudyStore
 from harness.study import load
 from harness.task import Resources
-
-ROOT = Path(__file__).parents[2]
+from tests.harness.processes import Process
 
 
 def plan(*behaviours: str, seeds: int = 1, **values: str) -> list[TrialSpec]:
@@ -121,22 +118,8 @@ def test_what_the_cluster_cannot_hold_fails_at_once(store: StudyStore, ray_here:
     assert ledger.read(store).records == {}
 
 
-def _start(store: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "harness", "run", "misbehaving", "--scale", "smoke", "--store", str(store), "--tracking-uri", "none"]
-    environment = os.environ | {"THROWAWAY_LOG": str(log)}
-    return subprocess.Popen([*command, *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def _executed(log: Path) -> list[str]:
-    return log.read_text().split() if log.exists() else []
-
-
-def _wait_for_executions(log: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while len(_executed(log)) < count:
-        assert process.poll() is None, process.communicate()[0].decode()
-        assert time.monotonic() < deadline, "the run never got going"
-        time.sleep(0.02)
+def started(folder: Path, *words: str) -> Process:
+    return Process(folder, "run", "misbehaving", "--scale", "smoke", "--study", "s", *words)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +127,17 @@ def _wait_for_executions(log: Path, count: int, process: subprocess.Popen[bytes]
 )
 def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, mode: str, pause: str, at: int, in_flight: int) -> None:
     # Without --local the trials run on an embedded Ray, two at a time; trials of 0.2 s travel alone.
-    log = tmp_path / "log"
     words = [mode, "--seeds", "4", "--set", f"pause={pause}"]
-    process = _start(tmp_path, log, *words)
-    _wait_for_executions(log, at, process)
-    process.kill()
-    process.wait()
-    survivors = ledger.read(StudyStore(str(tmp_path), "misbehaving-smoke-" + Overrides(values={"pause": [pause]}).digest())).records
+    killed = started(tmp_path, *words)
+    killed.until_executed(at)
+    killed.process.kill()
+    killed.process.wait()
+    survivors = ledger.read(StudyStore(str(killed.store), "s")).records
     time.sleep(2 * float(pause))  # workers of a dead driver may finish the trial they are in
-    assert len(_executed(log)) - len(survivors) <= in_flight
-    process = _start(tmp_path, log, *words)
-    out = process.communicate()[0].decode()
-    assert process.returncode == 0, out
-    counts = Counter(_executed(log))
+    assert len(killed.executed()) - len(survivors) <= in_flight
+    again = started(tmp_path, *words)
+    assert again.end() == 0, again.out
+    counts = Counter(again.executed())
     assert len(counts) == 24
     assert all(counts[id] == 1 for id in survivors), "what was recorded must not run again"
     assert counts.total() <= 24 + in_flight
@@ -164,18 +145,14 @@ def test_after_a_kill_only_what_was_in_flight_runs_again(tmp_path: Path, mode: s
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_run_with_everything_written_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
-    log = tmp_path / "log"
-    words = ["--local", "--set", "pause=0.1"]
-    process = _start(tmp_path, log, *words)
-    _wait_for_executions(log, 4, process)
-    process.send_signal(number)
-    out = process.communicate()[0].decode()
-    assert process.returncode == 1
-    assert "go on with: papertrial run misbehaving" in out
-    (study,) = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
-    done = ledger.read(StudyStore(str(tmp_path), study.name)).records
+    stopped = started(tmp_path, "--local", "--set", "pause=0.1")
+    stopped.until_executed(4)
+    stopped.process.send_signal(number)
+    assert stopped.end() == 1
+    assert "go on with: papertrial run misbehaving" in stopped.out
+    done = ledger.read(StudyStore(str(stopped.store), "s")).records
     assert 3 <= len(done) < 18
-    assert (study / "report.html").exists(), "a stopped run reports what it has"
+    assert (stopped.store / "s" / "report.html").exists(), "a stopped run reports what it has"
 
 
 def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_was_recorded(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from harness.plan import Overrides, TrialSpec, expand
 from harness.record import Record
 from harness.store import StudyStore
 from harness.worker import Context, Worker
+from tests.harness.processes import ROOT, Process
 
-ROOT = Path(__file__).parents[2]
 FAILS = {
     "complex": "metric value is",
     "numpy text": "metric value is",
@@ -193,23 +192,19 @@ def test_data_that_nobody_changes_is_opened_once(tmp_path: Path, cache: Path, mo
     assert opened == ["once"]
 
 
-def _run(folder: Path, deeds: Sequence[str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness", "run", "hostile", "--scale", "smoke", "--seeds", "2", "--store", str(folder)]
-    command += ["--set", f"deed={','.join(deeds)}", "--tracking-uri", "none", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=dict(os.environ))
-
-
 def test_the_command_ends_although_a_trial_left_a_thread_and_tells_what_trials_said(tmp_path: Path) -> None:
-    done = _run(tmp_path, ["thread", "close streams", "interrupt", "surrogate", "escapes", "good"], "--local")
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "6 failed of 12 trials" in done.stdout
-    (study,) = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
+    deeds = "deed=thread,close streams,interrupt,surrogate,escapes,good"
+    words = ["run", "hostile", "--scale", "smoke", "--seeds", "2", "--study", "s", "--set", deeds, "--local"]
+    first = Process(tmp_path, *words)
+    assert first.end() == 1, first.out
+    assert "6 failed of 12 trials" in first.out
     for file in ("report.html", "leaderboard.md", "ledger.jsonl"):
-        content = (study / file).read_bytes()
+        content = (first.store / "s" / file).read_bytes()
         assert b"\x00" not in content
         assert b"\x1b" not in content
-    again = _run(tmp_path, ["thread", "close streams", "interrupt", "surrogate", "escapes", "good"], "--local")
-    assert "12 recorded before" in again.stdout, "the study opens again"
+    again = Process(tmp_path, *words)
+    assert again.end() == 1, again.out
+    assert "12 recorded before" in again.out, "the study opens again"
 
 
 def test_finished_trials_do_not_wait_for_the_rest_of_their_batch(tmp_path: Path, executions: Callable[[], list[str]]) -> None:
