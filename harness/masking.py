@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASKED = "***"
@@ -31,6 +32,7 @@ _SHORTEST = 6
 _FROM_ENVIRONMENT = {"tracking-uri": "MLFLOW_TRACKING_URI", "address": "RAY_ADDRESS", "store": "PAPERTRIAL_STORE"}
 
 _learnt: set[str] = set()
+_Variables = tuple[tuple[str | bytes, str | bytes], ...]
 
 
 def learn(*texts: str) -> None:
@@ -41,7 +43,7 @@ def learn(*texts: str) -> None:
 
 def mask(text: str) -> str:
     """`text` without credentials: no user information in URIs, no value that a query calls a key or a token, nothing that was learnt."""
-    for secret in sorted(_learnt | _forms(_of_environment()), key=len, reverse=True):
+    for secret in sorted(_learnt | _of_environment(_environment()), key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASKED, text)
     text = _USER.sub(lambda found: found[1] or found[2], text)
@@ -64,14 +66,21 @@ def _secrets(text: str) -> set[str]:
     return found | {match[1] for match in _BARE.finditer(text)}
 
 
-def _of_environment() -> set[str]:
+def _environment() -> _Variables:
+    """Every variable, as it is kept: `os.environ` would decode all of them, which costs more than all the rest of `mask`."""
+    return tuple(getattr(os.environ, "_data", os.environ).items())
+
+
+@lru_cache(maxsize=1)
+def _of_environment(variables: _Variables) -> frozenset[str]:
+    """The credentials among these variables, in all their forms: found once for as long as none of them changes."""
     found: set[str] = set()
-    for name, value in os.environ.items():
+    for name, value in ((os.fsdecode(name), os.fsdecode(value)) for name, value in variables):
         if _VARIABLE.search(name):
             found.add(value)
         elif "://" in value and ("@" in value or "?" in value):
             found |= _secrets(value)
-    return found
+    return frozenset(_forms(found))
 
 
 def _forms(secrets: Iterable[str]) -> set[str]:

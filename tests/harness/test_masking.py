@@ -80,6 +80,32 @@ def test_what_was_learnt_is_found_alone_decoded_and_encoded(monkeypatch: pytest.
     assert mask("MLFLOW says env-planted, uri-planted") == "MLFLOW says ***, ***"
 
 
+def test_every_change_of_the_environment_is_seen_and_no_other_search_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+    real = masking._secrets
+    monkeypatch.setattr(masking, "_secrets", lambda text: (searched.append(text), real(text))[1])
+    text = "first-planted, other-planted, uri-planted"
+    assert mask(text) == text
+    for name, value, shown in (
+        ("A_TOKEN", "first-planted", "***, other-planted, uri-planted"),
+        ("A_TOKEN", "other-planted", "first-planted, ***, uri-planted"),
+        ("B_URI", "https://u:uri-planted@host", "first-planted, ***, ***"),
+        ("B_URI", "https://u:first-planted@host", "***, ***, uri-planted"),
+        ("A_TOKEN", "", "***, other-planted, uri-planted"),
+    ):
+        monkeypatch.setenv(name, value)
+        searched.clear()
+        assert [mask(text), mask(text)] == [shown, shown]
+        assert searched.count(os.environ.get("B_URI", "")) <= 1
+    monkeypatch.delenv("B_URI")
+    monkeypatch.setenv("B_TEXT", "https://u:first-planted@host")
+    assert mask(text) == "***, other-planted, uri-planted"
+    monkeypatch.delenv("B_TEXT")
+    assert mask(text) == text
+    monkeypatch.setattr(os, "environ", {"C_SECRET": "uri-planted"})
+    assert mask(text) == "first-planted, other-planted, ***"
+
+
 @pytest.mark.fuzz
 @given(
     scheme=st.sampled_from(["http", "s3", "postgresql+psycopg2", "ray"]),
