@@ -86,8 +86,14 @@ def _of_environment(variables: _Variables) -> frozenset[str]:
 def _forms(secrets: Iterable[str]) -> set[str]:
     """Each secret as it stands, decoded and encoded."""
     decoded = {form for secret in secrets for form in (secret, unquote(secret), unquote_plus(secret))}
-    forms = {form for secret in decoded for form in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1])}
+    forms = {form for secret in decoded for form in (secret, *_encoded(secret), repr(secret)[1:-1])}
     return {form for form in forms if len(form) >= _SHORTEST}
+
+
+def _encoded(secret: str) -> tuple[str, ...]:
+    """As libraries write it in URIs. Bytes that are no UTF-8, which a variable or an argument may hold, are encoded as they are."""
+    odd = "surrogateescape"
+    return quote(secret, safe="", errors=odd), quote(secret, errors=odd), quote_plus(secret, errors=odd)
 
 
 def again(words: Sequence[str]) -> str:

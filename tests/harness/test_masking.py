@@ -106,6 +106,14 @@ def test_every_change_of_the_environment_is_seen_and_no_other_search_made(monkey
     assert mask(text) == "first-planted, other-planted, ***"
 
 
+def test_credentials_that_are_no_utf8_are_masked_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = os.fsdecode(b"caf\xe9-planted")
+    for give in (lambda: monkeypatch.setenv("A_TOKEN", odd), lambda: learn(f"https://u:{odd}@host")):
+        give()
+        assert mask(f"token {odd}, caf%E9-planted, host") == "token ***, ***, host"
+        monkeypatch.delenv("A_TOKEN", raising=False)
+
+
 @pytest.mark.fuzz
 @given(
     scheme=st.sampled_from(["http", "s3", "postgresql+psycopg2", "ray"]),
