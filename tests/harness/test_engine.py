@@ -19,6 +19,7 @@ from harness.errors import ResourceError, StoreError
 from harness.frames import read_curves
 from harness.plan import Overrides, TrialSpec, expand
 from harness.plans import save_plan
+from harness.stopping import Stop
 from harness.store import StudyStore
 from harness.study import load
 from harness.task import Resources
@@ -153,6 +154,14 @@ def test_a_signal_stops_the_run_with_everything_written_and_says_how_to_go_on(tm
     done = ledger.read(StudyStore(str(stopped.store), "s")).records
     assert 3 <= len(done) < 18
     assert (stopped.store / "s" / "report.html").exists(), "a stopped run reports what it has"
+
+
+def test_a_stop_while_a_record_is_written_keeps_it_and_begins_no_other(store: StudyStore, executions: Callable[[], list[str]]) -> None:
+    with Stop().installed() as stop:
+        result = run_trials(store, plan("good"), local=True, stop=stop, observe=lambda _: signal.raise_signal(signal.SIGINT))
+        assert stop.asked
+    assert (result.stopped, result.executed) == (True, 1)
+    assert executions() == list(result.records) == list(ledger.read(store).records)
 
 
 def test_a_full_disk_ends_the_run_in_one_sentence_and_keeps_what_was_recorded(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness.console import _Plain, console
 from harness.errors import TaskError
-from harness.shown import failure, markdown, markdown_cell, reason_of
+from harness.shown import failure, markdown, markdown_cell, markdown_table, reason_of
 from harness.svg import svg_of
 from harness.task import Experiment, Figure, Grid, Metric
 from tests.harness.conftest import Command
@@ -99,6 +99,12 @@ def test_every_command_and_report_shows_names_as_they_are(papertrial: Command, t
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines if line.startswith("|")}
     assert len(widths) == 1, "no name adds a cell"
     assert "`plain` | &lt;b>always&lt;/b>" in (study / "verdicts.md").read_text()
+
+
+def test_a_markdown_table_keeps_its_columns_whatever_the_cells_hold() -> None:
+    assert markdown_table(["a|b", "c"], [["`x`", "1\n2"], ["<b>", ""]]) == (
+        "| a\\|b | c |\n| --- | --- |\n| \\`x\\` | 1 2 |\n| &lt;b> |  |"
+    )
 
 
 @pytest.mark.fuzz
