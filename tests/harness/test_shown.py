@@ -157,10 +157,10 @@ def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
 
 
 def test_a_damaged_table_of_verdicts_costs_only_itself(papertrial: Command, tmp_path: Path) -> None:
-    for study, text in {"a": b"task,scale\n1,2\n", "b": b"\xff\xfe", "c": b"task,scale,verdict\nchoosy,smoke,reproduced\n"}.items():
+    for study, text in {"a": b"task,scale\n1,2\n", "b": b"\xff\xfe", "c": b"task,scale,claim,verdict\nchoosy,smoke,C1,reproduced\n"}.items():
         (tmp_path / "results" / study).mkdir(parents=True)
         (tmp_path / "results" / study / "verdicts.csv").write_bytes(text)
     said = papertrial("list")
     assert (said.code, said.err) == (0, "")
     assert all(f"{study}/verdicts.csv cannot be read" in said.out for study in "ab")
-    assert "smoke: 1 reproduced" in said.out
+    assert "smoke: 1 of 1 tested, 1 reproduced" in " ".join(said.out.split())
