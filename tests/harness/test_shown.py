@@ -157,7 +157,11 @@ def test_a_name_that_is_too_long_for_a_file_is_refused() -> None:
 
 
 def test_a_damaged_table_of_verdicts_costs_only_itself(papertrial: Command, tmp_path: Path) -> None:
-    for study, text in {"a": b"task,scale\n1,2\n", "b": b"\xff\xfe", "c": b"task,scale,claim,verdict\nchoosy,smoke,C1,reproduced\n"}.items():
+    for study, text in {
+        "a": b"task,scale\n1,2\n",
+        "b": b"\xff\xfe",
+        "c": b"task,scale,claim,verdict\nchoosy,smoke,C1,reproduced\n",
+    }.items():
         (tmp_path / "results" / study).mkdir(parents=True)
         (tmp_path / "results" / study / "verdicts.csv").write_bytes(text)
     said = papertrial("list")
