@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness.bounds import CORRELATION, POSITIVE, SHARE
-from harness.claims import better, monotone
+from harness.claims import best_of, better, monotone
 from harness.errors import TaskError
 from harness.estimates import Mean, Of, paired
 from harness.plan import DataRef, TrialSpec
@@ -166,6 +166,26 @@ def test_the_ratio_of_effects_is_from_no_effect(tmp_path: Path) -> None:
         tmp_path, [claim("a", "left", Above(1.0), **about)], lambda trial: {"loss": 2.0 * math.exp(0.01 * noise(trial)), "right": 1.0}
     )
     assert found["a"].ratio == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_best_of_several_is_refuted_only_beyond_what_several_comparisons_give_by_chance(tmp_path: Path) -> None:
+    # left is worse than right with p = .03 (t = 3.32 over 5 seeds), better than the others by far.
+    above = [0.0, 0.04, 0.08, 0.05, 0.06]
+    levels = {"left": 0.0, "right": 0.0, "third": 9.0, "fourth": 9.0}
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        more = above[trial.seed] if trial.method == "left" else 0.01 * noise(trial) * (levels[trial.method] > 0)
+        return {"loss": levels[trial.method] + more, "right": 1.0}
+
+    claims = [
+        *better("one", "left", "right", TRAIN["loss"], source="Table 1"),
+        *best_of("all", "left", ["right", "third", "fourth"], TRAIN["loss"], source="Table 1"),
+    ]
+    found = judged(tmp_path, claims, outcome)
+    assert 0.05 / 3 < found["one"].p < 0.05
+    assert [found[name].verdict for name in ("one", "all")] == ["not reproduced", "inconclusive"]
+    beyond = judged(tmp_path, claims, lambda trial: outcome(trial) | ({"loss": 0.5 + above[trial.seed]} if trial.method == "left" else {}))
+    assert beyond["all"].verdict == "not reproduced"
 
 
 @dataclass(frozen=True)
