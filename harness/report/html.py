@@ -19,7 +19,6 @@ from harness.report.tables import Layout
 from harness.shown import plain, sentence
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
-from harness.tally import tally
 from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
@@ -89,7 +88,6 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
     return template.render(
         study=study,
         sections=[_section(ruling, found) for ruling, found in zip(judgement.rulings, plots, strict=True)],
-        tally=tally(judgement.verdicts),
         caution=verdicts.caution(judgement.verdicts),
         provenance=provenance(study),
         failures=failed,
