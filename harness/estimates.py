@@ -4,6 +4,9 @@ An estimate is called with a frame (pandas) that holds the records of ONE seed a
 over seeds follows without resampling inside a seed. A number that cannot be computed (a trial missing, diverged or
 failed) is NaN: the verdict then says so instead of deciding on the survivors.
 
+Those of this package compute many seeds at once, from arrays (`Vectorised`): a frame is a table of one replicate to them. Any other
+function of a frame is an estimate too, and is called seed by seed.
+
 Frames have one row a trial and the columns `experiment`, `method`, `seed`, `status`, `param.<name>`, `metric.<name>` and a boolean
 `view.<name>` for each view of the grids that asked for the trial.
 
@@ -19,7 +22,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from harness.bounds import UNBOUNDED, Bounds
-from harness.kinds import cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from harness.stats import Interval
     from harness.sweeps import Sweep
+    from harness.table import Floats, Table
 
 
 @runtime_checkable
@@ -52,6 +55,40 @@ class Replicated(Protocol):
         ...
 
 
+class Vectorised:
+    """An estimate of all replicates of a table at once. On a frame it is the same, of one replicate."""
+
+    def values(self, table: Table) -> Floats:
+        """The estimate in each replicate, (replicates,): NaN where its records are not there."""
+        raise NotImplementedError
+
+    def __call__(self, frame: pd.DataFrame) -> float:
+        from harness.table import Table
+
+        return float(self.values(Table.of(frame))[0])
+
+
+def values_of(estimate: Estimate | float, table: Table) -> Floats:
+    """An estimate in each replicate of a table, (replicates,); a number is itself in all."""
+    import numpy as np
+
+    if isinstance(estimate, int | float):
+        return np.full(table.replicates, float(estimate))
+    if isinstance(estimate, Vectorised):
+        return estimate.values(table)
+    return np.array([float(estimate(table.frame(replicate))) for replicate in range(table.replicates)])
+
+
+def _nothing(table: Table) -> Floats:
+    import numpy as np
+
+    return np.full(table.replicates, math.nan)
+
+
+def _mean(values: Floats, table: Table) -> Floats:
+    return values.mean(axis=1) if len(table) else _nothing(table)
+
+
 def select(
     frame: pd.DataFrame, where: Mapping[str, Any], *, experiment: str = "", view: str = "", method: str | None = None
 ) -> pd.DataFrame:
@@ -59,11 +96,10 @@ def select(
 
     A parameter that is None has an empty cell, or no column where all of its cells are empty.
     """
-    wanted = {"experiment": experiment or None, "method": method, f"view.{view}": True if view else None}
-    wanted = {name: value for name, value in wanted.items() if value is not None}
-    wanted |= {f"param.{name}": cell(value) for name, value in where.items()}
+    from harness.table import wanted
+
     kept: npt.NDArray[np.bool_] | None = None
-    for name, value in wanted.items():
+    for name, value in wanted(where, experiment, view, method).items():
         if name not in frame:
             if value is None:
                 continue
@@ -100,39 +136,42 @@ def selected(rows: Sequence[Row], by: Callable[[Row], Sequence[float]]) -> Row |
     A diverged trial is infinitely bad. None while another one is missing its numbers, and when all diverged: nothing is chosen among
     survivors.
     """
-    if any(row["status"] not in ("ok", "diverged") for row in rows):
-        return None
-    ranked = [(tuple(by(row)), row) for row in rows if row["status"] == "ok"]
-    if any(math.isnan(number) for numbers, _ in ranked for number in numbers):
-        return None
-    return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
+    import numpy as np
+
+    from harness.table import best
+
+    ok, diverged = (np.array([[row["status"] == status for row in rows]], dtype=bool).reshape(1, -1) for status in ("ok", "diverged"))
+    width = max((len(by(row)) for row in rows if row["status"] == "ok"), default=0)
+    keys = np.array([by(row) if row["status"] == "ok" else [math.nan] * width for row in rows], dtype=float).reshape(len(rows), width)
+    place = int(best(diverged, ok, list(keys.T[:, None]))[0])
+    return rows[place] if place >= 0 else None
 
 
 @dataclass(frozen=True)
-class Of:
+class Of(Vectorised):
     """`estimate` on the records of one method."""
 
     method: str
     estimate: Estimate
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        return self.estimate(select(frame, {}, method=self.method))
+    def values(self, table: Table) -> Floats:
+        return values_of(self.estimate, table.select({}, method=self.method))
 
 
 @dataclass(frozen=True)
-class In:
+class In(Vectorised):
     """`estimate` on the records of one experiment (of one view of it)."""
 
     experiment: str
     estimate: Estimate
     view: str = ""
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        return self.estimate(select(frame, {}, experiment=self.experiment, view=self.view))
+    def values(self, table: Table) -> Floats:
+        return values_of(self.estimate, table.select({}, experiment=self.experiment, view=self.view))
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Vectorised):
     """A metric of an experiment's trials: of those that its sweep selects, if it has one, else the mean over all.
 
     Made by `experiment["metric"]`, which fills in the sweep, the unit and which way is better.
@@ -169,57 +208,62 @@ class Reading:
         """The same of one method."""
         return Of(method, self)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        value = self._value(select(frame, self.where, experiment=self.experiment, view=self.view))
-        return value if not self.logged else math.log10(value) if value > 0 else math.nan
+    def values(self, table: Table) -> Floats:
+        import numpy as np
 
-    def _value(self, rows: pd.DataFrame) -> float:
-        if self.sweep is not None:
-            return self.sweep.mean(rows, f"metric.{self.metric}")
-        values = column(rows, self.metric).to_numpy(dtype=float)
-        return float(values.mean()) if len(values) else math.nan
+        rows = table.select(self.where, experiment=self.experiment, view=self.view)
+        found = self.sweep.means(rows, f"metric.{self.metric}") if self.sweep is not None else _mean(rows.metric(self.metric), rows)
+        return _positive(np.log10, found) if self.logged else found
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Vectorised):
     """Arithmetic mean of a metric over the matching trials of a seed."""
 
     metric: str
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        values = column(select(frame, self.where), self.metric).to_numpy(dtype=float)
-        return float(values.mean()) if len(values) else math.nan
+    def values(self, table: Table) -> Floats:
+        rows = table.select(self.where)
+        return _mean(rows.metric(self.metric), rows)
 
 
 @dataclass(frozen=True)
-class Slope:
+class Slope(Vectorised):
     """Least-squares slope of log `metric` against log `over` (at least two different values of `over`)."""
 
     metric: str
     over: str
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        rows = select(frame, self.where)
-        if f"param.{self.over}" not in rows:
-            return math.nan
-        return log_log_slope(rows[f"param.{self.over}"].to_numpy(dtype=float), column(rows, self.metric).to_numpy(dtype=float))
+    def values(self, table: Table) -> Floats:
+
+        rows = table.select(self.where)
+        if not rows.has(f"param.{self.over}"):
+            return _nothing(table)
+        return log_log_slopes(rows.column(f"param.{self.over}").astype(float), rows.metric(self.metric))
 
 
 def log_log_slope(x: np.ndarray, y: np.ndarray) -> float:
     """Slope of log y against log x; NaN unless all are positive and x takes at least two values."""
+    return float(log_log_slopes(x, y))
+
+
+def log_log_slopes(x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
+    """`log_log_slope` of many curves at once, along the last axis; x and y broadcast."""
     import numpy as np
 
-    usable = len(x) >= 2 and bool(np.all(np.isfinite(y)) and np.all(y > 0) and np.all(x > 0))
-    if not usable or np.ptp(x) == 0:
-        return math.nan
-    log_x = np.log(x) - np.log(x).mean()
-    return float(log_x @ np.log(y) / (log_x @ log_x))
+    x, y = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    if x.shape[-1] < 2:
+        return np.full(x.shape[:-1], math.nan)
+    usable = (np.isfinite(y) & (y > 0) & (x > 0)).all(axis=-1) & (np.ptp(x, axis=-1) > 0)
+    log_x, log_y = (np.log(np.where(usable[..., None], values, np.arange(1.0, x.shape[-1] + 1))) for values in (x, y))
+    log_x = log_x - log_x.mean(axis=-1, keepdims=True)
+    return np.where(usable, (log_x * log_y).sum(axis=-1) / (log_x * log_x).sum(axis=-1), math.nan)
 
 
 @dataclass(frozen=True)
-class OptimumShift:
+class OptimumShift(Vectorised):
     """How far the best `axis` moves, in octaves, per doubling of `per`; `axis` is swept on a log grid.
 
     The optimum at each `per` is the vertex of the parabola through the best grid point and its two neighbours in
@@ -232,52 +276,49 @@ class OptimumShift:
     per: str
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
+    def values(self, table: Table) -> Floats:
         import numpy as np
 
-        rows = select(frame, self.where)
-        if rows.empty or f"param.{self.per}" not in rows:
-            return math.nan
         sizes, optima = [], []
-        for size, group in rows.groupby(f"param.{self.per}"):
-            ordered = group.sort_values(f"param.{self.axis}")
-            points = ordered[f"param.{self.axis}"].to_numpy(dtype=float)
-            losses = column(ordered, self.metric).to_numpy(dtype=float)
-            losses = np.where((ordered["status"] == "diverged").to_numpy(), math.inf, losses)
-            sizes.append(float(str(size)))
-            optima.append(log2_optimum(points, losses))
+        for size, group in table.select(self.where).groups(f"param.{self.per}").items():
+            axis = group.column(f"param.{self.axis}").astype(float)
+            ordered = group.take(np.argsort(axis, kind="stable"))
+            losses = np.where(ordered.diverged, math.inf, ordered.metric(self.metric))
+            sizes.append(float(size))
+            optima.append(log2_optimum(np.sort(axis), losses))
+        if len(sizes) < 2:
+            return _nothing(table)
         spread = np.log2(sizes) - np.mean(np.log2(sizes))
-        if len(sizes) < 2 or not np.all(np.isfinite(optima)):
-            return math.nan
-        return float(spread @ np.array(optima) / (spread @ spread))
+        return np.asarray(spread @ np.array(optima) / (spread @ spread))
 
 
-def log2_optimum(points: np.ndarray, losses: np.ndarray) -> float:
-    """log2 of the minimiser of `losses` over the sorted `points`; NaN at an edge or when a loss is missing."""
+def log2_optimum(points: np.ndarray, losses: np.ndarray) -> Any:
+    """log2 of the minimiser of `losses` (..., points) over the sorted `points`: a float for one curve; NaN at an edge or without a loss."""
     import numpy as np
 
-    if len(points) < 3 or np.isnan(losses).any():
-        return math.nan
-    best = int(np.argmin(losses))
-    if best in (0, len(points) - 1):
-        return math.nan
-    x, y = np.log2(points[best - 1 : best + 2]), losses[best - 1 : best + 2]
-    if not np.isfinite(y).all():
-        return float(x[1])
-    left, right = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
-    curvature = (right - left) / (x[2] - x[0])
-    return float((x[0] + x[1]) / 2 - left / (2 * curvature)) if curvature > 0 else float(x[1])
+    if len(points) < 3:
+        return np.full(losses.shape[:-1], math.nan)[()]
+    best = np.argmin(losses, axis=-1)
+    inside = ~np.isnan(losses).any(axis=-1) & (best > 0) & (best < len(points) - 1)
+    places = np.clip(best, 1, len(points) - 2)[..., None] + np.array([-1, 0, 1])
+    x, y = np.log2(points)[places], np.take_along_axis(losses, places, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left, right = (np.diff(y, axis=-1) / np.diff(x, axis=-1))[..., 0], (np.diff(y, axis=-1) / np.diff(x, axis=-1))[..., 1]
+        curvature = (right - left) / (x[..., 2] - x[..., 0])
+        vertex = (x[..., 0] + x[..., 1]) / 2 - left / (2 * curvature)
+    shaped = np.isfinite(y).all(axis=-1) & (curvature > 0)
+    return np.where(inside, np.where(shaped, vertex, x[..., 1]), math.nan)[()]
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Vectorised):
     """`left` minus `right`, in the same seed: the paired contrast."""
 
     left: Estimate
     right: Estimate
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        return self.left(frame) - self.right(frame)
+    def values(self, table: Table) -> Floats:
+        return values_of(self.left, table) - values_of(self.right, table)
 
 
 def paired(method: str, other: str, reading: Estimate) -> Difference:
@@ -290,12 +331,19 @@ def ratio(method: str, other: str, reading: Estimate) -> Transformed:
     return Transformed(math.exp, Difference(*(Of(name, Transformed(_log, reading)) for name in (method, other))))
 
 
+def _positive(function: Callable[[Floats], Floats], values: Floats) -> Floats:
+    """A logarithm of each, NaN unless positive."""
+    import numpy as np
+
+    return np.where(values > 0, function(np.where(values > 0, values, 1.0)), math.nan)
+
+
 def _log(value: float) -> float:
     return math.log(value) if value > 0 else math.nan
 
 
 @dataclass(frozen=True)
-class Transformed:
+class Transformed(Vectorised):
     """`function` of an estimate, such as its absolute value."""
 
     function: Callable[[float], float]
@@ -306,12 +354,14 @@ class Transformed:
         """The function reads no trial."""
         return (self.estimate,)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        return self.function(self.estimate(frame))
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        return np.array([float(self.function(value)) for value in values_of(self.estimate, table).tolist()])
 
 
 @dataclass(frozen=True)
-class Combined:
+class Combined(Vectorised):
     """`function` (min, max, a mean) of several estimates of the same seed; NaN when one is missing."""
 
     function: Callable[[Sequence[float]], float]
@@ -322,9 +372,12 @@ class Combined:
         """The function reads no trial."""
         return self.parts
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        values = [part(frame) for part in self.parts]
-        return self.function(values) if all(math.isfinite(value) for value in values) else math.nan
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        found = np.stack([values_of(part, table) for part in self.parts], axis=1)
+        rows = [row if all(map(math.isfinite, row)) else None for row in found.tolist()]
+        return np.array([math.nan if row is None else float(self.function(row)) for row in rows])
 
 
 def Magnitude(estimate: Estimate) -> Transformed:  # noqa: N802 - reads as a constructor beside Slope and Mean
@@ -333,7 +386,7 @@ def Magnitude(estimate: Estimate) -> Transformed:  # noqa: N802 - reads as a con
 
 
 @dataclass(frozen=True)
-class LogDistance:
+class LogDistance(Vectorised):
     """Root mean square, over `metrics`, of the log-ratio between the trials at the largest and at the smallest value of `over`.
 
     How far a description of several positive numbers moves with a parameter, as a relative distance: 0.05 is about five percent.
@@ -343,18 +396,17 @@ class LogDistance:
     over: str
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        rows = select(frame, self.where)
-        over = f"param.{self.over}"
-        if over not in rows or rows[over].nunique() < 2:
-            return math.nan
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        groups = [*table.select(self.where).groups(f"param.{self.over}").values()]
+        if len(groups) < 2:
+            return _nothing(table)
         squares = []
         for metric in self.metrics:
-            ends = [column(rows[rows[over] == end], metric).to_numpy(dtype=float).mean() for end in (rows[over].min(), rows[over].max())]
-            if not all(math.isfinite(end) and end > 0 for end in ends):
-                return math.nan
-            squares.append(math.log(ends[1] / ends[0]) ** 2)
-        return math.sqrt(math.fsum(squares) / len(squares))
+            low, high = (end.metric(metric).mean(axis=1) for end in (groups[0], groups[-1]))
+            squares.append((_positive(np.log, high) - _positive(np.log, low)) ** 2)
+        return np.asarray(np.sqrt(np.mean(squares, axis=0)))
 
 
 @dataclass(frozen=True)
@@ -381,26 +433,30 @@ class Curve:
         """The same on the records of one method, as a leaderboard's column reads them."""
         return CurveAt(self, at)
 
-    def points(self, frame: pd.DataFrame, method: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """x and y of the curve in one seed's records."""
+    def points(self, table: Table, method: str | None = None) -> tuple[Floats, Floats]:
+        """x and y of the curve in each replicate, (replicates, points)."""
         import numpy as np
 
-        rows = select(frame, self.where, method=method)
-        groups = [rows] if not self.target else [group for _, group in rows.groupby(f"param.{self.target}")] if len(rows) else []
-        found = [point for group in groups for point in self._points(group)]
-        found += [(_number(x, frame), _number(y, frame)) for x, y in self.ends]
-        ordered = np.array(sorted(found), dtype=float).reshape(-1, 2)
-        return ordered[:, 0], ordered[:, 1]
+        rows = table.select(self.where, method=method)
+        groups = [*rows.groups(f"param.{self.target}").values()] if self.target else [rows]
+        found = [self._points(group) for group in groups]
+        found += [(values_of(x, table)[:, None], values_of(y, table)[:, None]) for x, y in self.ends]
+        empty = np.empty((table.replicates, 0))
+        x, y = (np.concatenate([empty, *(part[axis] for part in found)], axis=1) for axis in (0, 1))
+        return x, y
 
-    def _points(self, group: pd.DataFrame) -> list[tuple[float, float]]:
+    def _points(self, group: Table) -> tuple[Floats, Floats]:
+        from harness.table import picked
+
+        x, y = group.metric(self.x), group.metric(self.y)
         if self.sweep is None:
-            return list(zip(column(group, self.x).tolist(), column(group, self.y).tolist(), strict=True))
-        chosen = self.sweep.selected(rows_of(group)) or {}
-        return [(float(chosen.get(f"metric.{self.x}", math.nan)), float(chosen.get(f"metric.{self.y}", math.nan)))]
+            return x, y
+        places = self.sweep.chosen(group)
+        return picked(x, places)[:, None], picked(y, places)[:, None]
 
 
 @dataclass(frozen=True)
-class CurveAt:
+class CurveAt(Vectorised):
     """A curve (of a method, if given), read at `at`."""
 
     curve: Curve
@@ -414,45 +470,71 @@ class CurveAt:
         others = (*(part for end in self.curve.ends for part in end), self.at)
         return (Of(self.method, own) if self.method else own, *(part for part in others if not isinstance(part, int | float)))
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        return interpolated(*self.curve.points(frame, self.method), _number(self.at, frame))
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        return np.asarray(interpolated(*self.curve.points(table, self.method), values_of(self.at, table)))
 
 
-def _number(value: Estimate | float, frame: pd.DataFrame) -> float:
-    return float(value) if isinstance(value, int | float) else value(frame)
+def interpolated(x: npt.ArrayLike, y: npt.ArrayLike, at: npt.ArrayLike) -> Any:
+    """The piecewise linear curve through (x, y), (..., points), at `at`, (...): a float for one curve.
 
-
-def interpolated(x: np.ndarray, y: np.ndarray, at: float) -> float:
-    """The piecewise linear curve through (x, y) at `at`; the mean of y where x repeats; NaN outside, or when any number is not finite."""
+    The mean of y where x repeats; NaN outside, or when any number is not finite.
+    """
     import numpy as np
 
-    if not (math.isfinite(at) and np.isfinite(x).all() and np.isfinite(y).all()) or len(x) == 0:
-        return math.nan
-    knots = np.unique(x)
-    if not knots[0] <= at <= knots[-1]:
-        return math.nan
-    return float(np.interp(at, knots, [y[x == knot].mean() for knot in knots]))
+    x, y, at = (np.asarray(values, dtype=float) for values in (x, y, at))
+    if not x.shape[-1]:
+        return np.full(at.shape, math.nan)[()]
+    usable = np.isfinite(at) & np.isfinite(x).all(axis=-1) & np.isfinite(y).all(axis=-1)
+    usable &= (x.min(axis=-1) <= at) & (at <= x.max(axis=-1))
+    repeats = x[..., :, None] == x[..., None, :]
+    y = (repeats * np.where(np.isfinite(y), y, 0.0)[..., None, :]).sum(axis=-1) / np.maximum(repeats.sum(axis=-1), 1)
+    order = np.argsort(x, axis=-1, kind="stable")
+    x, y = (np.take_along_axis(values, order, axis=-1) for values in (x, y))
+    right = np.minimum((x <= at[..., None]).sum(axis=-1, keepdims=True), x.shape[-1] - 1)
+    left = np.maximum(right - 1, 0)
+    (x0, x1), (y0, y1) = ([np.take_along_axis(values, place, axis=-1)[..., 0] for place in (left, right)] for values in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = y0 + (y1 - y0) / (x1 - x0) * (at - x0)
+    return np.where(usable, np.where(at == x1, y1, np.where(at == x0, y0, between)), math.nan)[()]
 
 
 @dataclass(frozen=True)
-class RankCorrelation:
+class RankCorrelation(Vectorised):
     """Spearman's correlation of two metrics over the matching trials of a seed; NaN under three trials or when either does not vary."""
 
     x: str
     y: str
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        rows = select(frame, self.where)
-        names = [f"metric.{self.x}", f"metric.{self.y}"]
-        if len(rows) < 3 or not set(names) <= set(rows) or rows[names].isna().to_numpy().any():
-            return math.nan
-        ranks = rows[names].rank()
-        return float(ranks.iloc[:, 0].corr(ranks.iloc[:, 1])) if (ranks.nunique() > 1).all() else math.nan
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        rows = table.select(self.where)
+        return np.asarray(rank_correlation(rows.metric(self.x), rows.metric(self.y)))
+
+
+def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> Any:
+    """Spearman's correlation along the last axis: a float for one sample. NaN under three points, without a number, or without variation.
+
+    Centred ranks are halves of whole numbers, so that sums of their products are exact, and 1 is 1.
+    """
+    import numpy as np
+    from scipy.stats import rankdata
+
+    x, y = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    if x.shape[-1] < 3:
+        return np.full(x.shape[:-1], math.nan)[()]
+    usable = ~(np.isnan(x) | np.isnan(y)).any(axis=-1)
+    u, v = (rankdata(np.where(np.isnan(values), 0.0, values), axis=-1) - (x.shape[-1] + 1) / 2 for values in (x, y))
+    spread = (u * u).sum(axis=-1) * (v * v).sum(axis=-1)
+    usable = usable & (spread > 0)
+    return np.where(usable, (u * v).sum(axis=-1) / np.sqrt(np.where(usable, spread, 1.0)), math.nan)[()]
 
 
 @dataclass(frozen=True)
-class MeanOver:
+class MeanOver(Vectorised):
     """`estimate` of the trials at each value of a parameter on their own, then the mean; `only` takes one value of it instead."""
 
     over: str
@@ -460,56 +542,58 @@ class MeanOver:
     where: Mapping[str, Any] = field(default_factory=dict)
     only: Literal["smallest", "largest", ""] = ""
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        rows, name = select(frame, self.where), f"param.{self.over}"
-        if rows.empty or name not in rows:
-            return math.nan
-        values = sorted(rows[name].unique())
-        values = {"smallest": values[:1], "largest": values[-1:], "": values}[self.only]
-        return math.fsum(self.estimate(rows[rows[name] == value]) for value in values) / len(values)
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        found = [*_along(self.over, self.estimate, table.select(self.where)).values()]
+        found = {"smallest": found[:1], "largest": found[-1:], "": found}[self.only]
+        return np.mean(found, axis=0) if found else _nothing(table)
 
 
-def _along(over: str, estimate: Estimate, rows: pd.DataFrame) -> dict[Any, float]:
+def _along(over: str, estimate: Estimate, rows: Table) -> dict[Any, Floats]:
     """`estimate` of the trials at each value of the parameter `over` on their own, by the value, smallest first; empty without it."""
-    name = f"param.{over}"
-    values = sorted(rows[name].dropna().unique()) if name in rows else []
-    return {value: estimate(rows[rows[name] == value]) for value in values}
+    return {value: values_of(estimate, group) for value, group in rows.groups(f"param.{over}").items()}
+
+
+def _curves(found: Mapping[Any, Floats], table: Table) -> Floats:
+    """(replicates, values of the parameter)."""
+    import numpy as np
+
+    return np.stack([*found.values()], axis=1) if found else np.empty((table.replicates, 0))
 
 
 @dataclass(frozen=True)
-class RankTrend:
+class RankTrend(Vectorised):
     """Spearman's correlation of an estimate with a parameter over the values that it takes: 1 where it rises at every one of them."""
 
     over: str
     estimate: Estimate
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        import pandas as pd
+    def values(self, table: Table) -> Floats:
+        import numpy as np
 
-        series = pd.Series([*_along(self.over, self.estimate, select(frame, self.where)).values()], dtype=float)
-        if len(series) < 3 or series.isna().any() or series.nunique() < 2:
-            return math.nan
-        return float(series.rank().corr(pd.Series(range(len(series)), dtype=float)))
+        found = _curves(_along(self.over, self.estimate, table.select(self.where)), table)
+        return np.asarray(rank_correlation(np.arange(found.shape[1]), found))
 
 
 @dataclass(frozen=True)
-class PowerTrend:
+class PowerTrend(Vectorised):
     """Slope of the logarithm of an estimate against that of a parameter, over the values that the parameter takes."""
 
     over: str
     estimate: Estimate
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
+    def values(self, table: Table) -> Floats:
         import numpy as np
 
-        found = _along(self.over, self.estimate, select(frame, self.where))
-        return log_log_slope(np.array(list(found), dtype=float), np.array(list(found.values()), dtype=float))
+        found = _along(self.over, self.estimate, table.select(self.where))
+        return log_log_slopes(np.array([*found], dtype=float), _curves(found, table))
 
 
 @dataclass(frozen=True)
-class Farthest:
+class Farthest(Vectorised):
     """Of a metric's values in a seed's trials the one farthest outside the open interval (low, high), or nearest to its edge inside."""
 
     metric: str
@@ -517,8 +601,12 @@ class Farthest:
     high: float
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        values = column(select(frame, self.where), self.metric).to_numpy(dtype=float)
-        if not len(values) or not all(math.isfinite(value) for value in values):
-            return math.nan
-        return float(min(values, key=lambda value: min(value - self.low, self.high - value)))
+    def values(self, table: Table) -> Floats:
+        import numpy as np
+
+        values = table.select(self.where).metric(self.metric)
+        if not values.shape[1]:
+            return _nothing(table)
+        farthest = np.argmin(np.minimum(values - self.low, self.high - values), axis=1)
+        found = np.take_along_axis(values, farthest[:, None], axis=1)[:, 0]
+        return np.where(np.isfinite(values).all(axis=1), found, math.nan)

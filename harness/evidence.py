@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.coverage import Need, needs
 from harness.errors import TaskError
-from harness.estimates import Estimate, Replicated, select
+from harness.estimates import Estimate, Replicated, select, values_of
 from harness.kinds import cell
 from harness.plan import TrialSpec
 from harness.rounding import Resolution, resolution
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
+from harness.table import Table
 from harness.task import DATA_KINDS, Task
 
 if TYPE_CHECKING:
@@ -117,6 +118,29 @@ class Evidence:
             self._seeds[key] = dict(iter(rows.groupby("seed")))
         return self._seeds[key]
 
+    @cached_property
+    def _stacks(self) -> dict[tuple[str, str | None], list[tuple[list[Any], Table]]]:
+        return {}
+
+    def _tables(self, experiment: str, method: str | None) -> list[tuple[list[Any], Table]]:
+        """Seeds whose trials agree in all but what they left, with one table of them."""
+        key = experiment, method
+        if key not in self._stacks:
+            frames = self._by_seed(experiment, method)
+            alike: dict[tuple[Any, ...], list[Any]] = {}
+            for seed, rows in self._rows.groupby("seed"):
+                if seed in frames:
+                    alike.setdefault(tuple(rows["row"].loc[frames[seed].index]), []).append(seed)
+            self._stacks[key] = [(seeds, Table.stacked([frames[seed] for seed in seeds])) for seeds in alike.values()]
+        return self._stacks[key]
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        """Seed of every record, and a number for what it is a record of, the seed apart."""
+        own = [str(name) for name in self.records if str(name).startswith(("param.", "view."))]
+        numbered = self.records.groupby(["experiment", "method", *own], dropna=False, sort=False).ngroup()
+        return self.records[["seed"]].assign(row=numbered)
+
     def planned_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
         """The planned trials of an experiment (of all, if empty) and a method (of all, if None)."""
         key = experiment, method
@@ -143,8 +167,15 @@ class Evidence:
         complete = planned.groupby("seed")["recorded"].all()
         values: dict[int, float] = {}
         lost: dict[int, Mapping[str, int]] = {}
-        for seed in complete.index[complete]:
-            value = self._call(estimate, frames[seed])
+        whole = set(complete.index[complete])
+        found: dict[Any, float] = {}
+        for seeds, table in self._tables(experiment, method):
+            usable = [place for place, seed in enumerate(seeds) if seed in whole]
+            if usable:
+                numbers = self._values(estimate, table.of_replicates(usable))
+                found |= dict(zip((seeds[place] for place in usable), numbers, strict=True))
+        for seed in sorted(found):
+            value = found[seed]
             if math.isfinite(value):
                 values[int(seed)] = value
             else:
@@ -194,8 +225,8 @@ class Evidence:
                     found.setdefault(f"{need.method}: {edge}", set()).add(seed)
         return [f"{edge} in {len(where)} of {len(seeds)} seeds" for edge, where in found.items()]
 
-    def _call(self, estimate: Estimate, frame: pd.DataFrame) -> float:
+    def _values(self, estimate: Estimate, table: Table) -> list[float]:
         try:
-            return float(estimate(frame))
+            return [float(value) for value in values_of(estimate, table)]
         except Exception as error:
             raise TaskError(f"task {self.task.id}: an estimate raised {type(error).__name__}: {error} ({estimate!r})") from error

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import TaskError
-from harness.estimates import Row, rows_of, select
+from harness.estimates import Row, Vectorised, selected
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.table import Floats, Index, Table
 
 
 @dataclass(frozen=True)
@@ -53,38 +55,54 @@ class Sweep:
 
     def selected(self, rows: Sequence[Row]) -> Row | None:
         """The trial that is selected among `rows`, which differ in nothing but the swept parameters."""
-        if any(row["status"] not in ("ok", "diverged") for row in rows):
-            return None
-        ranked = [(self._merit(row), row) for row in rows if row["status"] == "ok"]
-        if any(math.isnan(number) for numbers, _ in ranked for number in numbers):
-            return None
-        return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
+        return selected(rows, self._merit)
 
     def _merit(self, row: Row) -> tuple[float, ...]:
-        if len(self.better) != len(self.by):
-            raise TaskError(f"a sweep by {', '.join(self.by)} does not say which way is better: take it from the experiment as `tuned`")
-        signs = [1.0 if better == "higher" else -1.0 for better in self.better]
-        merits = [sign * float(row.get(f"metric.{name}", math.nan)) for sign, name in zip(signs, self.by, strict=True)]
+        merits = [sign * float(row.get(f"metric.{name}", math.nan)) for sign, name in self._signed()]
         return (*merits, *(float(row[f"param.{name}"]) for name in self.over)) if self.ties == "largest" else tuple(merits)
 
-    def cells(self, rows: pd.DataFrame) -> list[list[Row]]:
+    def _signed(self) -> list[tuple[float, str]]:
+        """The metrics that select, each with the sign that makes more of it better."""
+        if len(self.better) != len(self.by):
+            raise TaskError(f"a sweep by {', '.join(self.by)} does not say which way is better: take it from the experiment as `tuned`")
+        return [(1.0 if better == "higher" else -1.0, name) for better, name in zip(self.better, self.by, strict=True)]
+
+    def chosen(self, competing: Table) -> Index:
+        """Place of the selected trial among rows that compete, in each replicate; -1 where none is."""
+        import numpy as np
+
+        from harness.table import best
+
+        keys = [sign * competing.metric(name) for sign, name in self._signed()]
+        if self.ties == "largest":
+            shape = (competing.replicates, len(competing))
+            keys += [np.broadcast_to(competing.column(f"param.{name}").astype(float), shape) for name in self.over]
+        return best(competing.diverged, competing.ok, keys)
+
+    def cells(self, table: Table) -> list[Table]:
         """Trials of one method and seed, those together that compete: all other parameters agree."""
-        trials = rows_of(rows)
         swept = {f"param.{name}" for name in self.over}
-        fixed = [str(name) for name in rows if str(name).startswith("param.") and name not in swept]
-        others = [name for name in fixed if len({_key(trial[name]) for trial in trials}) > 1]
-        found: dict[tuple[Any, ...], list[Row]] = {}
-        for trial in trials:
-            found.setdefault(tuple(_key(trial[name]) for name in others), []).append(trial)
-        return list(found.values())
+        columns = [[_key(value) for value in table.column(name).tolist()] for name in table.parameters if name not in swept]
+        found: dict[tuple[Any, ...], list[int]] = {}
+        for place, values in enumerate(zip(*columns, strict=True) if columns else [()] * len(table)):
+            found.setdefault(values, []).append(place)
+        return [table.places(places) for places in found.values()]
+
+    def means(self, table: Table, name: str) -> Floats:
+        """The column `name` of the selected trial of each cell, mean over the cells, in each replicate; NaN where a cell selects none."""
+        import numpy as np
+
+        from harness.table import picked
+
+        if not len(table) or not table.has(name):
+            return np.full(table.replicates, math.nan)
+        return np.asarray(np.mean([picked(cell.numbers(name), self.chosen(cell)) for cell in self.cells(table)], axis=0))
 
     def mean(self, rows: pd.DataFrame, name: str) -> float:
-        """The column `name` of the selected trial of each cell, mean over the cells; NaN where a cell selects none."""
-        if rows.empty or name not in rows:
-            return math.nan
-        chosen = [self.selected(cell) for cell in self.cells(rows)]
-        values = [math.nan if row is None else float(row[name]) for row in chosen]
-        return math.fsum(values) / len(values)
+        """`means` of one seed's records."""
+        from harness.table import Table
+
+        return float(self.means(Table.of(rows), name)[0])
 
 
 def _is_number(value: Any) -> bool:
@@ -98,7 +116,7 @@ def _key(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Chosen(Vectorised):
     """The value of a swept parameter that validation selects, mean over the cells: NaN for a method that is not swept."""
 
     parameter: str
@@ -110,28 +128,33 @@ class Chosen:
         """It has no parts: a sweep is no estimate."""
         return ()
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The parameter's value in the records of one method and seed."""
-        rows, name = select(frame, self.where), f"param.{self.parameter}"
-        return math.nan if name not in rows or rows[name].nunique(dropna=False) < 2 else self.sweep.mean(rows, name)
+    def values(self, table: Table) -> Floats:
+        """The parameter's value in the records of one method."""
+        import numpy as np
+
+        rows, name = table.select(self.where), f"param.{self.parameter}"
+        swept = rows.has(name) and len({_key(value) for value in rows.column(name).tolist()}) > 1
+        return self.sweep.means(rows, name) if swept else np.full(table.replicates, math.nan)
 
 
 @dataclass(frozen=True)
-class AtLargest:
+class AtLargest(Vectorised):
     """A metric at the largest value of a parameter, mean over what else varies."""
 
     metric: str
     parameter: str
     where: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The metric in the records of one method and seed; NaN when a trial there has none."""
-        rows, name = select(frame, self.where), f"metric.{self.metric}"
-        if rows.empty or name not in rows:
-            return math.nan
-        last = [max(cell, key=lambda row: float(row[f"param.{self.parameter}"])) for cell in Sweep(self.parameter).cells(rows)]
-        values = [float(row[name]) for row in last]
-        return math.fsum(values) / len(values)
+    def values(self, table: Table) -> Floats:
+        """The metric in the records of one method; NaN when a trial there has none."""
+        import numpy as np
+
+        rows, name = table.select(self.where), f"param.{self.parameter}"
+        if not len(rows) or not rows.has(f"metric.{self.metric}"):
+            return np.full(table.replicates, math.nan)
+        cells = Sweep(self.parameter).cells(rows)
+        last = [cell.metric(self.metric)[:, np.argmax(cell.column(name).astype(float))] for cell in cells]
+        return np.asarray(np.mean(last, axis=0))
 
 
 def edges(sweep: Sweep, rows: pd.DataFrame) -> list[str]:
@@ -139,12 +162,16 @@ def edges(sweep: Sweep, rows: pd.DataFrame) -> list[str]:
 
     `rows` are the trials of one method and seed. An optimum at the edge is a sweep that is too short.
     """
+    from harness.table import Table
+
+    table = Table.of(rows)
     found: list[str] = []
-    for cell in sweep.cells(rows) if len(rows) else []:
-        chosen = sweep.selected(cell)
-        for name in sweep.over if chosen is not None else ():
-            numbers = sorted({row[f"param.{name}"] for row in cell if _is_number(row[f"param.{name}"])})
-            value = chosen[f"param.{name}"]  # type: ignore[index]
+    for cell in sweep.cells(table) if len(table) else []:
+        place = int(sweep.chosen(cell)[0])
+        for name in sweep.over if place >= 0 else ():
+            competing = cell.column(f"param.{name}").tolist()
+            numbers = sorted({value for value in competing if _is_number(value)})
+            value = competing[place]
             if len(numbers) > 1 and _is_number(value) and value in (numbers[0], numbers[-1]):
                 found.append(f"{name} at its {'smallest' if value == numbers[0] else 'largest'} ({value:g})")
     return list(dict.fromkeys(found))

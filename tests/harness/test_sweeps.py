@@ -13,6 +13,7 @@ from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Curve, Mean, Of, RankCorrelation, RankTrend, paired, ratio
 from harness.sweeps import AtLargest, Chosen, Sweep, edges
+from harness.table import Table
 from harness.task import Metric
 from tests.harness.fabricated import experiment_of
 
@@ -141,8 +142,8 @@ def test_a_curve_takes_of_each_target_the_trial_that_validation_selects() -> Non
         ]
     )
     curve = Curve("cost", "score", target="target", sweep=Sweep("lr", by="val", better=("higher",)))
-    x, y = curve.points(rows, "m")
-    assert (x.tolist(), y.tolist()) == ([10.2, 20.2], [1.0, 2.0])
+    x, y = curve.points(Table.of(rows), "m")
+    assert (x.tolist(), y.tolist()) == ([[10.2, 20.2]], [[1.0, 2.0]])
 
 
 def test_rank_correlations() -> None:
