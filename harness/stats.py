@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from harness.bounds import UNBOUNDED, Bounds
 from harness.task import Region
 
+Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 _ARITHMETIC = 2.0**-40
 """Relative size of what sums in double precision may differ by."""
@@ -66,16 +68,14 @@ class Sample:
 
         A value at an end of the bounds has no place on their scale: the values are then taken as they are, and intervals cut at the ends.
         """
-        finite = np.asarray(values, dtype=float)
-        finite = finite[np.isfinite(finite)]
-        if not len(finite):
-            return cls(math.nan, math.nan, 0, step, rounding, bounds)
-        scaled = bounds.scaled(finite)
-        if not np.isfinite(scaled).all():
-            scaled, bounds = finite, _Cut(bounds.low, bounds.high)
-        rounding = max(rounding, _ARITHMETIC * float(np.abs(finite).max()))
-        spread = math.nan if len(scaled) == 1 else 0.0 if np.ptp(finite) <= rounding else _spread(scaled)
-        return cls(float(scaled.mean()), spread, len(scaled), step, rounding, bounds)
+        found = Samples.of(np.array([values], dtype=float).reshape(1, -1), step=step, rounding=rounding, bounds=bounds)
+        scale = _Cut(bounds.low, bounds.high) if found.cut[0] else bounds
+        return cls(float(found.mean[0]), float(found.spread[0]), int(found.n[0]), step, float(found.rounding[0]), scale)
+
+    @property
+    def _alone(self) -> Samples:
+        one = {name: np.array([getattr(self, name)], dtype=float) for name in ("mean", "spread", "n", "step", "rounding")}
+        return Samples(bounds=self.bounds, cut=np.array([False]), **one)
 
     @property
     def estimate(self) -> float:
@@ -85,42 +85,26 @@ class Sample:
     @property
     def decidable(self) -> bool:
         """Whether there is a spread to judge by: at least two values that differ, or a step that says what equal ones may hide."""
-        return self.n > 1 and (self.spread > 0 or self.step > 0)
+        return bool(self._alone.decidable[0])
 
     def interval(self, confidence: float = CONFIDENCE) -> Interval:
         """Student-t interval of the mean, at least one step wide and within the bounds."""
-        if not self.n:
-            return Interval(math.nan, math.nan, math.nan, 0)
-        if self.n == 1:
-            return Interval(self.estimate, -math.inf, math.inf, 1)
-        return self._around(float(half_width(self.spread, self.n, confidence)))
+        return self._interval(self._alone.interval(confidence))
 
     def prediction(self, confidence: float = CONFIDENCE) -> Interval:
         """Where one more seed would lie: t s sqrt(1 + 1/n) around the mean."""
-        if self.n < 2:
-            return Interval(self.estimate, -math.inf, math.inf, self.n)
-        return self._around(float(half_width(self.spread, self.n, confidence)) * math.sqrt(self.n + 1))
+        return self._interval(self._alone.interval(confidence, of_mean=False))
 
-    def _around(self, half: float) -> Interval:
-        estimate = self.estimate
-        low, high = (float(self.bounds.back(self.mean + sign * half)) for sign in (-1, 1))
-        low, high = min(low, estimate - self.step / 2), max(high, estimate + self.step / 2)
-        return Interval(estimate, max(low, self.bounds.low), min(high, self.bounds.high), self.n)
+    def _interval(self, ends: tuple[Floats, Floats]) -> Interval:
+        low, high = (float(end[0]) for end in ends)
+        return Interval(self.estimate, low, high, self.n)
 
     def p(self, region: Region) -> float:
         """The largest error at which the interval would not yet lie on one side of the region's edges; NaN where nothing decides.
 
         Small where the interval lies far inside, or far outside: on which side the estimate says.
         """
-        if not self.decidable:
-            return math.nan
-        estimate, edges = self.estimate, self._edges(region)
-        if any(abs(estimate - edge) <= self.step / 2 for edge in (region.low, region.high)):
-            return 1.0
-        error = self.spread / math.sqrt(self.n)
-        # Seeds that agree within a step have no t value: beyond the step they decide.
-        found = [float(2 * stats.t.sf(abs(self.mean - edge) / error, self.n - 1)) if error else 0.0 for edge in edges]
-        return max(found, default=0.0)
+        return float(self._alone.p(region)[0])
 
     def seeds(self, region: Region, *, at: float | None = None, power: float = POWER) -> int | None:
         """Smallest n that decides with probability `power` where the estimate is truly `at` (None: as it stands), by the non-central t.
@@ -141,9 +125,86 @@ class Sample:
         return (self.mean - float(self.bounds.scaled(null))) / self.spread if self.n > 1 and self.spread > 0 else math.nan
 
     def _edges(self, region: Region) -> list[float]:
-        """The region's edges on the scale of the bounds; one that no value can pass is none."""
-        places = [float(self.bounds.scaled(edge)) for edge in (region.low, region.high) if math.isfinite(edge)]
-        return [place for place in places if math.isfinite(place)]
+        return _edges(region, self.bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A `Sample` of each of several studies: the arithmetic, in arrays of the shape (studies,)."""
+
+    mean: Floats
+    spread: Floats
+    n: Floats
+    step: Floats | float
+    rounding: Floats
+    bounds: Bounds
+    cut: npt.NDArray[np.bool_]
+    """Studies that are taken as they are, and not on the scale of the bounds, at whose end one of their values lies."""
+
+    @classmethod
+    def of(cls, values: Floats, *, step: Floats | float = 0.0, rounding: Floats | float = 0.0, bounds: Bounds = UNBOUNDED) -> Samples:
+        """As `Sample.of`, from (studies, seeds)."""
+        finite = np.isfinite(values)
+        found = np.where(finite, values, np.nan)
+        scaled = bounds.scaled(found)
+        cut = np.asarray((finite & ~np.isfinite(scaled)).any(axis=1))
+        scaled = np.where(finite, np.where(cut[:, None], found, scaled), 0.0)
+        n = finite.sum(axis=1).astype(float)
+        whole = np.maximum(n, 1.0)
+        high = np.max(np.where(finite, values, -np.inf), axis=1, initial=-np.inf)
+        low = np.min(np.where(finite, values, np.inf), axis=1, initial=np.inf)
+        arithmetic = _ARITHMETIC * np.max(np.abs(np.where(finite, values, 0.0)), axis=1, initial=0.0)
+        hidden = np.maximum(rounding, arithmetic)
+        mean = scaled.sum(axis=1) / whole
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = (np.where(finite, scaled - mean[:, None], 0.0) ** 2).sum(axis=1)
+        spread = np.sqrt(squares / np.maximum(n - 1.0, 1.0))
+        spread = np.where(n < 2, np.nan, np.where(high - low <= hidden, 0.0, spread))
+        return cls(np.where(n > 0, mean, np.nan), spread, n, step, hidden, bounds, cut)
+
+    @property
+    def estimate(self) -> Floats:
+        """The mean, back on the scale of the values."""
+        return self._back(self.mean)
+
+    @property
+    def decidable(self) -> npt.NDArray[np.bool_]:
+        """As of one sample."""
+        return (self.n > 1) & ((self.spread > 0) | (np.asarray(self.step) > 0))
+
+    def interval(self, confidence: float = CONFIDENCE, *, of_mean: bool = True) -> tuple[Floats, Floats]:
+        """Ends of the mean's interval, or of the range of one more seed."""
+        half = half_width(self.spread, self.n, confidence) * (1.0 if of_mean else np.sqrt(self.n + 1))
+        estimate, some = self.estimate, self.n > 1
+        half = np.where(some, half, 0.0)
+        low, high = (self._back(self.mean + sign * half) for sign in (-1, 1))
+        low, high = np.minimum(low, estimate - np.asarray(self.step) / 2), np.maximum(high, estimate + np.asarray(self.step) / 2)
+        low, high = np.maximum(low, self.bounds.low), np.minimum(high, self.bounds.high)
+        without = np.where(self.n == 1, np.inf, np.nan)
+        return np.where(some, low, -without), np.where(some, high, without)
+
+    def p(self, region: Region) -> Floats:
+        """As of one sample."""
+        estimate = self.estimate
+        error = self.spread / np.sqrt(np.maximum(self.n, 1.0))
+        p = np.zeros(len(self.mean))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for edge in (region.low, region.high):
+                place = np.where(self.cut, edge, self.bounds.scaled(edge))
+                # Seeds that agree within a step have no t value: beyond the step they decide.
+                found = np.where(error > 0, 2 * stats.t.sf(np.abs(self.mean - place) / error, np.maximum(self.n - 1, 1)), 0.0)
+                p = np.maximum(p, np.where(np.isfinite(place), found, 0.0))
+                p = np.where(np.abs(estimate - edge) <= np.asarray(self.step) / 2, 1.0, p)
+        return np.where(self.decidable, p, np.nan)
+
+    def _back(self, scaled: Floats) -> Floats:
+        return np.where(self.cut, scaled, self.bounds.back(scaled))
+
+
+def _edges(region: Region, bounds: Bounds) -> list[float]:
+    """The region's edges on the scale of the bounds; one that no value can pass is none."""
+    places = [float(bounds.scaled(edge)) for edge in (region.low, region.high) if math.isfinite(edge)]
+    return [place for place in places if math.isfinite(place)]
 
 
 class _Cut(Bounds):
@@ -203,11 +264,17 @@ def paired_p(differences: Sequence[float]) -> float:
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction (1979): below alpha, these are wrong together with probability at most alpha. NaN stays NaN."""
-    order = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
-    found, largest = [math.nan] * len(p_values), 0.0
-    for rank, (p, place) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
-        found[place] = largest
+    return [float(p) for p in holm(np.array(p_values, dtype=float))]
+
+
+def holm(p_values: Floats) -> Floats:
+    """`adjusted` along the last axis of an array."""
+    order = np.argsort(p_values, axis=-1, kind="stable")
+    sorted_ = np.take_along_axis(p_values, order, axis=-1)
+    left = (~np.isnan(p_values)).sum(axis=-1, keepdims=True) - np.arange(p_values.shape[-1])
+    largest = np.maximum.accumulate(np.minimum(sorted_ * left, 1.0), axis=-1)
+    found = np.empty_like(largest)
+    np.put_along_axis(found, order, largest, axis=-1)
     return found
 
 

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from harness.claims import All
 from harness.estimates import Estimate
 from harness.evidence import Evidence, SeedValues
-from harness.stats import MOST_SEEDS, Interval, Sample, adjusted, number, smallest_error
+from harness.rule import OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
+from harness.stats import MOST_SEEDS, Interval, Sample, number, smallest_error
 from harness.task import Aim, Claim, ClaimKind
 
-Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
-OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not tested")
+__all__ = ["OUTCOMES", "Outcome", "Size", "Verdict", "decide"]
+
 Size = Literal["", "agrees", "differs", "not comparable"]
 _UNDEFINED = "the estimate is undefined although every trial went well, such as an optimum at the edge of the sweep"
 
@@ -74,6 +77,7 @@ class _Finding:
     found: SeedValues
     p: float = math.nan
     sample: Sample | None = None
+    decisions: Decisions | None = None
 
 
 _NOTHING = SeedValues({}, {}, frozenset())
@@ -82,8 +86,7 @@ _NOTHING = SeedValues({}, {}, frozenset())
 def decide(evidence: Evidence) -> list[Verdict]:
     """A verdict for every claim of one task at one scale; the primary claims of the paper are held together at one interval's error."""
     verdicts = [_verdict(evidence, claim, _find(evidence, claim)) for claim in evidence.task.claims]
-    held = _held_together(verdicts, 1 - evidence.confidence)
-    return [_standing(claim, verdict, held) for claim, verdict in zip(evidence.task.claims, held, strict=True)]
+    return _held_together(evidence.task.claims, verdicts, 1 - evidence.confidence)
 
 
 def _find(evidence: Evidence, claim: Claim) -> _Finding:
@@ -103,24 +106,20 @@ def _untested(reason: str) -> _Finding:
     return _Finding("not tested", reason, Sample.of([]).interval(), _NOTHING)
 
 
-def _together(evidence: Evidence, claim: Claim, together: All) -> _Finding:
+def _together(evidence: Evidence, claim: Claim, every: All) -> _Finding:
     """Intersection-union: reproduced when every part is, not reproduced when one is not, beyond what several would give by chance.
 
     Shown is the part that decides.
     """
-    parts = [_one(evidence, claim, part) for part in together.parts]
-    against = [part for part in parts if part.outcome == "not reproduced"]
-    if against and not claim.exact:
-        closest = min(against, key=lambda part: part.p)
-        if not closest.p * len(parts) < 1 - evidence.confidence:
-            parts = [replace(part, outcome="inconclusive") if part.outcome == "not reproduced" else part for part in parts]
-    outcomes = [part.outcome for part in parts]
-    order: tuple[Outcome, ...] = ("not reproduced", "not tested", "inconclusive", "reproduced")
-    outcome = min(outcomes, key=order.index)
+    parts = [_one(evidence, claim, part) for part in every.parts]
+    whole = together([part.decisions for part in parts if part.decisions], exact=claim.exact, error=1 - evidence.confidence)
+    outcome = OUTCOMES[int(whole.outcomes[0])]
+    if outcome != "not reproduced":
+        parts = [replace(part, outcome="inconclusive") if part.outcome == "not reproduced" else part for part in parts]
     shown = min((part for part in parts if part.outcome == outcome), key=lambda part: _depth(claim, part.interval.estimate))
-    counts = ", ".join(f"{count} {name}" for name, count in Counter(outcomes).items())
-    p = min(1.0, shown.p * len(parts)) if outcome == "not reproduced" else max((part.p for part in parts), default=math.nan)
-    return replace(shown, outcome=outcome, reason=f"Of {len(parts)} comparisons: {counts}. The closest: {shown.reason}", p=p)
+    counts = ", ".join(f"{count} {name}" for name, count in Counter(part.outcome for part in parts).items())
+    reason = f"Of {len(parts)} comparisons: {counts}. The closest: {shown.reason}"
+    return replace(shown, outcome=outcome, reason=reason, p=float(whole.p[0]))
 
 
 def _depth(claim: Claim, mean: float) -> float:
@@ -135,39 +134,41 @@ def _one(evidence: Evidence, claim: Claim, estimate: Estimate) -> _Finding:
     own = evidence.own_interval(estimate)
     interval = own(evidence.confidence) if own else sample.interval(evidence.confidence)
     p = smallest_error(own, claim.holds) if own else sample.p(claim.holds)
-    outcome, reason = _outcome(evidence, claim, found, sample, interval, p)
-    return _Finding(outcome, reason, interval, found, p, sample)
-
-
-def _outcome(evidence: Evidence, claim: Claim, found: SeedValues, sample: Sample, interval: Interval, p: float) -> tuple[Outcome, str]:
-    values = list(found.values.values())
-    if found.lost:
-        # Deciding on the seeds that survived would favour whatever fails: a method must not win by diverging.
-        return "inconclusive", _lost_reason(found)
-    if not values:
-        return "not tested", "No seed has all the records that this claim needs yet."
-    if claim.exact:
-        return _exactly(claim, values)
-    if len(values) < 2:
-        return "inconclusive", "One seed gives no interval; at least two are needed."
-    if math.isnan(p):
-        return "inconclusive", f"All {len(values)} seeds give {number(interval.estimate)}: without spread only an exact claim is decided."
-    if p < 1 - evidence.confidence and interval.inside(claim.holds):
-        return "reproduced", f"The whole interval lies where the claim holds ({claim.holds})."
-    if p < 1 - evidence.confidence and interval.outside(claim.holds):
-        return "not reproduced", f"The whole interval lies where the claim does not hold ({claim.holds})."
-    return (
-        "inconclusive",
-        f"The interval straddles the edge of where the claim holds ({claim.holds}). {_more_seeds(claim, sample, interval)}",
+    decisions = decided(
+        np.array([[*found.values.values(), *(math.nan for _ in found.lost)]]),
+        claim.holds,
+        exact=claim.exact,
+        ends=(np.array([interval.low]), np.array([interval.high])),
+        p=np.array([p]),
+        error=1 - evidence.confidence,
     )
+    reason = _reason(WHYS[int(decisions.why[0])], claim, found, sample, interval)
+    return _Finding(OUTCOMES[int(decisions.outcomes[0])], reason, interval, found, p, sample, decisions)
 
 
-def _exactly(claim: Claim, values: list[float]) -> tuple[Outcome, str]:
+def _reason(why: Why, claim: Claim, found: SeedValues, sample: Sample, interval: Interval) -> str:
+    values = list(found.values.values())
+    if why == "lost":
+        return _lost_reason(found)
+    if why == "exact":
+        return _exactly(claim, values)
+    if why == "straddles":
+        return f"The interval straddles the edge of where the claim holds ({claim.holds}). {_more_seeds(claim, sample, interval)}"
+    return {
+        "no seed": "No seed has all the records that this claim needs yet.",
+        "one seed": "One seed gives no interval; at least two are needed.",
+        "no spread": f"All {len(values)} seeds give {number(interval.estimate)}: without spread only an exact claim is decided.",
+        "inside": f"The whole interval lies where the claim holds ({claim.holds}).",
+        "outside": f"The whole interval lies where the claim does not hold ({claim.holds}).",
+    }[why]
+
+
+def _exactly(claim: Claim, values: list[float]) -> str:
     """A statement without chance: one value outside the region refutes it."""
     outside = [value for value in values if value not in claim.holds]
     if outside:
-        return "not reproduced", f"Exact: {len(outside)} of {len(values)} values lie outside ({claim.holds}), such as {outside[0]:g}."
-    return "reproduced", f"Exact: every value lies where the claim holds ({claim.holds})."
+        return f"Exact: {len(outside)} of {len(values)} values lie outside ({claim.holds}), such as {outside[0]:g}."
+    return f"Exact: every value lies where the claim holds ({claim.holds})."
 
 
 def _more_seeds(claim: Claim, sample: Sample, interval: Interval) -> str:
@@ -194,30 +195,30 @@ def _lost_reason(found: SeedValues) -> str:
     return f"{len(found.lost)} of {seeds} seeds were lost and the others do not decide alone ({'; '.join(why)})."
 
 
-def _held_together(verdicts: Sequence[Verdict], error: float) -> list[Verdict]:
-    """Primary claims decide only what Holm's correction over them leaves: one wrong verdict among them is as rare as of one interval."""
-    family = [place for place, v in enumerate(verdicts) if v.primary and not v.exact and v.verdict in ("reproduced", "not reproduced")]
-    counted = sum(v.primary and not v.exact and v.verdict != "not tested" for v in verdicts)
-    # Claims that are undecided alone have the largest p: they count in Holm's number of hypotheses and change nothing else.
-    found = adjusted([verdicts[place].p for place in family] + [1.0] * (counted - len(family)))
-    held = list(verdicts)
-    for place, p in zip(family, found, strict=False):
-        verdict = replace(verdicts[place], p=p)
-        if not p < error:
-            alone = f"Alone it would be {verdict.verdict}, but not as one of {counted} primary claims (Holm's p = {p:.2g})."
-            verdict = replace(verdict, verdict="inconclusive", reason=f"{alone} {verdict.reason}")
-        held[place] = verdict
-    return held
+def _held_together(claims: Sequence[Claim], verdicts: Sequence[Verdict], error: float) -> list[Verdict]:
+    """The primary claims held together, and every claim only where those that it stands on hold."""
+    alone = np.array([[OUTCOMES.index(verdict.verdict)] for verdict in verdicts], dtype=np.intp).reshape(-1, 1)
+    outcomes, p = held(alone, np.array([[verdict.p] for verdict in verdicts]).reshape(-1, 1), claims, error)
+    counted = sum(verdict.primary and not verdict.exact and verdict.verdict != "not tested" for verdict in verdicts)
+    found = []
+    for verdict, outcome, corrected in zip(verdicts, outcomes[:, 0].tolist(), p[:, 0].tolist(), strict=True):
+        reason = verdict.reason
+        if OUTCOMES[outcome] != verdict.verdict:
+            single = f"Alone it would be {verdict.verdict}, but not as one of {counted} primary claims (Holm's p = {corrected:.2g})."
+            reason = f"{single} {reason}"
+        found.append(replace(verdict, verdict=OUTCOMES[outcome], p=corrected, reason=reason))
+    standing_ = standing(outcomes, claims)[:, 0].tolist()
+    return [_standing(claim, verdict, OUTCOMES[outcome], found) for claim, verdict, outcome in zip(claims, found, standing_, strict=True)]
 
 
-def _standing(claim: Claim, verdict: Verdict, verdicts: Sequence[Verdict]) -> Verdict:
-    """A claim decides nothing where a claim that it stands on does not hold."""
+def _standing(claim: Claim, verdict: Verdict, outcome: Outcome, verdicts: Sequence[Verdict]) -> Verdict:
+    """Says what a claim stands on where that does not hold, or is undecided."""
     others: Mapping[str, Verdict] = {other.claim: other for other in verdicts}
     under = [others[id] for id in claim.stands_on]
-    failed = [other for other in under if other.verdict == "not reproduced"]
-    if failed and verdict.verdict != "not tested":
-        reason = f"It stands on {failed[0].claim}, which does not hold: {failed[0].statement}. Judged alone: {verdict.verdict}."
-        return replace(verdict, verdict="not tested", reason=reason)
+    if outcome != verdict.verdict:
+        failed = next(other for other in under if other.verdict == "not reproduced")
+        reason = f"It stands on {failed.claim}, which does not hold: {failed.statement}. Judged alone: {verdict.verdict}."
+        return replace(verdict, verdict=outcome, reason=reason)
     open_ = [other.claim for other in under if other.verdict != "reproduced"]
     if open_ and verdict.verdict in ("reproduced", "not reproduced"):
         return replace(verdict, reason=f"{verdict.reason} It stands on {', '.join(open_)}, which is undecided here.")
