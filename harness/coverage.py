@@ -67,7 +67,7 @@ def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
         metrics=(*above.metrics, *filter(None, (_text(estimate, name) for name in ("x", "y", "against")))),
         sweep=found if isinstance(found := getattr(estimate, "sweep", None), Sweep) else above.sweep,
     )
-    return [need for part in _parts(estimate) for need in needs(part, here)] or [here]
+    return [need for part in parts(estimate) for need in needs(part, here)] or [here]
 
 
 def _text(estimate: Any, name: str) -> str:
@@ -75,7 +75,7 @@ def _text(estimate: Any, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _parts(estimate: Any) -> Iterator[Estimate]:
+def parts(estimate: Any) -> Iterator[Estimate]:
     """Estimates inside an estimate."""
     if hasattr(estimate, "reads"):
         yield from estimate.reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from harness.errors import TaskError
 from harness.estimates import Estimate, Replicated, select, values_of
 from harness.kinds import cell
 from harness.plan import TrialSpec
-from harness.rounding import Resolution, resolution
+from harness.rounding import resolution
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
 from harness.table import Table
@@ -41,6 +41,37 @@ def _filled(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
     return frame.drop(columns=[name for name in own if frame[name].isna().all()])
 
 
+def trials_frame(trials: Sequence[TrialSpec]) -> pd.DataFrame:
+    """One row a trial: `trial_id`, `experiment`, `method`, `seed`, `kind` of its data, `param.` and `view.` columns."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "trial_id": [t.id for t in trials],
+        "experiment": [t.experiment for t in trials],
+        "method": [t.method for t in trials],
+        "seed": [t.seed for t in trials],
+        "kind": [t.data.kind if t.data else "synthetic" for t in trials],
+    }
+    for name in dict.fromkeys(name for t in trials for name in t.params):
+        columns[f"param.{name}"] = [cell(t.params.get(name)) for t in trials]
+    return _viewed(_plain(pd.DataFrame(columns)), trials)
+
+
+def _viewed(frame: pd.DataFrame, trials: Sequence[TrialSpec]) -> pd.DataFrame:
+    """A boolean column for each view: which trials it asks for is the plan's, not the record's."""
+    import pandas as pd
+
+    views = {trial.id: trial.views for trial in trials}
+    of_rows = [views.get(id, ()) for id in frame["trial_id"]]
+    names = dict.fromkeys(name for found in views.values() for name in found)
+    return pd.concat([frame, pd.DataFrame({f"view.{n}": [n in found for found in of_rows] for n in names}, index=frame.index)], axis=1)
+
+
+def counted(task: Task) -> set[tuple[str, str]]:
+    """(experiment, metric) of metrics that move in steps: of one example, of a timer."""
+    return {(own.name, metric.name) for own in task.experiments for metric in own.metrics if metric.counted or metric.timed}
+
+
 @dataclass(frozen=True)
 class SeedValues:
     """What an estimate gave: a number per usable seed, and the seeds that will never give one."""
@@ -65,37 +96,17 @@ class Evidence:
         """One row a record, with the columns that an estimate may read and `trial_id` and `data_kind`."""
         frame = self.study.records(self.task, self.scale)
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        return self._viewed(_plain(frame[kept].reset_index(drop=True)))
+        return _viewed(_plain(frame[kept].reset_index(drop=True)), self._trials)
 
     @cached_property
     def planned(self) -> pd.DataFrame:
-        """One row a planned trial: `trial_id`, `experiment`, `method`, `seed`, `kind`, `param.` and `view.` columns, `recorded`."""
-        import pandas as pd
-
-        columns: dict[str, Any] = {
-            "trial_id": [t.id for t in self._trials],
-            "experiment": [t.experiment for t in self._trials],
-            "method": [t.method for t in self._trials],
-            "seed": [t.seed for t in self._trials],
-            "kind": [t.data.kind if t.data else "synthetic" for t in self._trials],
-        }
-        for name in dict.fromkeys(name for t in self._trials for name in t.params):
-            columns[f"param.{name}"] = [cell(t.params.get(name)) for t in self._trials]
-        frame = _plain(pd.DataFrame(columns))
-        return self._viewed(frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"])))
+        """One row a planned trial: the columns of `trials_frame`, and whether it is `recorded`."""
+        frame = trials_frame(self._trials)
+        return frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"]))
 
     @cached_property
     def _trials(self) -> list[TrialSpec]:
         return [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale]
-
-    def _viewed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """A boolean column for each view: which trials it asks for is the plan's, not the record's."""
-        import pandas as pd
-
-        views = {trial.id: trial.views for trial in self._trials}
-        of_rows = [views.get(id, ()) for id in frame["trial_id"]]
-        names = dict.fromkeys(name for found in views.values() for name in found)
-        return pd.concat([frame, pd.DataFrame({f"view.{n}": [n in found for found in of_rows] for n in names}, index=frame.index)], axis=1)
 
     @cached_property
     def experiments(self) -> list[str]:
@@ -188,14 +199,14 @@ class Evidence:
         """Of the intervals that decide."""
         return CONFIDENCE
 
-    def resolution(self, estimate: Estimate) -> Resolution:
+    def resolution(self, estimate: Estimate) -> tuple[float, float]:
         """What rounding may hide of `estimate`: the step of what it counts, and of arithmetic."""
-        return resolution(estimate, self.records, self._counted)
+        step, rounding = resolution(estimate, self._whole, counted(self.task))
+        return float(step[0]), float(rounding[0])
 
     @cached_property
-    def _counted(self) -> set[tuple[str, str]]:
-        experiments = self.task.experiments
-        return {(own.name, metric.name) for own in experiments for metric in own.metrics if metric.counted or metric.timed}
+    def _whole(self) -> Table:
+        return Table.of(self.records)
 
     def own_interval(self, estimate: Estimate) -> Callable[[float], Interval] | None:
         """The interval, by its confidence, of an estimate whose unit of replication is not the seed alone; None for all others."""

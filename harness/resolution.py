@@ -20,10 +20,10 @@ def step(values: npt.ArrayLike, counted: bool = False) -> Any:
     0 where there is no finite value.
     """
     found = np.asarray(values, dtype=float)
-    found = np.sort(np.where(np.isfinite(found), found, np.nan), axis=-1)
-    rounding = SINGLE * np.max(np.abs(found), axis=-1, initial=0.0, where=~np.isnan(found))
+    rounding = SINGLE * np.max(np.abs(found), axis=-1, initial=0.0, where=np.isfinite(found))
     if not counted:
         return rounding
+    found = np.sort(np.where(np.isfinite(found), found, np.nan), axis=-1)
     gaps = np.diff(found, axis=-1)
     # Each of two values may be rounded, so that counts that are equal may be twice the rounding apart.
     smallest = np.min(gaps, axis=-1, initial=np.inf, where=gaps > 2 * rounding[..., None])

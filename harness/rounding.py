@@ -2,63 +2,71 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from harness.estimates import Difference, Estimate, In, Mean, MeanOver, Of, RankCorrelation, RankTrend, Reading, column, select
+import numpy as np
+
+from harness.estimates import Difference, Estimate, In, Mean, MeanOver, Of, RankCorrelation, RankTrend, Reading
 from harness.resolution import step as step_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from harness.table import Floats, Table
 
 
 class Resolution(NamedTuple):
-    """The smallest distance that a number can move by, 0 where it moves freely, and the distance that arithmetic alone may make."""
+    """The smallest distance that a number can move by, 0 where it moves freely, and the distance that arithmetic alone may make.
 
-    step: float
-    rounding: float
+    Of each of several studies, (studies,).
+    """
+
+    step: Floats
+    rounding: Floats
 
 
-FREE = Resolution(0.0, 0.0)
+def resolution(
+    estimate: Estimate, table: Table, counted: Collection[tuple[str, str]], experiment: str = "", studies: int = 1
+) -> Resolution:
+    """The resolution of an estimate on the records in `table`; `counted` holds (experiment, metric) of metrics that count examples.
 
-
-def resolution(estimate: Estimate, frame: pd.DataFrame, counted: Collection[tuple[str, str]], experiment: str = "") -> Resolution:
-    """The resolution of an estimate on the records in `frame`; `counted` holds (experiment, metric) of metrics that count examples.
-
-    Both sides of a difference may be half a step off, so that its step is the sum of theirs; a mean never has a larger one than its
-    parts. A rank correlation over k points moves by 12 / (k (k^2 - 1)) when two neighbours change places. Other estimates bend the scale
-    of what they read: they move freely.
+    The table's replicates are those of one study after another. Both sides of a difference may be half a step off, so that its step is the
+    sum of theirs; a mean never has a larger one than its parts. A rank correlation over k points moves by 12 / (k (k^2 - 1)) when two
+    neighbours change places. Other estimates bend the scale of what they read: they move freely.
     """
     if isinstance(estimate, Of):
-        return resolution(estimate.estimate, select(frame, {}, method=estimate.method), counted, experiment)
+        return resolution(estimate.estimate, table.select({}, method=estimate.method), counted, experiment, studies)
     if isinstance(estimate, In):
-        rows = select(frame, {}, experiment=estimate.experiment, view=estimate.view)
-        return resolution(estimate.estimate, rows, counted, estimate.experiment)
+        rows = table.select({}, experiment=estimate.experiment, view=estimate.view)
+        return resolution(estimate.estimate, rows, counted, estimate.experiment, studies)
     if isinstance(estimate, Difference):
-        sides = [resolution(side, frame, counted, experiment) for side in (estimate.left, estimate.right)]
-        return Resolution(sum(side.step for side in sides), sum(side.rounding for side in sides))
+        left, right = (resolution(side, table, counted, experiment, studies) for side in (estimate.left, estimate.right))
+        return Resolution(left.step + right.step, left.rounding + right.rounding)
     if isinstance(estimate, MeanOver):
-        return resolution(estimate.estimate, select(frame, estimate.where), counted, experiment)
+        return resolution(estimate.estimate, table.select(estimate.where), counted, experiment, studies)
     if isinstance(estimate, RankTrend | RankCorrelation):
-        return _of_ranks(estimate, select(frame, estimate.where))
+        return _of_ranks(estimate, table.select(estimate.where), studies)
     if isinstance(estimate, Reading) and not estimate.logged:
-        rows = select(frame, estimate.where, experiment=estimate.experiment, view=estimate.view)
-        return _of_metric(estimate.metric, rows, (estimate.experiment, estimate.metric) in counted)
+        rows = table.select(estimate.where, experiment=estimate.experiment, view=estimate.view)
+        return _of_metric(estimate.metric, rows, (estimate.experiment, estimate.metric) in counted, studies)
     if isinstance(estimate, Mean):
-        return _of_metric(estimate.metric, select(frame, estimate.where), (experiment, estimate.metric) in counted)
-    return FREE
+        return _of_metric(estimate.metric, table.select(estimate.where), (experiment, estimate.metric) in counted, studies)
+    return _free(studies)
 
 
-def _of_metric(metric: str, rows: pd.DataFrame, counted: bool) -> Resolution:
-    values = column(rows, metric).to_numpy(dtype=float)
-    return Resolution(float(step_of(values, counted)) if counted else 0.0, float(step_of(values)))
+def _free(studies: int) -> Resolution:
+    return Resolution(np.zeros(studies), np.zeros(studies))
 
 
-def _of_ranks(estimate: RankTrend | RankCorrelation, rows: pd.DataFrame) -> Resolution:
-    if rows.empty:
-        return FREE
+def _of_metric(metric: str, rows: Table, counted: bool, studies: int) -> Resolution:
+    values = rows.metric(metric).reshape(studies, -1)
+    rounding = np.asarray(step_of(values))
+    return Resolution(np.asarray(step_of(values, counted)) if counted else np.zeros(studies), rounding)
+
+
+def _of_ranks(estimate: RankTrend | RankCorrelation, rows: Table, studies: int) -> Resolution:
     if isinstance(estimate, RankTrend):
-        points = int(rows[f"param.{estimate.over}"].nunique()) if f"param.{estimate.over}" in rows else 0
+        points = len(rows.groups(f"param.{estimate.over}"))
     else:
-        points = int(rows.groupby(["seed", "method"]).size().min())
-    return Resolution(12.0 / (points * (points**2 - 1)), 0.0) if points > 1 else FREE
+        seeds = [rows.column(name).tolist() for name in ("seed", "method") if rows.has(name)]
+        points = min(Counter(zip(*seeds, strict=True)).values(), default=0)
+    step = 12.0 / (points * (points**2 - 1)) if points > 1 else 0.0
+    return Resolution(np.full(studies, step), np.zeros(studies))
