@@ -7,19 +7,20 @@ metric. A difference is always paired by seed. `says` replaces the sentence, `ho
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.bounds import CORRELATION
 from harness.errors import TaskError, unknown
-from harness.estimates import Estimate, Farthest, In, Of, OptimumShift, PowerTrend, RankTrend, Reading, Slope, paired
+from harness.estimates import Difference, Estimate, Farthest, In, Of, OptimumShift, PowerTrend, RankTrend, Reading, Slope, paired
 from harness.task import Above, Aim, Below, Claim, Region, Within
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Direction = Literal["lower", "higher"]
+Most = Literal["lowest", "highest"]
 
 
 def better(
@@ -114,19 +115,27 @@ class All:
 
 
 def best_of(id: str, method: str, others: Sequence[str], reading: Reading, *, says: str = "", **about: Any) -> list[Claim]:
-    """`method` is the best of all: better than every one of `others`, each set against it seed by seed.
+    """`method` is the best of all: better than every one of `others` on `reading`, decided as `extreme` says."""
+    most: Most = "highest" if _direction(reading) == "higher" else "lowest"
+    words = says or f"{method} has the {most} {_name(reading)} of {len(others) + 1} methods"
+    return extreme(id, method, others, reading.of, most=most, says=words, **{"unit": _unit(reading), **about})
 
-    Reproduced when every paired difference is, not reproduced when one is not. The number shown is that of the closest rival. A smallest
-    or largest value over methods, taken in each seed, would be biased: the best of several equal rivals is better than any one of them.
+
+def extreme(
+    id: str, method: str, others: Sequence[str], number: Callable[[str], Estimate], *, most: Most, says: str, **about: Any
+) -> list[Claim]:
+    """`method` has the highest (lowest) number of all: beyond that of every one of `others`, each set against it seed by seed.
+
+    `number` gives the estimate of a method, by its name. Reproduced when every paired difference is, not reproduced when one is not. The
+    number shown is that of the closest rival. A smallest or largest value over methods, taken in each seed, would be biased: the best of
+    several equal rivals is better than any one of them.
     """
     if len(others) < 2:
-        raise TaskError(f"claim {id}: best_of sets a method against several; for one there is better")
+        raise TaskError(f"claim {id}: it sets a method against several; for one there is better")
     if method in others:
         raise TaskError(f"claim {id}: {method} is set against itself")
-    parts = tuple(paired(method, other, reading) for other in others)
-    most = "highest" if _direction(reading) == "higher" else "lowest"
-    words = says or f"{method} has the {most} {_name(reading)} of {len(others) + 1} methods"
-    return [_claim(id, words, All(parts), Above(0.0) if most == "highest" else Below(0.0), _unit(reading), {"null": 0.0, **about})]
+    parts = tuple(Difference(number(method), number(other)) for other in others)
+    return [_claim(id, says, All(parts), Above(0.0) if most == "highest" else Below(0.0), "", {"null": 0.0, **about})]
 
 
 def exact(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import ablation, best_of, better, equivalent, exact, monotone, non_inferior, optimum_shift, slope
+from harness.claims import ablation, best_of, better, equivalent, exact, extreme, monotone, non_inferior, optimum_shift, slope
 from harness.errors import TaskError
+from harness.estimates import Transformed
 from harness.plan import TrialSpec
 from harness.sweeps import Sweep
 from harness.task import Above, Claim, Grid, Method, Metric, Region, Within, param
@@ -126,6 +127,20 @@ def test_the_best_of_several_is_decided_by_every_pair(tmp_path: Path) -> None:
     assert abs(found["a"].interval.estimate) < 2
     assert found["clear"].interval.estimate == pytest.approx(10.0, abs=1.5)
     assert "Of 3 comparisons: 2 reproduced, 1 inconclusive" in found["a"].reason
+
+
+def test_an_extreme_is_of_any_number_and_either_end(tmp_path: Path) -> None:
+    half = lambda name: Transformed(lambda value: value / 2, TRAIN["accuracy"].of(name))  # noqa: E731
+    about: Any = {"says": "", "source": "Table 1"}
+    claims = [
+        *extreme("most", "a", ["b", "d"], half, most="highest", **about),
+        *extreme("least", "d", ["a", "b", "c"], half, most="lowest", **about),
+        *extreme("not-least", "b", ["a", "c", "d"], half, most="lowest", **about),
+    ]
+    found = {v.claim: v for v in decided(tmp_path, claims)}
+    assert [v.verdict for v in found.values()] == ["reproduced", "reproduced", "not reproduced"]
+    assert [v.interval.estimate for v in found.values()] == pytest.approx([5.0, -5.0, 5.0], abs=0.8)
+    assert claims[0].null == 0.0
 
 
 def test_the_best_of_equal_methods_is_not_refuted_for_being_one_of_many(tmp_path: Path) -> None:
