@@ -50,8 +50,8 @@ class Replicated(Protocol):
         """The estimate in one seed's records."""
         ...
 
-    def interval(self, frames: Sequence[pd.DataFrame], confidence: float) -> Interval:
-        """Its interval from the records of all seeds, one frame each; wider with more confidence."""
+    def interval(self, frames: Sequence[pd.DataFrame]) -> Callable[[float], Interval]:
+        """Its interval by the confidence, from the records of all seeds, one frame each; wider with more confidence."""
         ...
 
 

@@ -215,7 +215,7 @@ class Evidence:
         planned = self.rows_read(estimate, self.planned)
         complete = planned.groupby("seed")["recorded"].all()
         frames = [frame for seed, frame in self._by_seed("", None).items() if complete.get(seed, False)]
-        return lambda confidence: estimate.interval(frames, confidence)
+        return estimate.interval(frames)
 
     def data_kind(self, estimate: Estimate | None = None, experiment: str = "") -> str:
         """Kinds of the data behind the records (of the plan, before there are any) that `estimate` reads, joined with ` + `."""

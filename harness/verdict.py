@@ -77,6 +77,7 @@ class _Finding:
     found: SeedValues
     p: float = math.nan
     sample: Sample | None = None
+    """None where the interval is not one over seeds."""
     decisions: Decisions | None = None
 
 
@@ -142,11 +143,12 @@ def _one(evidence: Evidence, claim: Claim, estimate: Estimate) -> _Finding:
         p=np.array([p]),
         error=1 - evidence.confidence,
     )
-    reason = _reason(WHYS[int(decisions.why[0])], claim, found, sample, interval)
-    return _Finding(OUTCOMES[int(decisions.outcomes[0])], reason, interval, found, p, sample, decisions)
+    over_seeds = None if own else sample
+    reason = _reason(WHYS[int(decisions.why[0])], claim, found, over_seeds, interval)
+    return _Finding(OUTCOMES[int(decisions.outcomes[0])], reason, interval, found, p, over_seeds, decisions)
 
 
-def _reason(why: Why, claim: Claim, found: SeedValues, sample: Sample, interval: Interval) -> str:
+def _reason(why: Why, claim: Claim, found: SeedValues, sample: Sample | None, interval: Interval) -> str:
     values = list(found.values.values())
     if why == "lost":
         return _lost_reason(found)
@@ -171,8 +173,10 @@ def _exactly(claim: Claim, values: list[float]) -> str:
     return f"Exact: every value lies where the claim holds ({claim.holds})."
 
 
-def _more_seeds(claim: Claim, sample: Sample, interval: Interval) -> str:
+def _more_seeds(claim: Claim, sample: Sample | None, interval: Interval) -> str:
     """How many seeds would decide with 80 % power, were the effect as large as the interval's far end or as its middle."""
+    if sample is None:
+        return f"It is an interval over {interval.n} of what is compared, not over seeds: more seeds alone do not decide."
     middle = sample.seeds(claim.holds)
     ends = [sample.seeds(claim.holds, at=end) for end in (interval.low, interval.high)]
     fewest = min((n for n in (*ends, middle) if n is not None), default=None)
@@ -257,8 +261,8 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         margin_source=claim.margin_source,
         p=math.nan if claim.exact else finding.p,
         effect=math.nan if claim.exact else sample.effect(null),
-        ratio=_ratio(sample.estimate, published, claim.null or 0.0),
-        size=_size(sample, published, decides),
+        ratio=_ratio(finding.interval.estimate, published, claim.null or 0.0),
+        size=_size(finding, published, decides),
         by_chance=(1 - evidence.confidence) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
 
@@ -272,10 +276,10 @@ def _ratio(estimate: float, published: float | None, null: float) -> float:
     return (estimate - null) / (published - null) if published is not None and published != null else math.nan
 
 
-def _size(sample: Sample, published: float | None, decides: Literal["value", "direction"]) -> Size:
-    if published is None or not sample.n:
+def _size(finding: _Finding, published: float | None, decides: Literal["value", "direction"]) -> Size:
+    if published is None or not finding.interval.n:
         return ""
-    if decides == "direction" or not sample.decidable:
+    if decides == "direction" or not (finding.sample is None or finding.sample.decidable):
         return "not comparable"
-    range_ = sample.prediction()
+    range_ = finding.sample.prediction() if finding.sample else finding.interval
     return "agrees" if range_.low <= published <= range_.high else "differs"

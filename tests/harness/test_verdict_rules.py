@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,9 +196,9 @@ class MeanOverMethods:
     def __call__(self, frame: Any) -> float:
         return float(frame["metric.loss"].mean())
 
-    def interval(self, frames: Sequence[Any], confidence: float) -> Interval:
+    def interval(self, frames: Sequence[Any]) -> Callable[[float], Interval]:
         means = [float(np.mean([f.loc[f["method"] == m.name, "metric.loss"].mean() for f in frames])) for m in METHODS]
-        return seed_interval(means, confidence)
+        return partial(seed_interval, means)
 
 
 def test_an_estimate_may_bring_its_own_unit_of_replication(tmp_path: Path) -> None:
@@ -210,6 +211,8 @@ def test_an_estimate_may_bring_its_own_unit_of_replication(tmp_path: Path) -> No
     assert found["near"].interval.high - found["near"].interval.low == pytest.approx(2 * 3.182 * 2.04, rel=0.05)
     assert 0.05 < found["near"].p < 0.2
     assert found["near"].n == 4
+    assert "more seeds alone do not decide" in found["near"].reason
+    assert math.isnan(found["near"].effect)
 
 
 def test_chance_alone(tmp_path: Path) -> None:
