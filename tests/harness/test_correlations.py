@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from harness.bounds import CORRELATION
-from harness.correlations import Correlation, CorrelationGap, correlation_interval, gap_interval
+from harness.correlations import Correlation, CorrelationGap
+from harness.fisher import correlation_interval, gap_interval
 from harness.plan import TrialSpec
 from harness.task import Above, Claim, Method, Metric
 from harness.verdict import Verdict
