@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from harness.bounds import POSITIVE, SHARE
 from harness.estimates import Reading, Slope
 from harness.task import Experiment, Figure, Method, Metric, Paper, Statistic, Task, param
-from tasks.llm.optimizers_under_quantization.claims import SWEEP, QatDrop, claims
+from tasks.llm.optimizers_under_quantization.claims import claims
 from tasks.llm.optimizers_under_quantization.ladder import METRICS as RUNGS
+from tasks.llm.optimizers_under_quantization.measured import SWEEP, QatDrop
 from tasks.llm.optimizers_under_quantization.scales import scales, seconds
 
 METHODS = (
@@ -58,32 +60,33 @@ class Aware(Training):
 
 SCHEMES = ("w4a4", "w8a8", "w4a16", "w4a4_rotated", "w4a16_gptq", "w4a4_gptq")
 _NATS = "nats/token"
+_positive = partial(Metric, bounds=POSITIVE)
 LOSSES = (
-    Metric("val_loss", _NATS, "lower", "of the trained network, before any post-training quantization; sweeps select on it"),
-    Metric("test_loss", _NATS, "lower", "the same on the test split; selects nothing"),
-    Metric("train_loss", _NATS, "lower", "mean over the last tenth of the steps"),
-    Metric("hidden_parameters", "parameters", "none", "entries of the hidden matrices: N of the scaling law", split="none"),
-    Metric("tokens", "tokens", "none", "that the network was trained on", split="none"),
+    _positive("val_loss", _NATS, "lower", "of the trained network, before any post-training quantization; sweeps select on it"),
+    _positive("test_loss", _NATS, "lower", "the same on the test split; selects nothing"),
+    _positive("train_loss", _NATS, "lower", "mean over the last tenth of the steps"),
+    _positive("hidden_parameters", "parameters", "none", "entries of the hidden matrices: N of the scaling law", split="none"),
+    _positive("tokens", "tokens", "none", "that the network was trained on", split="none"),
 )
-_validated = partial(Metric, split="val")
+_validated, _ratio = partial(Metric, split="val"), partial(Metric, split="val", bounds=POSITIVE)
 QUANTIZED = (
     *(_validated(f"rise_{name}", _NATS, "lower", f"rise of the validation loss under {name}") for name in SCHEMES),
     Metric("test_rise_w4a4", _NATS, "lower", "rise of the test loss under w4a4"),
-    _validated("r_l", "ratio", "lower", "R_L: relative squared error behind the final norm under w4a4"),
-    _validated("share_a", "ratio", "none", "mean A / R over linear layers and blocks: error carried over from the input"),
-    _validated("share_b", "ratio", "none", "mean B / R: error added by the module"),
+    _ratio("r_l", "ratio", "lower", "R_L: relative squared error behind the final norm under w4a4"),
+    _ratio("share_a", "ratio", "none", "mean A / R over linear layers and blocks: error carried over from the input"),
+    _ratio("share_b", "ratio", "none", "mean B / R: error added by the module"),
     _validated("share_c", "ratio", "none", "mean C / R: interaction, may be negative"),
-    _validated("accumulated", "share", "none", "linear layers and blocks in which A is the largest of A, B, |C|"),
-    _validated("gain", "ratio", "lower", "G = A_l / R_(l-1) of linear layers, geometric mean"),
-    Metric("gain_spectral", "ratio", "none", "G1 of linear layers, geometric mean"),
-    _validated("gain_alignment", "ratio", "none", "G2 of linear layers, geometric mean"),
-    _validated("gain_rounding", "ratio", "none", "G3 of linear layers: what rounding their own inputs adds, geometric mean"),
-    Metric("log_spectral", "nats", "none", "mean |log G1|"),
-    _validated("log_alignment", "nats", "none", "mean |log G2|"),
-    _validated("log_rounding", "nats", "none", "mean |log G3|"),
-    _validated("mmr_median", "ratio", "lower", "max / median of non-zero |h| of a row, inputs of the linear layers"),
-    _validated("mmr_mean", "ratio", "lower", "max / mean of |h| of a row"),
-    _validated("kurtosis", "ratio", "lower", "of a row, 3 for a Gaussian"),
+    _validated("accumulated", "share", "none", "linear layers and blocks in which A is the largest of A, B, |C|", bounds=SHARE),
+    _ratio("gain", "ratio", "lower", "G = A_l / R_(l-1) of linear layers, geometric mean"),
+    _positive("gain_spectral", "ratio", "none", "G1 of linear layers, geometric mean"),
+    _ratio("gain_alignment", "ratio", "none", "G2 of linear layers, geometric mean"),
+    _ratio("gain_rounding", "ratio", "none", "G3 of linear layers: what rounding their own inputs adds, geometric mean"),
+    _positive("log_spectral", "nats", "none", "mean |log G1|"),
+    _ratio("log_alignment", "nats", "none", "mean |log G2|"),
+    _ratio("log_rounding", "nats", "none", "mean |log G3|"),
+    _ratio("mmr_median", "ratio", "lower", "max / median of non-zero |h| of a row, inputs of the linear layers"),
+    _ratio("mmr_mean", "ratio", "lower", "max / mean of |h| of a row"),
+    _ratio("kurtosis", "ratio", "lower", "of a row, 3 for a Gaussian"),
     *(
         _validated(name, _NATS, "lower", f"rise under w4a4 of the first checkpoint at {rung:.2f} nats or less", optional=True)
         for name, rung in RUNGS.items()
@@ -100,6 +103,7 @@ def _columns(experiment: str, metrics: tuple[Metric, ...], view: str = "") -> li
             unit=metric.unit,
             better=metric.better,
             description=metric.description,
+            bounds=metric.bounds,
         )
         for metric in metrics
     ]
