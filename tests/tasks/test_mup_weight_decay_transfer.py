@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness.plan import DataRef, Overrides, data_names, expand
+from harness.stats import Sample
 from tasks.blocks.parametrization import ParamClass
 from tasks.llm.mup_weight_decay_transfer.claims import (
     decay_shift,
@@ -19,6 +22,7 @@ from tasks.llm.mup_weight_decay_transfer.claims import (
     lr_shift,
     ratio_slope,
     shape_distance,
+    shape_share,
 )
 from tasks.llm.mup_weight_decay_transfer.rules import matrix_rate, rates
 from tasks.llm.mup_weight_decay_transfer.task import DECAYED, TASK, DecoderParams
@@ -95,23 +99,32 @@ def test_planted_slopes_are_found() -> None:
     assert implied_exponent("lm")(frame) == pytest.approx(0.5)
 
 
-def test_a_planted_exponent_of_eta_over_lambda_is_found() -> None:
+def spectra_frame(norm: float, shape: float, noise: Callable[[], float] = lambda: 1.0) -> pd.DataFrame:
+    """The spectra of a seed: the norm goes as c to `norm`, every number of the shape as c to `shape`, each times noise."""
+    numbers = {"shape_q10": 0.1, "shape_q50": 0.8, "shape_q90": 1.3, "shape_top": 2.0}
     rows = [
-        planted(
-            view__spectra=True,
-            param__balance=c,
-            param__replicate=0,
-            metric__sigma_top=5 * (c * c) ** 0.5,
-            metric__shape_q10=0.1 * c**0.02,
-            metric__shape_q50=0.8 * c**0.02,
-            metric__shape_q90=1.3 * c**0.02,
-            metric__shape_top=2.0 * c**0.02,
-        )
+        planted(view__spectra=True, param__balance=c, param__replicate=0, metric__sigma_top=5 * c**norm * noise())
+        | {f"metric.{name}": value * c**shape * noise() for name, value in numbers.items()}
         for c in (0.5, 1.0, 2.0)
     ]
-    frame = pd.DataFrame(rows)
+    return pd.DataFrame(rows)
+
+
+def test_a_planted_exponent_of_eta_over_lambda_is_found() -> None:
+    frame = spectra_frame(norm=1.0, shape=0.02)
     assert ratio_slope("lm", "sigma_top")(frame) == pytest.approx(0.5)
     assert shape_distance("lm")(frame) == pytest.approx(0.02 * math.log(4))
+    assert shape_share("lm")(frame) == pytest.approx(0.02)
+
+
+def test_noise_alone_is_no_invariant_shape() -> None:
+    claim, rng = TASK.claim("C1-shape-lm"), np.random.default_rng(0)
+    for norm, least, most in ((0.0, 0.0, 0.05), (1.0, 0.95, 1.0)):
+        held = 0
+        for _ in range(20):
+            frames = [spectra_frame(norm, 0.0, lambda: math.exp(0.03 * rng.normal())).assign(method="sqrt-width") for _ in range(5)]
+            held += Sample.of([claim.estimate(frame) for frame in frames], bounds=claim.bounds).interval().inside(claim.holds)
+        assert least <= held / 20 <= most
 
 
 def sweep_frame(shift: float, axis: str) -> pd.DataFrame:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from harness.bounds import POSITIVE
 from harness.estimates import In, Mean
 from harness.task import Experiment, Figure, Method, Metric, Paper, Statistic, Task, param
 from tasks.llm.mup_weight_decay_transfer.claims import (
@@ -76,21 +78,24 @@ class DecoderParams(Params):
     )
 
 
+_positive = partial(Metric, bounds=POSITIVE)
+
+
 def _weights(classes: tuple[str, ...]) -> list[Metric]:
     """What the matrix-like weights look like; without decay nothing can be divided by sqrt(eta/lambda)."""
     normed: dict[str, Any] = {"methods": DECAYED}
     return [
-        Metric("horizon", "time constants", "none", "eta*lambda summed over the run: 3 forgets 95 % of the start", split="none"),
-        Metric("entry_rms", "weight", "none", "RMS entry of the matrix-like weights, geometric mean"),
-        Metric("entry_norm", "weight", "none", "entry_rms / sqrt(eta/lambda): sqrt(1/2) for pure noise in the steady state", **normed),
-        Metric("sigma_top", "weight", "none", "top singular value, geometric mean over classes"),
-        Metric("sigma_norm", "weight", "none", "sigma_top / sqrt(eta/lambda)", **normed),
+        _positive("horizon", "time constants", "none", "eta*lambda summed over the run: 3 forgets 95 % of the start", split="none"),
+        _positive("entry_rms", "weight", "none", "RMS entry of the matrix-like weights, geometric mean"),
+        _positive("entry_norm", "weight", "none", "entry_rms / sqrt(eta/lambda): sqrt(1/2) for pure noise in the steady state", **normed),
+        _positive("sigma_top", "weight", "none", "top singular value, geometric mean over classes"),
+        _positive("sigma_norm", "weight", "none", "sigma_top / sqrt(eta/lambda)", **normed),
         *(Metric(f"sigma_top_{name}", "weight", "none", f"top singular value of {name}") for name in classes),
         *(Metric(f"sigma_norm_{name}", "weight", "none", f"sigma_top_{name} / sqrt(eta/lambda)", **normed) for name in classes),
-        Metric("shape_q10", "ratio", "none", "10 % quantile of the singular values over their RMS, geometric mean over the matrices"),
-        Metric("shape_q50", "ratio", "none", "median of the singular values over their RMS"),
-        Metric("shape_q90", "ratio", "none", "90 % quantile of the singular values over their RMS"),
-        Metric("shape_top", "ratio", "none", "top singular value over the RMS"),
+        _positive("shape_q10", "ratio", "none", "10 % quantile of the singular values over their RMS, geometric mean over the matrices"),
+        _positive("shape_q50", "ratio", "none", "median of the singular values over their RMS"),
+        _positive("shape_q90", "ratio", "none", "90 % quantile of the singular values over their RMS"),
+        _positive("shape_top", "ratio", "none", "top singular value over the RMS"),
     ]
 
 
@@ -109,6 +114,8 @@ def _statistics(name: str, classes: tuple[str, ...], *sublayers: str) -> list[St
         "kappa_entry": (over_widths(name, "entry_norm"), "the same for the RMS entry: 0 in the steady state"),
         "ratio_slope": (ratio_slope(name, "sigma_top"), "d log sigma_top / d log(eta/lambda)"),
         "ratio_slope_entry": (ratio_slope(name, "entry_rms"), "the same for the RMS entry"),
+    }
+    distances = {
         "shape_distance": (shape_distance(name), "of spectra over 16 times eta/lambda"),
         "shape_noise": (shape_noise(name), "floor of shape_distance: two redraws"),
     }
@@ -116,7 +123,8 @@ def _statistics(name: str, classes: tuple[str, ...], *sublayers: str) -> list[St
     return [
         *(Statistic(name=label, estimate=estimate, better="zero", description=text) for label, (estimate, text) in flat.items()),
         *(Statistic(name=label, estimate=estimate, description=text) for label, (estimate, text) in described.items()),
-        Statistic(name="horizon", estimate=In(name, Mean("horizon"), "rules"), unit="time constants", description=horizon),
+        *(Statistic(name=label, estimate=estimate, bounds=POSITIVE, description=text) for label, (estimate, text) in distances.items()),
+        Statistic(name="horizon", estimate=In(name, Mean("horizon"), "rules"), unit="time constants", bounds=POSITIVE, description=horizon),
     ]
 
 
@@ -140,7 +148,7 @@ PAIR = Experiment(
     summary="a feed-forward pair under injected noise gradients: no data, no loss",
     params=PairParams,
     methods=MUP,
-    metrics=[Metric("gain", "ratio", "none", "RMS(f(x)) / RMS(x), geometric mean over the second half"), *_weights(_PAIR_CLASSES)],
+    metrics=[_positive("gain", "ratio", "none", "RMS(f(x)) / RMS(x), geometric mean over the second half"), *_weights(_PAIR_CLASSES)],
     run="tasks.llm.mup_weight_decay_transfer.ffn:run",
     seconds=seconds_ffn,
     statistics=_statistics("ffn", _PAIR_CLASSES),
@@ -163,12 +171,12 @@ DECODER = Experiment(
     summary="a LLaMA-style decoder on text",
     params=DecoderParams,
     metrics=[
-        Metric("val_loss", "nats/token", "lower", "cross-entropy on fixed validation windows; sweeps select on it"),
-        Metric("test_loss", "nats/token", "lower", "the same on the test split; selects nothing"),
-        Metric("train_loss", "nats/token", "lower", "mean over the last tenth of the steps"),
-        Metric("gain", "ratio", "none", "RMS(f(x)) / RMS(x) of the sublayers f, geometric mean; x is the normalised input", split="val"),
-        Metric("gain_attention", "ratio", "none", "gain of the attention sublayers", split="val"),
-        Metric("gain_mlp", "ratio", "none", "gain of the SwiGLU sublayers", split="val"),
+        _positive("val_loss", "nats/token", "lower", "cross-entropy on fixed validation windows; sweeps select on it"),
+        _positive("test_loss", "nats/token", "lower", "the same on the test split; selects nothing"),
+        _positive("train_loss", "nats/token", "lower", "mean over the last tenth of the steps"),
+        _positive("gain", "ratio", "none", "RMS(f(x)) / RMS(x) of the sublayers f, geometric mean; x is the normalised input", split="val"),
+        _positive("gain_attention", "ratio", "none", "gain of the attention sublayers", split="val"),
+        _positive("gain_mlp", "ratio", "none", "gain of the SwiGLU sublayers", split="val"),
         *_weights(_DECODER_CLASSES),
     ],
     run="tasks.llm.mup_weight_decay_transfer.lm:run",
@@ -179,6 +187,7 @@ DECODER = Experiment(
             estimate=In("lm", Mean("val_loss"), "rules"),
             unit="nats/token",
             better="lower",
+            bounds=POSITIVE,
             description="mean over widths at the base rates",
         ),
         *_statistics("lm", _DECODER_CLASSES, "attention", "mlp"),
