@@ -160,7 +160,7 @@ def exact(
     farthest = In(reading.experiment, Farthest(reading.metric, region.low, region.high, reading.where), reading.view)
     estimate: Estimate = Of(method, farthest) if method else farthest
     words = says or f"{_name(reading)} is {region}"
-    return [_claim(id, words, estimate, region, reading.unit, {"exact": True, **about})]
+    return [_claim(id, words, estimate, region, reading.unit, {"exact": True, "bounds": reading.bounds, **about})]
 
 
 def _claim(id: str, words: str, estimate: Estimate, holds: Region, unit: str, about: dict[str, Any]) -> Claim:
