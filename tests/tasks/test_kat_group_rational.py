@@ -56,6 +56,16 @@ def test_the_claims_compare_what_they_say() -> None:
     assert math.isnan(TASK.claim("C4-deterministic").estimate(pd.DataFrame(steps)))
 
 
+def test_the_paper_has_no_language_model_and_no_atomics() -> None:
+    own = {claim.id for claim in TASK.claims if claim.kind == "paper"}
+    assert own == {claim.id for claim in TASK.claims if claim.primary} == {"C1-vit", "C2-vit", "C2-spline-vit", "C3-vit"}
+    assert all(claim.published in claim.holds for claim in TASK.claims if claim.published is not None)
+    clock = TASK.claim("C2-clock-vit")
+    own_step = row("mlp-gelu", 1e-3, 0.0, 0.0, experiment="vit-cost") | {"metric.step_ratio": 1.1}
+    assert clock.estimate(pd.DataFrame([own_step, own_step | {"method": "kat-released", "metric.step_ratio": 2.0}])) == pytest.approx(1.1)
+    assert list(TASK.claim("C2-vit").stands_on) == [clock.id]
+
+
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "gpu", "paper"])
 def test_methods_are_compared_at_equal_steps_batches_and_rates(scale: str) -> None:
     refs = {name: DataRef(name, "s", "stand-in", "f") for name in data_names(TASK, scale)}

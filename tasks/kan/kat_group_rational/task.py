@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from harness.bounds import PERCENT, POSITIVE
 from harness.sweeps import Sweep
 from harness.task import Experiment, Figure, Metric, Paper, Task, param
 from tasks.kan.kat_group_rational.claims import claims
@@ -87,23 +88,26 @@ class VisionTiming(Timing, Vision):
     """Time a vision transformer."""
 
 
+_positive = partial(Metric, bounds=POSITIVE)
+
+
 def _losses(unit: str) -> list[Metric]:
     return [
-        Metric("val_loss", unit, "lower", "cross-entropy on the validation split; chooses the learning rate"),
-        Metric("test_loss", unit, "lower", "the same on the test split; selects nothing"),
-        Metric("train_loss", unit, "lower", "mean over the last tenth of the steps (with label smoothing where that is on)"),
-        Metric("parameters", "count", "none", "numbers that are trained, of the whole network", split="none"),
+        _positive("val_loss", unit, "lower", "cross-entropy on the validation split; chooses the learning rate"),
+        _positive("test_loss", unit, "lower", "the same on the test split; selects nothing"),
+        _positive("train_loss", unit, "lower", "mean over the last tenth of the steps (with label smoothing where that is on)"),
+        _positive("parameters", "count", "none", "numbers that are trained, of the whole network", split="none"),
     ]
 
 
 ACCURACIES = [
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split", counted=True),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True, bounds=PERCENT),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split", counted=True, bounds=PERCENT),
 ]
 COSTS = [
-    Metric("step_ratio", "ratio", "lower", "median over rounds of its step over a step of mlp-gelu that runs next to it", timed=True),
-    Metric("step_seconds", "s", "lower", "median time of a training step: depends on the machine and on what else it runs", timed=True),
-    Metric(
+    _positive("step_ratio", "ratio", "lower", "median over rounds of its step over a step of mlp-gelu that runs next to it", timed=True),
+    _positive("step_seconds", "s", "lower", "median time of a training step: depends on the machine and on what else it runs", timed=True),
+    _positive(
         "activation_ratio",
         "ratio",
         "lower",
@@ -111,7 +115,7 @@ COSTS = [
         methods=(*RATIONAL, "kan-spline"),
         timed=True,
     ),
-    Metric(
+    _positive(
         "coefficient_gradient_error",
         "ratio",
         "lower",
