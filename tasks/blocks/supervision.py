@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.bounds import PERCENT, POSITIVE
 from harness.task import Metric, param
 
 
@@ -21,13 +22,13 @@ class Supervised:
     )
 
 
-TRAINING = (Metric("train_loss", "nats", "lower", "mean over the last steps"),)
+TRAINING = (Metric("train_loss", "nats", "lower", "mean over the last steps", bounds=POSITIVE),)
 """What `fit` returns."""
 CLASSIFICATION = (
-    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
-    Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing"),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split; selects nothing", counted=True),
+    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split", bounds=POSITIVE),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True, bounds=PERCENT),
+    Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing", bounds=POSITIVE),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split; selects nothing", counted=True, bounds=PERCENT),
 )
 """What `evaluate` returns on both held-out splits."""
 CALIBRATION = tuple(

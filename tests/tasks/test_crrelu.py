@@ -115,3 +115,11 @@ def test_the_entropy_of_crrelu_rises_with_eps(trials: Trials) -> None:
     (slope,) = torch.autograd.grad(CRReLU(step).double()(x).sum(), x)
     half_normal = 2 * torch.exp(-0.5 * x.detach() ** 2) / math.sqrt(2 * math.pi)
     assert float(torch.trapezoid(half_normal * slope.log(), x.detach())) / step == pytest.approx(rate, rel=1e-2)
+
+
+def test_whose_claims_they_are() -> None:
+    kinds = {claim.id: claim.kind for claim in TASK.claims}
+    assert {id for id, kind in kinds.items() if kind == "control"} == {"C1-relu-same", "C1-frozen", "floor"}
+    assert kinds["C3-direction"] == "extension"
+    assert [claim.id for claim in TASK.claims if claim.primary] == ["C1-all", "C3"]
+    assert {claim.group for claim in TASK.claims if claim.kind == "paper"} == {"C1", "C3"}
