@@ -6,6 +6,7 @@ import itertools
 import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 from tasks.blocks.spectral import spectral_norm
 from tasks.blocks.training import generator
 from tasks.convolutions.orth_conv_lorth import operators as op
+from tasks.convolutions.orth_conv_lorth.claims import KERNEL, LORTH, NONE, TAP, ZEROS
 from tasks.convolutions.orth_conv_lorth.experiment import ball, near_a_tap, network, zero_padded_error
-from tasks.convolutions.orth_conv_lorth.task import _IMPOSSIBLE, _POSSIBLE, _SQUARE, KERNEL, LORTH, NONE, TAP, ZEROS
+from tasks.convolutions.orth_conv_lorth.task import _IMPOSSIBLE, _POSSIBLE, _SQUARE, TASK
 from tests.tasks.stand_ins import made
 from tests.tasks.trials import Trials
 
@@ -108,6 +110,20 @@ def test_the_theorems_hold_and_their_controls_do_not(trials: Trials) -> None:
         for method in (LORTH, ZEROS, NONE)
     }
     assert max(ratios[LORTH], ratios[NONE]) < 1.0 < ratios[ZEROS]
+
+
+@pytest.mark.parametrize(("flat", "grows", "holds"), [(0.02, 1.0, True), (0.3, 1.0, False), (0.0, 0.0, False)])
+def test_an_error_is_flat_where_another_grows(flat: float, grows: float, holds: bool) -> None:
+    powers = {(LORTH, "spectral_error"): flat, (NONE, "frobenius_error"): grows, (NONE, "spectral_error"): 9.0}
+    rows = [
+        {"experiment": "stability", "method": method, "seed": 0, "status": "ok", "param.size": size, f"metric.{name}": 3.0 * size**power}
+        for size in (9, 16, 33, 64)
+        for (method, name), power in powers.items()
+    ]
+    claim = TASK.claim("C3-flat")
+    frame = pd.DataFrame(rows).groupby(["experiment", "method", "seed", "status", "param.size"], as_index=False).first()
+    assert claim.estimate(frame) == pytest.approx(flat - grows)
+    assert (claim.estimate(frame) in claim.holds) == holds
 
 
 def test_the_regulariser_makes_the_layers_orthogonal_and_the_attack_finds_something(trials: Trials) -> None:

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from harness.claims import better, exact, monotone, slope
-from harness.estimates import Reading
+from harness.bounds import PERCENT, POSITIVE, SHARE
 from harness.sweeps import Sweep
-from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Region, Resources, Scale, Task, Within, param
+from harness.task import Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
 from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
+from tasks.convolutions.orth_conv_lorth.claims import KERNEL, LORTH, NONE, TAP, ZEROS, claims
 
 _MODULE = "tasks.convolutions.orth_conv_lorth.experiment"
-LORTH, KERNEL, NONE, ZEROS, TAP = "lorth", "kernel-orth", "none", "zero-padding", "lorth-tap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,12 @@ class Train(Supervised):
     attack: float = param(1.0, "L2 norm of the attack, in pixels normalised to variance 1", low=0.0, high=1e3)
 
 
+_positive = partial(Metric, bounds=POSITIVE)
+
 identity = Experiment(
     "identity",
     params=Kernel,
-    metrics=(Metric("identity_error", "relative", "lower", "of err_F^2 against N^2 L_orth, of a random kernel"),),
+    metrics=(_positive("identity_error", "relative", "lower", "of err_F^2 against N^2 L_orth, of a random kernel"),),
     run=f"{_MODULE}:identity",
     methods=(LORTH, ZEROS),
     seconds=lambda *_: 0.1,
@@ -56,11 +58,17 @@ existence = Experiment(
     "existence",
     params=Optimized,
     metrics=(
-        Metric("spread", "", "lower", "(max - min) / (max + min): 0 for a multiple of an orthogonal map, whatever its scale"),
-        Metric("sigma_min", "", "higher", "smallest singular value of the convolution"),
-        Metric("sigma_max", "", "lower", "largest singular value"),
-        Metric("lorth", "", "lower", "L_orth of the kernel that was reached"),
-        Metric("agrees", "share", "higher", "all singular values within 2% of 1 where the rule says that they can be, and only there"),
+        Metric("spread", "", "lower", "(max - min) / (max + min): 0 for a multiple of an orthogonal map, whatever its scale", bounds=SHARE),
+        _positive("sigma_min", "", "higher", "smallest singular value of the convolution"),
+        _positive("sigma_max", "", "lower", "largest singular value"),
+        _positive("lorth", "", "lower", "L_orth of the kernel that was reached"),
+        Metric(
+            "agrees",
+            "share",
+            "higher",
+            "all singular values within 2% of 1 where the rule says that they can be, and only there",
+            bounds=SHARE,
+        ),
     ),
     run=f"{_MODULE}:existence",
     methods=(LORTH, TAP, KERNEL, ZEROS, NONE),
@@ -70,9 +78,9 @@ stability = Experiment(
     "stability",
     params=Optimized,
     metrics=(
-        Metric("spectral_error", "", "lower", "||A A^T - I||_2"),
-        Metric("bound_ratio", "ratio", "lower", "its square over alpha L_orth: the paper's bound says at most 1"),
-        Metric("frobenius_error", "", "lower", "||A A^T - I||_F", methods=(LORTH, NONE)),
+        _positive("spectral_error", "", "lower", "||A A^T - I||_2"),
+        _positive("bound_ratio", "ratio", "lower", "its square over alpha L_orth: the paper's bound says at most 1"),
+        _positive("frobenius_error", "", "lower", "||A A^T - I||_F", methods=(LORTH, NONE)),
     ),
     run=f"{_MODULE}:stability",
     methods=(LORTH, ZEROS, NONE),
@@ -83,8 +91,8 @@ robustness = Experiment(
     "robustness",
     params=Train,
     metrics=(
-        Metric("pgd_test_accuracy", "percent", "higher", "on attacked test images; selects nothing", counted=True),
-        Metric("deviation", "", "lower", "largest |sigma - 1| of any layer"),
+        Metric("pgd_test_accuracy", "percent", "higher", "on attacked test images; selects nothing", counted=True, bounds=PERCENT),
+        _positive("deviation", "", "lower", "largest |sigma - 1| of any layer"),
         *reversed(CLASSIFICATION),
         *TRAINING,
     ),
@@ -132,19 +140,6 @@ def _scale(what: str, seeds: int, limit: float, gpus: float, *grids: Sequence[Gr
     flat = [grid for several in grids for grid in several]
     return Scale(description=what, grids=flat, seeds=seeds, time_limit_s=limit, resources=Resources(gpus=gpus))
 
-
-def _exact(id: str, reading: Reading, method: str, holds: Region, says: str, source: str = "control", note: str = "") -> list[Claim]:
-    return exact(id, reading, method=method, holds=holds, says=says, source=source, note=note)
-
-
-_RULE, _SQUARES = existence["agrees"].at(view="rule"), existence["agrees"].at(view="square")
-_WIDE, _NARROW = identity["identity_error"].at(view="wide"), identity["identity_error"].at(view="narrow")
-_PADDED, _BOUND = existence["sigma_min"].at(view="overlapping"), stability["bound_ratio"]
-_WEIGHTS = ("laptop", "gpu", "paper")
-_HARD = "The authors' library deel-lip warns that this case is hard to optimise."
-_ROBUST = robustness["pgd_test_accuracy"]
-_THEOREM = "abstract, and the theorems behind it"
-_TRADE = "abstract: the parameter multiplying the regularization term can be used to tune a tradeoff between accuracy and orthogonality"
 
 TASK = Task(
     id="orth-conv-lorth",
@@ -198,28 +193,5 @@ TASK = Task(
             _training("cifar10", (1e-3, 0.01, 0.1, 1.0, 10.0), width=64, batch=256, epochs=100.0, augment=True),
         ),
     },
-    claims=[
-        *_exact("C1", _WIDE, LORTH, Within(-1e-9, 1e-9), "err_F^2 = N^2 L_orth, circular padding and S N >= 2 k - 1, any shape", _THEOREM),
-        *_exact("C1-zero-padding", _WIDE, ZEROS, Above(0.01), "with zero padding the identity does not hold"),
-        *_exact("C1-narrow", _NARROW, LORTH, Above(0.01), "where S N < 2 k - 1 the identity does not hold"),
-        *_exact("C2", _RULE, LORTH, Above(0.999), "minimising L_orth reaches an orthogonal convolution where the rule has one", _THEOREM),
-        *_exact("C2-square", _SQUARES, LORTH, Above(0.999), "so it does where M = C S^2", "abstract: an efficient strategy", _HARD),
-        *_exact("C2-square-tap", _SQUARES, TAP, Above(0.999), "where M = C S^2 it does from near an orthogonal tap"),
-        *_exact("C2-zero-padding", _PADDED, ZEROS, Below(0.98), "what is orthogonal with circular padding is not with zeros", _THEOREM),
-        *better("C2-kernel-orth", LORTH, KERNEL, existence["spread"].at(view="overlapping"), source="the paper's case for L_orth"),
-        *_exact("C3-bound", _BOUND, LORTH, Below(1.0), "err_s^2 <= alpha L_orth at every size, of optimised kernels", _THEOREM),
-        *_exact("C3-bound-random", _BOUND, NONE, Below(1.0), "err_s^2 <= alpha L_orth at every size, of random kernels", _THEOREM),
-        *_exact("C3-zero-padding", _BOUND, ZEROS, Above(1.0), "with zero padding the bound is broken"),
-        *slope("C3-flat", LORTH, stability["spectral_error"], over="size", holds=Within(-0.1, 0.1), source=_THEOREM, exact=True),
-        *slope("C3-frobenius", NONE, stability["frobenius_error"], over="size", holds=Within(0.999, 1.001), source=_THEOREM, exact=True),
-        *monotone(
-            "C4-orthogonal", LORTH, robustness["deviation"].at(view="weights"), rises=False, source=_TRADE, over="weight", scales=_WEIGHTS
-        ),
-        *monotone(
-            "C4-accuracy", LORTH, robustness["test_accuracy"].at(view="weights"), rises=False, source=_TRADE, over="weight", scales=_WEIGHTS
-        ),
-        *monotone("C4-robust", LORTH, _ROBUST.at(view="weights"), rises=True, source=_TRADE, over="weight", scales=_WEIGHTS),
-        *better("C4-none", LORTH, NONE, _ROBUST.at(view="at-one"), source="abstract: for the benefit of both accuracy and robustness"),
-        *better("C4-kernel-orth", LORTH, KERNEL, _ROBUST.at(view="at-one"), source="control"),
-    ],
+    claims=claims(identity, existence, stability, robustness),
 )
