@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import params
 from harness.errors import TaskError, UsageError
-from harness.estimates import Estimate, select
+from harness.estimates import Combined, Estimate, select
 from harness.kinds import cell, text
 from harness.sweeps import Sweep
 
@@ -90,15 +90,55 @@ def _fields(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
+def _check_extremes(task: Task, what: str, estimate: Estimate) -> None:
+    """TaskError where an estimate takes the smallest or largest of several methods in each seed: it is biased, whatever is behind it."""
+    methods = {method.name for method in task.methods}
+    if isinstance(estimate, Combined) and _is_extreme(estimate.function, len(estimate.parts)):
+        named = [frozenset(_words(part)) & methods for part in estimate.parts]
+        if len(set(named)) > 1:
+            listed = ", ".join(sorted(frozenset[str]().union(*named)))
+            raise TaskError(
+                f"task {task.id}, {what}: it takes the smallest or largest over methods ({listed}) in each seed, which favours the lucky "
+                "one; use best_of or extreme, which set a method against each of the others"
+            )
+    for part in _parts(estimate):
+        _check_extremes(task, what, part)
+
+
+def _is_extreme(function: Any, parts: int) -> bool:
+    """Whether a function of several numbers gives the smallest, or the largest, whatever their order."""
+    if parts < 2:
+        return False
+    numbers = [float(2**place) for place in range(parts)]
+    orders = (numbers, numbers[::-1], [*numbers[1:], numbers[0]])
+    try:
+        found = [function(order) for order in orders]
+    except Exception:
+        # A task's own function may ask more of its numbers than these have.
+        return False
+    return found[0] in (numbers[0], numbers[-1]) and found == found[:1] * len(found)
+
+
+def _words(estimate: Any) -> Iterator[str]:
+    """Words in the fields of an estimate and of its parts, such as names of methods."""
+    for name in _fields(estimate.__class__):
+        value = getattr(estimate, name)
+        yield from (word for word in (value if isinstance(value, tuple | list) else (value,)) if isinstance(word, str))
+    for part in _parts(estimate):
+        yield from _words(part)
+
+
 def _check_names(task: Task) -> None:
-    """TaskError where a claim reads an experiment, method, metric or parameter that the task does not have."""
+    """TaskError where a claim reads an experiment, method, metric or parameter that the task does not have, or an extreme over methods."""
     for claim in task.claims:
+        _check_extremes(task, f"claim {claim.id}", claim.estimate)
         for need in needs(claim.estimate):
             if not need.experiment and len(task.experiments) > 1:
                 raise TaskError(f"task {task.id}, claim {claim.id}: it reads {need}, and does not say of which experiment")
             _check_need(task, f"claim {claim.id}", need)
     for experiment in task.experiments:
         for statistic in experiment.statistics or ():
+            _check_extremes(task, f"statistic {statistic.name}", statistic.estimate)
             for need in needs(statistic.estimate):
                 _check_need(task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name))
 

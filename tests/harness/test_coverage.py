@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import coverage
 from harness.claims import better
 from harness.errors import TaskError
-from harness.estimates import Mean, Of, RankCorrelation, Slope
+from harness.estimates import Combined, Difference, Estimate, Mean, Of, RankCorrelation, Slope
 from harness.plan import Overrides, expand
 from harness.sweeps import Sweep
 from harness.task import Above, Claim, Figure, Grid, Metric, Requirement, Scale, Statistic, param
@@ -80,6 +82,56 @@ def test_a_contradiction_is_one_sentence(declare: Any, says: str) -> None:
     with pytest.raises(TaskError, match=says) as caught:
         coverage.check(declare(), "laptop")
     assert "\n" not in str(caught.value)
+
+
+LOSS = Mean("loss")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A number of `subject` that reads every method."""
+
+    subject: str
+
+    def __call__(self, frame: Any) -> float:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "function",
+    [min, max, np.max, lambda values: sorted(values)[-1], lambda values: min(values) + 0.0],
+    ids=["min", "max", "np", "sorted", "+"],
+)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (Of("left", LOSS), Of("right", LOSS)),
+        (Subject("left"), Subject("right")),
+        (Of("left", LOSS), Difference(Of("left", LOSS), Of("right", LOSS))),
+    ],
+    ids=["methods", "subjects", "contrasts"],
+)
+def test_the_smallest_or_largest_over_methods_is_refused(function: Any, parts: tuple[Estimate, ...]) -> None:
+    extreme = Combined(function, parts)
+    inside = claim(Difference(Of("left", LOSS), extreme))
+    with pytest.raises(TaskError, match=r"claim C1: .*over methods \(left, right\).* use best_of or extreme"):
+        coverage.check(task_of(claims=[inside]), "laptop")
+    with pytest.raises(TaskError, match=r"statistic a: .*over methods"):
+        coverage.check(task_of(statistics=[Statistic(name="a", estimate=extreme)]), "laptop")
+
+
+def test_other_functions_and_extremes_within_a_method_are_not() -> None:
+    widths = tuple(Mean("loss", {"width": width}) for width in (8, 16))
+    both = (Of("left", LOSS), Of("right", LOSS))
+    fine = [
+        Of("left", Combined(max, widths)),
+        Combined(max, tuple(Of("left", width) for width in widths)),
+        Combined(fmean, both),
+        Combined(lambda values: values[0] / (values[1] - 2 * values[0]), both),
+        Combined(max, both[:1]),
+    ]
+    claims = [claim(estimate, id=f"C{place}") for place, estimate in enumerate(fine)]
+    coverage.check(task_of(claims=claims, grids=lambda train: [Grid(train, axes={"width": (8, 16)})]), "laptop")
 
 
 def grids(train: Any) -> list[Grid]:
