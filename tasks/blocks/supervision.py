@@ -52,13 +52,20 @@ REGRESSION = tuple(
 )
 """What `tasks.blocks.scores.regression` returns on both held-out splits."""
 COST = (
-    Metric("multiply_adds", "count", "lower", "of one image", split="none"),
+    Metric("multiply_adds", "count", "lower", "of one image", split="none", bounds=POSITIVE),
     Metric("flops_reduction", "percent", "higher", "multiply-adds saved against the dense network", split="none"),
-    Metric("parameters", "count", "lower", "numbers of the network as it runs", split="none"),
-    Metric("parameters_kept", "percent", "lower", "of the dense network's", split="none"),
+    Metric("parameters", "count", "lower", "numbers of the network as it runs", split="none", bounds=POSITIVE),
+    Metric("parameters_kept", "percent", "lower", "of the dense network's", split="none", bounds=POSITIVE),
 )
 """What a smaller network costs beside the one that it was made from."""
 LATENCY = (
-    Metric("latency_ms", "ms", "lower", "median forward pass of a batch: depends on the machine and on what else it runs", timed=True),
-    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, timed in turns", timed=True),
+    Metric(
+        "latency_ms",
+        "ms",
+        "lower",
+        "median forward pass of a batch: depends on the machine and on what else it runs",
+        timed=True,
+        bounds=POSITIVE,
+    ),
+    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, timed in turns", timed=True, bounds=POSITIVE),
 )

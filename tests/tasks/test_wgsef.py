@@ -71,6 +71,31 @@ def test_at_a_sparsity_the_better_of_truncated_and_sparse_enough_counts() -> Non
     assert at(row(0.1, 90.0, test_accuracy=3.0, **sparse), row(0.3, 97.0, test_accuracy=2.0, **dense)) == 2.0
 
 
+def test_the_claims_set_methods_against_each_other() -> None:
+    frame = pd.DataFrame(
+        [
+            *(row(0.1, 90.0, method="wgsef", test_accuracy=80.0, group_error=1.0, nonzero_groups=1.0),),
+            *(row(0.1, 90.0, method="group-lasso", test_accuracy=30.0, group_error=7.0, nonzero_groups=1.1),),
+            *(row(0.1, 90.0, method="random-finetune", test_accuracy=75.0, group_error=0.0, nonzero_groups=1.0),),
+        ]
+    )
+    found = {id: TASK.claim(f"C{id}").estimate(frame) for id in ("1-units-lasso", "2-units-lasso", "2-units-lasso-floor", "2-units-random")}
+    assert found == {"1-units-lasso": -6.0, "2-units-lasso": 50.0, "2-units-lasso-floor": -45.0, "2-units-random": 5.0}
+    assert TASK.claim("C2-units-lasso").stands_on == ("C2-units-lasso-floor",)
+    assert (-0.9 in TASK.claim("C2-units-lasso").holds, -1.1 in TASK.claim("C2-units-lasso").holds) == (True, False)
+
+
+def test_linear_is_neither_constant_nor_quadratic() -> None:
+    def timed(exponent: float) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"experiment": "cost", "method": "wgsef", "seed": 0, "status": "ok", "param.groups": m, "metric.prox_seconds": m**exponent}
+            for m in (1e3, 1e4, 1e5)
+        )
+
+    claim = TASK.claim("C3-prox")
+    assert [claim.estimate(timed(exponent)) in claim.holds for exponent in (0.0, 0.3, 1.0, 1.2, 2.0)] == [False, False, True, False, False]
+
+
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "gpu", "paper"])
 def test_methods_share_budget_k_and_the_dense_network(scale: str) -> None:
     """Equal but for lam; the dense network of the truncation is the one that the grid lists."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.claims import better
-from harness.estimates import Of, Slope, paired
+from harness.bounds import POSITIVE
+from harness.claims import better, non_inferior
+from harness.estimates import Difference, Estimate, Of, Slope, paired
 from harness.sweeps import AtLargest, Sweep
-from harness.task import Above, Below, Claim, Experiment
+from harness.task import Above, Below, Claim, Experiment, Within
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,13 +43,46 @@ class AtSparsity:
 
 
 _EACH_AT_ITS_BEST = "Each method at the lam with its highest validation accuracy in the seed, after its k largest groups an axis are kept."
+_BEST_OF_ONE_SIDE = f"{_EACH_AT_ITS_BEST} Its rival has one setting: among equals the choice alone is worth 0.3 to 0.4 standard deviations."
+_MARGIN = 1.0
+_MARGIN_SOURCE = "ours: a point of accuracy, about the 99 % of the reference that MLPerf Inference asks for"
+_FLOOR = "random-finetune"
 _CONTROLS = (
-    ("magnitude", "wgsef", "magnitude-finetune", "WGSEF is more accurate than keeping the k largest groups at half time and training on"),
-    ("scratch", "wgsef", "k-from-scratch", "WGSEF is more accurate than a network with k groups an axis trained from its own start"),
-    ("shrinkage", "wgsef-finetune", "wgsef", "Dropping the penalty at half time, with its k groups kept, makes WGSEF more accurate"),
-    ("selection", "wgsef-finetune", "magnitude-finetune", "The k groups that the penalty leaves at half time are better ones to train on"),
+    (
+        "magnitude",
+        "wgsef",
+        "magnitude-finetune",
+        "WGSEF is more accurate than keeping the k largest groups at half time and training on",
+        _BEST_OF_ONE_SIDE,
+    ),
+    (
+        "scratch",
+        "wgsef",
+        "k-from-scratch",
+        "WGSEF is more accurate than a network with k groups an axis trained from its own start",
+        _BEST_OF_ONE_SIDE,
+    ),
+    ("random", "wgsef", _FLOOR, "WGSEF is more accurate than keeping k random groups at half time and training on", _BEST_OF_ONE_SIDE),
+    (
+        "shrinkage",
+        "wgsef-finetune",
+        "wgsef",
+        "Dropping the penalty at half time, with its k groups kept, makes WGSEF more accurate",
+        _EACH_AT_ITS_BEST,
+    ),
+    (
+        "selection",
+        "wgsef-finetune",
+        "magnitude-finetune",
+        "The k groups that the penalty leaves at half time are better ones to train on",
+        _BEST_OF_ONE_SIDE,
+    ),
 )
 _RIVALS = (("lasso", "wgsef", "group-lasso", "group lasso"), ("hspg", "wgsef-hspg", "hspg", "HSPG, both with half-space steps"))
+_SPARSITY = (
+    "Truncated to k an axis, or as training left it where those are so few groups, wherever they lie; validation picks, of as many lam on "
+    "either side. The fairer reading of equal sparsity: group lasso does not know of k, and truncation without training hurts BatchNorm."
+)
 
 
 def claims(train: Experiment, cost: Experiment) -> list[Claim]:
@@ -59,12 +93,16 @@ def claims(train: Experiment, cost: Experiment) -> list[Claim]:
         *(
             Claim(
                 id=f"C3-{name}",
-                statement=f"The time of the {text} grows no faster than linearly with the number of groups: exponent under 1.1",
+                statement=f"The time of the {text} grows linearly with the number of groups: exponent between 0.5 and 1.1",
                 source="abstract (linear)",
                 estimate=Of("wgsef", cost.within(Slope(f"{name}_seconds", over="groups"))),
-                holds=Below(1.1),
+                holds=Within(0.5, 1.1),
                 unit="exponent",
-                note="Slope of log seconds against log m; the least of several calls at every m.",
+                group="C3",
+                primary=name == "prox",
+                null=0.0,
+                note="Slope of log seconds against log m; the least of several calls at every m. Under 1 where a fixed cost counts; 0.5 is "
+                "ours: nearer to linear than to a time that does not depend on m.",
             )
             for name, text in (("prox", "prox"), ("value", "penalty's value"))
         ),
@@ -72,81 +110,87 @@ def claims(train: Experiment, cost: Experiment) -> list[Claim]:
 
 
 def _of_view(train: Experiment, view: str, where: str, scales: Sequence[str]) -> list[Claim]:
-    error, accuracy = train["group_error"].at(view), train["test_accuracy"].at(view)
-    exactness = (
-        (
-            "",
-            "wgsef",
-            error,
-            Below(0.5),
-            "Training leaves exactly k non-zero groups an axis, nothing truncated, at the lam that validation chooses",
-            "abstract",
-            "sum over axes of |non-zero groups - k|; a group is zero when every number in it is exactly 0.",
-        ),
-        (
-            "-largest",
-            "wgsef",
-            train.within(AtLargest("group_error", "lam"), view),
-            Below(0.5),
-            "The same at the largest lam of the sweep",
-            "abstract",
-            "The prox leaves exactly k groups where n_k / n_{k+1} >= (1 + lr lam) / (lr lam): a large lam gets there sooner.",
-        ),
-        (
-            "-lasso",
-            "group-lasso",
-            error,
-            Above(0.5),
-            "Group lasso, at the lam that validation chooses, does not end with exactly k groups",
-            "control of C1",
-            "",
-        ),
+    here: dict[str, Any] = {"scales": scales}
+    return [*_exactness(train, view, where, here), *_accuracy(train, view, where, here), *_floors(train, view, where, here)]
+
+
+def _exactness(train: Experiment, view: str, where: str, here: dict[str, Any]) -> list[Claim]:
+    error = train["group_error"].at(view)
+    counted = "sum over axes of |non-zero groups - k|; a group is zero when every number in it is exactly 0."
+    sooner = "The prox leaves exactly k groups where n_k / n_{k+1} >= (1 + lr lam) / (lr lam): a large lam gets there sooner."
+    readings: tuple[tuple[str, Estimate, str, str], ...] = (
+        ("", error, "Training leaves exactly k non-zero groups an axis, nothing truncated, at the lam that validation chooses", counted),
+        ("-largest", train.within(AtLargest("group_error", "lam"), view), "The same at the largest lam of the sweep", sooner),
     )
     return [
         *(
             Claim(
                 id=f"C1-{view}{part}",
                 statement=f"{says} ({where})",
-                source=source,
-                estimate=Of(method, estimate),
-                holds=holds,
+                source="abstract",
+                estimate=Of("wgsef", estimate),
+                holds=Below(0.5),
                 unit="groups",
-                scales=scales,
                 note=note,
+                group="C1",
+                primary=not part,
+                bounds=POSITIVE,
+                **here,
             )
-            for part, method, estimate, holds, says, source, note in exactness
+            for part, estimate, says, note in readings
         ),
+        *better(
+            f"C1-{view}-lasso",
+            "wgsef",
+            "group-lasso",
+            error,
+            says=f"WGSEF ends nearer to k groups an axis than group lasso, each at the lam that validation chooses ({where})",
+            source="control of C1",
+            kind="control",
+            note=f"{counted} Group lasso is not told k.",
+            **here,
+        ),
+    ]
+
+
+def _accuracy(train: Experiment, view: str, where: str, here: dict[str, Any]) -> list[Claim]:
+    accuracy = train["test_accuracy"].at(view)
+    as_high: dict[str, Any] = {"source": "abstract (at least as high)", "group": "C2", "margin_source": _MARGIN_SOURCE, **here}
+    return [
         *(
             claim
             for name, method, other, text in _RIVALS
-            for claim in better(
+            for claim in non_inferior(
                 f"C2-{view}-{name}",
                 method,
                 other,
                 accuracy,
-                says=f"With the k largest groups of every axis kept, the test accuracy is higher than that of {text} ({where})",
-                source="abstract (at least as high)",
-                scales=scales,
-                note=_EACH_AT_ITS_BEST + " The paper's tables were not at hand.",
+                margin=_MARGIN,
+                says=f"With the k largest groups of every axis kept, the test accuracy is at least that of {text}, to a point ({where})",
+                note=f"{_EACH_AT_ITS_BEST} The paper's tables were not at hand.",
+                stands_on=(f"C2-{view}-{name}-floor",),
+                **as_high,
             )
         ),
         *(
             Claim(
                 id=f"C2-{view}-{name}-sparsity",
-                statement=f"The best network with at most k groups an axis on average is more accurate than that of {text} ({where})",
-                source="abstract (at least as high)",
+                statement=f"The best network with at most k groups an axis on average is as accurate as {text}'s, to a point ({where})",
                 estimate=train.within(paired(method, other, AtSparsity("test")), view),
-                holds=Above(0.0),
+                holds=Above(-_MARGIN),
                 unit="percentage points",
-                scales=scales,
-                note="Truncated to k an axis, or as training left it where those are so few groups, wherever they lie; validation picks. "
-                "The fairer reading of equal sparsity: group lasso does not know of k, and truncation without training hurts BatchNorm.",
+                note=_SPARSITY,
+                aim="not worse",
+                null=0.0,
+                primary=name == "lasso",
+                stands_on=(f"C2-{view}-{name}-sparsity-floor",),
+                **as_high,
             )
             for name, method, other, text in _RIVALS
         ),
         *(
             claim
-            for name, method, other, text in _CONTROLS
+            for name, method, other, text, note in _CONTROLS
             for claim in better(
                 f"C2-{view}-{name}",
                 method,
@@ -154,8 +198,33 @@ def _of_view(train: Experiment, view: str, where: str, scales: Sequence[str]) ->
                 accuracy,
                 says=f"{text} ({where})",
                 source="control of C2",
-                scales=scales,
-                note=_EACH_AT_ITS_BEST,
+                kind="control",
+                note=note,
+                **here,
             )
         ),
+    ]
+
+
+def _floors(train: Experiment, view: str, where: str, here: dict[str, Any]) -> list[Claim]:
+    """A rival that random groups beat is no rival: what is found against it decides nothing."""
+    accuracy = train["test_accuracy"].at(view)
+    readings: tuple[tuple[str, str, Estimate], ...] = (
+        ("", "its k largest groups of every axis kept", accuracy),
+        ("-sparsity", "its best network with at most k groups an axis on average", train.within(AtSparsity("test"), view)),
+    )
+    return [
+        Claim(
+            id=f"C2-{view}-{name}{part}-floor",
+            statement=f"{other}, {words}, is more accurate than k random groups kept at half time and trained on ({where})",
+            source=f"control of C2-{view}-{name}{part}",
+            estimate=Difference(Of(other, estimate), accuracy.of(_FLOOR)),
+            holds=Above(0.0),
+            unit="percentage points",
+            kind="control",
+            null=0.0,
+            **here,
+        )
+        for name, _, other, _ in _RIVALS
+        for part, words, estimate in readings
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.bounds import PERCENT, POSITIVE, SHARE
 from harness.estimates import In, Reading, Slope
 from harness.sweeps import Chosen
 from harness.task import Better, Experiment, Figure, Method, Metric, Paper, Requirement, Statistic, Task, param
@@ -71,10 +72,10 @@ _SPARSE = tuple(method.name for method in METHODS if method.name not in (DENSE, 
 _FITTED = tuple(name for name in _SPARSE if name != "one-shot")
 _HELD_OUT: tuple[tuple[str, str, Better], ...] = (("loss", "nats", "lower"), ("accuracy", "percent", "higher"))
 METRICS = (
-    Metric("val_loss", "nats", "lower", f"validation, {_LARGEST}"),
-    Metric("val_accuracy", "percent", "higher", "the same; chooses lam", counted=True),
-    Metric("test_loss", "nats", "lower", f"test, {_LARGEST}"),
-    Metric("test_accuracy", "percent", "higher", "the same; selects nothing", counted=True),
+    Metric("val_loss", "nats", "lower", f"validation, {_LARGEST}", bounds=POSITIVE),
+    Metric("val_accuracy", "percent", "higher", "the same; chooses lam", counted=True, bounds=PERCENT),
+    Metric("test_loss", "nats", "lower", f"test, {_LARGEST}", bounds=POSITIVE),
+    Metric("test_accuracy", "percent", "higher", "the same; selects nothing", counted=True, bounds=PERCENT),
     *(
         Metric(
             f"{split}_{name}_untruncated",
@@ -83,23 +84,41 @@ METRICS = (
             f"{split}, the network as training left it",
             methods=_SPARSE,
             counted=name == "accuracy",
+            bounds=PERCENT if name == "accuracy" else POSITIVE,
         )
         for split in ("val", "test")
         for name, unit, better in _HELD_OUT
     ),
-    Metric("train_loss", "nats", "lower", "mean over the last steps, without the penalty", methods=(DENSE, *_FITTED)),
-    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network", methods=(DENSE,), split="test", counted=True),
-    Metric("nonzero_groups", "of k", "none", "groups that are not exactly zero after training, all axes together", methods=_SPARSE),
-    Metric("group_error", "groups", "lower", "|non-zero groups - k|, summed over the axes", methods=_SPARSE),
-    Metric("exact_k", "share", "higher", "axes with exactly k non-zero groups", methods=_SPARSE),
-    Metric("reentries", "count", "lower", "groups that were zero after one step and not after the next", methods=_FITTED),
-    Metric("group_sparsity", "percent", "higher", "groups that are exactly zero after training", methods=_SPARSE),
+    Metric("train_loss", "nats", "lower", "mean over the last steps, without the penalty", methods=(DENSE, *_FITTED), bounds=POSITIVE),
+    Metric(
+        "dense_accuracy",
+        "percent",
+        "higher",
+        "test accuracy of the dense network",
+        methods=(DENSE,),
+        split="test",
+        counted=True,
+        bounds=PERCENT,
+    ),
+    Metric(
+        "nonzero_groups",
+        "of k",
+        "none",
+        "groups that are not exactly zero after training, all axes together",
+        methods=_SPARSE,
+        bounds=POSITIVE,
+    ),
+    Metric("group_error", "groups", "lower", "|non-zero groups - k|, summed over the axes", methods=_SPARSE, bounds=POSITIVE),
+    Metric("exact_k", "share", "higher", "axes with exactly k non-zero groups", methods=_SPARSE, bounds=SHARE),
+    Metric("reentries", "count", "lower", "groups that were zero after one step and not after the next", methods=_FITTED, bounds=POSITIVE),
+    Metric("group_sparsity", "percent", "higher", "groups that are exactly zero after training", methods=_SPARSE, bounds=PERCENT),
     Metric(
         "penalty",
         "nats",
         "lower",
         "lam R at the end, of the method's own penalty R",
         methods=tuple(name for kind in PENALISED.values() for name in kind),
+        bounds=POSITIVE,
     ),
     *COST,
     Metric(
@@ -134,6 +153,7 @@ def _statistics(view: str) -> list[Statistic]:
                 estimate=Reading("train", name, view, sweep=SWEEP),
                 unit=by_name[name].unit,
                 better=by_name[name].better,
+                bounds=by_name[name].bounds,
                 description=text,
             )
             for name, text in _COLUMNS
@@ -143,9 +163,12 @@ def _statistics(view: str) -> list[Statistic]:
             estimate=In("train", AtSparsity("test"), view),
             unit="percent",
             better="higher",
+            bounds=PERCENT,
             description="best by validation among truncated and untruncated networks with at most k groups an axis on average",
         ),
-        Statistic(name=f"lam_{view}", estimate=In("train", Chosen("lam", SWEEP), view), description="that validation chose"),
+        Statistic(
+            name=f"lam_{view}", estimate=In("train", Chosen("lam", SWEEP), view), description="that validation chose", bounds=POSITIVE
+        ),
     ]
 
 
@@ -197,8 +220,8 @@ TIME = Experiment(
     params=Timing,
     methods=TIMED,
     metrics=[
-        Metric("prox_seconds", "s", "lower", "the shortest of several proxes of one set of norms", timed=True),
-        Metric("value_seconds", "s", "lower", "the shortest of several evaluations of the penalty", timed=True),
+        Metric("prox_seconds", "s", "lower", "the shortest of several proxes of one set of norms", timed=True, bounds=POSITIVE),
+        Metric("value_seconds", "s", "lower", "the shortest of several evaluations of the penalty", timed=True, bounds=POSITIVE),
     ],
     run="tasks.pruning.group_sparsity_wgsef.cost:run",
     seconds=seconds_cost,
