@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -23,11 +24,12 @@ from tasks.blocks.supervised import evaluate
 from tasks.blocks.training import Trained, generator
 from tasks.pruning.dense import dense_network
 from tasks.pruning.dynamic_pruning_ftwt import dynamic
-from tasks.pruning.dynamic_pruning_ftwt.claims import drop_at, gain, gains, misprediction
+from tasks.pruning.dynamic_pruning_ftwt.claims import drop_at, gain, gains, mispredictions, over_random
 from tasks.pruning.dynamic_pruning_ftwt.flops import cost
 from tasks.pruning.dynamic_pruning_ftwt.gates import GatedNetwork, gated
 from tasks.pruning.dynamic_pruning_ftwt.masks import Rule
 from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
+from tasks.pruning.dynamic_pruning_ftwt.published import PUBLISHED
 from tasks.pruning.dynamic_pruning_ftwt.recipe import level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import Softly
 from tests.tasks.trials import Trials
@@ -72,7 +74,25 @@ def test_a_gain_is_read_off_the_rivals_curve_at_what_was_reached() -> None:
     assert gain("ftwt-code", "l1", 0.4)(frame) == pytest.approx(80.0 - 79.0), "half way from the dense network to 78"
     assert gain("ftwt-code", "l1", 0.6)(frame) == pytest.approx(58.0 - 60.0), "half way from 70 to 50"
     assert gains("ftwt-code", "l1")(frame) == pytest.approx(-0.5)
-    assert misprediction("ftwt-code")(frame) == pytest.approx(18.0)
+    assert [part(frame) for part in mispredictions("ftwt-code").parts] == pytest.approx([20.0 - 38.0, 80.0 - 71.0]), "each of the targets"
+
+
+def test_a_rival_below_random_filters_is_known_where_it_is_compared(task: Task) -> None:
+    floor = [row("random", 0.4, 40.0, 76.0), row("random", 0.9, 90.0, 46.0)]
+    frame = pd.DataFrame([*CURVES, *floor])
+    # The dense network has 80 points: at 20 and 80 % l1 has 79 and 60, random filters 78 and 52.
+    assert over_random("l1")(frame) == pytest.approx(((79.0 - 78.0) + (60.0 - 52.0)) / 2)
+    for claim in task.claims:
+        if claim.group == "C1":
+            assert claim.stands_on == (f"control-floor-{claim.id.removeprefix('C1-')}",)
+    assert {need.method for need in needs(task.claim("control-floor-sfp").estimate)} == {"sfp", "random", "ftwt-code", "dense"}
+
+
+def test_published_gains_are_read_off_the_published_rows(task: Task) -> None:
+    rows = [row for row in PUBLISHED if row.arch == "resnet34"]
+    saved, drop = [0.0, *(row.saved for row in rows)], [0.0, *(row.drop for row in rows)]
+    for rival, (at, lost) in {"taylor": (22.25, 0.48), "fpgm": (41.10, 1.38), "sfp": (41.10, 2.09)}.items():
+        assert task.claim(f"C1-{rival}").published == pytest.approx(lost - np.interp(at, saved, drop), abs=0.005)
 
 
 def test_beyond_the_rivals_curve_nothing_is_said() -> None:

@@ -7,8 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
-from tasks.pruning.dynamic_pruning_ftwt.claims import CIFAR_BATCH, CURVES, IMAGENET_BATCH, PUBLISHED, TARGETS, Published
+from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS
 from tasks.pruning.dynamic_pruning_ftwt.methods import CRITERIA, GATED, SCRATCH, SFP
+from tasks.pruning.dynamic_pruning_ftwt.published import CIFAR_BATCH, IMAGENET_BATCH, PUBLISHED, Published
 from tasks.pruning.params import DENSE, Network
 
 CURVE = (0.4, 0.7, 0.9)

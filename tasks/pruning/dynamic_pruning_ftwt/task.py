@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from harness.bounds import PERCENT, POSITIVE, SHARE
 from harness.estimates import Mean
 from harness.task import Experiment, Figure, Metric, Paper, Statistic, Task, param
 from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS, claims, drop_at, on_curves
@@ -43,19 +44,22 @@ def _gated(name: str, unit: str, better: Any, text: str, **about: Any) -> Metric
 
 
 METRICS = (
-    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
-    Metric("test_loss", "nats", "lower", "the same on the test split; selects nothing"),
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split", counted=True),
-    Metric("dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed", split="test", counted=True),
+    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split", bounds=POSITIVE),
+    Metric("test_loss", "nats", "lower", "the same on the test split; selects nothing", bounds=POSITIVE),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True, bounds=PERCENT),
+    Metric("test_accuracy", "percent", "higher", "top-1 on the test split", counted=True, bounds=PERCENT),
+    Metric(
+        "dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed", split="test", counted=True, bounds=PERCENT
+    ),
     Metric("accuracy_drop", "points", "lower", "dense_accuracy - test_accuracy", split="test", counted=True),
-    Metric("train_loss", "nats", "lower", "mean of the last steps; with the mask loss where that is on"),
+    Metric("train_loss", "nats", "lower", "mean of the last steps; with the mask loss where that is on", bounds=POSITIVE),
     Metric(
         "multiply_adds",
         "count",
         "lower",
         "of one image; gated: mean over test images, as if switched filters were skipped",
         split="test",
+        bounds=POSITIVE,
     ),
     Metric(
         "flops_reduction",
@@ -65,14 +69,28 @@ METRICS = (
         split="test",
     ),
     _gated("flops_reduction_as_published", "percent", "none", "the same as the authors' code counts, faults included", split="test"),
-    _gated("flops_std", "percent", "none", "standard deviation of flops_reduction over test images", split="test"),
+    _gated("flops_std", "percent", "none", "standard deviation of flops_reduction over test images", split="test", bounds=POSITIVE),
     _gated("predicted_reduction", "percent", "none", "flops_reduction of the dense network's ground truth, before any training"),
-    _gated("level", "ratio", "none", "the rule's level: share of the mass kept, or of the filters dropped"),
-    _gated("mask_accuracy", "percent", "higher", "filters as the ground truth has them, mean over layers and test images", split="test"),
-    _gated("constant_mask_accuracy", "percent", "none", "the same of the best mask for all, chosen on training images", split="test"),
-    _gated("empty_layers", "percent", "lower", "layers left without a filter, mean over test images", split="test"),
-    Metric("parameters", "count", "none", "numbers of the network as it runs, predictors included"),
-    Metric("parameters_kept", "percent", "lower", "of the dense network's"),
+    _gated("level", "ratio", "none", "the rule's level: share of the mass kept, or of the filters dropped", bounds=SHARE),
+    _gated(
+        "mask_accuracy",
+        "percent",
+        "higher",
+        "filters as the ground truth has them, mean over layers and test images",
+        split="test",
+        bounds=PERCENT,
+    ),
+    _gated(
+        "constant_mask_accuracy",
+        "percent",
+        "none",
+        "the same of the best mask for all, chosen on training images",
+        split="test",
+        bounds=PERCENT,
+    ),
+    _gated("empty_layers", "percent", "lower", "layers left without a filter, mean over test images", split="test", bounds=POSITIVE),
+    Metric("parameters", "count", "none", "numbers of the network as it runs, predictors included", bounds=POSITIVE),
+    Metric("parameters_kept", "percent", "lower", "of the dense network's", bounds=POSITIVE),
     Metric(
         "latency_ms",
         "ms",
@@ -80,8 +98,17 @@ METRICS = (
         "of a batch as the network runs: a gated one computes every filter, a pruned one is smaller",
         split="none",
         timed=True,
+        bounds=POSITIVE,
     ),
-    Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, measured in turns", split="none", timed=True),
+    Metric(
+        "latency_ratio",
+        "ratio",
+        "lower",
+        "latency over that of the dense network, measured in turns",
+        split="none",
+        timed=True,
+        bounds=POSITIVE,
+    ),
 )
 
 _AT_THE_LAST_TARGET = {
@@ -98,7 +125,7 @@ _AT_THE_LAST_TARGET = {
 
 def _mean(name: str, text: str, **where: Any) -> Statistic:
     of = next(metric for metric in METRICS if metric.name == name)
-    return Statistic(name=name, estimate=on_curves(Mean(name, where)), unit=of.unit, better=of.better, description=text)
+    return Statistic(name=name, estimate=on_curves(Mean(name, where)), unit=of.unit, better=of.better, description=text, bounds=of.bounds)
 
 
 def _figure(id: str, title: str, y: str, **about: Any) -> Figure:
