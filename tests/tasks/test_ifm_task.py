@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from harness import data, params, registry
+from harness.claims import All
 from harness.errors import UsageError
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.task import Task
@@ -80,6 +81,29 @@ def test_the_middle_of_the_depth_stands_out_or_does_not() -> None:
     assert MiddleOverEnds()(pd.DataFrame([profile(0.0, 1.0, 0.0), profile(1.0, 0.0, 1.0, 1.0)])) == pytest.approx((1.0 + (0.5 - 1.0)) / 2)
     assert math.isnan(MiddleOverEnds()(pd.DataFrame([profile(0.5, 0.6)])))
     assert math.isnan(MiddleOverEnds({"norm": False})(pd.DataFrame([profile(0.1, 0.2, 0.3)])))
+    falling = pd.DataFrame([profile(1.0, 0.9, 0.1)])
+    assert MiddleOverEnds()(falling) > 0, "against both ends a profile that only falls looks like one with a peak"
+    assert [MiddleOverEnds(end=end)(falling) for end in ("first", "last")] == pytest.approx([-0.1, 0.8])
+
+
+def test_the_peak_in_the_middle_is_asked_of_either_end(task: Task) -> None:
+    claim = task.claim("C3-bn")
+    assert isinstance(claim.estimate, All)
+    profile = {f"m_{name}": share for name, share in zip(LAYERS, (1.0, 0.9, 0.1), strict=False)}
+    frame = pd.DataFrame([row(**profile) | {"experiment": "threshold", "method": "ifm", "view.width": True}])
+    assert [part(frame) in claim.holds for part in claim.estimate.parts] == [False, True]
+
+
+def test_slower_than_width_is_not_unrelated_to_it(task: Task) -> None:
+    assert [b in task.claim("C2-bn").holds for b in (0.0, 0.5, 1.0)] == [False, True, False]
+
+
+def test_rivals_are_ours_and_stand_above_random_channels(task: Task) -> None:
+    for claim in task.claims:
+        if "-vs-" in claim.id and claim.id != "C1-bn-folded-vs-l2-in-out":
+            rival = claim.id.split("-vs-")[1]
+            floor = claim.id.replace("-vs-", "-floor-")
+            assert (claim.kind, claim.stands_on) == (("control", ()) if rival == "random" else ("extension", (floor,)))
 
 
 def planned(task: Task, scale: str) -> list[TrialSpec]:

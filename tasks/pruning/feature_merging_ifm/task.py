@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.bounds import CORRELATION, PERCENT, POSITIVE, Bounds
 from harness.estimates import Estimate, In, Mean
 from harness.task import Experiment, Figure, Metric, Paper, Requirement, Statistic, Task, param
 from tasks.pruning.feature_merging_ifm.claims import LAYERS, MiddleOverEnds, accuracy_lost, claims, complexity_accuracy, width_exponent
@@ -40,21 +41,48 @@ def _reduced(name: str, unit: str, text: str, **more: Any) -> Metric:
 
 
 METRICS = (
-    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split"),
-    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True),
-    Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing"),
-    Metric("test_accuracy", "percent", "higher", "top-1 on the test split, without any training after merging or cutting", counted=True),
-    Metric("dense_accuracy", "percent", "none", "top-1 on the test split of the network it started from", split="test", counted=True),
-    Metric("parameters", "count", "none", "learned numbers"),
-    Metric("parameters_kept", "percent", "none", "of the dense network's"),
-    Metric("multiply_adds", "count", "none", "of convolutions and matrix products for one image"),
+    Metric("val_loss", "nats", "lower", "cross-entropy on the validation split", bounds=POSITIVE),
+    Metric("val_accuracy", "percent", "higher", "top-1 on the validation split", counted=True, bounds=PERCENT),
+    Metric("test_loss", "nats", "lower", "cross-entropy on the test split; selects nothing", bounds=POSITIVE),
+    Metric(
+        "test_accuracy",
+        "percent",
+        "higher",
+        "top-1 on the test split, without any training after merging or cutting",
+        counted=True,
+        bounds=PERCENT,
+    ),
+    Metric(
+        "dense_accuracy",
+        "percent",
+        "none",
+        "top-1 on the test split of the network it started from",
+        split="test",
+        counted=True,
+        bounds=PERCENT,
+    ),
+    Metric("parameters", "count", "none", "learned numbers", bounds=POSITIVE),
+    Metric("parameters_kept", "percent", "none", "of the dense network's", bounds=POSITIVE),
+    Metric("multiply_adds", "count", "none", "of convolutions and matrix products for one image", bounds=POSITIVE),
     Metric("flops_reduction", "percent", "none", "multiply-adds that are gone"),
-    _reduced("output_error", "ratio", "||logits - dense logits|| / ||dense logits|| on validation images", better="lower", split="val"),
-    _reduced("complexity", "channels", "channels left, over all layers that merge: the paper's feature complexity where beta decides"),
-    _reduced("complexity_share", "ratio", "channels left over channels, mean over the layers"),
+    _reduced(
+        "output_error",
+        "ratio",
+        "||logits - dense logits|| / ||dense logits|| on validation images",
+        better="lower",
+        split="val",
+        bounds=POSITIVE,
+    ),
+    _reduced(
+        "complexity",
+        "channels",
+        "channels left, over all layers that merge: the paper's feature complexity where beta decides",
+        bounds=POSITIVE,
+    ),
+    _reduced("complexity_share", "ratio", "channels left over channels, mean over the layers", bounds=Bounds(0.0, 1.0)),
     *(_reduced(name, "ratio", f"the same of layer {depth}", optional=True) for depth, name in enumerate(LAYERS, start=1)),
-    _reduced("merges", "count", "channels that are gone"),
-    _reduced("merge_seconds", "s", "to find and build the smaller network", better="lower", timed=True),
+    _reduced("merges", "count", "channels that are gone", bounds=POSITIVE),
+    _reduced("merge_seconds", "s", "to find and build the smaller network", better="lower", timed=True, bounds=POSITIVE),
 )
 
 
@@ -70,7 +98,7 @@ def _share_columns(norm: bool, name: str) -> list[Statistic]:
     def column(label: str, metric: str, text: str = _SWEEP, **where: float) -> Statistic:
         of = next(one for one in METRICS if one.name == metric)
         estimate = Mean(metric, {"norm": norm, **where})
-        return Statistic(name=f"{label}_{name}", estimate=estimate, unit=of.unit, better=of.better, description=text)
+        return Statistic(name=f"{label}_{name}", estimate=estimate, unit=of.unit, better=of.better, description=text, bounds=of.bounds)
 
     return [
         column("val_accuracy", "val_accuracy"),
@@ -94,7 +122,13 @@ def _threshold_columns(norm: bool, name: str) -> list[Statistic]:
         column(f"width_exponent_{name}", "width", width_exponent(norm), "b of complexity = a width^b, mean over betas"),
         column(f"width_exponent_{name}_low_beta", "width", width_exponent(norm, "smallest"), "at the smallest beta"),
         column(f"width_exponent_{name}_high_beta", "width", width_exponent(norm, "largest"), "at the largest beta"),
-        column(rho, "decay", complexity_accuracy(norm), "Spearman's correlation of complexity and dense accuracy, mean over betas"),
+        column(
+            rho,
+            "decay",
+            complexity_accuracy(norm),
+            "Spearman's correlation of complexity and dense accuracy, mean over betas",
+            bounds=CORRELATION,
+        ),
         *([column(f"depth_peak_{name}", "width", MiddleOverEnds({"norm": norm}), "complexity share, middle minus ends")] if norm else []),
     ]
 
@@ -136,6 +170,7 @@ DUPLICATES = Experiment(
             name=f"output_error_{name}",
             estimate=Mean("output_error", {"norm": norm}),
             better="lower",
+            bounds=POSITIVE,
             description="relative error of the logits",
         )
         for norm, (name, _) in _NETWORKS.items()
