@@ -20,7 +20,7 @@ from harness.estimates import paired
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.task import SCALES
 from tasks.datasets.eeg_epochs import EegEpochs, Epochs
-from tasks.eeg.eeg_denoising_atat.claims import SizeExponent, parameters_saved
+from tasks.eeg.eeg_denoising_atat.claims import SizeExponent, gain_kept, parameters_saved
 from tasks.eeg.eeg_denoising_atat.cleaning import denoise
 from tasks.eeg.eeg_denoising_atat.denoisers import build, trained
 from tasks.eeg.eeg_denoising_atat.experiment import score
@@ -108,6 +108,21 @@ def test_parameters_saved_are_a_share_of_the_others() -> None:
     frame = pd.DataFrame([row("at-at", {"parameters": 15.0}), row("rnn", {"parameters": 200.0})])
     assert parameters_saved("at-at", "rnn", parameters)(frame) == pytest.approx(92.5)
     assert math.isnan(parameters_saved("at-at", "fcnn", parameters)(frame))
+    assert {(claim.kind, claim.exact) for claim in TASK.claims if claim.id.startswith("C2-parameters-")} == {("check", True)}
+
+
+def test_comparable_is_a_share_of_the_gain_that_methods_without_effect_do_not_keep() -> None:
+    cc = SCORE["cc"].at(EVERY_LEVEL)
+
+    def kept(ours: float, theirs: float, nothing: float) -> float:
+        return gain_kept("at-at", "rnn", cc)(pd.DataFrame([row(m, {"cc": v}) for m, v in zip(names, (ours, theirs, nothing), strict=True)]))
+
+    names = ("at-at", "rnn", FLOOR)
+    assert kept(0.6, 0.6, 0.5) == pytest.approx(0.01)
+    assert kept(0.59, 0.6, 0.5) == pytest.approx(0.0)
+    assert kept(0.5, 0.5, 0.5) == 0.0, "nobody gains anything"
+    claim = TASK.claim("C2-cc-rnn")
+    assert (0.0 in claim.holds, claim.null, claim.stands_on) == (False, 0.0, ("X-floor-rnn",))
 
 
 def test_the_exponent_of_size_is_a_planted_one() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from harness.bounds import CORRELATION, POSITIVE, SHARE, Bounds
 from harness.estimates import Mean, Reading
 from harness.task import Experiment, Figure, Metric, Paper, Requirement, Span, Statistic, Task, Traces, param
 from tasks.eeg.bands import BANDS
@@ -88,39 +89,71 @@ _tested = partial(Metric, split="test")
 _networked = partial(Metric, methods=NETWORKED)
 _gated = partial(Metric, methods=GATED, split="test")
 SCORES = (
-    _tested("cc", "correlation", "higher", "of cleaned and clean window, mean over the test windows"),
-    _tested("rrmse_temporal", "ratio", "lower", "RMS(cleaned - clean) / RMS(clean), mean over the test windows"),
-    _tested("rrmse_spectral", "ratio", "lower", "RMS(PSD cleaned - PSD clean) / RMS(PSD clean), mean over the test windows"),
-    _tested("decorrelation", "", "lower", "1 - cc"),
-    _tested("cc_sd", "", "none", "standard deviation of cc over the test windows"),
-    _tested("cc_mixed", "correlation", "higher", "cc of the windows with an artifact, where there are any", optional=True),
-    _tested("cc_clean", "correlation", "higher", "cc of the windows without one: 1 when nothing is done", optional=True),
-    _gated("share_sent", "share", "none", "segments sent to the transformer"),
-    _gated("share_sent_mixed", "share", "none", "the same of windows with an artifact", optional=True),
-    _gated("share_sent_clean", "share", "none", "the same of windows without one", optional=True),
-    _gated("proxy_auc", "", "higher", "chance that the proxy is lower on a contaminated segment than on a clean one", optional=True),
-    _networked("parameters", "count", "none", "learned numbers used in cleaning: the discriminator is not among them", split="none"),
+    _tested("cc", "correlation", "higher", "of cleaned and clean window, mean over the test windows", bounds=CORRELATION),
+    _tested("rrmse_temporal", "ratio", "lower", "RMS(cleaned - clean) / RMS(clean), mean over the test windows", bounds=POSITIVE),
+    _tested(
+        "rrmse_spectral", "ratio", "lower", "RMS(PSD cleaned - PSD clean) / RMS(PSD clean), mean over the test windows", bounds=POSITIVE
+    ),
+    _tested("decorrelation", "", "lower", "1 - cc", bounds=Bounds(0.0, 2.0)),
+    _tested("cc_sd", "", "none", "standard deviation of cc over the test windows", bounds=POSITIVE),
+    _tested(
+        "cc_mixed", "correlation", "higher", "cc of the windows with an artifact, where there are any", optional=True, bounds=CORRELATION
+    ),
+    _tested(
+        "cc_clean", "correlation", "higher", "cc of the windows without one: 1 when nothing is done", optional=True, bounds=CORRELATION
+    ),
+    _gated("share_sent", "share", "none", "segments sent to the transformer", bounds=SHARE),
+    _gated("share_sent_mixed", "share", "none", "the same of windows with an artifact", optional=True, bounds=SHARE),
+    _gated("share_sent_clean", "share", "none", "the same of windows without one", optional=True, bounds=SHARE),
+    _gated(
+        "proxy_auc",
+        "",
+        "higher",
+        "chance that the proxy is lower on a contaminated segment than on a clean one",
+        optional=True,
+        bounds=SHARE,
+    ),
+    _networked(
+        "parameters",
+        "count",
+        "none",
+        "learned numbers used in cleaning: the discriminator is not among them",
+        split="none",
+        bounds=POSITIVE,
+    ),
     _networked(
         "multiply_adds",
         "count",
         "none",
         "of convolutions and matrix products for one window, the transformer's by the share sent",
         split="test",
+        bounds=POSITIVE,
     ),
-    _networked("train_seconds", "s", "none", "of the training behind it, the autoencoder's included", split="none", timed=True),
-    Metric("seconds_per_1000", "s", "none", "to clean 1,000 windows", split="none", timed=True),
+    _networked(
+        "train_seconds", "s", "none", "of the training behind it, the autoencoder's included", split="none", timed=True, bounds=POSITIVE
+    ),
+    Metric("seconds_per_1000", "s", "none", "to clean 1,000 windows", split="none", timed=True, bounds=POSITIVE),
 )
 TRAININGS = (
     Metric("train_loss", "", "none", "mean over the last steps; MSE, of at-* with the adversarial terms of both players"),
-    Metric("val_cc", "correlation", "higher", "cc on the validation split, levels and clean share as in training"),
-    Metric("parameters", "count", "none", "learned numbers used in cleaning: the discriminator is not among them", split="none"),
-    Metric("train_seconds", "s", "none", "the autoencoder's included", split="none", timed=True),
+    Metric("val_cc", "correlation", "higher", "cc on the validation split, levels and clean share as in training", bounds=CORRELATION),
+    Metric(
+        "parameters",
+        "count",
+        "none",
+        "learned numbers used in cleaning: the discriminator is not among them",
+        split="none",
+        bounds=POSITIVE,
+    ),
+    Metric("train_seconds", "s", "none", "the autoencoder's included", split="none", timed=True, bounds=POSITIVE),
 )
 
 
 def _column(name: str, metric: str, view: str, text: str = "", **where: Any) -> Statistic:
     of = next(one for one in SCORES if one.name == metric)
-    return Statistic(name=name, estimate=Reading("score", metric, view, where), unit=of.unit, better=of.better, description=text)
+    return Statistic(
+        name=name, estimate=Reading("score", metric, view, where), unit=of.unit, better=of.better, description=text, bounds=of.bounds
+    )
 
 
 _SPANS = tuple(Span(band.low, band.high, band.name) for band in BANDS)
@@ -262,6 +295,7 @@ TRAIN = Experiment(
             estimate=Mean("val_cc", _MAIN),
             unit="correlation",
             better="higher",
+            bounds=CORRELATION,
             description="validation split, EMG; of ae-only also the half-budget autoencoder that at-* start from",
         )
     ],
