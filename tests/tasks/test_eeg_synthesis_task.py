@@ -90,6 +90,23 @@ def test_claims_compare_in_one_protocol_and_at_the_whole_compute(task: Task) -> 
         assert math.isnan(error.log10()(pd.DataFrame([score("ar", value)])))
 
 
+def test_a_distance_that_puts_real_windows_last_decides_nothing(task: Task) -> None:
+    frame = pd.DataFrame(
+        [
+            *(score("held-out", 276.0, experiment=PUBLISHED), score("wgan-gp", 18.5, experiment=PUBLISHED)),
+            *(score("held-out", 0.06), score("wgan-gp", 0.22), score("ddpm-released", 0.36)),
+        ]
+    )
+    for id, holds in (("X-real-published-band", False), ("X-real-common-band", True), ("X-noise-common-band", True)):
+        claim = task.claim(id)
+        assert (claim.estimate(frame) in claim.holds) == holds
+    for claim in task.claims:
+        if claim.id.startswith(("C1-", "C2-")) and not claim.id.endswith("diversity"):
+            protocol = "published" if "-published-" in claim.id else "common"
+            short = "band" if claim.id.startswith("C1-") else claim.id.rsplit("-", 1)[1]
+            assert claim.stands_on == (f"X-real-{protocol}-{short}", f"X-noise-{protocol}-{short}")
+
+
 def test_trends_are_those_of_the_sweeps(task: Task) -> None:
     swept = [score("ddpm-v", b**-0.5, view="compute-sweep", budget=b) for b in (1.0, 4.0, 16.0)]
     assert task.claim("X-budget-ddpm").estimate(pd.DataFrame([*swept, score("ddpm-v", 7.0, budget=16.0)])) == pytest.approx(-0.5)

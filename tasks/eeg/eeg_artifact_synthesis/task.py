@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from harness.bounds import CORRELATION, POSITIVE, SHARE, UNBOUNDED, Bounds
 from harness.estimates import Reading
 from harness.task import Experiment, Figure, Matrix, Metric, Paper, Requirement, Span, Statistic, Task, Traces, param
 from tasks.eeg.bands import BANDS, band_error
@@ -74,55 +75,72 @@ def needs_training(method: str, params: Mapping[str, Any]) -> Requirement | None
     return Requirement(experiment="train", method=TRAINED_AS.get(method, method), params=values)
 
 
-_clocked = partial(Metric, unit="s", better="lower", timed=True)
+_clocked = partial(Metric, unit="s", better="lower", timed=True, bounds=POSITIVE)
 _tested = partial(Metric, split="test")
-_share = partial(_tested, unit="share")
+_share = partial(_tested, unit="share", bounds=SHARE)
 _counted = partial(_share, counted=True)
+_gain = partial(_counted, bounds=CORRELATION)
 
 COSTS = [
-    Metric("steps", "steps", "none", "of training, that the budget paid for; of wgan-gp those of the generator", split="none"),
-    Metric("training_flops", "FLOPs", "none", "forward and backward, counted on one step", split="none"),
+    Metric(
+        "steps", "steps", "none", "of training, that the budget paid for; of wgan-gp those of the generator", split="none", bounds=POSITIVE
+    ),
+    Metric("training_flops", "FLOPs", "none", "forward and backward, counted on one step", split="none", bounds=POSITIVE),
     _clocked("train_seconds", description="of the training steps: depends on the machine and what else it does"),
-    Metric("parameters", "count", "none", "learned numbers, of every network that training needs", split="none"),
+    Metric("parameters", "count", "none", "learned numbers, of every network that training needs", split="none", bounds=POSITIVE),
     _clocked("sampling_seconds", description="for 1,000 windows: depends on the machine and what else it does"),
 ]
 TRAIN_LOSS = Metric("train_loss", "", "none", "mean over the last tenth of the steps; of wgan-gp the critic's distance. NaN: diverged")
-MADE = Metric("windows", "windows", "none", "synthetic windows", split="none")
+MADE = Metric("windows", "windows", "none", "synthetic windows", split="none", bounds=POSITIVE)
 COUNTS = [
     MADE,
-    Metric("real_windows", "windows", "none", "real windows that they were compared with", split="none"),
+    Metric("real_windows", "windows", "none", "real windows that they were compared with", split="none", bounds=POSITIVE),
     _clocked("sampling_seconds", description="for 1,000 windows, where they were not made in training", optional=True),
 ]
 
 
-def _signals(mmd: str) -> list[Metric]:
-    """What both protocols measure."""
+def _signals(mmd: str, bounds: Bounds) -> list[Metric]:
+    """What both protocols measure; an unbiased MMD^2 may be below 0."""
     return [
-        _tested("band_error", "ratio", "lower", "relative error of power, mean over the five bands"),
-        *(_tested(band_error(band), "ratio", "lower", f"|P_fake - P_real| / P_real, {band.low:g} to {band.high:g} Hz") for band in BANDS),
-        _tested("psd_distance", "ratio", "lower", "||S_real - S_fake|| / ||S_real|| of the mean spectra"),
-        _tested("mmd2", "", "lower", f"MMD^2 of flattened windows, {mmd}"),
-        Metric("diversity", "", "none", "1 less the mean correlation of two windows", split="none"),
+        _tested("band_error", "ratio", "lower", "relative error of power, mean over the five bands", bounds=POSITIVE),
+        *(
+            _tested(band_error(band), "ratio", "lower", f"|P_fake - P_real| / P_real, {band.low:g} to {band.high:g} Hz", bounds=POSITIVE)
+            for band in BANDS
+        ),
+        _tested("psd_distance", "ratio", "lower", "||S_real - S_fake|| / ||S_real|| of the mean spectra", bounds=POSITIVE),
+        _tested("mmd2", "", "lower", f"MMD^2 of flattened windows, {mmd}", bounds=bounds),
+        Metric("diversity", "", "none", "1 less the mean correlation of two windows", split="none", bounds=Bounds(0.0, 2.0)),
     ]
 
 
-PUBLISHED_SIGNALS = _signals("biased, four bandwidths")
+PUBLISHED_SIGNALS = _signals("biased, four bandwidths", POSITIVE)
 SIGNALS = [
-    *_signals("unbiased, one bandwidth"),
+    *_signals("unbiased, one bandwidth", UNBOUNDED),
     _share("mmd_p", better="none", description="of relabellings with an MMD^2 so large: a p-value of both sides being alike"),
-    _tested("covariance_distance", "ratio", "lower", "||C_real - C_fake|| / ||C_real||, Frobenius, of the channels' mean covariance"),
-    _tested("autocorrelation_distance", "", "lower", "L2 over lags between the mean autocorrelations"),
+    _tested(
+        "covariance_distance",
+        "ratio",
+        "lower",
+        "||C_real - C_fake|| / ||C_real||, Frobenius, of the channels' mean covariance",
+        bounds=POSITIVE,
+    ),
+    _tested("autocorrelation_distance", "", "lower", "L2 over lags between the mean autocorrelations", bounds=POSITIVE),
     _counted("precision", better="higher", description="synthetic windows inside the neighbourhood of a real one (feature space)"),
     _counted("recall", better="higher", description="real windows inside the neighbourhood of a synthetic one"),
-    _share("density", better="none", description="real neighbourhoods around a synthetic window, of those expected: may exceed 1"),
+    _share(
+        "density",
+        better="none",
+        description="real neighbourhoods around a synthetic window, of those expected: may exceed 1",
+        bounds=POSITIVE,
+    ),
     _counted("coverage", better="higher", description="real windows with a synthetic one in their neighbourhood"),
     _counted(
         "recovery_accuracy", better="higher", description="synthetic windows whose nearest real ones are of the class that was asked for"
     ),
-    _counted("recovery_above_chance", better="higher", description="recovery_accuracy less 1 / classes"),
+    _gain("recovery_above_chance", better="higher", description="recovery_accuracy less 1 / classes"),
     _counted("tstr_accuracy", better="higher", description="train on synthetic, test on real"),
     _counted("trts_accuracy", better="higher", description="train on real, test on synthetic"),
-    _counted(
+    _gain(
         "augmentation_gain",
         better="higher",
         description="accuracy on real windows after training on real and synthetic ones, less that after real ones",
@@ -139,6 +157,7 @@ def _columns(experiment: str, metrics: Sequence[Metric], view: str = "") -> list
             unit=metric.unit,
             better=metric.better,
             description=metric.description,
+            bounds=metric.bounds,
         )
         for metric in metrics
     ]
