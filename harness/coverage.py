@@ -101,15 +101,15 @@ def _check_extremes(task: Task, what: str, estimate: Estimate) -> None:
                 f"task {task.id}, {what}: it takes the smallest or largest over methods ({listed}) in each seed, which favours the lucky "
                 "one; use best_of or extreme, which set a method against each of the others"
             )
-    for part in _parts(estimate):
+    for part in parts(estimate):
         _check_extremes(task, what, part)
 
 
-def _is_extreme(function: Any, parts: int) -> bool:
+def _is_extreme(function: Any, count: int) -> bool:
     """Whether a function of several numbers gives the smallest, or the largest, whatever their order."""
-    if parts < 2:
+    if count < 2:
         return False
-    numbers = [float(2**place) for place in range(parts)]
+    numbers = [float(2**place) for place in range(count)]
     orders = (numbers, numbers[::-1], [*numbers[1:], numbers[0]])
     try:
         found = [function(order) for order in orders]
@@ -124,7 +124,7 @@ def _words(estimate: Any) -> Iterator[str]:
     for name in _fields(estimate.__class__):
         value = getattr(estimate, name)
         yield from (word for word in (value if isinstance(value, tuple | list) else (value,)) if isinstance(word, str))
-    for part in _parts(estimate):
+    for part in parts(estimate):
         yield from _words(part)
 
 

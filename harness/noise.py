@@ -8,7 +8,7 @@ parameters) and stays as it is recorded. The redrawn studies are then judged by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -311,7 +311,7 @@ def _own(redrawn: Redrawn, claim: Claim, estimate: Replicated) -> tuple[tuple[Fl
     ends, p = [], []
     for study in range(redrawn.studies):
         frames = [redrawn.table.frame(study * redrawn.seeds + seed) for seed in range(redrawn.seeds)]
-        own: Callable[[float], Any] = lambda confidence, frames=frames: estimate.interval(frames, confidence)  # type: ignore[misc] # noqa: E731
+        own = estimate.interval(frames)
         ends.append((own(CONFIDENCE).low, own(CONFIDENCE).high))
         p.append(smallest_error(own, claim.holds))
     return (np.array([low for low, _ in ends]), np.array([high for _, high in ends])), np.array(p)

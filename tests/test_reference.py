@@ -16,8 +16,6 @@ from harness.report.verdicts import verdicts_csv
 from harness.store import open_study
 from harness.study import load
 
-BEFORE = Path(__file__).with_name("frozen_verdicts.csv")
-"""Verdicts of the eight laptop studies as they were before tasks had experiments, whose trials had other ids."""
 STUDIES = sorted(path.parent for path in (Path(__file__).parents[1] / "results" / "reference").glob("*/plan.json"))
 
 
@@ -45,24 +43,6 @@ def test_a_committed_study_still_gives_its_verdicts(folder: Path) -> None:
     judgement = judge(study)
     _assert_same(verdicts_csv(judgement.verdicts), folder / "verdicts.csv")
     _assert_same(leaderboard_csv(judgement.boards), folder / "leaderboard.csv")
-
-
-def test_the_studies_say_what_they_said_before_tasks_had_experiments() -> None:
-    then = list(csv.DictReader(BEFORE.open()))
-    now = {
-        (row["task"], row["claim"]): row
-        for folder in STUDIES
-        for row in csv.DictReader((folder / "verdicts.csv").open())
-        if row["scale"] == "laptop"
-    }
-    assert len({row["task"] for row in then}) == 8
-    for row in then:
-        found = now[row["task"], row["claim"]]
-        assert {name: found[name] for name in ("verdict", "n", "lost", "data_kind")} == {
-            name: row[name] for name in ("verdict", "n", "lost", "data_kind")
-        }
-        for name in ("estimate", "low", "high"):
-            assert float(found[name]) == pytest.approx(float(row[name]), rel=1e-9, abs=1e-9, nan_ok=True)
 
 
 def test_reference_studies_have_five_seeds() -> None:
