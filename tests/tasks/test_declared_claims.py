@@ -26,7 +26,7 @@ def test_a_paper_stands_on_two_to_six_claims(task: Task) -> None:
 
 def test_a_margin_has_a_source_and_a_difference_has_no_effect_at_zero(task: Task) -> None:
     for claim in task.claims:
-        assert (claim.aim == "direction") == (claim.margin_source == "") or claim.id.startswith("X-floor-"), claim.id
+        assert (claim.aim == "direction") == (claim.margin_source == ""), claim.id
         if isinstance(claim.estimate, Difference):
             assert claim.null == 0.0, claim.id
 

@@ -107,6 +107,23 @@ def test_a_distance_that_puts_real_windows_last_decides_nothing(task: Task) -> N
             assert claim.stands_on == (f"X-real-{protocol}-{short}", f"X-noise-{protocol}-{short}")
 
 
+def test_near_chance_needs_real_windows_that_are_not(task: Task) -> None:
+    def frame(metric: str, ours: float, real: float) -> pd.DataFrame:
+        scored = (("wgan-gp", ours), ("held-out", real))
+        return pd.DataFrame([score(method, 1.0) | {f"metric.{metric}": value} for method, value in scored])
+
+    recovery, gain = task.claim("C3-recovery-wgan"), task.claim("C3-augmentation-wgan")
+    assert recovery.estimate(frame("recovery_above_chance", 0.05, 0.72)) == pytest.approx(0.05 - 0.09)
+    assert recovery.estimate(frame("recovery_above_chance", 0.0, 0.0)) not in recovery.holds, "no class can be found at all"
+    assert gain.estimate(frame("augmentation_gain", 0.01, 0.04)) == pytest.approx(-0.01)
+    assert gain.estimate(frame("augmentation_gain", 0.0, 0.0)) not in gain.holds, "there is nothing to gain"
+
+
+def test_half_way_to_real_windows_is_the_geometric_mean(task: Task) -> None:
+    frame = pd.DataFrame([score("wgan-gp", 0.2), score("held-out", 0.1), score("ddpm-released", 1.6)])
+    assert task.claim("X-floor-wgan").estimate(frame) == pytest.approx(math.log10(0.2 / 0.4))
+
+
 def test_trends_are_those_of_the_sweeps(task: Task) -> None:
     swept = [score("ddpm-v", b**-0.5, view="compute-sweep", budget=b) for b in (1.0, 4.0, 16.0)]
     assert task.claim("X-budget-ddpm").estimate(pd.DataFrame([*swept, score("ddpm-v", 7.0, budget=16.0)])) == pytest.approx(-0.5)

@@ -150,6 +150,7 @@ def _levels(name: str, cc: Reading, published: float) -> list[Claim]:
             unit="correlation",
             group="C1",
             primary=True,
+            null=floor,
             bounds=CORRELATION,
             note=f"{_RECONSTRUCTION} Of other data: how hard the artifact is decides it. C1-{name}-gain says more.",
         ),

@@ -66,7 +66,7 @@ class MiddleOverEnds:
 
 PUBLISHED, FOLDED, FLOOR = "ifm", "ifm-folded", "random"
 _AT_EQUAL_UNITS = "Mean over the shares of channels kept that the scale sweeps; every layer of every method keeps as many. No fine-tuning."
-_EXACT = "Whether the rule is exact on duplicates is arithmetic: one trial outside of the tolerance refutes it."
+_EXACT = "Whether the rule is exact on duplicates is arithmetic: one trial outside of the tolerance refutes it. 1: nothing is left of it."
 _DUPLICATES: tuple[tuple[str, str, bool, ClaimKind, str], ...] = (
     (
         "published",
@@ -112,6 +112,7 @@ def claims(share: Experiment, duplicates: Experiment, threshold: Experiment) -> 
                 says=f"Merging exact duplicates with {method} leaves the network's function as it is ({_WORDS[norm]})",
                 source="the notion of functionally equivalent features",
                 unit="relative error of the logits",
+                null=1.0,
                 kind=kind,
                 scales=_SCALES[norm],
                 note=f"{note} {_EXACT}",
