@@ -327,4 +327,9 @@ def test_bad_input_gets_one_clear_sentence(trials: Trials) -> None:
 def test_the_published_gains_are_those_over_the_closed_form() -> None:
     assert TASK.claim("C1-2db-gain").published == pytest.approx(0.104, abs=1e-3)
     assert TASK.claim("C1-minus-7db-gain").published == pytest.approx(0.504, abs=1e-3)
+    for name in ("2db", "minus-7db"):
+        above, gain = TASK.claim(f"C1-{name}"), TASK.claim(f"C1-{name}-gain")
+        assert above.published is not None
+        assert above.null is not None
+        assert above.published - above.null == pytest.approx(gain.published, abs=1e-3), "doing nothing is no effect"
     assert (LEVELS[0], LEVELS[-1], len(LEVELS)) == (-7.0, 2.0, 10)
