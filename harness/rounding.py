@@ -24,31 +24,40 @@ class Resolution(NamedTuple):
 
 
 def resolution(
-    estimate: Estimate, table: Table, counted: Collection[tuple[str, str]], experiment: str = "", studies: int = 1
+    estimate: Estimate,
+    table: Table,
+    counted: Collection[tuple[str, str]],
+    experiment: str = "",
+    studies: int = 1,
+    whole: Table | None = None,
 ) -> Resolution:
     """The resolution of an estimate on the records in `table`; `counted` holds (experiment, metric) of metrics that count examples.
 
     The table's replicates are those of one study after another. Both sides of a difference may be half a step off, so that its step is the
     sum of theirs; a mean never has a larger one than its parts. A rank correlation over k points moves by 12 / (k (k^2 - 1)) when two
-    neighbours change places. Other estimates bend the scale of what they read: they move freely.
+    neighbours change places. Other estimates bend the scale of what they read: they move freely. Where all records that an estimate reads
+    agree, the step is that of the experiment's other records, found in `whole` (None: in `table`).
     """
+    whole = whole or table
     if isinstance(estimate, Of):
-        return resolution(estimate.estimate, table.select({}, method=estimate.method), counted, experiment, studies)
+        return resolution(estimate.estimate, table.select({}, method=estimate.method), counted, experiment, studies, whole)
     if isinstance(estimate, In):
         rows = table.select({}, experiment=estimate.experiment, view=estimate.view)
-        return resolution(estimate.estimate, rows, counted, estimate.experiment, studies)
+        return resolution(estimate.estimate, rows, counted, estimate.experiment, studies, whole)
     if isinstance(estimate, Difference):
-        left, right = (resolution(side, table, counted, experiment, studies) for side in (estimate.left, estimate.right))
+        left, right = (resolution(side, table, counted, experiment, studies, whole) for side in (estimate.left, estimate.right))
         return Resolution(left.step + right.step, left.rounding + right.rounding)
     if isinstance(estimate, MeanOver):
-        return resolution(estimate.estimate, table.select(estimate.where), counted, experiment, studies)
+        return resolution(estimate.estimate, table.select(estimate.where), counted, experiment, studies, whole)
     if isinstance(estimate, RankTrend | RankCorrelation):
         return _of_ranks(estimate, table.select(estimate.where), studies)
     if isinstance(estimate, Reading) and not estimate.logged:
         rows = table.select(estimate.where, experiment=estimate.experiment, view=estimate.view)
-        return _of_metric(estimate.metric, rows, (estimate.experiment, estimate.metric) in counted, studies)
+        others = whole.select({}, experiment=estimate.experiment) if (estimate.experiment, estimate.metric) in counted else None
+        return _of_metric(estimate.metric, rows, others, studies)
     if isinstance(estimate, Mean):
-        return _of_metric(estimate.metric, table.select(estimate.where), (experiment, estimate.metric) in counted, studies)
+        others = whole.select({}, experiment=experiment) if (experiment, estimate.metric) in counted else None
+        return _of_metric(estimate.metric, table.select(estimate.where), others, studies)
     return _free(studies)
 
 
@@ -56,10 +65,15 @@ def _free(studies: int) -> Resolution:
     return Resolution(np.zeros(studies), np.zeros(studies))
 
 
-def _of_metric(metric: str, rows: Table, counted: bool, studies: int) -> Resolution:
+def _of_metric(metric: str, rows: Table, others: Table | None, studies: int) -> Resolution:
+    """`others`: the experiment's records where the metric counts examples, None where it does not."""
     values = rows.metric(metric).reshape(studies, -1)
     rounding = np.asarray(step_of(values))
-    return Resolution(np.asarray(step_of(values, counted)) if counted else np.zeros(studies), rounding)
+    if others is None:
+        return Resolution(np.zeros(studies), rounding)
+    step = np.asarray(step_of(values, counted=True))
+    beside = np.asarray(step_of(others.metric(metric).reshape(studies, -1), counted=True))
+    return Resolution(np.where(step > rounding, step, beside), rounding)
 
 
 def _of_ranks(estimate: RankTrend | RankCorrelation, rows: Table, studies: int) -> Resolution:

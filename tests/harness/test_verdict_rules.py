@@ -118,6 +118,15 @@ def test_what_counts_examples_is_not_sharper_than_one_example(tmp_path: Path) ->
     assert judged(tmp_path, better("C1", "left", "right", TRAIN["right"], source="abstract"), clear)["C1"].verdict == "reproduced"
 
 
+def test_seeds_that_agree_in_a_count_take_the_step_of_the_other_records(tmp_path: Path) -> None:
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        return {"loss": 0.0, "right": 100.0 if trial.method == "left" else 60.0 + 0.4 * trial.seed}
+
+    found = judged(tmp_path, [Claim(id="a", statement="", source="", estimate=Of("left", TRAIN["right"]), holds=Above(99.0))], outcome)
+    assert (found["a"].interval.low, found["a"].interval.high) == pytest.approx((99.8, 100.2))
+    assert found["a"].verdict == "reproduced"
+
+
 def test_an_interval_of_bounded_seeds_stays_in_its_range(tmp_path: Path) -> None:
     shares = [0.9, 0.99, 0.97, 0.999, 0.95]
     outcome: Any = lambda trial: {"loss": shares[trial.seed], "right": 1.0}  # noqa: E731
