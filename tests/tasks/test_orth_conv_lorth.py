@@ -126,6 +126,18 @@ def test_an_error_is_flat_where_another_grows(flat: float, grows: float, holds: 
     assert (claim.estimate(frame) in claim.holds) == holds
 
 
+@pytest.mark.parametrize(("broken", "holds"), [(0.08, True), (0.005, False)])
+def test_every_broken_case_lies_above_every_exact_one(broken: float, holds: bool) -> None:
+    def rows(view: str, method: str, *errors: float) -> list[dict[str, object]]:
+        trial = {"experiment": "identity", "method": method, "seed": 0, "status": "ok", "view.wide": False, "view.narrow": False}
+        return [trial | {f"view.{view}": True, "metric.identity_error": error} for error in errors]
+
+    frame = pd.DataFrame([*rows("wide", LORTH, 1e-16, 1e-15), *rows("wide", ZEROS, 0.5, broken), *rows("narrow", LORTH, broken, 0.3)])
+    for claim in (TASK.claim("C1-zero-padding"), TASK.claim("C1-narrow")):
+        assert claim.estimate(frame) == pytest.approx(broken)
+        assert (claim.estimate(frame) in claim.holds) == holds
+
+
 def test_the_regulariser_makes_the_layers_orthogonal_and_the_attack_finds_something(trials: Trials) -> None:
     plain, regular = trials.run(NONE), trials.run(LORTH, {"weight": 10.0, "epochs": 10.0})
     assert regular["deviation"] < 0.3 < plain["deviation"]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.claims import ablation, best_of, better, equivalent, exact
+from harness.estimates import paired
 from harness.sweeps import Sweep
-from harness.task import Above, Below, Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
+from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
 from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
 
 _MODULE = "tasks.activations.crrelu.experiment"
@@ -151,11 +152,18 @@ TASK = Task(
             primary=True,
         ),
         *(
-            claim
-            for name in BOUNDED
-            for claim in exact(
-                f"C3-{name}", _GAP, method=name, holds=Above(1e-6), says=f"{name} has less entropy than that", source=_THEOREM, group="C3"
+            Claim(
+                id=f"C3-{name}",
+                statement=f"{name} has less entropy than that",
+                source=_THEOREM,
+                estimate=paired(name, WORST, _GAP),
+                holds=Above(1e-6),
+                null=0.0,
+                unit="nats",
+                exact=True,
+                group="C3",
             )
+            for name in BOUNDED
         ),
         *exact(
             "C3-direction",
