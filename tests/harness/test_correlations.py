@@ -96,6 +96,15 @@ def test_zous_interval_when_the_two_have_nothing_in_common() -> None:
     assert (found.estimate, found.low, found.high) == pytest.approx((0.0, -end, end), abs=1e-3)
 
 
+def test_the_published_example_of_two_correlations_that_share_a_variable() -> None:
+    # Zou (2007): r = .396 and .179 with one variable, .088 between the two, n = 66: [-.093, .517].
+    plain = np.random.default_rng(7).normal(size=(66, 3))
+    white, _ = np.linalg.qr(plain - plain.mean(axis=0))
+    mixing = np.linalg.cholesky(np.array([[1, 0.088, 0.396], [0.088, 1, 0.179], [0.396, 0.179, 1]])).T
+    found = gap_interval(seeds(white @ mixing), 0.95)
+    assert (found.estimate, found.low, found.high) == pytest.approx((0.217, -0.093, 0.517), abs=6e-4)
+
+
 def test_three_methods_or_one_seed_have_no_interval() -> None:
     rng = np.random.default_rng(6)
     for shape in ((5, 3, 3), (1, 6, 3)):

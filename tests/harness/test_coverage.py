@@ -128,6 +128,7 @@ def test_other_functions_and_extremes_within_a_method_are_not() -> None:
         Combined(max, tuple(Of("left", width) for width in widths)),
         Combined(fmean, both),
         Combined(lambda values: values[0] / (values[1] - 2 * values[0]), both),
+        Combined(lambda values: values[0], both),
         Combined(max, both[:1]),
     ]
     claims = [claim(estimate, id=f"C{place}") for place, estimate in enumerate(fine)]
