@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.coverage import needs
 from harness.errors import TaskError
-from harness.estimates import select
+from harness.estimates import In, Of, select
 from harness.evidence import Evidence, SeedValues
+from harness.ranking import Contender, Standing, standings
 from harness.stats import Interval, seed_interval
 from harness.task import Experiment, Method, Role, Statistic
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNEQUAL = "unequal cells"
+UNRANKED: tuple[Role, ...] = ("control", "floor")
+"""What others are measured by is no contender: an ablation, a bound such as held-out data, a floor."""
 _NONE = Interval(math.nan, math.nan, math.nan, 0)
 
 
@@ -30,6 +33,9 @@ class Entry:
     """Seeds that will never give a number."""
     note: str = ""
     """Why there is no number."""
+    values: Mapping[int, float] = field(default_factory=dict)
+    """By seed."""
+    resolution: tuple[float, float] = (0.0, 0.0)
 
     @property
     def text(self) -> str:
@@ -42,11 +48,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One method. `rank` is None while the ranking statistic has no number."""
+    """One method. `standing` is None while the ranking statistic has no number, and for what is no contender."""
 
     method: str
     role: Role
-    rank: int | None
+    standing: Standing | None
     trials_ok: int
     trials_failed: int
     entries: Mapping[str, Entry]
@@ -66,6 +72,11 @@ class Board:
     data_kind: str
     planned: int
     recorded: int
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Of the contenders that have a number."""
+        return [row.standing for row in self.rows if row.standing is not None]
 
     @property
     def label(self) -> str:
@@ -91,7 +102,7 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
         scale=evidence.scale,
         experiment=experiment.name,
         statistics=shown,
-        rows=_ranked(rows, ranking),
+        rows=_ranked(rows, ranking, exact=experiment.exact),
         ranked_by=ranking.name if ranking else "",
         data_kind=evidence.data_kind(experiment=experiment.name),
         planned=len(planned),
@@ -160,8 +171,15 @@ def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Stat
     found = evidence.per_seed(column.estimate, method, "" if beyond else experiment.name)
     # With every trial ok and no seed giving a number, this method's cells do not define the statistic: nothing was lost.
     defined = bool(found.values) or any(found.lost.values())
+    read = Of(method, column.estimate) if beyond else In(experiment.name, Of(method, column.estimate))
     interval = seed_interval(list(found.values.values()))
-    return Entry(interval, len(found.lost) if defined else 0, "" if interval.n else _why(evidence, experiment, method, column, found))
+    return Entry(
+        interval,
+        lost=len(found.lost) if defined else 0,
+        note="" if interval.n else _why(evidence, experiment, method, column, found),
+        values=found.values,
+        resolution=evidence.resolution(read),
+    )
 
 
 def _why(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, found: SeedValues) -> str:
@@ -183,28 +201,13 @@ def _views_of(planned: pd.DataFrame) -> set[str]:
     return {str(name).removeprefix("view.") for name in planned if str(name).startswith("view.") and planned[name].any()}
 
 
-def _ranked(rows: Sequence[Row], ranking: Statistic | None) -> list[Row]:
-    """Best first, equal estimates sharing a rank. A method that lost seeds comes after all that lost none: it must not win by failing."""
+def _ranked(rows: Sequence[Row], ranking: Statistic | None, *, exact: bool) -> list[Row]:
+    """Best first, contenders with their standing among each other. A method that lost seeds comes after all that lost none."""
     if ranking is None:
         return list(rows)
-    keys = {row.method: _rank_key(row.entries[ranking.name], ranking) for row in rows}
-    ordered = sorted(rows, key=lambda row: keys[row.method])
-    ranks = {row.method: 1 + sum(keys[other.method] < keys[row.method] for other in rows) for row in rows}
-    return [
-        Row(
-            row.method,
-            row.role,
-            None if math.isinf(keys[row.method][1]) else ranks[row.method],
-            row.trials_ok,
-            row.trials_failed,
-            row.entries,
-        )
-        for row in ordered
-    ]
-
-
-def _rank_key(entry: Entry, ranking: Statistic) -> tuple[bool, float]:
-    value = entry.interval.estimate
-    if not math.isfinite(value):
-        return True, math.inf
-    return entry.lost > 0, {"lower": value, "higher": -value}.get(ranking.better, abs(value))
+    entries = {row.method: row.entries[ranking.name] for row in rows}
+    found = {name: Contender(name, own.values, own.lost, own.resolution, ranking.bounds) for name, own in entries.items()}
+    merits = {name: own.merit(ranking.better) for name, own in found.items()}
+    places = standings([found[row.method] for row in rows if row.role not in UNRANKED], ranking.better, exact=exact)
+    keys = {name: (math.isnan(merit), entries[name].lost > 0, -merit if math.isfinite(merit) else 0.0) for name, merit in merits.items()}
+    return [replace(row, standing=places.get(row.method)) for row in sorted(rows, key=lambda row: keys[row.method])]

@@ -92,7 +92,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         provenance=provenance(study),
         failures=failed,
         failed_count=failed_count,
-        how=verdicts.HOW,
+        how=(*verdicts.HOW, *tables.HOW_RANKED),
         split=_tested_and_not,
         kinds=_kinds,
         badges=BADGES,

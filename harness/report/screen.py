@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,8 @@ from harness.tally import tally
 from harness.verdict import Verdict
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
+_GAP = 2
+"""Columns between two cells."""
 
 
 def show(judgement: Judgement, console: Console | None = None) -> None:
@@ -28,9 +31,11 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
     console = console or make_console()
     for ruling in judgement.rulings:
         for board in ruling.boards:
-            laid = tables.layout(board)
-            console.print(_leaderboard(board, laid))
-            console.print(styled(tables.progress(board, laid), "dim"))
+            for table in _leaderboard(board, console.width):
+                console.print(table)
+            console.print(styled(tables.progress(board), "dim"))
+        if any(board.standings for board in ruling.boards):
+            console.print(styled(f"\n{' '.join(tables.HOW_RANKED)}", "dim"))
         _show_verdicts(ruling.verdicts, console)
     console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
     for warning in warnings(judgement.study):
@@ -51,13 +56,41 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         console.print(styled(f"not tested (reasons in verdicts.md): {', '.join(untested)}", _STYLES["not tested"]))
 
 
-def _leaderboard(board: Board, laid: Layout) -> Table:
-    table = _plain(f"{board.label}, scale {board.scale}")
-    for index, heading in enumerate(laid.headings):
-        table.add_column(styled(heading), justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for row in laid.rows:
-        table.add_row(*row)
-    return table
+def _leaderboard(board: Board, room: int) -> Iterator[Table]:
+    """A row a method, in as many tables below each other as the columns need: cells that are wrapped cannot be compared."""
+    (heading, methods), *columns = _columns(tables.layout(board, most=len(board.statistics)))
+    title: str | None = f"{board.label}, scale {board.scale}"
+    for block in _blocks(columns, room - _width(heading, methods)):
+        table = _plain(title)
+        title = None
+        table.add_column(styled(heading), no_wrap=True)
+        for name, _ in block:
+            table.add_column(styled(name), justify="right")
+        for cells in zip(methods, *(own for _, own in block), strict=True):
+            table.add_row(*cells)
+        yield table
+
+
+def _columns(laid: Layout) -> list[tables.Column]:
+    return [(name, [row[i] for row in laid.rows]) for i, name in enumerate(laid.headings)]
+
+
+def _blocks(columns: Sequence[tables.Column], room: int) -> list[list[tables.Column]]:
+    """The columns in their order, as many together as there is room for."""
+    blocks: list[list[tables.Column]] = [[]]
+    left = room
+    for column in columns:
+        left -= _width(*column)
+        if left < 0 and blocks[-1]:
+            blocks.append([])
+            left = room - _width(*column)
+        blocks[-1].append(column)
+    return blocks
+
+
+def _width(heading: str, cells: Sequence[str]) -> int:
+    """With the gap behind it. A heading may be wrapped between words, a cell not."""
+    return max(map(cell_len, [*heading.split(), *cells])) + _GAP
 
 
 def _verdicts(title: str, verdicts: Sequence[Verdict]) -> Table:
@@ -74,9 +107,9 @@ def _verdicts(title: str, verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
-def _plain(title: str) -> Table:
+def _plain(title: str | None) -> Table:
     return Table(
-        title=f"\n{title}",
+        title=title and f"\n{title}",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

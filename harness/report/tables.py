@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.leaderboard import UNEQUAL, Board, Row
+from harness.ranking import DRAWS
 from harness.shown import markdown, markdown_table
 from harness.stats import Interval, number
 from harness.task import Statistic
 
 LEADERBOARD_COLUMNS = (
-    *("task", "scale", "experiment", "method", "role", "statistic", "estimate", "low", "high", "n", "lost", "unit", "better", "rank"),
+    *("task", "scale", "experiment", "method", "role", "statistic", "estimate", "low", "high", "n", "lost", "unit", "better"),
+    *("rank_low", "rank_high", "p_best", "difference", "difference_low", "difference_high"),
     *("trials_ok", "trials_failed", "data_kind", "note"),
+)
+HOW_RANKED = (
+    "A rank such as 2–4 holds all places that chance leaves open: all pairs are compared by paired t tests over seeds, together at 5 % "
+    "(Holm). Overlapping ranks are ties; controls and floors, such as held-out data, have none.",
+    f"P(best) is the share of {DRAWS:,} bootstrap draws of the seeds in which a method is the best: rough where seeds are few. "
+    "The difference to the best is paired by seed, and not corrected for choosing the best.",
 )
 WIDE = 5
 """More statistics than this are read down, not across."""
@@ -33,16 +42,46 @@ class Layout:
     """What a transposed board does not show: statistics that no method has a number for, and why."""
 
 
-def layout(board: Board) -> Layout:
-    """The cells of a board, best method first."""
-    if len(board.statistics) <= WIDE:
-        heads = ["method", "rank", "role", *(_heading(s) for s in board.statistics), "trials ok", "not ok"]
-        numbers = {row.method: [row.entries[s.name].text for s in board.statistics] for row in board.rows}
-        return Layout(heads, [[row.method, *_facts(row)[:2], *numbers[row.method], *_facts(row)[2:]] for row in board.rows])
+def layout(board: Board, most: int = WIDE) -> Layout:
+    """The cells of a board, best method first; read down where it has more statistics than `most`."""
+    facts = _facts(board)
+    if len(board.statistics) <= most:
+        rows = [[row.method, *(cell[i] for _, cell in [*facts, *_numbers(board, board.statistics)])] for i, row in enumerate(board.rows)]
+        return Layout(["method", *(name for name, _ in [*facts, *_numbers(board, board.statistics)])], rows)
     shown = [s for s in board.statistics if any(row.entries[s.name].interval.n or row.entries[s.name].lost for row in board.rows)]
-    facts = [[name, *(_facts(row)[i] for row in board.rows)] for i, name in enumerate(("rank", "role", "trials ok", "not ok"))]
-    cells = [[_heading(s), *(row.entries[s.name].text for row in board.rows)] for s in shown]
-    return Layout(["", *(row.method for row in board.rows)], facts + cells, True, _left_out(board, [s.name for s in shown]))
+    cells = [[name, *own] for name, own in [*facts, *_numbers(board, shown)]]
+    return Layout(["", *(row.method for row in board.rows)], cells, True, _left_out(board, [s.name for s in shown]))
+
+
+Column = tuple[str, Sequence[str]]
+"""A heading, and a cell a method."""
+
+
+def _facts(board: Board) -> list[Column]:
+    """Place, probability of the best place where there are several contenders, role, trials."""
+    ranks = ["–" if row.standing is None else str(row.standing) for row in board.rows]
+    chances = [number(row.standing.p_best, 2) if row.standing else "–" for row in board.rows]
+    trials = [f"{row.trials_ok} of {row.trials_ok + row.trials_failed}" if row.trials_failed else str(row.trials_ok) for row in board.rows]
+    found: list[Column] = [("rank", ranks), ("P(best)", chances), ("role", [row.role for row in board.rows]), ("trials ok", trials)]
+    return [(name, cells) for name, cells in found if name != "P(best)" or set(cells) > {"–"}]
+
+
+def _numbers(board: Board, statistics: Sequence[Statistic]) -> list[Column]:
+    """Statistics, behind the one that ranks the difference to the best."""
+    found: list[Column] = []
+    for statistic in statistics:
+        found.append((_heading(statistic), [row.entries[statistic.name].text for row in board.rows]))
+        if statistic.name == board.ranked_by and any(place.behind for place in board.standings):
+            found.append((f"to the best{f' ({statistic.unit})' if statistic.unit else ''}", [_behind(row) for row in board.rows]))
+    return found
+
+
+def _behind(row: Row) -> str:
+    if row.standing is None or (row.standing.behind is None and row.standing.low > 1):
+        return "–"
+    if row.standing.behind is None:
+        return "best"
+    return f"{'+' if row.standing.behind.estimate > 0 else ''}{row.standing.behind}"
 
 
 def _left_out(board: Board, shown: Sequence[str]) -> str:
@@ -56,17 +95,13 @@ def _heading(statistic: Statistic) -> str:
     return heading(statistic.name, statistic.unit, statistic.better)
 
 
-def _facts(row: Row) -> list[str]:
-    return ["–" if row.rank is None else number(row.rank, 0), row.role, str(row.trials_ok), str(row.trials_failed)]
-
-
 def heading(name: str, unit: str, better: str) -> str:
     """A column's heading: name, unit and which way is good."""
     arrow = {"lower": " ↓", "higher": " ↑", "zero": " →0"}.get(better, "")
     return f"{name}{f' ({unit})' if unit else ''}{arrow}"
 
 
-def progress(board: Board, laid: Layout) -> str:
+def progress(board: Board, laid: Layout | None = None) -> str:
     """How much of the plan is behind a board, what ranks its methods, and what is left out."""
     unequal = any(entry.note == UNEQUAL for row in board.rows for entry in row.entries.values())
     parts = [
@@ -74,7 +109,7 @@ def progress(board: Board, laid: Layout) -> str:
         f"data: {board.data_kind}",
         f"ranked by {board.ranked_by}" if board.ranked_by else "not ranked",
         "methods were planned at different parameters, so that their means do not compare" if unequal else "",
-        laid.left_out,
+        laid.left_out if laid else "",
     ]
     return "; ".join(filter(None, parts))
 
@@ -86,7 +121,7 @@ def leaderboard_markdown(name: str, boards: Sequence[Board]) -> str:
         laid = layout(board)
         parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n"]
         parts += [f"{markdown_table(laid.headings, laid.rows)}\n"]
-    return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n"])
+    return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n", *(f"{sentence}\n" for sentence in HOW_RANKED)])
 
 
 def leaderboard_csv(boards: Sequence[Board]) -> str:
@@ -96,7 +131,8 @@ def leaderboard_csv(boards: Sequence[Board]) -> str:
         (
             (
                 *(board.task, board.scale, board.experiment, row.method, row.role, statistic.name),
-                *(*interval_cells(entry.interval), entry.lost, statistic.unit, statistic.better, "" if row.rank is None else row.rank),
+                *(*interval_cells(entry.interval), entry.lost, statistic.unit, statistic.better),
+                *_standing_cells(row, ranks=statistic.name == board.ranked_by),
                 *(row.trials_ok, row.trials_failed, board.data_kind, entry.note),
             )
             for board in boards
@@ -105,6 +141,20 @@ def leaderboard_csv(boards: Sequence[Board]) -> str:
             for entry in [row.entries[statistic.name]]
         ),
     )
+
+
+def _standing_cells(row: Row, *, ranks: bool) -> tuple[float | str, ...]:
+    """Places and the probability of the best one; on the line of the statistic that ranks the difference to the best too."""
+    if row.standing is None:
+        return ("",) * 6
+    behind = row.standing.behind if ranks else None
+    difference = ("", "", "") if behind is None else (behind.estimate, behind.low, behind.high)
+    return row.standing.low, row.standing.high, blank(row.standing.p_best), *difference
+
+
+def blank(value: float) -> float | str:
+    """Nothing for what is no number."""
+    return "" if math.isnan(value) else value
 
 
 def interval_cells(interval: Interval) -> tuple[float, float, float, int]:

@@ -18,11 +18,13 @@ from harness.task import Experiment, Grid, Method, Metric, Scale, Statistic
 from tests.harness.fabricated import experiment_of, study_of, task_of
 
 LEVEL = {"a": 0.3, "b": -0.1, "c": 0.2}
+WOBBLE = {"a": (0, 1, 0, 1), "b": (0, 0, 1, 1), "c": (0, 1, 1, 0)}
+"""So that no two methods differ by the same in every seed, which would decide nothing."""
 
 
 def board_of(folder: Path, outcome: Any = None, better: str = "lower", **changes: Any) -> Board:
     fields: dict[str, Any] = {
-        "methods": [Method("a", "baseline"), Method("b", "proposed"), Method("c", "control"), Method("d", "floor")],
+        "methods": [Method("a", "baseline"), Method("b", "proposed"), Method("c", "rival"), Method("d", "floor")],
         "grids": lambda train: [Grid(train, methods=["a", "b", "c"])],
         "seeds": 4,
         "metrics": [Metric("loss", "nats", better)],  # type: ignore[arg-type]
@@ -36,13 +38,17 @@ def unequal(train: Experiment) -> list[Grid]:
 
 
 def level(trial: TrialSpec) -> dict[str, float]:
-    return {"loss": LEVEL[trial.method] + 0.01 * trial.seed}
+    return {"loss": LEVEL[trial.method] + 0.01 * trial.seed + 0.002 * WOBBLE[trial.method][trial.seed]}
+
+
+def ranks(board: Board) -> list[tuple[str | None, str]]:
+    return [(str(row.standing) if row.standing else None, row.method) for row in board.rows]
 
 
 @pytest.mark.parametrize(("better", "order"), [("lower", "bca"), ("higher", "acb"), ("zero", "bca")])
 def test_methods_are_ranked_by_what_is_better(tmp_path: Path, better: str, order: str) -> None:
     found = board_of(tmp_path, better=better)
-    assert [(row.rank, row.method) for row in found.rows] == list(zip((1, 2, 3), order, strict=True))
+    assert ranks(found) == list(zip("123", order, strict=True))
     assert found.ranked_by == "loss"
 
 
@@ -55,33 +61,46 @@ def test_the_first_statistic_that_has_a_better_end_ranks(tmp_path: Path) -> None
 
 def test_without_a_better_end_nothing_is_ranked(tmp_path: Path) -> None:
     found = board_of(tmp_path, better="none")
-    assert [(row.rank, row.method) for row in found.rows] == [(None, "a"), (None, "b"), (None, "c")]
+    assert ranks(found) == [(None, "a"), (None, "b"), (None, "c")]
 
 
 def test_numbers_are_the_mean_over_seeds_with_its_interval(tmp_path: Path) -> None:
     entry = board_of(tmp_path).rows[0].entries["loss"]
-    # Seeds give -0.10 to -0.07: standard deviation 0.01291, t(.975, 3) = 3.18245.
-    assert entry.interval.estimate == pytest.approx(-0.085)
-    assert entry.interval.high == pytest.approx(-0.085 + 3.18245 * 0.0129099 / 2, rel=1e-4)
-    assert entry.text == "-0.085 [-0.106, -0.064]"
+    # Seeds give -0.100, -0.090, -0.078, -0.068: standard deviation 0.0139523, t(.975, 3) = 3.18245.
+    assert entry.interval.estimate == pytest.approx(-0.084)
+    assert entry.interval.high == pytest.approx(-0.084 + 3.18245 * 0.0139523 / 2, rel=1e-4)
+    assert entry.text == "-0.084 [-0.106, -0.062]"
 
 
-def test_equal_estimates_share_a_rank(tmp_path: Path) -> None:
-    found = board_of(tmp_path, lambda t: {"loss": 1.0 if t.method != "b" else 2.0})
-    assert [(row.rank, row.method) for row in found.rows] == [(1, "a"), (1, "c"), (3, "b")]
+def test_equal_numbers_tie(tmp_path: Path) -> None:
+    found = board_of(tmp_path, lambda t: {"loss": 1.0 + 0.1 * t.seed**2 if t.method != "b" else 2.0 + 0.2 * t.seed})
+    assert ranks(found) == [("1–2", "a"), ("1–2", "c"), ("3", "b")]
+    assert [row.standing.p_best for row in found.rows if row.standing] == [0.5, 0.5, 0.0]
+
+
+def test_controls_and_floors_are_shown_in_their_place_and_have_no_rank(tmp_path: Path) -> None:
+    methods = [Method("a", "baseline"), Method("b", "floor"), Method("c", "proposed"), Method("d", "control")]
+    assert ranks(board_of(tmp_path, methods=methods)) == [(None, "b"), ("1", "c"), ("2", "a")]
+
+
+def test_seeds_that_do_not_vary_rank_an_exact_experiment_alone(tmp_path: Path) -> None:
+    constant = lambda t: {"loss": LEVEL[t.method]}  # noqa: E731
+    assert ranks(board_of(tmp_path / "seeds", constant)) == [("1–3", "b"), ("1–3", "c"), ("1–3", "a")]
+    assert ranks(board_of(tmp_path / "exact", constant, exact=True)) == [("1", "b"), ("2", "c"), ("3", "a")]
 
 
 def test_a_method_that_lost_seeds_does_not_win_by_failing(tmp_path: Path) -> None:
     found = board_of(tmp_path, lambda t: "diverged" if (t.method, t.seed) == ("b", 3) else level(t))
     assert [row.method for row in found.rows] == ["c", "a", "b"]
     last = found.rows[-1]
-    assert (last.rank, last.trials_ok, last.trials_failed) == (3, 3, 1)
+    assert ranks(found)[-1] == ("3", "b")
+    assert (last.trials_ok, last.trials_failed) == (3, 1)
     assert last.entries["loss"].text.endswith("(3/4 seeds)")
 
 
 def test_a_method_with_no_number_has_no_rank(tmp_path: Path) -> None:
     found = board_of(tmp_path, lambda t: "failed" if t.method == "b" else level(t))
-    assert [(row.rank, row.method) for row in found.rows] == [(1, "c"), (2, "a"), (None, "b")]
+    assert ranks(found) == [("1", "c"), ("2", "a"), (None, "b")]
     assert found.rows[-1].entries["loss"].text == "– (4/4 seeds lost)"
 
 
@@ -95,25 +114,25 @@ def test_an_unfinished_seed_is_left_out_without_being_lost(tmp_path: Path) -> No
 def test_unequal_cells_are_not_averaged(tmp_path: Path) -> None:
     found = board_of(tmp_path, grids=unequal)
     assert {row.entries["loss"].text for row in found.rows} == {f"– ({UNEQUAL})"}
-    assert all(row.rank is None and math.isnan(row.entries["loss"].interval.estimate) for row in found.rows)
+    assert all(row.standing is None and math.isnan(row.entries["loss"].interval.estimate) for row in found.rows)
 
 
 def test_declared_statistics_may_read_unequal_cells(tmp_path: Path) -> None:
     statistics = [Statistic(name="loss at 1", estimate=Mean("loss", {"width": 1}), better="lower")]
     found = board_of(tmp_path, grids=unequal, statistics=statistics)
-    assert [row.rank for row in found.rows] == [1, 2, 3]
+    assert [rank for rank, _ in ranks(found)] == ["1", "2", "3"]
 
 
 def test_no_records_leave_an_empty_board(tmp_path: Path) -> None:
     found = board_of(tmp_path, lambda _: None)
-    assert [(row.rank, row.entries["loss"].text) for row in found.rows] == [(None, "– (not recorded yet)")] * 3
+    assert [(row.standing, row.entries["loss"].text) for row in found.rows] == [(None, "– (not recorded yet)")] * 3
 
 
 def test_a_statistic_that_a_methods_cells_do_not_define_is_not_called_lost(tmp_path: Path) -> None:
     # One size has no slope, and nothing went wrong.
     statistics = [Statistic(name="slope", estimate=Slope("loss", over="width"), better="lower")]
     for row in board_of(tmp_path, statistics=statistics).rows:
-        assert (row.rank, row.entries["slope"].lost, row.entries["slope"].text) == (None, 0, "– (undefined)")
+        assert (row.standing, row.entries["slope"].lost, row.entries["slope"].text) == (None, 0, "– (undefined)")
 
 
 def test_unequal_cells_are_those_of_a_columns_view(tmp_path: Path) -> None:

@@ -73,10 +73,13 @@ def test_the_realistic_study_ends_in_every_verdict(files: dict[str, str]) -> Non
 
 def test_leaderboard_csv_is_long(files: dict[str, str]) -> None:
     found = rows(files["leaderboard.csv"])
-    assert [(row["experiment"], row["method"], row["statistic"], row["rank"]) for row in found][:2] == [
-        ("train", "sqrt-width", "gain exponent", "1"),
-        ("train", "sqrt-width", "loss at 512", "1"),
+    assert [(row["experiment"], row["method"], row["statistic"], row["rank_low"], row["rank_high"]) for row in found][:2] == [
+        ("train", "sqrt-width", "gain exponent", "1", "1"),
+        ("train", "sqrt-width", "loss at 512", "1", "1"),
     ]
+    second = [row for row in found if row["method"] == "constant"]
+    assert [row["difference"] != "" for row in second] == [True, False], "of the statistic that ranks"
+    assert float(second[0]["difference_low"]) < 0.15 - 0.01 < float(second[0]["difference_high"]), "distances from zero"
     linear = next(row for row in found if (row["method"], row["statistic"]) == ("linear-width", "loss at 512"))
     assert (linear["n"], linear["lost"], linear["trials_ok"], linear["trials_failed"]) == ("3", "2", "38", "2")
 

@@ -1,0 +1,150 @@
+"""Where methods stand among each other: not one place, but all places that chance leaves open."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.bounds import UNBOUNDED, Bounds
+from harness.stats import CONFIDENCE, Interval, Sample, adjusted
+from harness.task import Better, Region
+
+LEVEL = 1 - CONFIDENCE
+"""Probability that one comparison of a board, all of them together, is wrong."""
+DRAWS = 10_000
+"""Bootstrap draws behind a probability: its Monte-Carlo error is at most 0.005."""
+_TIE = 2.0**-40
+"""Relative difference of two means that only the order of a sum makes."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What the seeds of one method gave in the number that ranks."""
+
+    method: str
+    values: Mapping[int, float]
+    """By seed."""
+    lost: int = 0
+    """Seeds that will never give a number."""
+    resolution: tuple[float, float] = (0.0, 0.0)
+    """The smallest distance that the number can move by, and what arithmetic may make."""
+    bounds: Bounds = field(default=UNBOUNDED)
+
+    @cached_property
+    def sample(self) -> Sample:
+        """Its mean on the scale of the bounds."""
+        step, rounding = self.resolution
+        return Sample.of([*self.values.values()], step=step, rounding=rounding, bounds=self.bounds)
+
+    def merit(self, better: Better) -> float:
+        """The larger, the better; NaN without a number."""
+        return float(_merit(self.sample.estimate, better))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The places of a method, 1 the best, that paired comparisons leave open."""
+
+    low: int
+    """1 + the number of methods that are significantly better."""
+    high: int
+    """The number of methods less those that are significantly worse."""
+    p_best: float = math.nan
+    """Probability that it is the best, by bootstrap over seeds; NaN where that is not asked."""
+    behind: Interval | None = None
+    """The number less that of the best, paired by seed; for a number that is best at zero, of the distances. None for the best itself."""
+
+    def __str__(self) -> str:
+        return f"{self.low}" if self.low == self.high else f"{self.low}–{self.high}"
+
+
+def standings(contenders: Sequence[Contender], better: Better, *, exact: bool = False) -> dict[str, Standing]:
+    """The standing of each contender that has a number, by its name.
+
+    All pairs are compared by a paired t test over the seeds that both have, together at LEVEL by Holm's correction (1979): with that
+    probability or more all ranges hold the true places at once (Al Mohamad, Goeman & van Zwet 2022). A method that lost seeds comes
+    after all that lost none: it must not win by failing. `exact` numbers leave nothing to chance: one differs where every seed says so.
+    """
+    ranked = [own for own in contenders if math.isfinite(own.sample.estimate)]
+    pairs = [(a, b) for a, b in itertools.combinations(ranked, 2) if bool(a.lost) == bool(b.lost)]
+    found = [_compared(a, b, better, exact) for a, b in pairs]
+    wins = {(a.method, b.method) for a in ranked for b in ranked if b.lost and not a.lost}
+    for (a, b), (_, sign), p in zip(pairs, found, adjusted([p for p, _ in found]), strict=True):
+        if p < LEVEL:
+            wins.add((a.method, b.method) if sign > 0 else (b.method, a.method))
+    whole = [own for own in ranked if not own.lost]
+    best = max(whole, key=lambda own: own.merit(better), default=None)
+    chances = {} if exact else p_best(whole, better)
+    return {
+        own.method: Standing(
+            low=1 + sum((other.method, own.method) in wins for other in ranked),
+            high=len(ranked) - sum((own.method, other.method) in wins for other in ranked),
+            p_best=chances.get(own.method, math.nan),
+            behind=None if best is None or own is best or own.lost else _behind(own, best, better),
+        )
+        for own in ranked
+    }
+
+
+def p_best(contenders: Sequence[Contender], better: Better) -> dict[str, float]:
+    """The share of DRAWS of seeds, each drawn for all methods at once, in which a method has the best mean; equal ones share a draw.
+
+    Empty under two methods, or two seeds that all have.
+    """
+    seeds = sorted(set.intersection(*(set(own.values) for own in contenders))) if len(contenders) > 1 else []
+    if len(seeds) < 2:
+        return {}
+    weights = _draws(len(seeds))
+    means = []
+    for own in contenders:
+        bounds = own.sample.bounds
+        scaled = np.asarray(bounds.scaled(np.array([own.values[seed] for seed in seeds], dtype=float)))
+        means.append(bounds.back(weights @ scaled))
+    merits = _merit(np.stack(means), better)
+    winners = merits >= merits.max(axis=0) - _TIE * np.abs(merits).max(axis=0)
+    shares = (winners / winners.sum(axis=0)).mean(axis=1)
+    return {own.method: float(share) for own, share in zip(contenders, shares, strict=True)}
+
+
+@lru_cache(maxsize=8)
+def _draws(seeds: int) -> npt.NDArray[np.float64]:
+    """(DRAWS, seeds): the share of a draw that each seed has."""
+    return np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS) / seeds
+
+
+def _merit(values: npt.ArrayLike, better: Better) -> npt.NDArray[np.float64]:
+    found = np.asarray(values, dtype=float)
+    return found if better == "higher" else -found if better == "lower" else -np.abs(found)
+
+
+def _compared(a: Contender, b: Contender, better: Better, exact: bool) -> tuple[float, float]:
+    """The p-value that two methods do not differ, and a sign that is positive where the first is better.
+
+    Of two distances from zero the smaller is found by two tests, of a - b and of a + b, that must both reject: where their signs agree,
+    |a| is larger than |b| (an intersection-union test, Berger 1982).
+    """
+    seeds = [seed for seed in a.values if seed in b.values]
+    step, rounding = (sum(both) for both in zip(a.resolution, b.resolution, strict=True))
+    p, sign = 0.0, -1.0 if better != "higher" else 1.0
+    for other in (-1.0,) if better != "zero" else (-1.0, 1.0):
+        sample = [a.values[seed] + other * b.values[seed] for seed in seeds]
+        mean = math.fsum(sample)
+        if exact:
+            own = 0.0 if sample and min(x * math.copysign(1.0, mean) for x in sample) > rounding else 1.0
+        else:
+            own = Sample.of(sample, step=step, rounding=rounding).p(Region(low=0.0))
+        p, sign = max(p, 1.0 if math.isnan(own) else own), sign * math.copysign(1.0, mean)
+    return p, sign
+
+
+def _behind(own: Contender, best: Contender, better: Better) -> Interval:
+    signs = [math.copysign(1.0, each.sample.estimate) if better == "zero" else 1.0 for each in (own, best)]
+    differences = [signs[0] * own.values[seed] - signs[1] * best.values[seed] for seed in own.values if seed in best.values]
+    step, rounding = (sum(each) for each in zip(own.resolution, best.resolution, strict=True))
+    return Sample.of(differences, step=step, rounding=rounding).interval()
