@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.coverage import needs
 from harness.errors import TaskError
-from harness.estimates import In, Of, select
+from harness.estimates import Estimate, In, Of, select
 from harness.evidence import Evidence, SeedValues
 from harness.ranking import Contender, Standing, standings
-from harness.stats import Interval, seed_interval
+from harness.stats import Interval
 from harness.task import Experiment, Method, Role, Statistic
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ class Entry:
     """Seeds that will never give a number."""
     note: str = ""
     """Why there is no number."""
-    values: Mapping[int, float] = field(default_factory=dict)
-    """By seed."""
-    resolution: tuple[float, float] = (0.0, 0.0)
+    seeds: Contender | None = None
+    """What each seed gave; None where methods are not compared."""
 
     @property
     def text(self) -> str:
@@ -96,7 +95,8 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
     ranking = next((column for column in shown if column.better != "none" and column.name in comparable), None)
     planned = evidence.planned_of(experiment.name)
     methods = [method for method in evidence.task.methods if method.name in set(planned["method"])]
-    rows = [_row(evidence, experiment, method, shown, comparable) for method in methods]
+    steps = {column.name: _resolution(evidence, experiment, column)[0] for column in shown if column.name in comparable}
+    rows = [_row(evidence, experiment, method, shown, steps) for method in methods]
     return Board(
         task=evidence.task.id,
         scale=evidence.scale,
@@ -123,6 +123,7 @@ def columns(evidence: Evidence, experiment: Experiment) -> Sequence[Statistic]:
             unit=metric.unit,
             better=metric.better,
             description=metric.description,
+            bounds=metric.bounds,
         )
         for view in (views or [""])
         for metric in experiment.metrics
@@ -156,30 +157,36 @@ def equal_cells(evidence: Evidence, experiment: Experiment, view: str = "") -> b
     return bool((cells.groupby(names, dropna=False)["method"].nunique() == cells["method"].nunique()).all())
 
 
-def _row(evidence: Evidence, experiment: Experiment, method: Method, shown: Sequence[Statistic], comparable: Collection[str]) -> Row:
+def _row(evidence: Evidence, experiment: Experiment, method: Method, shown: Sequence[Statistic], steps: Mapping[str, float]) -> Row:
     records = select(evidence.records, {}, experiment=experiment.name, method=method.name)
     good = int((records["status"] == "ok").sum())
-    entries = {column.name: _entry(evidence, experiment, method.name, column, column.name in comparable) for column in shown}
+    entries = {column.name: _entry(evidence, experiment, method.name, column, steps.get(column.name)) for column in shown}
     return Row(method.name, method.role, None, good, len(records) - good, entries)
 
 
-def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, comparable: bool) -> Entry:
-    if not comparable:
+def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, step: float | None) -> Entry:
+    """`step` is the smallest distance of a column's numbers; None where methods are not compared."""
+    if step is None:
         return Entry(_NONE, note=UNEQUAL)
-    # A column that names trials of another experiment, such as a baseline's, reads beyond its own.
-    beyond = any(need.experiment not in ("", experiment.name) for need in needs(column.estimate))
-    found = evidence.per_seed(column.estimate, method, "" if beyond else experiment.name)
+    found = evidence.per_seed(column.estimate, method, "" if _reads_beyond(experiment, column) else experiment.name)
     # With every trial ok and no seed giving a number, this method's cells do not define the statistic: nothing was lost.
     defined = bool(found.values) or any(found.lost.values())
-    read = Of(method, column.estimate) if beyond else In(experiment.name, Of(method, column.estimate))
-    interval = seed_interval(list(found.values.values()))
-    return Entry(
-        interval,
-        lost=len(found.lost) if defined else 0,
-        note="" if interval.n else _why(evidence, experiment, method, column, found),
-        values=found.values,
-        resolution=evidence.resolution(read),
-    )
+    lost = len(found.lost) if defined else 0
+    rounding = _resolution(evidence, experiment, column, method)[1]
+    seeds = Contender(method, found.values, lost, (step, rounding), column.bounds)
+    interval = seeds.sample.interval()
+    return Entry(interval, lost, "" if interval.n else _why(evidence, experiment, method, column, found), seeds)
+
+
+def _reads_beyond(experiment: Experiment, column: Statistic) -> bool:
+    """Whether a column names trials of another experiment, such as a baseline's."""
+    return any(need.experiment not in ("", experiment.name) for need in needs(column.estimate))
+
+
+def _resolution(evidence: Evidence, experiment: Experiment, column: Statistic, method: str = "") -> tuple[float, float]:
+    """Step and rounding of one method; or of all, whose many values tell best how large a single step is."""
+    estimate: Estimate = Of(method, column.estimate) if method else column.estimate
+    return evidence.resolution(estimate if _reads_beyond(experiment, column) else In(experiment.name, estimate))
 
 
 def _why(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, found: SeedValues) -> str:
@@ -205,9 +212,8 @@ def _ranked(rows: Sequence[Row], ranking: Statistic | None, *, exact: bool) -> l
     """Best first, contenders with their standing among each other. A method that lost seeds comes after all that lost none."""
     if ranking is None:
         return list(rows)
-    entries = {row.method: row.entries[ranking.name] for row in rows}
-    found = {name: Contender(name, own.values, own.lost, own.resolution, ranking.bounds) for name, own in entries.items()}
-    merits = {name: own.merit(ranking.better) for name, own in found.items()}
+    found = {row.method: row.entries[ranking.name].seeds or Contender(row.method, {}) for row in rows}
     places = standings([found[row.method] for row in rows if row.role not in UNRANKED], ranking.better, exact=exact)
-    keys = {name: (math.isnan(merit), entries[name].lost > 0, -merit if math.isfinite(merit) else 0.0) for name, merit in merits.items()}
+    merits = {name: own.merit(ranking.better) for name, own in found.items()}
+    keys = {name: (math.isnan(merit), found[name].lost > 0, -merit if math.isfinite(merit) else 0.0) for name, merit in merits.items()}
     return [replace(row, standing=places.get(row.method)) for row in sorted(rows, key=lambda row: keys[row.method])]

@@ -242,7 +242,7 @@ def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
         found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}
     for metric in experiment.metrics if equal_cells(evidence, experiment) else ():
         values = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name).values
-        found |= _spread(f"{_DERIVED}mean.{metric.name}", seed_interval(list(values.values())))
+        found |= _spread(f"{_DERIVED}mean.{metric.name}", seed_interval(list(values.values()), bounds=metric.bounds))
     return found
 
 

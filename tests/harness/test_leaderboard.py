@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.bounds import POSITIVE
 from harness.estimates import Mean, Slope
 from harness.judgement import judge
 from harness.leaderboard import UNEQUAL, Board
@@ -196,3 +197,25 @@ def test_a_swept_experiment_is_read_at_what_validation_selects(tmp_path: Path) -
         outcome=lambda t: {"val_loss": abs(t.params["width"] - 2.0), "test_loss": -float(t.params["width"])},
     )
     assert [row.entries["test_loss"].interval.estimate for row in found.rows] == [-2.0, -2.0], "test says 4 and does not select"
+
+
+def test_intervals_keep_to_the_range_of_their_metric(tmp_path: Path) -> None:
+    seconds = [0.01, 0.02, 0.5, 4.0]
+    metrics = [Metric("loss", "s", "lower", bounds=POSITIVE)]
+    interval = board_of(tmp_path, lambda t: {"loss": seconds[t.seed]}, metrics=metrics).rows[0].entries["loss"].interval
+    assert interval.estimate == pytest.approx(math.prod(seconds) ** 0.25)
+    assert 0.0 < interval.low < interval.high
+    declared = [Statistic(name="loss", estimate=Mean("loss"), better="lower")]
+    plain = board_of(tmp_path / "plain", lambda t: {"loss": seconds[t.seed]}, metrics=metrics, statistics=declared)
+    assert plain.rows[0].entries["loss"].interval.low < 0.0, "a statistic says its range by itself"
+
+
+def test_intervals_are_as_wide_as_one_example(tmp_path: Path) -> None:
+    # 40 examples: a step is 2.5 percent. Seeds of b all agree; the step is told by the other methods' records.
+    shares = {"a": (80.0, 85.0, 90.0, 95.0), "b": (90.0,) * 4, "c": (92.5, 90.0, 97.5, 95.0)}
+    outcome = lambda t: {"loss": shares[t.method][t.seed]}  # noqa: E731
+    found = board_of(tmp_path, outcome, metrics=[Metric("loss", "percent", "higher", counted=True)])
+    of_b = next(row.entries["loss"].interval for row in found.rows if row.method == "b")
+    assert (of_b.low, of_b.estimate, of_b.high) == (88.75, 90.0, 91.25)
+    free = board_of(tmp_path / "free", outcome, metrics=[Metric("loss", "percent", "higher")])
+    assert next(row.entries["loss"].interval.low for row in free.rows if row.method == "b") == 90.0
