@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 
-_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind")
+_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind", "seconds", "peak_memory_mib")
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ class Evidence:
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """One row a record, with the columns that an estimate may read and `trial_id` and `data_kind`."""
+        """One row a record, with the columns that an estimate may read, and what it is, cost and was made of."""
         frame = self.study.records(self.task, self.scale)
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
         return _viewed(_plain(frame[kept].reset_index(drop=True)), self._trials)

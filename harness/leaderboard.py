@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.cost import Cost, cost, unequal_tuning
 from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Estimate, In, Of, select
@@ -52,6 +53,7 @@ class Row:
     method: str
     role: Role
     standing: Standing | None
+    cost: Cost
     trials_ok: int
     trials_failed: int
     entries: Mapping[str, Entry]
@@ -71,6 +73,11 @@ class Board:
     data_kind: str
     planned: int
     recorded: int
+
+    @property
+    def unequal_tuning(self) -> str:
+        """Which contenders had more trials to choose among than others, in words; empty where none had."""
+        return unequal_tuning({row.method: row.cost.tuning for row in self.rows if row.role not in UNRANKED})
 
     @property
     def standings(self) -> list[Standing]:
@@ -96,7 +103,7 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
     planned = evidence.planned_of(experiment.name)
     methods = [method for method in evidence.task.methods if method.name in set(planned["method"])]
     steps = {column.name: _resolution(evidence, experiment, column)[0] for column in shown if column.name in comparable}
-    rows = [_row(evidence, experiment, method, shown, steps) for method in methods]
+    rows = [_row(evidence, experiment, method, shown, steps, ranking) for method in methods]
     return Board(
         task=evidence.task.id,
         scale=evidence.scale,
@@ -157,11 +164,26 @@ def equal_cells(evidence: Evidence, experiment: Experiment, view: str = "") -> b
     return bool((cells.groupby(names, dropna=False)["method"].nunique() == cells["method"].nunique()).all())
 
 
-def _row(evidence: Evidence, experiment: Experiment, method: Method, shown: Sequence[Statistic], steps: Mapping[str, float]) -> Row:
+def _row(
+    evidence: Evidence,
+    experiment: Experiment,
+    method: Method,
+    shown: Sequence[Statistic],
+    steps: Mapping[str, float],
+    ranking: Statistic | None,
+) -> Row:
     records = select(evidence.records, {}, experiment=experiment.name, method=method.name)
     good = int((records["status"] == "ok").sum())
     entries = {column.name: _entry(evidence, experiment, method.name, column, steps.get(column.name)) for column in shown}
-    return Row(method.name, method.role, None, good, len(records) - good, entries)
+    return Row(
+        method=method.name,
+        role=method.role,
+        standing=None,
+        cost=cost(evidence, experiment, method.name, shown, ranking),
+        trials_ok=good,
+        trials_failed=len(records) - good,
+        entries=entries,
+    )
 
 
 def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, step: float | None) -> Entry:

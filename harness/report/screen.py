@@ -22,8 +22,8 @@ from harness.tally import tally
 from harness.verdict import Verdict
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
-_GAP = 2
-"""Columns between two cells."""
+_GAP, _EDGES = 2, 2
+"""Columns between two cells, and at both ends of a line."""
 
 
 def show(judgement: Judgement, console: Console | None = None) -> None:
@@ -60,7 +60,7 @@ def _leaderboard(board: Board, room: int) -> Iterator[Table]:
     """A row a method, in as many tables below each other as the columns need: cells that are wrapped cannot be compared."""
     (heading, methods), *columns = _columns(tables.layout(board, most=len(board.statistics)))
     title: str | None = f"{board.label}, scale {board.scale}"
-    for block in _blocks(columns, room - _width(heading, methods)):
+    for block in _blocks(columns, room - _EDGES - _width(heading, methods)):
         table = _plain(title)
         title = None
         table.add_column(styled(heading), no_wrap=True)

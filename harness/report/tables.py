@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.cost import Cost
 from harness.leaderboard import UNEQUAL, Board, Row
 from harness.ranking import DRAWS
 from harness.shown import markdown, markdown_table
@@ -18,13 +19,14 @@ from harness.task import Statistic
 LEADERBOARD_COLUMNS = (
     *("task", "scale", "experiment", "method", "role", "statistic", "estimate", "low", "high", "n", "lost", "unit", "better"),
     *("rank_low", "rank_high", "p_best", "difference", "difference_low", "difference_high"),
-    *("trials_ok", "trials_failed", "data_kind", "note"),
+    *("trial_seconds", "peak_memory_mib", "tuning_trials", "trials_ok", "trials_failed", "data_kind", "note"),
 )
 HOW_RANKED = (
     "A rank such as 2–4 holds all places that chance leaves open: all pairs are compared by paired t tests over seeds, together at 5 % "
     "(Holm). Overlapping ranks are ties; controls and floors, such as held-out data, have none.",
     f"P(best) is the share of {DRAWS:,} bootstrap draws of the seeds in which a method is the best: rough where seeds are few. "
     "The difference to the best is paired by seed, and not corrected for choosing the best.",
+    "Seconds are a mean over trials, MiB the largest peak of one; tuning trials are those among which the sweep selects, a cell and seed.",
 )
 WIDE = 5
 """More statistics than this are read down, not across."""
@@ -58,12 +60,22 @@ Column = tuple[str, Sequence[str]]
 
 
 def _facts(board: Board) -> list[Column]:
-    """Place, probability of the best place where there are several contenders, role, trials."""
+    """Place, role, cost and trials; what no method has is left out."""
     ranks = ["–" if row.standing is None else str(row.standing) for row in board.rows]
     chances = [number(row.standing.p_best, 2) if row.standing else "–" for row in board.rows]
     trials = [f"{row.trials_ok} of {row.trials_ok + row.trials_failed}" if row.trials_failed else str(row.trials_ok) for row in board.rows]
-    found: list[Column] = [("rank", ranks), ("P(best)", chances), ("role", [row.role for row in board.rows]), ("trials ok", trials)]
-    return [(name, cells) for name, cells in found if name != "P(best)" or set(cells) > {"–"}]
+    costs: list[tuple[str, Callable[[Cost], str]]] = [
+        ("s/trial", lambda cost: number(cost.seconds)),
+        ("peak MiB", lambda cost: number(cost.memory, 0)),
+        ("FLOPs", lambda cost: "–" if math.isnan(cost.flops) else f"{cost.flops:.2e}"),
+        ("tuning trials", lambda cost: f"{cost.tuning:.3g}" if cost.tuning > 1 or board.unequal_tuning else "–"),
+    ]
+    found: list[Column] = [
+        *(("rank", ranks), ("P(best)", chances), ("role", [row.role for row in board.rows])),
+        *((name, [said(row.cost) for row in board.rows]) for name, said in costs),
+        ("trials ok", trials),
+    ]
+    return [(name, cells) for name, cells in found if name == "rank" or set(cells) != {"–"}]
 
 
 def _numbers(board: Board, statistics: Sequence[Statistic]) -> list[Column]:
@@ -108,6 +120,7 @@ def progress(board: Board, laid: Layout | None = None) -> str:
         f"{board.recorded:,} of {board.planned:,} planned trials recorded",
         f"data: {board.data_kind}",
         f"ranked by {board.ranked_by}" if board.ranked_by else "not ranked",
+        board.unequal_tuning,
         "methods were planned at different parameters, so that their means do not compare" if unequal else "",
         laid.left_out if laid else "",
     ]
@@ -133,6 +146,7 @@ def leaderboard_csv(boards: Sequence[Board]) -> str:
                 *(board.task, board.scale, board.experiment, row.method, row.role, statistic.name),
                 *(*interval_cells(entry.interval), entry.lost, statistic.unit, statistic.better),
                 *_standing_cells(row, ranks=statistic.name == board.ranked_by),
+                *(blank(row.cost.seconds), blank(row.cost.memory), blank(row.cost.tuning)),
                 *(row.trials_ok, row.trials_failed, board.data_kind, entry.note),
             )
             for board in boards
