@@ -25,12 +25,25 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 
-_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind", "seconds", "peak_memory_mib")
+_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind", "data_name", "seconds", "peak_memory_mib")
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Text as plain objects in one block: estimates take many small selections, each of which would copy every Arrow column."""
     return frame.astype({name: object for name, kind in frame.dtypes.items() if str(kind).startswith("str")}).copy()
+
+
+Cell = Mapping[str, Any]
+"""Columns of a frame of trials, and the values that they have in a part of it."""
+_WHOLE: Cell = {}
+
+
+def _within(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    for name, value in cell.items():
+        if name not in frame:
+            return frame.iloc[:0]
+        frame = frame[frame[name].isna() if value is None or value != value else frame[name] == value]
+    return frame
 
 
 def _filled(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
@@ -42,7 +55,7 @@ def _filled(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
 
 def trials_frame(trials: Sequence[TrialSpec]) -> pd.DataFrame:
-    """One row a trial: `trial_id`, `experiment`, `method`, `seed`, `kind` of its data, `param.` and `view.` columns."""
+    """One row a trial: `trial_id`, `experiment`, `method`, `seed`, `kind` and `data_name` of its data, `param.` and `view.` columns."""
     import pandas as pd
 
     columns: dict[str, Any] = {
@@ -51,6 +64,7 @@ def trials_frame(trials: Sequence[TrialSpec]) -> pd.DataFrame:
         "method": [t.method for t in trials],
         "seed": [t.seed for t in trials],
         "kind": [t.data.kind if t.data else "synthetic" for t in trials],
+        "data_name": [t.data.source if t.data else "" for t in trials],
     }
     for name in dict.fromkeys(name for t in trials for name in t.params):
         columns[f"param.{name}"] = [cell(t.params.get(name)) for t in trials]
@@ -115,29 +129,29 @@ class Evidence:
         return [experiment.name for experiment in self.task.experiments if experiment.name in found]
 
     @cached_property
-    def _seeds(self) -> dict[tuple[str, str | None], dict[Any, pd.DataFrame]]:
+    def _seeds(self) -> dict[tuple[str, str | None, str], dict[Any, pd.DataFrame]]:
         return {}
 
     @cached_property
     def _plans(self) -> dict[tuple[str, str | None], pd.DataFrame]:
         return {}
 
-    def _by_seed(self, experiment: str, method: str | None) -> dict[Any, pd.DataFrame]:
-        key = experiment, method
+    def _by_seed(self, experiment: str, method: str | None, cell: Cell = _WHOLE) -> dict[Any, pd.DataFrame]:
+        key = experiment, method, repr(cell)
         if key not in self._seeds:
-            rows = _filled(select(self.records, {}, experiment=experiment, method=method), experiment)
+            rows = _filled(_within(select(self.records, {}, experiment=experiment, method=method), cell), experiment)
             self._seeds[key] = dict(iter(rows.groupby("seed")))
         return self._seeds[key]
 
     @cached_property
-    def _stacks(self) -> dict[tuple[str, str | None], list[tuple[list[Any], Table]]]:
+    def _stacks(self) -> dict[tuple[str, str | None, str], list[tuple[list[Any], Table]]]:
         return {}
 
-    def _tables(self, experiment: str, method: str | None) -> list[tuple[list[Any], Table]]:
+    def _tables(self, experiment: str, method: str | None, cell: Cell) -> list[tuple[list[Any], Table]]:
         """Seeds whose trials agree in all but what they left, with one table of them."""
-        key = experiment, method
+        key = experiment, method, repr(cell)
         if key not in self._stacks:
-            frames = self._by_seed(experiment, method)
+            frames = self._by_seed(experiment, method, cell)
             alike: dict[tuple[Any, ...], list[Any]] = {}
             for seed, rows in self._rows.groupby("seed"):
                 if seed in frames:
@@ -171,16 +185,19 @@ class Evidence:
         """What `estimate` reads that the plan does not hold at all."""
         return [need for need in needs(estimate) if need.rows(self.planned).empty]
 
-    def per_seed(self, estimate: Estimate, method: str | None = None, experiment: str = "") -> SeedValues:
-        """`estimate` on each seed's records (of one method, of one experiment, if given), once all that it needs has left a record."""
-        planned = self.rows_read(estimate, self.planned_of(experiment, method))
-        frames = self._by_seed(experiment, method)
+    def per_seed(self, estimate: Estimate, method: str | None = None, experiment: str = "", cell: Cell = _WHOLE) -> SeedValues:
+        """`estimate` on each seed's records, once all that it needs has left a record.
+
+        Records are those of one method, of one experiment, if given, and where the columns in `cell` have its values.
+        """
+        planned = self.rows_read(estimate, _within(self.planned_of(experiment, method), cell))
+        frames = self._by_seed(experiment, method, cell)
         complete = planned.groupby("seed")["recorded"].all()
         values: dict[int, float] = {}
         lost: dict[int, Mapping[str, int]] = {}
         whole = set(complete.index[complete])
         found: dict[Any, float] = {}
-        for seeds, table in self._tables(experiment, method):
+        for seeds, table in self._tables(experiment, method, cell):
             usable = [place for place, seed in enumerate(seeds) if seed in whole]
             if usable:
                 numbers = self._values(estimate, table.of_replicates(usable))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.cost import Cost, cost, unequal_tuning
 from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Estimate, In, Of, select
-from harness.evidence import Evidence, SeedValues
+from harness.evidence import Cell, Evidence, SeedValues
+from harness.pooling import MOST, Pool, pool
 from harness.ranking import Contender, Standing, standings
 from harness.stats import Interval
 from harness.task import Experiment, Method, Role, Statistic
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNEQUAL = "unequal cells"
+WIDE = 5
+"""More statistics than this are read down, not across."""
+_ALL: Cell = {}
 UNRANKED: tuple[Role, ...] = ("control", "floor")
 """What others are measured by is no contender: an ablation, a bound such as held-out data, a floor."""
 _NONE = Interval(math.nan, math.nan, math.nan, 0)
@@ -57,6 +62,8 @@ class Row:
     trials_ok: int
     trials_failed: int
     entries: Mapping[str, Entry]
+    cells: Mapping[str, Mapping[str, Entry]]
+    """The entries in each of the board's cells alone, by its label: of those statistics that are a mean over them."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class Board:
     data_kind: str
     planned: int
     recorded: int
+    pools: Mapping[str, Pool | None]
+    """What each statistic is a mean over."""
+    cells: Sequence[str]
+    """Labels of the cells that rows show one by one; empty where there are none, or too many."""
 
     @property
     def unequal_tuning(self) -> str:
@@ -102,8 +113,10 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
     ranking = next((column for column in shown if column.better != "none" and column.name in comparable), None)
     planned = evidence.planned_of(experiment.name)
     methods = [method for method in evidence.task.methods if method.name in set(planned["method"])]
+    pools = {column.name: pool(evidence, experiment, column) for column in shown if column.name in comparable}
+    splits = _splits(shown, pools, ranking)
     steps = {column.name: _resolution(evidence, experiment, column)[0] for column in shown if column.name in comparable}
-    rows = [_row(evidence, experiment, method, shown, steps, ranking) for method in methods]
+    rows = [_row(evidence, experiment, method, shown, steps, ranking, splits) for method in methods]
     return Board(
         task=evidence.task.id,
         scale=evidence.scale,
@@ -114,7 +127,25 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
         data_kind=evidence.data_kind(experiment=experiment.name),
         planned=len(planned),
         recorded=int(planned["recorded"].sum()),
+        pools=pools,
+        cells=[split.pool.label(cell) for split in splits for cell in split.pool.cells],
     )
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Columns that are shown in each cell of what they are a mean over."""
+
+    pool: Pool
+    columns: Sequence[Statistic]
+
+
+def _splits(shown: Sequence[Statistic], pools: Mapping[str, Pool | None], ranking: Statistic | None) -> list[_Split]:
+    """Of the number that ranks, and where the board has few columns of all that are a mean over the same."""
+    found = pools.get(ranking.name) if ranking else None
+    if ranking is None or found is None or len(found.cells) > MOST:
+        return []
+    return [_Split(found, [column for column in shown if pools.get(column.name) == found] if len(shown) <= WIDE else [ranking])]
 
 
 def columns(evidence: Evidence, experiment: Experiment) -> Sequence[Statistic]:
@@ -171,10 +202,17 @@ def _row(
     shown: Sequence[Statistic],
     steps: Mapping[str, float],
     ranking: Statistic | None,
+    splits: Sequence[_Split],
 ) -> Row:
     records = select(evidence.records, {}, experiment=experiment.name, method=method.name)
     good = int((records["status"] == "ok").sum())
-    entries = {column.name: _entry(evidence, experiment, method.name, column, steps.get(column.name)) for column in shown}
+    entry = partial(_entry, evidence, experiment, method.name)
+    entries = {column.name: entry(column, steps.get(column.name)) for column in shown}
+    cells = {
+        split.pool.label(cell): {column.name: entry(column, steps[column.name], cell) for column in split.columns}
+        for split in splits
+        for cell in split.pool.cells
+    }
     return Row(
         method=method.name,
         role=method.role,
@@ -183,21 +221,22 @@ def _row(
         trials_ok=good,
         trials_failed=len(records) - good,
         entries=entries,
+        cells=cells,
     )
 
 
-def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, step: float | None) -> Entry:
+def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Statistic, step: float | None, cell: Cell = _ALL) -> Entry:
     """`step` is the smallest distance of a column's numbers; None where methods are not compared."""
     if step is None:
         return Entry(_NONE, note=UNEQUAL)
-    found = evidence.per_seed(column.estimate, method, "" if _reads_beyond(experiment, column) else experiment.name)
+    found = evidence.per_seed(column.estimate, method, "" if _reads_beyond(experiment, column) else experiment.name, cell)
     # With every trial ok and no seed giving a number, this method's cells do not define the statistic: nothing was lost.
     defined = bool(found.values) or any(found.lost.values())
     lost = len(found.lost) if defined else 0
     rounding = _resolution(evidence, experiment, column, method)[1]
     seeds = Contender(method, found.values, lost, (step, rounding), column.bounds)
     interval = seeds.sample.interval()
-    return Entry(interval, lost, "" if interval.n else _why(evidence, experiment, method, column, found), seeds)
+    return Entry(interval, lost, "" if interval.n or cell else _why(evidence, experiment, method, column, found), seeds)
 
 
 def _reads_beyond(experiment: Experiment, column: Statistic) -> bool:

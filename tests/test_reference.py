@@ -24,7 +24,7 @@ def _assert_same(found: str, committed: Path) -> None:
     theirs = list(csv.DictReader(io.StringIO(committed.read_text())))
     assert len(ours) == len(theirs) > 0
     for mine, other in zip(ours, theirs, strict=True):
-        for name in ("verdict", "claim", "experiment", "method", "statistic", "n", "scale", "data_kind"):
+        for name in ("verdict", "claim", "experiment", "method", "statistic", "cell", "n", "scale", "data_kind"):
             assert mine.get(name) == other.get(name)
         for name in ("estimate", "low", "high"):
             if other[name]:

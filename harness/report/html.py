@@ -98,6 +98,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         badges=BADGES,
         say=verdicts,
         progress=tables.progress,
+        inner=tables.INNER,
         palette=list(enumerate(zip(COLOURS, COLOURS_ON_DARK, strict=True))),
         papers=list({task.paper.arxiv: task.paper for task, _ in study.groups()}.values()),
     )

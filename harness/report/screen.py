@@ -66,8 +66,9 @@ def _leaderboard(board: Board, room: int) -> Iterator[Table]:
         table.add_column(styled(heading), no_wrap=True)
         for name, _ in block:
             table.add_column(styled(name), justify="right")
-        for cells in zip(methods, *(own for _, own in block), strict=True):
-            table.add_row(*cells)
+        for method, *cells in zip(methods, *(own for _, own in block), strict=True):
+            if any(cells):
+                table.add_row(method, *cells)
         yield table
 
 

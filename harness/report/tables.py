@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.cost import Cost
-from harness.leaderboard import UNEQUAL, Board, Row
+from harness.leaderboard import UNEQUAL, WIDE, Board, Row
+from harness.pooling import pooled_text
 from harness.ranking import DRAWS
 from harness.shown import markdown, markdown_table
 from harness.stats import Interval, number
 from harness.task import Statistic
 
 LEADERBOARD_COLUMNS = (
-    *("task", "scale", "experiment", "method", "role", "statistic", "estimate", "low", "high", "n", "lost", "unit", "better"),
+    *("task", "scale", "experiment", "method", "role", "statistic", "cell", "estimate", "low", "high", "n", "lost", "unit", "better"),
     *("rank_low", "rank_high", "p_best", "difference", "difference_low", "difference_high"),
     *("trial_seconds", "peak_memory_mib", "tuning_trials", "trials_ok", "trials_failed", "data_kind", "note"),
 )
@@ -28,8 +29,6 @@ HOW_RANKED = (
     "The difference to the best is paired by seed, and not corrected for choosing the best.",
     "Seconds are a mean over trials, MiB the largest peak of one; tuning trials are those among which the sweep selects, a cell and seed.",
 )
-WIDE = 5
-"""More statistics than this are read down, not across."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,27 @@ class Layout:
 
 def layout(board: Board, most: int = WIDE) -> Layout:
     """The cells of a board, best method first; read down where it has more statistics than `most`."""
-    facts = _facts(board)
     if len(board.statistics) <= most:
-        rows = [[row.method, *(cell[i] for _, cell in [*facts, *_numbers(board, board.statistics)])] for i, row in enumerate(board.rows)]
-        return Layout(["method", *(name for name, _ in [*facts, *_numbers(board, board.statistics)])], rows)
+        columns = [*_facts(board), *_numbers(board, board.statistics)]
+        inner = [(label, _of_cell(board, label)) for label in board.cells]
+        rows = []
+        for i, row in enumerate(board.rows):
+            rows.append([row.method, *(cells[i] for _, cells in columns)])
+            rows += [[f"{INNER}{label}", *(own[name][i] if name in own else "" for name, _ in columns)] for label, own in inner]
+        return Layout(["method", *(name for name, _ in columns)], rows)
     shown = [s for s in board.statistics if any(row.entries[s.name].interval.n or row.entries[s.name].lost for row in board.rows)]
-    cells = [[name, *own] for name, own in [*facts, *_numbers(board, shown)]]
+    cells = [[name, *own] for name, own in _facts(board)]
+    for name, own in _numbers(board, shown):
+        cells.append([name, *own])
+        found = {label: _of_cell(board, label).get(name) for label in board.cells}
+        cells += [[f"{INNER}{label}", *inner] for label, inner in found.items() if inner]
     return Layout(["", *(row.method for row in board.rows)], cells, True, _left_out(board, [s.name for s in shown]))
+
+
+def _of_cell(board: Board, label: str) -> dict[str, list[str]]:
+    """Heading -> a number a method, in one cell of what the board's numbers are means over."""
+    found = {s.name: s for s in board.statistics if any(s.name in row.cells[label] for row in board.rows)}
+    return {_heading(s): [row.cells[label][name].text for row in board.rows] for name, s in found.items()}
 
 
 Column = tuple[str, Sequence[str]]
@@ -96,6 +109,10 @@ def _behind(row: Row) -> str:
     return f"{'+' if row.standing.behind.estimate > 0 else ''}{row.standing.behind}"
 
 
+INNER = "· "
+"""Before the label of a row that shows one cell of the row above it."""
+
+
 def _left_out(board: Board, shown: Sequence[str]) -> str:
     hidden = [s.name for s in board.statistics if s.name not in shown]
     why = sorted({row.entries[name].note for name in hidden for row in board.rows} - {""})
@@ -120,6 +137,7 @@ def progress(board: Board, laid: Layout | None = None) -> str:
         f"{board.recorded:,} of {board.planned:,} planned trials recorded",
         f"data: {board.data_kind}",
         f"ranked by {board.ranked_by}" if board.ranked_by else "not ranked",
+        pooled_text(board.pools),
         board.unequal_tuning,
         "methods were planned at different parameters, so that their means do not compare" if unequal else "",
         laid.left_out if laid else "",
@@ -138,28 +156,27 @@ def leaderboard_markdown(name: str, boards: Sequence[Board]) -> str:
 
 
 def leaderboard_csv(boards: Sequence[Board]) -> str:
-    """Long form: a line for every statistic of every method of every experiment."""
-    return csv_text(
-        LEADERBOARD_COLUMNS,
-        (
-            (
-                *(board.task, board.scale, board.experiment, row.method, row.role, statistic.name),
+    """Long form: a line for every statistic of every method of every experiment, and for each cell that it is a mean over."""
+    return csv_text(LEADERBOARD_COLUMNS, (line for board in boards for row in board.rows for line in _lines(board, row)))
+
+
+def _lines(board: Board, row: Row) -> Iterator[tuple[Any, ...]]:
+    for statistic in board.statistics:
+        name = statistic.name
+        entries = {"": row.entries[name], **{label: own[name] for label, own in row.cells.items() if name in own}}
+        for cell, entry in entries.items():
+            yield (
+                *(board.task, board.scale, board.experiment, row.method, row.role, name, cell),
                 *(*interval_cells(entry.interval), entry.lost, statistic.unit, statistic.better),
-                *_standing_cells(row, ranks=statistic.name == board.ranked_by),
+                *_standing_cells(row if not cell else None, ranks=name == board.ranked_by),
                 *(blank(row.cost.seconds), blank(row.cost.memory), blank(row.cost.tuning)),
                 *(row.trials_ok, row.trials_failed, board.data_kind, entry.note),
             )
-            for board in boards
-            for row in board.rows
-            for statistic in board.statistics
-            for entry in [row.entries[statistic.name]]
-        ),
-    )
 
 
-def _standing_cells(row: Row, *, ranks: bool) -> tuple[float | str, ...]:
+def _standing_cells(row: Row | None, *, ranks: bool) -> tuple[float | str, ...]:
     """Places and the probability of the best one; on the line of the statistic that ranks the difference to the best too."""
-    if row.standing is None:
+    if row is None or row.standing is None:
         return ("",) * 6
     behind = row.standing.behind if ranks else None
     difference = ("", "", "") if behind is None else (behind.estimate, behind.low, behind.high)
