@@ -54,12 +54,12 @@ def _tuning(planned: pd.DataFrame, experiment: Experiment, ranking: Statistic | 
 
 
 def unequal_tuning(budgets: Mapping[str, float]) -> str:
-    """`tuning budgets differ: muon 7 trials, adamw 3`; nothing where all methods had as many trials to choose among."""
+    """`tuning budgets differ: 7 trials for muon, 3 for adamw`; nothing where all methods had as many trials to choose among."""
     known = {method: trials for method, trials in budgets.items() if math.isfinite(trials)}
     if len(set(known.values())) < 2:
         return ""
     groups = [(trials, [method for method in known if known[method] == trials]) for trials in sorted(set(known.values()), reverse=True)]
-    said = [f"{_named(methods)} {trials:.3g}{'' if i else ' trials'}" for i, (trials, methods) in enumerate(groups)]
+    said = [f"{trials:.3g}{'' if i else ' trials'} for {_named(methods)}" for i, (trials, methods) in enumerate(groups)]
     return f"tuning budgets differ: {', '.join(said)}"
 
 

@@ -235,9 +235,13 @@ _DERIVED = "\0"
 
 
 def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
-    """Statistics with their intervals; means of the metrics too where every method has the same cells, so that runs can be compared."""
+    """Rank, cost, statistics with their intervals; means of the metrics too where every method has the same cells: runs can be compared."""
     experiment = evidence.task.experiment(board.experiment)
     found: dict[Key, float] = {("", "trials_ok"): row.trials_ok, ("", "trials_failed"): row.trials_failed}
+    if row.standing is not None:
+        found |= {("", "rank"): row.standing.low, ("", "rank_high"): row.standing.high, ("", "p_best"): row.standing.p_best}
+    costs = {"trial_seconds": row.cost.seconds, "peak_memory_mib": row.cost.memory, "tuning_trials": row.cost.tuning}
+    found |= {("", name): value for name, value in costs.items()}
     for name, entry in row.entries.items():
         found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}
     for metric in experiment.metrics if equal_cells(evidence, experiment) else ():

@@ -56,7 +56,7 @@ def test_tuning_counts_the_trials_that_compete_for_the_number_that_ranks(tmp_pat
     found = board(tmp_path)
     assert found.ranked_by == "val_loss_tuned"
     assert {row.method: row.cost.tuning for row in found.rows} == {"right": 4.0, "left": 2.0, "twin": 1.0}
-    assert found.unequal_tuning == "tuning budgets differ: right 4 trials, left 2", "a control is no contender"
+    assert found.unequal_tuning == "tuning budgets differ: 4 trials for right, 2 for left", "a control is no contender"
     assert found.unequal_tuning in progress(found)
 
 
@@ -71,7 +71,7 @@ def test_equal_budgets_are_not_flagged_and_no_choice_is_no_column(tmp_path: Path
 
 def test_many_methods_of_one_budget_are_counted() -> None:
     budgets = {"a": 7.0, "b": 3.0, "c": 3.0, "d": 1.0, "e": 1.0, "f": 1.0, "g": 1.0, "h": math.nan}
-    assert unequal_tuning(budgets) == "tuning budgets differ: a 7 trials, b and c 3, d and 3 others 1"
+    assert unequal_tuning(budgets) == "tuning budgets differ: 7 trials for a, 3 for b and c, 1 for d and 3 others"
 
 
 def test_operations_are_shown_once(tmp_path: Path) -> None:

@@ -84,6 +84,9 @@ def test_metrics_are_the_leaderboards(study: Judgement, uri: str) -> None:
         metrics = children[row.method]
         assert [metrics[f"gain exponent{end}"] for end in ("", ".low", ".high")] == [interval.estimate, interval.low, interval.high]
         assert (metrics["trials_ok"], metrics["trials_failed"]) == (row.trials_ok, row.trials_failed)
+        assert row.standing is not None
+        assert (metrics["rank"], metrics["rank_high"], metrics["p_best"]) == (row.standing.low, row.standing.high, row.standing.p_best)
+        assert metrics["trial_seconds"] == row.cost.seconds == 2.5
     rows = study.study.frame[study.study.frame["method"] == "sqrt-width"]
     assert children["sqrt-width"]["mean.val_loss"] == pytest.approx(rows["metric.val_loss"].mean())
 
@@ -242,7 +245,7 @@ def test_two_statistics_are_two_metrics_and_many_are_all_there(tmp_path: Path, u
     children = runs(uri, "toy")[1]
     assert children
     for child in children:
-        assert len(child.data.metrics) == 2 + (4 + 3) * len(odd) > mlflow_study.MOST_AT_ONCE, "one metric a number"
+        assert len(child.data.metrics) == 6 + (4 + 3) * len(odd) > mlflow_study.MOST_AT_ONCE, "one metric a number"
         assert {"acc_0", "acc_0_2", "acc_0_3", "trials_ok"} <= set(child.data.metrics)
 
 
@@ -252,7 +255,7 @@ def test_a_statistic_that_is_called_as_a_mean_keeps_its_name_and_value(tmp_path:
     for child in runs(uri, "toy")[1]:
         assert child.data.metrics["mean.loss"] == 2.0, "the statistic's"
         assert child.data.metrics["mean.loss_2"] == 1.0
-        assert len(child.data.metrics) == 2 + (4 + 3) * 2
+        assert len(child.data.metrics) == 6 + (4 + 3) * 2
 
 
 def test_mlflow_is_silent(study: Judgement, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
