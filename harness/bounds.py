@@ -56,12 +56,13 @@ class Bounds:
         from scipy.special import expit
 
         y = np.asarray(scaled, dtype=float)
-        if math.isfinite(self.low) and math.isfinite(self.high):
-            y = self.low + (self.high - self.low) * np.asarray(expit(y), dtype=float)
-        elif math.isfinite(self.low):
-            y = self.low + np.exp(y)
-        elif math.isfinite(self.high):
-            y = self.high - np.exp(-y)
+        with np.errstate(over="ignore"):
+            if math.isfinite(self.low) and math.isfinite(self.high):
+                y = self.low + (self.high - self.low) * np.asarray(expit(y), dtype=float)
+            elif math.isfinite(self.low):
+                y = self.low + np.exp(y)
+            elif math.isfinite(self.high):
+                y = self.high - np.exp(-y)
         return y
 
 

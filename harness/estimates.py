@@ -50,8 +50,8 @@ class Replicated(Protocol):
         """The estimate in one seed's records."""
         ...
 
-    def interval(self, frames: Sequence[pd.DataFrame]) -> Callable[[float], Interval]:
-        """Its interval by the confidence, from the records of all seeds, one frame each; wider with more confidence."""
+    def interval(self, tables: Sequence[Table]) -> Callable[[float], Interval]:
+        """Its interval by the confidence, from the records of all seeds, replicates of one or several tables; wider with more of it."""
         ...
 
 
@@ -79,14 +79,8 @@ def values_of(estimate: Estimate | float, table: Table) -> Floats:
     return np.array([float(estimate(table.frame(replicate))) for replicate in range(table.replicates)])
 
 
-def _nothing(table: Table) -> Floats:
-    import numpy as np
-
-    return np.full(table.replicates, math.nan)
-
-
 def _mean(values: Floats, table: Table) -> Floats:
-    return values.mean(axis=1) if len(table) else _nothing(table)
+    return values.mean(axis=1) if len(table) else table.nothing()
 
 
 def select(
@@ -240,7 +234,7 @@ class Slope(Vectorised):
 
         rows = table.select(self.where)
         if not rows.has(f"param.{self.over}"):
-            return _nothing(table)
+            return table.nothing()
         return log_log_slopes(rows.column(f"param.{self.over}").astype(float), rows.metric(self.metric))
 
 
@@ -287,7 +281,7 @@ class OptimumShift(Vectorised):
             sizes.append(float(size))
             optima.append(log2_optimum(np.sort(axis), losses))
         if len(sizes) < 2:
-            return _nothing(table)
+            return table.nothing()
         spread = np.log2(sizes) - np.mean(np.log2(sizes))
         return np.asarray(spread @ np.array(optima) / (spread @ spread))
 
@@ -401,7 +395,7 @@ class LogDistance(Vectorised):
 
         groups = [*table.select(self.where).groups(f"param.{self.over}").values()]
         if len(groups) < 2:
-            return _nothing(table)
+            return table.nothing()
         squares = []
         for metric in self.metrics:
             low, high = (end.metric(metric).mean(axis=1) for end in (groups[0], groups[-1]))
@@ -547,7 +541,7 @@ class MeanOver(Vectorised):
 
         found = [*_along(self.over, self.estimate, table.select(self.where)).values()]
         found = {"smallest": found[:1], "largest": found[-1:], "": found}[self.only]
-        return np.mean(found, axis=0) if found else _nothing(table)
+        return np.mean(found, axis=0) if found else table.nothing()
 
 
 def _along(over: str, estimate: Estimate, rows: Table) -> dict[Any, Floats]:
@@ -606,7 +600,7 @@ class Farthest(Vectorised):
 
         values = table.select(self.where).metric(self.metric)
         if not values.shape[1]:
-            return _nothing(table)
+            return table.nothing()
         farthest = np.argmin(np.minimum(values - self.low, self.high - values), axis=1)
         found = np.take_along_axis(values, farthest[:, None], axis=1)[:, 0]
         return np.where(np.isfinite(values).all(axis=1), found, math.nan)

@@ -231,8 +231,10 @@ class Evidence:
             return None
         planned = self.rows_read(estimate, self.planned)
         complete = planned.groupby("seed")["recorded"].all()
-        frames = [frame for seed, frame in self._by_seed("", None).items() if complete.get(seed, False)]
-        return estimate.interval(frames)
+        usable = [
+            (table, [place for place, seed in enumerate(seeds) if complete.get(seed, False)]) for seeds, table in self._tables("", None)
+        ]
+        return estimate.interval([table.of_replicates(places) for table, places in usable if places])
 
     def data_kind(self, estimate: Estimate | None = None, experiment: str = "") -> str:
         """Kinds of the data behind the records (of the plan, before there are any) that `estimate` reads, joined with ` + `."""

@@ -7,11 +7,12 @@ seeds, by the jackknife (Quenouille 1956).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 from harness.stats import Interval
 
@@ -23,33 +24,52 @@ Floats = npt.NDArray[np.float64]
 
 def correlation_interval(points: Floats, confidence: float, *, ranked: bool = False) -> Interval:
     """`points`: (seeds, methods, 2). The interval of the correlation of their means over seeds."""
+    return correlation_intervals(points, ranked=ranked)(confidence)
+
+
+def correlation_intervals(points: Floats, *, ranked: bool = False) -> Callable[[float], Interval]:
+    """`correlation_interval` by the confidence."""
     methods = points.shape[1]
     r = float(correlations(points.mean(axis=0), ranked)[0, 1])
     if not _wide_enough(points):
-        return Interval(r, -math.inf, math.inf, methods)
-    half = _quantile(confidence) * math.sqrt(_of_methods(r, methods, ranked) + float(_over_seeds(points, ranked)[0, 0]))
+        return lambda _confidence: Interval(r, -math.inf, math.inf, methods)
+    spread = math.sqrt(_of_methods(r, methods, ranked) + float(_over_seeds(points, ranked)[0, 0]))
     most = _most(methods, ranked)
     z = _z(r, most)
-    low, high = (-1.0 if r < -most else math.tanh(z - half)), (1.0 if r > most else math.tanh(z + half))
-    return Interval(r, low, high, methods)
+
+    def interval(confidence: float) -> Interval:
+        half = _quantile(confidence) * spread
+        low, high = (-1.0 if r < -most else math.tanh(z - half)), (1.0 if r > most else math.tanh(z + half))
+        return Interval(r, low, high, methods)
+
+    return interval
 
 
 def gap_interval(points: Floats, confidence: float) -> Interval:
     """`points`: (seeds, methods, 3), of which the third goes with the first and the second. The interval of r13 - r23."""
+    return gap_intervals(points)(confidence)
+
+
+def gap_intervals(points: Floats) -> Callable[[float], Interval]:
+    """`gap_interval` by the confidence."""
     methods = points.shape[1]
     found = correlations(points.mean(axis=0), ranked=False)
     first, second, between = (float(found[i, j]) for i, j in ((0, 2), (1, 2), (0, 1)))
     if not _wide_enough(points):
-        return Interval(first - second, -math.inf, math.inf, methods)
+        return lambda _confidence: Interval(first - second, -math.inf, math.inf, methods)
     own, seeds = _of_methods(first, methods, ranked=False), _over_seeds(points, ranked=False)
     variances = own + np.diag(seeds)
     shared = (own * _dependence(first, second, between) + float(seeds[0, 1])) / math.sqrt(variances.prod())
-    half = _quantile(confidence) * np.sqrt(variances)
     z = np.array([_z(first), _z(second)])
-    (down, down2), (up, up2) = np.tanh(z - half), np.tanh(z + half)
-    under = _combined(first - down, up2 - second, shared)
-    over = _combined(up - first, second - down2, shared)
-    return Interval(first - second, first - second - under, first - second + over, methods)
+
+    def interval(confidence: float) -> Interval:
+        half = _quantile(confidence) * np.sqrt(variances)
+        (down, down2), (up, up2) = np.tanh(z - half), np.tanh(z + half)
+        under = _combined(first - down, up2 - second, shared)
+        over = _combined(up - first, second - down2, shared)
+        return Interval(first - second, first - second - under, first - second + over, methods)
+
+    return interval
 
 
 def _combined(one: float, other: float, shared: float) -> float:
@@ -73,7 +93,7 @@ def _of_methods(r: float, methods: int, ranked: bool) -> float:
 def _over_seeds(points: Floats, ranked: bool) -> Floats:
     """Covariance over seeds of Fisher's z of the correlations with the last column, by leaving one seed out: (columns - 1)^2."""
     seeds = len(points)
-    left = np.array([correlations(np.delete(points, seed, axis=0).mean(axis=0), ranked)[:-1, -1] for seed in range(seeds)])
+    left = correlations(np.stack([np.delete(points, seed, axis=0).mean(axis=0) for seed in range(seeds)]), ranked)[:, :-1, -1]
     z = _z(left, _most(points.shape[1], ranked))
     off = z - z.mean(axis=0)
     covariance: Floats = off.T @ off * ((seeds - 1) / seeds)
@@ -91,7 +111,7 @@ def _z(r: Any, most: float = 1.0 - 1e-15) -> Any:
 
 
 def _quantile(confidence: float) -> float:
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
 
 
 def _wide_enough(points: Floats) -> bool:
@@ -99,8 +119,16 @@ def _wide_enough(points: Floats) -> bool:
 
 
 def correlations(points: Floats, ranked: bool) -> Floats:
-    """The correlation matrix of the columns of (methods, columns); NaN with fewer than four methods or a missing value."""
-    methods, columns = points.shape
-    if methods < FEWEST or not np.isfinite(points).all() or (np.ptp(points, axis=0) == 0).any():
-        return np.full((columns, columns), math.nan)
-    return np.asarray(np.corrcoef(stats.rankdata(points, axis=0) if ranked else points, rowvar=False), dtype=float)
+    """The correlation matrices of the columns of (..., methods, columns); NaN with fewer than four methods or a missing value."""
+    *many, methods, columns = points.shape
+    usable = np.isfinite(points).all(axis=(-2, -1)) & (methods >= FEWEST)
+    usable = usable & (np.ptp(np.where(usable[..., None, None], points, 0.0), axis=-2) > 0).all(axis=-1) if methods else usable
+    spread_out = np.arange(methods, dtype=float)[:, None]
+    numbers = np.where(usable[..., None, None], points, spread_out)
+    numbers = stats.rankdata(numbers, axis=-2) if ranked else numbers
+    numbers = numbers - numbers.mean(axis=-2, keepdims=True) if methods else np.ones((*many, 1, columns))
+    products = np.swapaxes(numbers, -1, -2) @ numbers
+    size = np.sqrt(np.diagonal(products, axis1=-2, axis2=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.clip(products / size[..., :, None] / size[..., None, :], -1.0, 1.0)
+    return np.where(usable[..., None, None], found, math.nan)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Cell = tuple[Any, ...]
 """Method and parameters of a trial."""
-_NOT_DRAWN = -1
+NOT_DRAWN = -1
 
 
 @dataclass(frozen=True)
@@ -229,29 +229,36 @@ class NoiseRates:
     """Of all claims whose edge is no effect, each by itself but for the primary ones."""
 
 
-def rates(redrawn: Redrawn, *, slow: int) -> NoiseRates:
-    """How the claims of a task come out of redrawn studies.
+def judged(redrawn: Redrawn, *, slow: int) -> tuple[Outcomes, Outcomes]:
+    """Outcomes of every claim in every redrawn study, (claims, studies): each claim alone, and after what claims mean for each other.
 
-    Claims whose estimate reads frames, or brings an interval of its own, cost a study each: only the first `slow` studies decide them.
+    Claims whose estimate reads frames, or brings an interval of its own, cost a study each: only the first `slow` studies decide them, in
+    the others they are NOT_DRAWN.
     """
     claims, few = redrawn.task.claims, redrawn.first(slow)
-    planned = [is_planned(redrawn, claim) for claim in claims]
-    outcomes = np.full((len(claims), redrawn.studies), NOT_TESTED, dtype=np.intp)
+    alone = np.full((len(claims), redrawn.studies), NOT_TESTED, dtype=np.intp)
     p = np.full((len(claims), redrawn.studies), math.nan)
     for place, claim in enumerate(claims):
-        if planned[place]:
+        if is_planned(redrawn, claim):
             found = decisions(redrawn if _is_fast(claim.estimate) else few, claim)
-            outcomes[place], p[place, : len(found.p)] = _NOT_DRAWN, found.p
-            outcomes[place, : len(found.outcomes)] = found.outcomes
-    together_, _ = held(outcomes, p, claims, 1 - CONFIDENCE)
-    whole = standing(together_, claims)
+            alone[place] = NOT_DRAWN
+            alone[place, : len(found.outcomes)], p[place, : len(found.p)] = found.outcomes, found.p
+    together_, _ = held(alone, p, claims, 1 - CONFIDENCE)
+    return alone, standing(together_, claims)
+
+
+def rates(redrawn: Redrawn, *, slow: int) -> NoiseRates:
+    """How the claims of a task come out of redrawn studies; `slow` as in `judged`."""
+    claims = redrawn.task.claims
+    alone, whole = judged(redrawn, slow=slow)
+    planned = np.array([is_planned(redrawn, claim) for claim in claims], dtype=bool)
     family = np.array([is_at_its_edge(claim) for claim in claims], dtype=bool) & planned
     primary = np.array([claim.primary and is_false(claim) for claim in claims], dtype=bool) & planned
     return NoiseRates(
         redrawn.task,
         redrawn.scale,
         redrawn.seeds,
-        [_rate(claim, own[own >= 0]) for claim, own, there in zip(claims, outcomes, planned, strict=True) if there],
+        [_rate(claim, own[own != NOT_DRAWN]) for claim, own, there in zip(claims, alone, planned, strict=True) if there],
         _family(whole[primary]),
         _family(whole[family]),
     )
@@ -310,8 +317,7 @@ def _own(redrawn: Redrawn, claim: Claim, estimate: Replicated) -> tuple[tuple[Fl
     """Ends and p of intervals that the estimate makes itself, study by study."""
     ends, p = [], []
     for study in range(redrawn.studies):
-        frames = [redrawn.table.frame(study * redrawn.seeds + seed) for seed in range(redrawn.seeds)]
-        own = estimate.interval(frames)
+        own = estimate.interval([redrawn.table.of_replicates(range(study * redrawn.seeds, (study + 1) * redrawn.seeds))])
         ends.append((own(CONFIDENCE).low, own(CONFIDENCE).high))
         p.append(smallest_error(own, claim.holds))
     return (np.array([low for low, _ in ends]), np.array([high for _, high in ends])), np.array(p)
@@ -330,5 +336,5 @@ def _rate(claim: Claim, outcomes: Outcomes) -> Rate:
 
 def _family(outcomes: Outcomes) -> FamilyRate:
     """Over the studies in which all of the claims were decided."""
-    common = outcomes[:, (outcomes >= 0).all(axis=0)] if len(outcomes) else outcomes[:, :0]
+    common = outcomes[:, (outcomes != NOT_DRAWN).all(axis=0)] if len(outcomes) else outcomes[:, :0]
     return FamilyRate(len(outcomes), common.shape[1], int((common == REPRODUCED).any(axis=0).sum()))

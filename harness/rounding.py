@@ -72,6 +72,8 @@ def _of_metric(metric: str, rows: Table, others: Table | None, studies: int) -> 
     if others is None:
         return Resolution(np.zeros(studies), rounding)
     step = np.asarray(step_of(values, counted=True))
+    if (step > rounding).all():
+        return Resolution(step, rounding)
     beside = np.asarray(step_of(others.metric(metric).reshape(studies, -1), counted=True))
     return Resolution(np.where(step > rounding, step, beside), rounding)
 

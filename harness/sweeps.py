@@ -95,7 +95,7 @@ class Sweep:
         from harness.table import picked
 
         if not len(table) or not table.has(name):
-            return np.full(table.replicates, math.nan)
+            return table.nothing()
         return np.asarray(np.mean([picked(cell.numbers(name), self.chosen(cell)) for cell in self.cells(table)], axis=0))
 
     def mean(self, rows: pd.DataFrame, name: str) -> float:
@@ -130,11 +130,10 @@ class Chosen(Vectorised):
 
     def values(self, table: Table) -> Floats:
         """The parameter's value in the records of one method."""
-        import numpy as np
 
         rows, name = table.select(self.where), f"param.{self.parameter}"
         swept = rows.has(name) and len({_key(value) for value in rows.column(name).tolist()}) > 1
-        return self.sweep.means(rows, name) if swept else np.full(table.replicates, math.nan)
+        return self.sweep.means(rows, name) if swept else table.nothing()
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class AtLargest(Vectorised):
 
         rows, name = table.select(self.where), f"param.{self.parameter}"
         if not len(rows) or not rows.has(f"metric.{self.metric}"):
-            return np.full(table.replicates, math.nan)
+            return table.nothing()
         cells = Sweep(self.parameter).cells(rows)
         last = [cell.metric(self.metric)[:, np.argmax(cell.column(name).astype(float))] for cell in cells]
         return np.asarray(np.mean(last, axis=0))

@@ -172,6 +172,10 @@ class Table:
         values = sorted(set(found[~missing(found)].tolist()))
         return {value: self.take(equal(found, value)) for value in values}
 
+    def nothing(self) -> Floats:
+        """NaN in each replicate."""
+        return np.full(self.replicates, math.nan)
+
     def places(self, places: Sequence[int]) -> Table:
         """The rows at these places, in this order."""
         return self.take(np.array(places, dtype=np.intp))

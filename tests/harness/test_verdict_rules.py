@@ -18,6 +18,7 @@ from harness.errors import TaskError
 from harness.estimates import Mean, Of, paired
 from harness.plan import DataRef, TrialSpec
 from harness.stats import Interval, seed_interval
+from harness.table import Table
 from harness.task import Above, Below, Claim, Grid, Method, Metric, Within
 from harness.verdict import Verdict
 from tests.harness.fabricated import difference_claim, experiment_of, noise, study_of, task_of, verdicts_of
@@ -205,8 +206,9 @@ class MeanOverMethods:
     def __call__(self, frame: Any) -> float:
         return float(frame["metric.loss"].mean())
 
-    def interval(self, frames: Sequence[Any]) -> Callable[[float], Interval]:
-        means = [float(np.mean([f.loc[f["method"] == m.name, "metric.loss"].mean() for f in frames])) for m in METHODS]
+    def interval(self, tables: Sequence[Table]) -> Callable[[float], Interval]:
+        (table,) = tables
+        means = [float(table.select({}, method=m.name).metric("loss").mean()) for m in METHODS]
         return partial(seed_interval, means)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.bounds import CORRELATION, SHARE
 from harness.claims import ablation, better
-from harness.estimates import Combined, Difference, Of, Reading, column, log_log_slope, select
+from harness.estimates import Combined, Difference, Of, Reading, Vectorised, log_log_slopes
 from harness.task import SCALES, Above, Below, Claim, Experiment
 from tasks.eeg.eeg_denoising_atat.methods import AUTOENCODER, CLASSICAL, FLOOR, HIGHEST, LOWEST, PASS_THROUGH, PUBLISHED_NETWORKS
 from tasks.eeg.eeg_denoising_atat.scales import EVERY_LEVEL, EYES, HALF_CLEAN, WIDTHS
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from harness.table import Floats, Table
 
 OURS, PLAIN = "at-at", "at-no-adversary"
 _RECONSTRUCTION = "Our re-construction: sizes, threshold and weights of the paper are not public."
@@ -62,24 +61,21 @@ def _more_than_kept(correlations: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class SizeExponent:
+class SizeExponent(Vectorised):
     """Slope of log `metric` against log parameters over the widths, their means over the matching trials first; NaN under two widths."""
 
     metric: str
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The slope in one seed's records of one method."""
+    def values(self, table: Table) -> Floats:
+        """The slope in one method's records."""
         import numpy as np
 
-        rows = select(frame, self.where)
-        if rows.empty or "param.width" not in rows:
-            return math.nan
-        widths = [group for _, group in rows.groupby("param.width")]
-        sizes, values = (
-            np.array([column(group, name).to_numpy(dtype=float).mean() for group in widths]) for name in ("parameters", self.metric)
-        )
-        return log_log_slope(sizes, values)
+        widths = [*table.select(self.where).groups("param.width").values()]
+        if not widths:
+            return table.nothing()
+        sizes, values = (np.stack([group.metric(name).mean(axis=1) for group in widths], axis=1) for name in ("parameters", self.metric))
+        return log_log_slopes(sizes, values)
 
 
 def claims(score: Experiment) -> list[Claim]:

@@ -6,45 +6,49 @@ Hyper-parameters are selected on the validation loss of the unquantized network,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, UsageError
-from harness.estimates import Estimate, In, Mean, Row, rows_of, select
+from harness.estimates import Estimate, In, Mean, Vectorised
 from harness.sweeps import Sweep
 from tasks.llm.optimizers_under_quantization.ladder import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.table import Floats, Table
+
 SWEEP = Sweep(("lr_multiplier", "decay_multiplier"), by="val_loss", better=("lower",))
 
 
 @dataclass(frozen=True)
-class AtCommonLoss:
+class AtCommonLoss(Vectorised):
     """W4A4 rise of `subject` at the lowest rung of the ladder that the selected trial of every method of the seed reached."""
 
     subject: str
     experiment: str = "base"
 
-    def __call__(self, frame: pd.DataFrame) -> float:
+    def values(self, table: Table) -> Floats:
         """The rise in nats a token, NaN where no rung was reached by all."""
-        rows = select(frame, {}, experiment=self.experiment)
-        chosen = {str(name): SWEEP.selected(rows_of(own)) for name, own in rows.groupby("method")}
-        trials = [trial for trial in chosen.values() if trial is not None]
-        if len(trials) < max(2, len(chosen)) or self.subject not in chosen:
-            return math.nan
-        for name in reversed(METRICS):
-            at = {method: float(trial.get(f"metric.{name}", math.nan)) for method, trial in zip(chosen, trials, strict=True)}
-            if all(math.isfinite(value) for value in at.values()):
-                return at[self.subject]
-        return math.nan
+        import numpy as np
+
+        from harness.table import picked
+
+        methods = table.select({}, experiment=self.experiment).groups("method")
+        found = table.nothing()
+        if len(methods) < 2 or self.subject not in methods:
+            return found
+        chosen = {name: SWEEP.chosen(rows) for name, rows in methods.items()}
+        for metric in METRICS:
+            at = {name: picked(rows.metric(metric), chosen[name]) for name, rows in methods.items()}
+            found = np.where(np.isfinite([*at.values()]).all(axis=0), at[self.subject], found)
+        return found
 
 
 @dataclass(frozen=True)
-class QatDrop:
+class QatDrop(Vectorised):
     """(QAT loss - full-precision loss) / full-precision loss of one method at the base size, in percent."""
 
     @property
@@ -52,18 +56,28 @@ class QatDrop:
         """The losses of both."""
         return In("base", Mean("val_loss")), In("qat", Mean("val_loss"), "base")
 
-    def __call__(self, frame: pd.DataFrame) -> float:
+    def values(self, table: Table) -> Floats:
         """The drop in percent."""
-        rows = (select(frame, {}, experiment="base"), select(frame, {}, experiment="qat", view="base"))
-        full, qat = counterparts(*map(rows_of, rows))
-        return math.nan if full is None or qat is None else 100.0 * (qat["metric.val_loss"] / full["metric.val_loss"] - 1.0)
+        full, qat = counterparts(table.select({}, experiment="base"), table.select({}, experiment="qat", view="base"), "val_loss")
+        return 100.0 * (qat / full - 1.0)
 
 
-def counterparts(full: Sequence[Row], qat: Sequence[Row]) -> tuple[Row | None, Row | None]:
-    """The selected trials in full precision and of QAT, each at the best of the rates and decays that both were run with."""
-    points = [{tuple(row[f"param.{name}"] for name in SWEEP.over): row for row in rows} for rows in (full, qat)]
-    common = sorted(points[0].keys() & points[1].keys())
-    return SWEEP.selected([points[0][point] for point in common]), SWEEP.selected([points[1][point] for point in common])
+def counterparts(full: Table, qat: Table, metric: str) -> tuple[Floats, Floats]:
+    """A metric in full precision and of QAT, each at the best of the rates and decays that both were run with; NaN without one."""
+    from harness.table import picked
+
+    places = [
+        {point: place for place, point in enumerate(zip(*(rows.column(f"param.{name}").tolist() for name in SWEEP.over), strict=True))}
+        if len(rows)
+        else {}
+        for rows in (full, qat)
+    ]
+    common = sorted(places[0].keys() & places[1].keys())
+    both = [rows.places([own[point] for point in common]) for rows, own in zip((full, qat), places, strict=True)]
+    if not common:
+        return full.nothing(), qat.nothing()
+    first, second = (picked(rows.metric(metric), SWEEP.chosen(rows)) for rows in both)
+    return first, second
 
 
 Run = tuple[str, str, float, float]
@@ -88,22 +102,21 @@ class Efficiency:
 
     def __call__(self, frame: pd.DataFrame) -> float:
         """rho of the subject."""
-        params = [f"param.{name}" for name in ("width", "depth", *SWEEP.over)]
-        columns = ["experiment", "method", "status", *params, "metric.val_loss", "metric.hidden_parameters"]
-        sizes: dict[tuple[str, int, int], dict[str, list[Row]]] = {}
-        for trial in rows_of(frame[[name for name in columns if name in frame]]):
-            size = sizes.setdefault((trial["method"], trial["param.width"], trial["param.depth"]), {"full": [], "qat": []})
-            size["qat" if trial["experiment"] == "qat" else "full"].append(trial)
-        runs = []
-        for (method, _, _), size in sizes.items():
-            for training, chosen in zip(("full", "qat"), counterparts(size["full"], size["qat"]), strict=True):
-                if chosen is None:
-                    return math.nan
-                runs.append((method, training, float(chosen["metric.hidden_parameters"]), float(chosen["metric.val_loss"])))
+        from harness.table import Table
+
+        runs: list[Run] = []
+        for method, own in Table.of(frame).groups("method").items():
+            for size in (size for width in own.groups("param.width").values() for size in width.groups("param.depth").values()):
+                qat = size.select({}, experiment="qat")
+                full = size.take(size.column("experiment") != "qat")
+                sizes, losses = (counterparts(full, qat, metric) for metric in ("hidden_parameters", "val_loss"))
+                runs += [(method, kind, float(n[0]), float(loss[0])) for kind, n, loss in zip(("full", "qat"), sizes, losses, strict=True)]
+        if any(math.isnan(number) for _, _, *numbers in runs for number in numbers):
+            return math.nan
         return _fit(tuple(sorted(runs))).get(self.subject, math.nan)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _fit(runs: tuple[Run, ...]) -> dict[str, float]:
     """Method -> rho."""
     import pandas as pd

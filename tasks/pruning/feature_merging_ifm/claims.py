@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.bounds import CORRELATION
 from harness.claims import All, better, exact
-from harness.estimates import Curve, Difference, Estimate, Mean, MeanOver, Of, RankCorrelation, Slope, select
+from harness.estimates import Curve, Difference, Estimate, Mean, MeanOver, Of, RankCorrelation, Slope, Vectorised
 from harness.task import SCALES, Above, Below, Claim, ClaimKind, Experiment, Within
 from tasks.pruning.feature_merging_ifm.methods import CLUSTERING, CUTTING, NEED_BATCHNORM
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from harness.table import Floats, Table
 
 LAYERS = tuple(f"complexity_layer_{depth}" for depth in range(1, 34))
 """Metrics of the layers by depth. 33 axes merge in ResNet-50, the deepest architecture here."""
@@ -38,7 +38,7 @@ def complexity_accuracy(norm: bool) -> MeanOver:
 
 
 @dataclass(frozen=True)
-class MiddleOverEnds:
+class MiddleOverEnds(Vectorised):
     """Complexity (share of width) of the middle third of the layers minus that of the first and the last third; mean over trials.
 
     NaN with fewer than three layers.
@@ -48,20 +48,27 @@ class MiddleOverEnds:
     end: Literal["first", "last", "both"] = "both"
     """The third that the middle is set against."""
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The difference in one seed's records of one method."""
-        rows = select(frame, self.where).reindex(columns=[f"metric.{name}" for name in LAYERS])
-        profiles = [[float(value) for value in row if not math.isnan(value)] for row in rows.to_numpy(dtype=float)]
-        if not profiles or min(map(len, profiles)) < 3:
-            return math.nan
-        return math.fsum(map(self._difference, profiles)) / len(profiles)
+    def values(self, table: Table) -> Floats:
+        """The difference in one method's records."""
+        import numpy as np
 
-    def _difference(self, profile: list[float]) -> float:
-        third = max(1, round(len(profile) / 3))
-        thirds = {"first": profile[:third], "last": profile[-third:]}
-        middle = profile[third:-third]
-        ends = thirds[self.end] if self.end != "both" else thirds["first"] + thirds["last"]
-        return math.fsum(middle) / len(middle) - math.fsum(ends) / len(ends)
+        rows = table.select(self.where)
+        profiles = np.stack([rows.metric(name) for name in LAYERS], axis=-1)
+        if not len(rows):
+            return table.nothing()
+        return np.asarray(np.mean([self._differences(profiles[:, row]) for row in range(len(rows))], axis=0))
+
+    def _differences(self, profiles: Floats) -> Floats:
+        """Of one network, (replicates, layers); NaN where a layer that it has lacks a number."""
+        import numpy as np
+
+        profiles = profiles[:, ~np.isnan(profiles).all(axis=0)]
+        if profiles.shape[1] < 3:
+            return np.full(len(profiles), math.nan)
+        third = max(1, round(profiles.shape[1] / 3))
+        first, middle, last = profiles[:, :third], profiles[:, third:-third], profiles[:, -third:]
+        ends = {"first": first, "last": last, "both": np.concatenate([first, last], axis=1)}[self.end]
+        return np.asarray(middle.mean(axis=1) - ends.mean(axis=1))
 
 
 PUBLISHED, FOLDED, FLOOR = "ifm", "ifm-folded", "random"

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from harness.bounds import POSITIVE
 from harness.claims import better, non_inferior
-from harness.estimates import Difference, Estimate, Of, Slope, paired
+from harness.estimates import Difference, Estimate, Of, Slope, Vectorised, paired
 from harness.sweeps import AtLargest, Sweep
 from harness.task import Above, Below, Claim, Experiment, Within
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from harness.table import Bools, Floats, Table
 
 SWEEP = Sweep("lam", by=("val_accuracy", "val_loss"), ties="largest", better=("higher", "lower"))
 """The highest `val_accuracy` once the k largest groups are kept, then the lowest `val_loss`, then the largest lam, for each k."""
 
 
+_AS_LEFT = {f"{split}_accuracy": f"{split}_accuracy_untruncated" for split in ("val", "test")}
+
+
 @dataclass(frozen=True)
-class AtSparsity:
+class AtSparsity(Vectorised):
     """Accuracy of the best network with at most k groups an axis on average that a method's sweep offers, mean over architectures and k.
 
     Offered are, at every lam, the network whose k largest groups an axis are kept, and the one that training left where that has so few
@@ -31,15 +34,38 @@ class AtSparsity:
     split: str
     """Whose accuracy is reported: val or test."""
 
-    def __call__(self, frame: pd.DataFrame) -> float:
-        """The estimate in the records of one method and seed."""
-        import pandas as pd
+    def values(self, table: Table) -> Floats:
+        """The estimate in the records of one method."""
+        import numpy as np
 
-        if "metric.nonzero_groups" not in frame or not frame["metric.nonzero_groups"].notna().any():
-            return math.nan
-        few = frame[frame["metric.nonzero_groups"] <= 1.0]
-        sparse = few.assign(**{f"metric.{split}_accuracy": few[f"metric.{split}_accuracy_untruncated"] for split in ("val", "test")})
-        return SWEEP.mean(pd.concat([frame, sparse], ignore_index=True), f"metric.{self.split}_accuracy")
+        groups = table.metric("nonzero_groups")
+        offered = SWEEP.means(_twice(table, groups <= 1.0), f"metric.{self.split}_accuracy")
+        return np.where(np.isfinite(groups).any(axis=1), offered, math.nan)
+
+
+def _twice(table: Table, few: Bools) -> Table:
+    """The trials, and again as training left them, where that is `few` groups: elsewhere the second is out of the choice."""
+    import numpy as np
+
+    from harness.table import Source, Table
+
+    ended = np.where(table.ok, "ok", np.where(table.diverged, "diverged", "failed"))
+
+    def varying(name: str) -> Any:
+        if name == "status":
+            return np.concatenate([ended, np.where(few, ended, "diverged")], axis=1)
+        bare = name.removeprefix("metric.")
+        return np.concatenate([table.metric(bare), table.metric(_AS_LEFT.get(bare, bare))], axis=1)
+
+    source = Source(
+        table.source.names | {"status"},
+        table.replicates,
+        2 * len(table),
+        fixed=lambda name: np.tile(table.column(name), 2),
+        varying=varying,
+        frame=table.frame,
+    )
+    return Table(source, np.arange(2 * len(table)))
 
 
 _EACH_AT_ITS_BEST = "Each method at the lam with its highest validation accuracy in the seed, after its k largest groups an axis are kept."
