@@ -239,9 +239,11 @@ def judged(redrawn: Redrawn, *, slow: int) -> tuple[Outcomes, Outcomes]:
     alone = np.full((len(claims), redrawn.studies), NOT_TESTED, dtype=np.intp)
     p = np.full((len(claims), redrawn.studies), math.nan)
     for place, claim in enumerate(claims):
-        if is_planned(redrawn, claim):
+        if not is_planned(redrawn, claim):
+            continue
+        alone[place] = NOT_DRAWN
+        if slow or _is_fast(claim.estimate):
             found = decisions(redrawn if _is_fast(claim.estimate) else few, claim)
-            alone[place] = NOT_DRAWN
             alone[place, : len(found.outcomes)], p[place, : len(found.p)] = found.outcomes, found.p
     together_, _ = held(alone, p, claims, 1 - CONFIDENCE)
     return alone, standing(together_, claims)
