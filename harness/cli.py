@@ -110,6 +110,13 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("tasks", nargs="+", metavar="TASK")
     verb.add_argument("--scale", required=True, help="smoke, laptop, gpu or paper")
     verb.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, instead of the scale's")
+    verb.add_argument(
+        "--first-seed",
+        type=int,
+        default=0,
+        metavar="K",
+        help="seeds K to K+N-1: an independent replicate, a study of its own for `compare --allow seeds`",
+    )
     verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help=SET)
     verb.add_argument("--experiment", action="append", default=[], help="only this experiment of the task (repeat for several)")
     verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")

@@ -106,6 +106,8 @@ class Overrides:
     """What the command line changes of a scale."""
 
     seeds: int | None = None
+    first_seed: int = 0
+    """The seeds run from here: with others than a study has, its trials are an independent replicate."""
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Parameter -> the values it takes instead of the scale's, as written by the user."""
     methods: Sequence[str] = ()
@@ -127,6 +129,7 @@ def data_names(task: Task, scale: str, overrides: Overrides = Overrides()) -> li
 
 MOST_SEEDS = 100_000
 """More are taken for a slip of the pen: their plan alone would fill the memory."""
+LAST_FIRST_SEED = 1_000_000
 
 
 def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, DataRef]) -> list[TrialSpec]:
@@ -140,6 +143,8 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
         raise UsageError(f"--seeds must be at least 1, not {seeds}")
     if seeds > MOST_SEEDS:
         raise UsageError(f"--seeds must be at most {MOST_SEEDS:,}, not {seeds:,}")
+    if not 0 <= overrides.first_seed <= LAST_FIRST_SEED:
+        raise UsageError(f"--first-seed must lie in 0 to {LAST_FIRST_SEED:,}, not {overrides.first_seed:,}")
     for name in overrides.methods:
         task.method(name)
     coverage.check(task, scale)
@@ -154,7 +159,7 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
     ]
     build = _Builder(task, scale, chosen)
     trials: dict[str, TrialSpec] = {}
-    for seed, (grid, method, values) in itertools.product(range(seeds), cells):
+    for seed, (grid, method, values) in itertools.product(range(overrides.first_seed, overrides.first_seed + seeds), cells):
         *before, trial = build(grid.experiment, method, values, seed, data[grid.data] if grid.data else None)
         for needed in before:
             trials.setdefault(needed.id, needed)

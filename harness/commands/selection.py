@@ -37,7 +37,11 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     if options.scale not in SCALES:
         raise unknown("scale", options.scale, SCALES)
     overrides = Overrides(
-        seeds=options.seeds, values=_values(options.set), methods=tuple(options.method), experiments=tuple(options.experiment)
+        seeds=options.seeds,
+        first_seed=options.first_seed,
+        values=_values(options.set),
+        methods=tuple(options.method),
+        experiments=tuple(options.experiment),
     )
     chosen = data.parse_user_data(options.data)
     needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale, overrides)))
@@ -103,6 +107,8 @@ def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_op
     """The same command always names the same study: that is what makes `run` resume."""
     head = tasks[0].id if len(tasks) == 1 else f"{len(tasks)}-tasks-{_digest([task.id for task in tasks])}"
     tail = [overrides.digest()] if overrides.digest() else []
+    if overrides.first_seed:
+        tail.append(f"from-seed-{overrides.first_seed}")
     if any(data_options):
         tail.append(_digest(data_options))
     return "-".join([head, scale, *tail])

@@ -113,10 +113,11 @@ def study_of(
     change: Callable[[TrialSpec], dict[str, Any]] | None = None,
     data: Mapping[str, DataRef] | None = None,
     methods: Sequence[str] = (),
+    first_seed: int = 0,
 ) -> Study:
     """The study in which each planned trial left what `outcome` says."""
     tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
-    plan = [t for task in tasks for t in expand(task, scale, Overrides(seeds=seeds, methods=methods), data or DATA)]
+    plan = [t for task in tasks for t in expand(task, scale, Overrides(seeds=seeds, first_seed=first_seed, methods=methods), data or DATA)]
     left = [(trial, outcome(trial)) for trial in plan]
     records = [record_of(t, got, **(change(t) if change else {})) for t, got in left if got is not None]
     points = [{"trial_id": t.id, **point} for t, got in left if got is not None and curve for point in curve(t)]

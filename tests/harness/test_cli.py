@@ -49,13 +49,14 @@ def test_the_options_are_frozen() -> None:
         name: " ".join(sorted(o for a in verb._actions for o in a.option_strings or [a.dest] if o not in ("-h", "--help")))
         for name, verb in verbs.choices.items()
     }
-    selection = "--data --data-kind --experiment --method --scale --seeds --set --store --study"
+    selection = "--data --data-kind --experiment --first-seed --method --scale --seeds --set --store --study"
     assert grammar == {
         "list": "--field --store",
         "show": "--claim task",
         "plan": f"{selection} tasks",
         "run": (
-            "--address --data --data-kind --experiment --local --method --retry --scale --seeds --set --store --study --tracking-uri tasks"
+            "--address --data --data-kind --experiment --first-seed --local --method --retry --scale --seeds --set --store --study "
+            "--tracking-uri tasks"
         ),
         "status": "--store study",
         "report": "--open --store study",
@@ -88,6 +89,7 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         ([*RUN, "--set", "size"], "--set takes NAME=VALUE"),
         ([*RUN, "--seeds", "0"], "--seeds must be at least 1, not 0"),
         ([*RUN, "--seeds", "99999999999"], "--seeds must be at most 100,000, not 99,999,999,999"),
+        ([*RUN, "--first-seed", "-1"], "--first-seed must lie in 0 to 1,000,000, not -1"),
         ([*RUN, "--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
         ([*RUN, "--data", "letters=/x"], "--data names 'letters', which these tasks do not read"),
         ([*RUN, "--data-kind", "rael"], "unknown data-kind: 'rael'; did you mean 'real'?"),
@@ -130,6 +132,12 @@ def test_a_store_that_cannot_be_written_is_exit_2(papertrial: Command, tmp_path:
     said = papertrial(*RUN, "--store", str(tmp_path / "file"))
     assert said.code == 2
     assert "cannot be written" in said.err
+
+
+def test_a_replicate_is_a_study_of_its_own(papertrial: Command, tmp_path: Path) -> None:
+    assert papertrial(*RUN, "--seeds", "2", "--first-seed", "5").code == 0
+    frame = read_trials((tmp_path / "results/misbehaving-smoke-from-seed-5/trials/misbehaving.parquet").read_bytes())
+    assert set(frame["seed"]) == {5, 6}
 
 
 def resigned(content: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,12 @@ def test_every_seed_is_used_once_per_cell() -> None:
         assert sorted(t.seed for t in trials if (t.method, t.params["size"]) == (method, 4)) == list(range(7))
 
 
+def test_a_replicate_is_the_same_trials_at_other_seeds() -> None:
+    ids = {t.id: t.seed for t in expand(TASK("misbehaving"), "smoke", Overrides(seeds=8), {})}
+    replicate = expand(TASK("misbehaving"), "smoke", Overrides(seeds=3, first_seed=5), {})
+    assert {t.id: t.seed for t in replicate} == {id: seed for id, seed in ids.items() if seed in (5, 6, 7)}
+
+
 def test_set_replaces_an_axis_a_point_and_a_default() -> None:
     values = {"size": ["8", "16"], "behaviour": ["raise"], "rate": ["0.25"]}
     trials = expand(TASK("misbehaving"), "smoke", Overrides(seeds=1, values=values, methods=("plain",)), {})
