@@ -1,6 +1,7 @@
 """The command line: parsing and exit codes. What a verb does is in `harness.commands`, imported when it is used.
 
-Exit codes: 0 all trials ok; 1 some trials did not end ok, or the run was stopped; 2 usage; 3 a gate fell short.
+Exit codes: 0 all trials ok; 1 some trials did not end ok, or the run was stopped; 2 usage; 3 a gate fell short;
+4 a gate cannot judge.
 """
 
 from __future__ import annotations
@@ -82,7 +83,27 @@ def parser() -> argparse.ArgumentParser:
     compared = verb("compare", "compare", "two studies, seed by seed: what became better or worse, and which verdicts changed")
     compared.add_argument("before", metavar="STUDY", help="the one to compare with")
     compared.add_argument("after", metavar="STUDY", help="the new one")
-    compared.add_argument("--gate", action="store_true", help="exit with 3 when anything is worse beyond chance, or a method loses seeds")
+    compared.add_argument(
+        "--gate",
+        action="store_true",
+        help="exit with 3 when a number that ranks methods is worse beyond chance, a method loses seeds or a claim falls, and with 4 "
+        "when that cannot be judged: something is missing, or more differs than was allowed",
+    )
+    compared.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="WORD[,WORD...]",
+        help="differences that are meant: data, version, source, device, libraries, parameters, seeds (an independent replicate)",
+    )
+    compared.add_argument(
+        "--tolerance",
+        action="append",
+        default=[],
+        metavar="[STATISTIC=]LOSS[,...]",
+        help="pass only when a loss as large as this is excluded (non-inferiority): of all numbers that rank methods, or of one statistic",
+    )
+    compared.add_argument("--strict", action="store_true", help="a claim that falls from reproduced to inconclusive stops the gate too")
     compared.add_argument("--csv", metavar="FILE", help="write every difference")
     _store(compared)
 

@@ -60,7 +60,7 @@ def test_the_options_are_frozen() -> None:
         ),
         "status": "--store study",
         "report": "--open --store study",
-        "compare": "--csv --gate --store after before",
+        "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
             "--allow-gap --better --cluster --compare --d --flops --group --huber --json --markdown --n --plots --reference --resamples "
             "--seed --separate --share --skip-empty --starts --store --tracking-uri --where --x --x1 --x2 --y law source"
