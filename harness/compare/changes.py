@@ -162,8 +162,7 @@ class _Column:
             test="exact" if exact else "Welch" if self.pair.is_replicate else "paired",
             values=(sides[0], sides[1]),
             loss=turned(difference) if self.column.better == "higher" else difference,
-            same_cells=self.pair.cells[0].keys() == self.pair.cells[1].keys()
-            or self._cells(self.pair.old, method) == self._cells(self.pair.new, method),
+            same_cells=self._same_cells(method),
             direction="lost seeds" if lost else "equal" if equal else "undecided",
         )
 
@@ -180,7 +179,7 @@ class _Column:
         differences = [after - before for before, after in zip(*merits, strict=True)]
         if differences and all(abs(difference) <= resolution * (1 + 1e-6) for difference in differences):
             return paired([0.0 for _ in differences]), True
-        return paired([0.0 if abs(d) <= rounding else d for d in differences], step=resolution), False
+        return paired(differences, step=resolution), False
 
     def _same_cells(self, method: str) -> bool:
         before, after = self.pair.cells

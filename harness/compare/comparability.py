@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from harness.compare.changes import Change
 from harness.compare.pairs import Pair
 from harness.judgement import Judgement
@@ -117,12 +119,17 @@ def _missing(pair: Pair) -> Iterator[Obstacle]:
 def _conditions(pair: Pair) -> Iterator[Obstacle]:
     """What records of the methods in common say of the circumstances."""
     sides = [side.study.records(side.task, side.scale) for side in (pair.old, pair.new)]
-    both = set.intersection(*({*zip(side["experiment"], side["method"], strict=True)} for side in sides))
-    old, new = [side[[pair in both for pair in zip(side["experiment"], side["method"], strict=True)]] for side in sides]
+    names = [list(zip(side["experiment"], side["method"], strict=True)) for side in sides]
+    both = set(names[0]) & set(names[1])
+    old, new = (side[np.array([name in both for name in own], dtype=bool)] for side, own in zip(sides, names, strict=True))
     for word, (what, column) in _CONDITIONS.items():
         if set(old[column]) != set(new[column]):
-            values = _libraries(old, new) if column == "versions" else [_listed(sorted(map(str, set(side[column])))) for side in (old, new)]
+            values = _libraries(old, new) if word == "libraries" else [_values(side[column]) for side in (old, new)]
             yield Obstacle(f"{pair.where}: the studies differ in the {what}: {values[0]} before, {values[1]} after", word)
+
+
+def _values(column: pd.Series[Any]) -> str:
+    return _listed(sorted(str(value) or "none" for value in set(column)))
 
 
 def _libraries(old: pd.DataFrame, new: pd.DataFrame) -> list[str]:

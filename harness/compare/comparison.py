@@ -88,7 +88,7 @@ def compare(
         *comparability.of_claims(pairs),
     ]
     if not (claims or any(change.primary for change in found)):
-        obstacles.append(Obstacle("nothing to judge: no number ranks methods, and no claim is decided in both"))
+        obstacles.append(Obstacle("nothing to judge: no number that ranks methods and no decided claim in common"))
     return Comparison(
         changes=found,
         claims=claims,

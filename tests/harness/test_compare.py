@@ -103,7 +103,7 @@ def test_what_a_clock_says_stops_no_gate_unless_it_is_given_a_tolerance(tmp_path
     assert {change.direction for change in comparison.changes} == {"worse"}
     assert comparison.primary == comparison.regressions == []
     assert [str(obstacle) for obstacle in comparison.obstacles] == [
-        "nothing to judge: no number ranks methods, and no claim is decided in both"
+        "nothing to judge: no number that ranks methods and no decided claim in common"
     ]
     tolerant = compare(*sides, tolerance=Tolerance(named={"seconds": 0.5}))
     assert {change.direction for change in tolerant.regressions} == {"inferior"}
@@ -288,7 +288,7 @@ NARROW = {"grids": lambda train: [Grid(train, axes={"width": [8]})]}
         ({}, {"first_seed": 5}, "seeds", "no seed in common (0 to 4 before, 5 to 9 after), an independent replicate"),
         ({"task": WIDE}, {"task": NARROW}, "parameters", "2 of 4 cells are not planned any more, of left (train), right (train)"),
         ({"task": NARROW}, {"task": WIDE}, "parameters", "loss of left, loss of right: read from other parameters than before"),
-        ({}, {"change": {"data_fingerprint": "f1"}}, "data", "the studies differ in the data:  before, f1 after"),
+        ({}, {"change": {"data_fingerprint": "f1"}}, "data", "the studies differ in the data: none before, f1 after"),
         ({}, {"change": {"version": 2}}, "version", "the studies differ in the version of the task: 1 before, 2 after"),
         ({}, {"change": {"source_digest": "ffff"}}, "source", "the source of the task: a1b2c3d4e5f6 before, ffff after"),
         ({}, {"change": {"device": "H100"}}, "device", "the device: AMD EPYC (2 cores) before, H100 after"),
@@ -323,6 +323,12 @@ def test_a_task_that_is_gone_keeps_the_gate_from_judging(tmp_path: Path) -> None
     both, one = judge(study_of(tmp_path / "a", [first, second], flat)), judge(study_of(tmp_path / "b", first, flat))
     assert list(words(compare(both, one))) == ["toy-laptop has no trial of other at scale laptop"]
     assert words(compare(one, both)) == {}
+
+
+def test_a_study_without_any_record_cannot_be_judged(tmp_path: Path) -> None:
+    sides = study(tmp_path / "a", flat, claims=[difference_claim()]), study(tmp_path / "b", lambda _: None, claims=[difference_claim()])
+    assert next(iter(words(compare(*sides)))) == "10 trials of toy-laptop have no record yet: run it to its end"
+    assert words(compare(sides[1], sides[0])) == {"nothing to judge: no number that ranks methods and no decided claim in common": ""}
 
 
 def test_a_replicate_is_compared_by_welchs_test(tmp_path: Path) -> None:
