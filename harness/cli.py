@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     _selection(ran)
     ran.add_argument("--local", action="store_true", help="run in this process, without Ray: a breakpoint works")
     ran.add_argument("--retry", action="store_true", help="run again what did not end ok")
+    ran.add_argument("--budget", metavar="TIME", help="with --until-decided: end the trials after 90s, 30m or 2h")
     ran.add_argument("--address", help="join the Ray cluster at this address instead of starting an embedded one")
     _tracking(ran)
 
@@ -149,6 +150,10 @@ def _selection(verb: argparse.ArgumentParser) -> None:
         help="your own files for a data set; NAME=@OTHER reads another set in its place",
     )
     verb.add_argument("--data-kind", choices=DATA_KINDS, help="refuse data of any other kind")
+    verb.add_argument(
+        "--until-decided", action="store_true", help="look at 3, 5, 8, 12, 20 seeds; stop when the paper's claims are decided"
+    )
+    verb.add_argument("--cap", type=int, metavar="N", help="seeds of the last look (default: 20, or what the plan says)")
     verb.add_argument("--study", help="name of the study, instead of one made from tasks, scale and overrides")
     _store(verb)
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from harness.errors import UsageError
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
 
 def duration(seconds: float) -> str:
     """`42 s`, `12 min`, `3.4 h`, `2.1 d`."""
@@ -10,3 +16,11 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} d"
+
+
+def seconds(text: str, option: str) -> float:
+    """`90s`, `30m`, `2h`, `1.5d` in seconds. UsageError, which names the option, on anything else and on nothing at all."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)", text.strip())
+    if not found or not float(found[1]) > 0:
+        raise UsageError(f"{option} takes a time such as 90s, 30m or 2h, not {text!r}")
+    return float(found[1]) * _UNITS[found[2]]

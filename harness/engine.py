@@ -84,7 +84,7 @@ def run_trials(
         handling = nullcontext(stop) if stop else Stop().installed()
         with closing(_Sink(store, observe)) as sink, handling as stop:
             try:
-                with _session(local, address, stop), closing(_execute(store, todo, states, stop, local=local, announce=announce)) as groups:
+                with session(local, address, stop), closing(_execute(store, todo, states, stop, local=local, announce=announce)) as groups:
                     for outcomes in groups:
                         sink.write(outcomes)
                         recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
@@ -99,7 +99,8 @@ def run_trials(
 
 
 @contextmanager
-def _session(local: bool, address: str | None, stop: Stop) -> Iterator[None]:
+def session(local: bool, address: str | None, stop: Stop) -> Iterator[None]:
+    """The Ray of a run, which stays as it is where there is one already; nothing for a local one."""
     if local:
         yield
         return

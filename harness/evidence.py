@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from harness.coverage import Need, needs
 from harness.errors import TaskError
 from harness.estimates import Estimate, Replicated, select, values_of
 from harness.kinds import cell
+from harness.looks import Look, reached
 from harness.plan import TrialSpec
 from harness.rounding import resolution
 from harness.stats import CONFIDENCE, Interval
@@ -104,11 +105,30 @@ class Evidence:
     study: Study = field(repr=False)
     task: Task
     scale: str
+    look: Look | None = None
+    """Ask the seeds of this look alone, at its level."""
+
+    @cached_property
+    def looks(self) -> list[Evidence]:
+        """The evidence at each look of the study that is complete, the first one first."""
+        looks = self.study.looks
+        return [self.at(look) for look in looks[: reached(looks, self._trials, set(self.records["trial_id"]))]]
+
+    def at(self, look: Look) -> Evidence:
+        """The evidence at a look."""
+        return replace(self, look=look)
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """Planned seeds, up to those of the look."""
+        planned = {t.seed for t in self.study.plan if t.task == self.task.id and t.scale == self.scale}
+        return sorted(planned)[: self.look.seeds if self.look else None]
 
     @cached_property
     def records(self) -> pd.DataFrame:
         """One row a record, with the columns that an estimate may read, and what it is, cost and was made of."""
         frame = self.study.records(self.task, self.scale)
+        frame = frame[frame["seed"].isin(self.seeds)] if self.look else frame
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
         return _viewed(_plain(frame[kept].reset_index(drop=True)), self._trials)
 
@@ -120,7 +140,8 @@ class Evidence:
 
     @cached_property
     def _trials(self) -> list[TrialSpec]:
-        return [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale]
+        seeds = set(self.seeds)
+        return [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale and t.seed in seeds]
 
     @cached_property
     def experiments(self) -> list[str]:
@@ -214,7 +235,7 @@ class Evidence:
     @property
     def confidence(self) -> float:
         """Of the intervals that decide."""
-        return CONFIDENCE
+        return 1 - self.look.level if self.look else CONFIDENCE
 
     def resolution(self, estimate: Estimate) -> tuple[float, float]:
         """What rounding may hide of `estimate`: the step of what it counts, and of arithmetic."""

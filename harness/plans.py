@@ -5,26 +5,44 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness import looks as looking
 from harness import registry
 from harness.checksums import FIELD, is_signed, signed
 from harness.errors import PapertrialError, Say, StoreError, quiet
+from harness.looks import Look
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.record import SCHEMA_VERSION
 from harness.shown import sentence
 from harness.store import PLAN, PLAN_COPY, StudyStore
 
 _FIRST_WITH_EXPERIMENTS = 3
+_WITH_LOOKS = 5
+"""Schema of a plan that has looks: who does not know them would judge it as if there were one. Others keep the schema of records."""
 
 
 class DamagedPlanError(StoreError):
     """Neither the plan nor its copy is what was written."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a plan's file holds: the trials, and the looks of a study that runs until its claims are decided."""
+
+    trials: Sequence[TrialSpec] = ()
+    looks: Sequence[Look] = ()
+
+
 def save_plan(
-    store: StudyStore, trials: Sequence[TrialSpec], *, whole: bool = False, chosen: Collection[str] = (), say: Say = quiet
+    store: StudyStore,
+    trials: Sequence[TrialSpec],
+    *,
+    whole: bool = False,
+    chosen: Collection[str] = (),
+    looks: Sequence[Look] = (),
+    say: Say = quiet,
 ) -> list[TrialSpec]:
     """Merge `trials` into the study's plan and return the whole of it.
 
@@ -32,13 +50,14 @@ def save_plan(
     trials of another version or other data of the same task; where `trials` are all that a scale plans, those of cells that it no
     longer has; and otherwise those that differ in a parameter which the task does not vary and the user has not `chosen`: a default
     that was edited. A study never averages over two meanings of a task.
-    A trial that is only planned because another needs it keeps the views that it had.
+    A trial that is only planned because another needs it keeps the views that it had. Looks that the plan has stay whatever `looks` are.
     """
     try:
-        before = load_plan(store, say)
+        found = read_plan(store, say)
     except DamagedPlanError as error:
         say(f"{error}: the plan is now what this command asks for")
-        before = []
+        found = Plan()
+    before = found.trials
     reasons = {trial.id: reason for trial, reason in zip(before, _reasons(before, trials, whole, chosen), strict=True) if reason}
     for (task, reason), count in Counter((trial.task, reasons[trial.id]) for trial in before if trial.id in reasons).items():
         say(f"{count} trials of {task} leave the plan: {reason}; their records stay in the ledger")
@@ -46,9 +65,11 @@ def save_plan(
     views = {id: trial.views for id, trial in old.items()}
     merged = old | {trial.id: trial if trial.views else replace(trial, views=views.get(trial.id, ())) for trial in trials}
     rows = [trial.to_json() for trial in merged.values()]
-    checksum = signed({"schema_version": SCHEMA_VERSION, "trials": rows})[FIELD]
+    looked = {"looks": [[look.seeds, look.level] for look in found.looks or looks]} if found.looks or looks else {}
+    version = _WITH_LOOKS if looked else SCHEMA_VERSION
+    head = {FIELD: signed({"schema_version": version, **looked, "trials": rows})[FIELD], **looked}
     lines = ",\n".join(json.dumps(row) for row in rows)
-    text = f'{{"schema_version": {SCHEMA_VERSION}, "{FIELD}": "{checksum}", "trials": [\n{lines}\n]}}\n'
+    text = f'{{"schema_version": {version}, {json.dumps(head)[1:-1]}, "trials": [\n{lines}\n]}}\n'
     for name in (PLAN, PLAN_COPY):
         store.write_text(name, text)
     return list(merged.values())
@@ -101,6 +122,11 @@ def _today(task_id: str, scale: str) -> list[TrialSpec]:
 
 
 def load_plan(store: StudyStore, say: Say = quiet) -> list[TrialSpec]:
+    """The trials of `read_plan`."""
+    return list(read_plan(store, say).trials)
+
+
+def read_plan(store: StudyStore, say: Say = quiet) -> Plan:
     """The plan of a study, empty when there is none yet; its copy's, with a word, when it was damaged. DamagedPlanError when both were."""
     problem, unread = "", None
     for name in (PLAN, PLAN_COPY):
@@ -125,22 +151,22 @@ def load_plan(store: StudyStore, say: Say = quiet) -> list[TrialSpec]:
     if unread:
         raise unread
     if not problem or problem == "it is gone":
-        return []
+        return Plan()
     raise DamagedPlanError(
         f"{store.uri}/{PLAN} cannot be read ({problem}), and no copy of it: run the study's command again, the records are kept"
     )
 
 
-def plan_if_readable(store: StudyStore, say: Say) -> list[TrialSpec]:
-    """`load_plan` for those who show what they can: a plan that is damaged with its copy is empty, and `say` is told."""
+def plan_if_readable(store: StudyStore, say: Say) -> Plan:
+    """`read_plan` for those who show what they can: a plan that is damaged with its copy is empty, and `say` is told."""
     try:
-        return load_plan(store, say)
+        return read_plan(store, say)
     except DamagedPlanError as error:
         say(str(error))
-        return []
+        return Plan()
 
 
-def _parsed(store: StudyStore, name: str, text: bytes) -> list[TrialSpec]:
+def _parsed(store: StudyStore, name: str, text: bytes) -> Plan:
     contents: dict[str, Any] = json.loads(text)
     version = contents["schema_version"]
     if FIELD in contents and not is_signed(contents):
@@ -152,16 +178,17 @@ def _parsed(store: StudyStore, name: str, text: bytes) -> list[TrialSpec]:
             f"{store.uri}/{name} is of schema {version}, from before tasks had experiments: its trials have other ids than those of today; "
             "its records can be read from trials/*.parquet, and a run under another --study makes new ones"
         )
-    if version > SCHEMA_VERSION:
+    if version > max(SCHEMA_VERSION, _WITH_LOOKS):
         raise StoreError(
-            f"{store.uri}/{name} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one"
+            f"{store.uri}/{name} is of schema {version}; this papertrial reads {max(SCHEMA_VERSION, _WITH_LOOKS)}: it was "
+            "written by a newer one"
         )
-    if version == SCHEMA_VERSION and FIELD not in contents:
+    if version >= SCHEMA_VERSION and FIELD not in contents:
         raise ValueError("its checksum is gone")
     trials = [TrialSpec.from_json(trial) for trial in contents["trials"]]
     if len({trial.id for trial in trials}) < len(trials):
         raise ValueError("it has a trial twice")
-    return trials
+    return Plan(trials, looking.parse(contents["looks"]) if "looks" in contents else ())
 
 
 def _source(trial: TrialSpec) -> tuple[str, str]:

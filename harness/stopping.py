@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -23,9 +25,13 @@ class Stop:
     one; a third leaves at once. Each says so on the standard error the moment it comes: a scheduler may kill soon after.
     """
 
-    def __init__(self, say: str = "stopping", leave: str = "left at once") -> None:
-        """What people read at the first signal, and at the one that leaves."""
+    def __init__(self, say: str = "stopping", leave: str = "left at once", *, budget_s: float | None = None) -> None:
+        """What people read at the first signal, and at the one that leaves; `budget_s` seconds from now trials end as at a signal.
+
+        A budget waits for the trial that this process is in: what it measures is paid for.
+        """
         self._say, self._leave = say, leave
+        self._until = None if budget_s is None else time.monotonic() + budget_s
         self._raises = False
         self._over = False
         self._times = self._late = 0
@@ -34,6 +40,11 @@ class Stop:
     def asked(self) -> bool:
         """Whether a signal came while trials ran."""
         return self._times > self._late
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the budget; infinite without one."""
+        return math.inf if self._until is None else self._until - time.monotonic()
 
     @contextmanager
     def installed(self) -> Iterator[Stop]:
@@ -67,16 +78,25 @@ class Stop:
         """
         self._raises = True
         try:
-            self.check()
+            self._check_signal()
             yield
         finally:
             self._raises = False
-        self.check()
+        self._check_signal()
 
     def check(self) -> None:
-        """Stopped, if a signal has come."""
+        """Stopped, if a signal has come or the budget is spent."""
+        self._check_signal()
+        if self.seconds_left <= 0 and not self._over:
+            raise Stopped
+
+    def _check_signal(self) -> None:
         if self.asked and not self._over:
             raise Stopped
+
+    def begin(self) -> None:
+        """More trials may follow those that have ended: a signal that came in between ends them too."""
+        self._over, self._late = False, 0
 
     def over(self) -> None:
         """The trials have ended: from here on the run only writes, through one more signal too."""

@@ -12,8 +12,9 @@ from harness.checksums import FIELD, is_signed, signed
 from harness.errors import Say, StoreError, quiet
 from harness.frames import read_curves, read_trials, records_frame
 from harness.kinds import cell
+from harness.looks import Look
 from harness.plan import TrialSpec
-from harness.plans import load_plan
+from harness.plans import read_plan
 from harness.record import SCHEMA_VERSION
 from harness.store import ENV, LEDGER, PLAN, StudyStore
 from harness.task import Task
@@ -38,6 +39,8 @@ class Study:
     """Hardware, versions and command line of the last run."""
     damages: Sequence[str] = ()
     """What of the study's files could not be read, a sentence each."""
+    looks: Sequence[Look] = ()
+    """When its claims are judged, where that was fixed before its first seed."""
 
     def groups(self) -> list[tuple[Task, str]]:
         """(task, scale) pairs of the plan, in its order."""
@@ -55,7 +58,8 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
     A damaged file hides no other: it is named in `damages`. StoreError when there is no plan that can be read.
     """
     damages: list[str] = []
-    plan = load_plan(store, damages.append)
+    found = read_plan(store, damages.append)
+    plan = found.trials
     wanted = {trial.id: place for place, trial in enumerate(plan)}
     if contents is None and store.exists(LEDGER):
         contents = ledger.read(store)
@@ -83,6 +87,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         curves=curves[curves["trial_id"].isin(list(wanted))],
         env=load_env(store, damages.append),
         damages=damages,
+        looks=found.looks,
     )
 
 

@@ -13,8 +13,10 @@ import numpy as np
 from harness.claims import All
 from harness.estimates import Estimate
 from harness.evidence import Evidence, SeedValues
+from harness.looks import added
 from harness.rule import OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
-from harness.stats import MOST_SEEDS, Interval, Sample, number, smallest_error
+from harness.sequential import at_looks
+from harness.stats import CONFIDENCE, MOST_SEEDS, Interval, Sample, number, smallest_error
 from harness.task import Aim, Claim, ClaimKind
 
 __all__ = ["OUTCOMES", "Outcome", "Size", "Verdict", "decide"]
@@ -65,6 +67,8 @@ class Verdict:
     """Whether the published value lies where one more seed of ours would; only at the paper's scale and data. Empty: none is published."""
     by_chance: float = 0.0
     """Probability of "reproduced" where there is no effect, by the test alone; 0 of a claim whose edge is not that of no effect."""
+    confidence: float = CONFIDENCE
+    """Of the interval: at a look of a study that runs until its claims are decided it is wider."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,23 @@ _NOTHING = SeedValues({}, {}, frozenset())
 
 def decide(evidence: Evidence) -> list[Verdict]:
     """A verdict for every claim of one task at one scale; the primary claims of the paper are held together at one interval's error."""
+    found = _at_looks(evidence) if evidence.study.looks else _judged(evidence)
+    return _standing(evidence.task.claims, found)
+
+
+def _judged(evidence: Evidence) -> list[Verdict]:
     verdicts = [_verdict(evidence, claim, _find(evidence, claim)) for claim in evidence.task.claims]
     return _held_together(evidence.task.claims, verdicts, 1 - evidence.confidence)
+
+
+def _at_looks(evidence: Evidence) -> list[Verdict]:
+    """Each claim at the look that decides it; an exact one, which leaves nothing to chance, on all that there is."""
+    looks, complete = evidence.study.looks, evidence.looks
+    rulings = [_judged(at) for at in complete] or [_judged(evidence.at(looks[0]))]
+    everything = _judged(evidence) if any(claim.exact for claim in evidence.task.claims) else rulings[-1]
+    extra = added(looks, len(complete), len(evidence.seeds))
+    own = [[ruling[place] for ruling in rulings] for place in range(len(rulings[0]))]
+    return [whole if whole.exact else at_looks(looks, len(complete), extra, at) for whole, at in zip(everything, own, strict=True)]
 
 
 def _find(evidence: Evidence, claim: Claim) -> _Finding:
@@ -182,10 +201,10 @@ def _more_seeds(claim: Claim, sample: Sample | None, interval: Interval) -> str:
     fewest = min((n for n in (*ends, middle) if n is not None), default=None)
     if fewest is None:
         return f"No number of seeds up to {MOST_SEEDS:,} would decide at the present mean and spread."
-    many = f"{middle:,} seeds" if middle is not None else f"more than {MOST_SEEDS:,} seeds"
+    size = f"{middle:,} seeds" if middle is not None else f"more than {MOST_SEEDS:,} seeds"
+    words = f"With 80 % power it takes {size} at the present effect, and {fewest:,} to never by the ends of the interval"
     null = claim.null is not None and interval.low <= claim.null <= interval.high
-    words = f"With 80 % power {many} would decide an effect of the present size; by the interval it may take {fewest:,} or never"
-    return words + (", and no effect is as possible." if null else ".")
+    return words + ("; it is also compatible with no effect." if null else ".")
 
 
 def _lost_reason(found: SeedValues) -> str:
@@ -200,7 +219,7 @@ def _lost_reason(found: SeedValues) -> str:
 
 
 def _held_together(claims: Sequence[Claim], verdicts: Sequence[Verdict], error: float) -> list[Verdict]:
-    """The primary claims held together, and every claim only where those that it stands on hold."""
+    """Verdicts on single claims with the primary ones held together."""
     alone = np.array([[OUTCOMES.index(verdict.verdict)] for verdict in verdicts], dtype=np.intp).reshape(-1, 1)
     outcomes, p = held(alone, np.array([[verdict.p] for verdict in verdicts]).reshape(-1, 1), claims, error)
     counted = sum(verdict.primary and not verdict.exact and verdict.verdict != "not tested" for verdict in verdicts)
@@ -211,11 +230,17 @@ def _held_together(claims: Sequence[Claim], verdicts: Sequence[Verdict], error: 
             single = f"Alone it would be {verdict.verdict}, but not as one of {counted} primary claims (Holm's p = {corrected:.2g})."
             reason = f"{single} {reason}"
         found.append(replace(verdict, verdict=OUTCOMES[outcome], p=corrected, reason=reason))
-    standing_ = standing(outcomes, claims)[:, 0].tolist()
-    return [_standing(claim, verdict, OUTCOMES[outcome], found) for claim, verdict, outcome in zip(claims, found, standing_, strict=True)]
+    return found
 
 
-def _standing(claim: Claim, verdict: Verdict, outcome: Outcome, verdicts: Sequence[Verdict]) -> Verdict:
+def _standing(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Every claim only where those that it stands on hold."""
+    outcomes = np.array([[OUTCOMES.index(verdict.verdict)] for verdict in verdicts], dtype=np.intp).reshape(-1, 1)
+    stand = standing(outcomes, claims)[:, 0].tolist()
+    return [_on_ground(claim, verdict, OUTCOMES[place], verdicts) for claim, verdict, place in zip(claims, verdicts, stand, strict=True)]
+
+
+def _on_ground(claim: Claim, verdict: Verdict, outcome: Outcome, verdicts: Sequence[Verdict]) -> Verdict:
     """Says what a claim stands on where that does not hold, or is undecided."""
     others: Mapping[str, Verdict] = {other.claim: other for other in verdicts}
     under = [others[id] for id in claim.stands_on]
@@ -263,7 +288,8 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         effect=math.nan if claim.exact else sample.effect(null),
         ratio=_ratio(finding.interval.estimate, published, claim.null or 0.0),
         size=_size(finding, published, decides),
-        by_chance=(1 - evidence.confidence) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
+        confidence=evidence.confidence,
+        by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import ledger, registry
+from harness import looks as looking
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
 from harness.console import styled, warn
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     contents = ledger.read(selection.store)
     damages = contents.damages
-    plan_if_readable(selection.store, damages.append)
+    kept = plan_if_readable(selection.store, damages.append)
     done = contents.records
     console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
     left = left_to_do(selection.store, selection.trials, done, retry=False)
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
                 task.id, experiment.name, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine)
             )
     console.print(table)
+    for sentence in looking.standings(selection.looks or kept.looks, kept.trials or selection.trials, done):
+        console.print(sentence, markup=False, soft_wrap=True)
     for damage in damages:
         warn(console, damage)
     _totals(console, selection, left)

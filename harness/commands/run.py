@@ -9,12 +9,14 @@ from functools import partial
 
 from rich.console import Console
 
-from harness import ledger, lock, provenance
+from harness import engine, ledger, lock, provenance
 from harness.commands.publish import check, publish
 from harness.commands.selection import Selection, select
+from harness.commands.until_decided import until_decided
 from harness.console import console as make_console
 from harness.console import warn
-from harness.engine import RunResult, left_to_do, run_trials
+from harness.durations import seconds
+from harness.engine import RunResult, left_to_do
 from harness.errors import StoreError
 from harness.frames import write_trials
 from harness.judgement import judge
@@ -33,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     check(options)
     selection = select(options)
     store, console = selection.store, make_console()
+    budget_s = seconds(options.budget, "--budget") if options.budget is not None else None
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
         for note in data.notes:
             warn(console, f"{data.source}: {note}")
@@ -40,27 +43,37 @@ def run(options: argparse.Namespace) -> int:
     stop = Stop(
         f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
         f"left before the tables were written; `papertrial report {store.uri}` writes them",
+        budget_s=budget_s,
     )
     with lock.held(store), stop.installed():
-        result = _run_trials(selection, options, console, stop)
+
+        def run_trials(trials: Sequence[TrialSpec], retry: bool) -> RunResult:
+            return _run_trials(selection, trials, options, console, stop, retry)
+
+        if selection.looks:
+            trials, result = until_decided(selection, options, console, stop, run_trials)
+        else:
+            trials, result = selection.trials, run_trials(selection.trials, options.retry)
         _finish(store, options, console)
-    return _tell(result, selection.trials, store, console, options.words)
+    return _tell(result, trials, store, console, options.words)
 
 
-def _run_trials(selection: Selection, options: argparse.Namespace, console: Console, stop: Stop) -> RunResult:
-    say = partial(warn, console)
-    store, trials = selection.store, selection.trials
+def _run_trials(
+    selection: Selection, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, stop: Stop, retry: bool
+) -> RunResult:
+    """Put trials of the selection into the study's plan, and run what is left of them."""
+    say, store = partial(warn, console), selection.store
     contents = ledger.read(store)
     if contents.absent:
         raise StoreError(
             f"{store.uri} has tables of records and no ledger, as a study that was published: a run would write its own tables over them. "
             "Name another study with --study"
         )
-    save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, say=say)
+    save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, looks=selection.looks, say=say)
     save_env(store, provenance.environment(options.words))
     for damage in contents.damages:
         say(damage)
-    left = left_to_do(store, trials, contents.records, retry=options.retry)
+    left = left_to_do(store, trials, contents.records, retry=retry)
     for trial in left:
         if trial.id in contents.records and contents.records[trial.id].status == "ok":
             say(f"what trial {trial.id} ({trial.method}, seed {trial.seed}) kept is gone or damaged, and others need it: it runs again")
@@ -75,12 +88,12 @@ def _run_trials(selection: Selection, options: argparse.Namespace, console: Cons
             say(f"trial {record.trial_id} ({record.method}, seed {record.seed}) {note}")
 
     with RunProgress(trials, console) as progress:
-        return run_trials(
+        return engine.run_trials(
             store,
             trials,
             local=options.local,
             address=options.address,
-            retry=options.retry,
+            retry=retry,
             before=contents,
             stop=stop,
             observe=observe,

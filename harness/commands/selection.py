@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness import data, registry
+from harness import data, ledger, registry
+from harness import looks as looking
 from harness.errors import UsageError, unknown
 from harness.kinds import split
+from harness.looks import Look
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plans import DamagedPlanError, Plan, read_plan
 from harness.store import StudyStore
 from harness.task import SCALES, DataKind, Task
 
@@ -23,9 +26,16 @@ class Selection:
     scale: str
     overrides: Overrides
     trials: Sequence[TrialSpec]
+    """All of them: with looks, those up to the cap."""
     store: StudyStore
     whole: bool
     """Whether the trials are all that the scale plans of the tasks, for these seeds."""
+    looks: Sequence[Look] = ()
+    """When the claims are judged, where trials run until these are decided."""
+
+    def up_to(self, seeds: Mapping[str, int]) -> list[TrialSpec]:
+        """The trials of so many seeds of each task, the lowest first."""
+        return [trial for trial in self.trials if trial.seed < seeds[trial.task]]
 
 
 def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selection:
@@ -36,6 +46,7 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     tasks = [registry.task(name) for name in dict.fromkeys(options.tasks)]
     if options.scale not in SCALES:
         raise unknown("scale", options.scale, SCALES)
+    _check_looks(options, tasks)
     overrides = Overrides(
         seeds=options.seeds,
         first_seed=options.first_seed,
@@ -43,6 +54,12 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
         methods=tuple(options.method),
         experiments=tuple(options.experiment),
     )
+    name = options.study
+    if name is None:
+        name = _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""], options.until_decided)
+    store = StudyStore(options.store, name)
+    looks = _looks(store, options) if options.until_decided else ()
+    overrides = replace(overrides, seeds=looks[-1].seeds) if looks else overrides
     chosen = data.parse_user_data(options.data)
     needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale, overrides)))
     sets = _sets(needed, chosen, data.parse_replacements(options.data))
@@ -54,11 +71,49 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
         trials = [trial for trial in trials if trial.data is not None]
         if not trials:
             raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
-    name = options.study
-    if name is None:
-        name = _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""])
     whole = not (overrides.digest() or options.data_kind)
-    return Selection(tasks, options.scale, overrides, trials, StudyStore(options.store, name), whole)
+    return Selection(tasks, options.scale, overrides, trials, store, whole, looks)
+
+
+def deciding(task: Task, scale: str) -> list[str]:
+    """Ids of the claims that a run until they are decided waits for: the paper's primary ones at this scale, all of its own without any."""
+    own = [claim for claim in task.claims if claim.kind == "paper" and scale in claim.scales]
+    return [claim.id for claim in own if claim.primary] or [claim.id for claim in own]
+
+
+def _check_looks(options: argparse.Namespace, tasks: Sequence[Task]) -> None:
+    if not options.until_decided:
+        for name in ("cap", "budget"):
+            if getattr(options, name, None) is not None:
+                raise UsageError(f"--{name} belongs to --until-decided")
+        return
+    if options.seeds is not None:
+        raise UsageError("--until-decided runs the seeds of its looks: leave --seeds out, and say with --cap how many at most")
+    for task in tasks:
+        if not deciding(task, options.scale):
+            raise UsageError(f"--until-decided has nothing to wait for: {task.id} has no claim of the paper at scale {options.scale}")
+
+
+def _looks(store: StudyStore, options: argparse.Namespace) -> Sequence[Look]:
+    """The looks that the study's plan has, or new ones where it has no seed yet. UsageError where a command asks for others."""
+    try:
+        plan = read_plan(store)
+    except DamagedPlanError:
+        plan = Plan()
+    asked = looking.schedule(options.cap or (plan.looks[-1].seeds if plan.looks else looking.CAP))
+    if plan.looks:
+        if asked[-1].seeds != plan.looks[-1].seeds:
+            raise UsageError(
+                f"study {store.name} looks at {', '.join(str(look.seeds) for look in plan.looks)} seeds: its cap was fixed before "
+                "the first one. Leave --cap out, or name another study with --study"
+            )
+        return plan.looks
+    own = {trial.id for trial in plan.trials}
+    if own and own & set(ledger.read(store).records):
+        raise UsageError(
+            f"study {store.name} has records already, and looks are fixed before the first seed: name another study with --study"
+        )
+    return asked
 
 
 def _sets(needed: Sequence[str], chosen: Mapping[str, data.UserData], replaced: Mapping[str, str]) -> dict[str, data.Dataset]:
@@ -103,7 +158,7 @@ def _values(items: Sequence[str]) -> dict[str, list[str]]:
     return values
 
 
-def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_options: Sequence[str]) -> str:
+def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_options: Sequence[str], until_decided: bool = False) -> str:
     """The same command always names the same study: that is what makes `run` resume."""
     head = tasks[0].id if len(tasks) == 1 else f"{len(tasks)}-tasks-{_digest([task.id for task in tasks])}"
     tail = [overrides.digest()] if overrides.digest() else []
@@ -111,6 +166,8 @@ def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_op
         tail.append(f"from-seed-{overrides.first_seed}")
     if any(data_options):
         tail.append(_digest(data_options))
+    if until_decided:
+        tail.append("until-decided")
     return "-".join([head, scale, *tail])
 
 

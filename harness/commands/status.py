@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from harness import ledger, lock
+from harness import looks as looking
 from harness.console import console as make_console
 from harness.console import warn
 from harness.durations import duration
@@ -26,7 +27,8 @@ def run(options: argparse.Namespace) -> int:
     store = open_study(options.study, options.store)
     contents = ledger.read(store)
     damages = contents.damages
-    plan = plan_if_readable(store, damages.append)
+    found = plan_if_readable(store, damages.append)
+    plan = found.trials
     wanted = {trial.id for trial in plan}
     if plan and not store.exists(LEDGER):
         rows = from_tables(store, {trial.id: trial for trial in plan}, damages.append).itertuples()
@@ -64,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
     rate = _rate(list(done.values()))
     if left and running and rate:
         console.print(f"about {duration(len(left) / rate)} left at {rate:.3g} trials a second")
+    for sentence in looking.standings(found.looks, plan, done):
+        console.print(sentence, markup=False, soft_wrap=True)
     for damage in damages:
         warn(console, damage)
     return 0

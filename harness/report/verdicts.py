@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from harness.report.tables import csv_text, interval_cells
 from harness.shown import markdown, markdown_table
-from harness.stats import number
+from harness.stats import CONFIDENCE, number
 from harness.tally import KINDS, counts, outcome, tally
 from harness.verdict import Verdict
 
 VERDICT_COLUMNS = (
-    *("task", "claim", "kind", "group", "primary", "verdict", "estimate", "low", "high", "n", "lost", "p", "effect_sd", "by_chance"),
-    *("scale", "data_kind", "published", "ratio", "size", "unit", "holds", "aim", "margin_source", "decides"),
+    *("task", "claim", "kind", "group", "primary", "verdict", "estimate", "low", "high", "n", "lost", "confidence", "p", "effect_sd"),
+    *("by_chance", "scale", "data_kind", "published", "ratio", "size", "unit", "holds", "aim", "margin_source", "decides"),
     *("source", "reason", "statement", "note"),
 )
 HEADINGS = {
@@ -29,6 +29,7 @@ HOW = (
     "Where an experiment sweeps a parameter, a number is that of the trial which is best on validation, unless its name says otherwise.",
     "A claim is reproduced when the whole interval lies in the region where it holds, not reproduced when the whole interval lies "
     "outside, and inconclusive when the interval straddles the edge.",
+    "A study that ran until its claims were decided judges them at looks that were fixed before, by wider intervals, which say how wide.",
     "Seeds that all agree decide nothing, unless a metric counts examples: then no interval is narrower than one example.",
     "A claim marked exact leaves nothing to chance: one seed whose value lies outside the region refutes it.",
     "A seed with a trial that diverged or failed is lost. A claim that lost a seed is inconclusive: the others do not decide alone.",
@@ -54,10 +55,12 @@ def caution(verdicts: Sequence[Verdict]) -> str:
 
 
 def estimate(verdict: Verdict) -> str:
-    """Our estimate with its interval, or `exact` where no interval decided."""
+    """Our estimate with its interval (and the confidence of one that is not of 95 %), or `exact` where no interval decided."""
     if not verdict.n:
         return "–"
-    return f"{number(verdict.interval.estimate)} (exact)" if verdict.exact else str(verdict.interval)
+    if verdict.exact:
+        return f"{number(verdict.interval.estimate)} (exact)"
+    return f"{verdict.interval}" + (f" at {100 * verdict.confidence:.2f} %" if verdict.confidence != CONFIDENCE and verdict.n > 1 else "")
 
 
 def ours(verdict: Verdict) -> str:
@@ -136,7 +139,7 @@ def verdicts_csv(verdicts: Sequence[Verdict]) -> str:
         VERDICT_COLUMNS,
         (
             (
-                *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.lost),
+                *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.lost, v.confidence),
                 *(_blank(v.p), _blank(v.effect), v.by_chance, v.scale, v.data_kind),
                 *("" if v.published is None else v.published, _blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
                 *(v.source, v.reason, v.statement, v.note),

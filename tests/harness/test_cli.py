@@ -49,14 +49,14 @@ def test_the_options_are_frozen() -> None:
         name: " ".join(sorted(o for a in verb._actions for o in a.option_strings or [a.dest] if o not in ("-h", "--help")))
         for name, verb in verbs.choices.items()
     }
-    selection = "--data --data-kind --experiment --first-seed --method --scale --seeds --set --store --study"
+    selection = "--cap --data --data-kind --experiment --first-seed --method --scale --seeds --set --store --study --until-decided"
     assert grammar == {
         "list": "--field --store",
         "show": "--claim task",
         "plan": f"{selection} tasks",
         "run": (
-            "--address --data --data-kind --experiment --first-seed --local --method --retry --scale --seeds --set --store --study "
-            "--tracking-uri tasks"
+            "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --retry --scale --seeds --set --store "
+            "--study --tracking-uri --until-decided tasks"
         ),
         "status": "--store study",
         "report": "--open --store study",
@@ -93,6 +93,13 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         ([*RUN, "--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
         ([*RUN, "--data", "letters=/x"], "--data names 'letters', which these tasks do not read"),
         ([*RUN, "--data-kind", "rael"], "unknown data-kind: 'rael'; did you mean 'real'?"),
+        ([*RUN, "--until-decided", "--seeds", "4"], "--until-decided runs the seeds of its looks: leave --seeds out"),
+        ([*RUN, "--until-decided", "--cap", "2"], "--cap must lie in 3 to 800 seeds, not 2"),
+        ([*RUN, "--until-decided", "--budget", "2"], "--budget takes a time such as 90s, 30m or 2h, not '2'"),
+        ([*RUN, "--until-decided", "--budget", "0s"], "--budget takes a time such as 90s, 30m or 2h, not '0s'"),
+        ([*RUN, "--cap", "8"], "--cap belongs to --until-decided"),
+        ([*RUN, "--budget", "2h"], "--budget belongs to --until-decided"),
+        (["run", "drawing", "--scale", "laptop", "--until-decided"], "drawing has no claim of the paper at scale laptop"),
         (["show", "misbehaving", "--claim", "C1-shif"], "unknown claim of misbehaving: 'C1-shif'; did you mean 'C1-shift'?"),
         (["show", "zzz"], "unknown task: 'zzz' (choices:"),
         (["run", "broken", "--scale", "smoke"], "cannot be loaded: ValueError: this task cannot be imported"),

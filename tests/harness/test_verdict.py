@@ -121,9 +121,9 @@ def test_inconclusive_says_how_many_seeds_would_decide(tmp_path: Path) -> None:
     found = verdict_of(tmp_path, gap(0.0, 1.0, 2.0), seeds=3)
     assert found.verdict == "inconclusive"
     # One standard deviation from the edge: 10 seeds for a power of 80 %; at the far end of [-1.48, 3.48] it is 3.5 of them.
-    assert "10 seeds would decide an effect of the present size; by the interval it may take 3 or never." in found.reason
+    assert "With 80 % power it takes 10 seeds at the present effect, and 3 to never by the ends of the interval." in found.reason
     null = verdict_of(tmp_path, gap(0.0, 1.0, 2.0), difference_claim(null=0.0), seeds=3)
-    assert null.reason.endswith("3 or never, and no effect is as possible.")
+    assert null.reason.endswith("3 to never by the ends of the interval; it is also compatible with no effect.")
 
 
 def test_one_seed_is_inconclusive(tmp_path: Path) -> None:
