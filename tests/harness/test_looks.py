@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
-import time
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,16 +20,16 @@ from harness.looks import CAP, Look, added, parse, reached, schedule
 from harness.plan import Overrides, TrialSpec, expand
 from harness.plans import load_plan, read_plan, save_plan
 from harness.stats import Sample
-from harness.stopping import Stop
+from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
 from harness.study import Study
 from harness.task import Above, Metric, Within
 from harness.verdict import Verdict, decide
 from tests.harness.conftest import Command
 from tests.harness.fabricated import difference_claim, experiment_of, study_of, task_of, verdicts_of
+from tests.harness.processes import Process
 
 RUN = ["run", "drawing", "--scale", "smoke", "--until-decided", "--tracking-uri", "none"]
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_looks_share_the_error_of_one_interval() -> None:
@@ -262,32 +259,41 @@ def test_the_budget_ends_the_trials_and_the_next_look(papertrial: Command, monke
 
 
 def test_a_run_that_was_killed_goes_on_in_the_look_it_was_in(papertrial: Command, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    words = [*RUN, "--local", "--store", str(tmp_path), "--cap", "8", "--set", "pause=0.05", "--set", "effect=0", "--study"]
-    environment = os.environ | {"THROWAWAY_LOG": str(log)}
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "harness", *words, "killed"]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    process = start()
-    deadline = time.monotonic() + 120
-    while not log.exists() or len(log.read_text().split()) < 8:
-        assert process.poll() is None, process.communicate()[0].decode()
-        assert time.monotonic() < deadline, "the run never got going"
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    process = start()
-    out = process.communicate()[0].decode()
-    assert process.returncode == 0, out
-    assert "look 1 of 3" not in out, "what was decided on before the kill is not judged again"
-    assert "look 2 of 3 (5 seeds), the next at 8; open: C1" in out
-    counts = Counter(log.read_text().split())
+    words = [*RUN[:-2], "--local", "--cap", "8", "--set", "pause=0.05", "--set", "effect=0", "--study"]
+    run = Process(tmp_path, *words, "killed")
+    run.until_executed(8)
+    run.process.kill()
+    run.end()
+    run = Process(tmp_path, *words, "killed")
+    assert run.end() == 0, run.out
+    assert "look 1 of 3" not in run.out, "what was decided on before the kill is not judged again"
+    assert "look 2 of 3 (5 seeds), the next at 8; open: C1" in run.out
+    counts = Counter(run.executed())
     assert len(counts) == 16
     assert counts.total() <= 17, "only what was in flight runs again"
-    assert papertrial(*words, "whole").code == 0
-    assert _verdicts(tmp_path / "killed") == _verdicts(tmp_path / "whole")
+    assert papertrial(*words, "whole", "--store", str(run.store), "--tracking-uri", "none").code == 0
+    assert _verdicts(run.store / "killed") == _verdicts(run.store / "whole")
+
+
+def test_a_signal_in_a_later_look_stops_the_run_as_in_the_first(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[str]()
+    monkeypatch.setattr("harness.stopping._tell", told.append)
+    said = papertrial(*RUN, "--local", "--set", "stopped=4", "--set", "effect=0", "--study", "s")
+    assert said.code == 1
+    assert "stopped with 2 trials to go" in said.out
+    assert told[0].startswith("SIGTERM: stopping; what was recorded is safe in")
+    assert "look 1 of 5 (3 seeds), the next at 5" in papertrial("status", "s").out
+
+
+def test_a_signal_between_two_looks_stops_the_next_one() -> None:
+    stop = Stop()
+    with stop.installed():
+        stop.over()
+        signal.raise_signal(signal.SIGTERM)
+        stop.check()
+        stop.begin()
+        with pytest.raises(Stopped):
+            stop.check()
 
 
 def test_looks_run_on_ray_as_they_do_here(papertrial: Command, tmp_path: Path, ray_here: None) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import signal
 import time
 from collections.abc import Mapping
 
@@ -14,6 +15,8 @@ def run(trial: Trial) -> Mapping[str, float]:
         with open(os.environ["THROWAWAY_LOG"], "a") as file:  # noqa: PTH123
             file.write(f"{trial.id}\n")
     time.sleep(trial.params.pause)
+    if trial.seed == trial.params.stopped:
+        signal.raise_signal(signal.SIGTERM)
     if trial.seed == trial.params.lost:
         raise RuntimeError("this seed was told to fail")
     noise = random.Random(trial.seed_for(f"noise of {trial.method}"))

@@ -13,6 +13,7 @@ class Params:
     effect: float = param(6.0, "standard deviations of a paired difference between the two")
     other: float = param(0.0, "the same of the metric that no primary claim reads")
     lost: int = param(-1, "the seed that fails")
+    stopped: int = param(-1, "the seed in which somebody stops the run")
     pause: float = param(0.0, "seconds that a trial takes", unit="s", low=0.0)
 
 
