@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from harness.claims import exact
+from harness.engine import RunResult
 from harness.errors import UsageError
 from harness.estimates import In, Mean, Of, paired
 from harness.looks import CAP, Look, added, parse, reached, schedule
@@ -148,7 +149,7 @@ def test_a_look_judges_at_its_own_level(tmp_path: Path) -> None:
 def test_nothing_is_decided_between_looks(tmp_path: Path) -> None:
     clear = [1.0, 1.02, 0.98, 1.0, 1.01, 1.0, 0.99, 1.0].__getitem__
     before = _only(_study(tmp_path, clear, 2))
-    assert before.verdict == "inconclusive"
+    assert (before.verdict, before.n, before.confidence) == ("inconclusive", 2, 0.99)
     assert "Undecided at no look yet, the first at 3 seeds." in before.reason
     noisy = [5.0, -4.0, 1.0, 4.0, -2.0, 1.0, 3.0, 1.5, 900.0, 901.0, 900.0].__getitem__
     on_the_way, extra = _only(_study(tmp_path, noisy, 8)), _only(_study(tmp_path, noisy, 11))
@@ -247,6 +248,20 @@ def test_claims_that_lost_seeds_are_not_waited_for(papertrial: Command, tmp_path
     assert len(executions()) == 12, "the two that failed, once"
 
 
+def test_what_failed_is_run_again_once_and_not_at_every_look(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.commands import run
+
+    real, asked = run._run_trials, list[bool]()
+
+    def run_trials(*of: Any) -> RunResult:
+        asked.append(of[-1])
+        return real(*of)
+
+    monkeypatch.setattr(run, "_run_trials", run_trials)
+    assert papertrial(*RUN, "--local", "--retry", "--cap", "8", "--set", "effect=0").code == 0
+    assert asked == [True, False, False]
+
+
 def test_the_budget_ends_the_trials_and_the_next_look(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     said = papertrial(*RUN, "--local", "--budget", "0.000001s", "--study", "s")
     assert said.code == 1
@@ -310,6 +325,7 @@ def test_decide_reads_each_look_from_its_own_seeds(tmp_path: Path) -> None:
     evidence = Evidence(study, study.tasks["toy"], "laptop")
     gap = paired("left", "right", experiment_of()["loss"])
     assert [len(at.per_seed(gap).values) for at in evidence.looks] == [3, 5, 8]
+    assert [len(at.records) for at in evidence.looks] == [6, 10, 16], "what rounding hides is read from them too"
     assert [at.confidence for at in evidence.looks] == [0.99, 0.985, 0.98]
     assert evidence.confidence == 0.95, "of leaderboards, which decide nothing"
     assert len(evidence.per_seed(Of("left", In("train", Mean("loss")))).values) == 8
