@@ -168,7 +168,7 @@ class Evidence:
     def _stacks(self) -> dict[tuple[str, str | None, str], list[tuple[list[Any], Table]]]:
         return {}
 
-    def _tables(self, experiment: str, method: str | None, cell: Cell) -> list[tuple[list[Any], Table]]:
+    def _tables(self, experiment: str, method: str | None, cell: Cell = _WHOLE) -> list[tuple[list[Any], Table]]:
         """Seeds whose trials agree in all but what they left, with one table of them."""
         key = experiment, method, repr(cell)
         if key not in self._stacks:
