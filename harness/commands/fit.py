@@ -79,7 +79,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import fit, isoflop
     from harness.laws.rows import complete
 
-    _refuse(options, "cluster", "reference")
+    _refuse(options, "cluster", "reference", "budget")
     used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
     for name in columns:
         if name not in used:
@@ -97,7 +97,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
 
     from harness.laws import pareto
 
-    _refuse(options, "compare", "plots", "separate", "share", "reference", "huber")
+    _refuse(options, "compare", "plots", "separate", "share", "reference", "huber", "fix", "tie", "budget", "predict")
     used = {name: columns.get(name, name) for name in ("flops", "y")}
     for name in columns:
         if name not in used:
@@ -120,8 +120,9 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
 
     scores = selection.compare(found) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
-    _show(console, render.ESTIMATES, render.estimates(found))
-    _show(console, render.OPTIMA, render.optima(found))
+    for headings, rows in render.tables(found):
+        if rows:
+            _show(console, headings, rows)
     if scores:
         _show(console, render.SCORES, render.comparison(scores))
     for line in render.reasons(found):
@@ -161,6 +162,10 @@ def fit_options(options: argparse.Namespace) -> Options:
         share=None if options.share is None else table.names(options.share),
         separate=options.separate,
         delta=_delta(options.huber),
+        fixed=dict(_numbers("--fix", options.fix)),
+        ties=dict(_pairs("--tie", options.tie)),
+        budgets=_budgets(options.budget),
+        predict=[dict(_numbers("--predict", [point])) for point in options.predict],
         starts="published" if options.starts == "published" else (),
         resamples=options.resamples,
         cluster=options.cluster,
@@ -182,6 +187,38 @@ def _delta(text: str | None) -> float | None:
     if not 0 < value < math.inf:
         raise UsageError(f"--huber takes a positive number or `none`, not {text!r}")
     return value
+
+
+def _pairs(flag: str, written: Sequence[str]) -> list[tuple[str, str]]:
+    """`NAME=VALUE[,NAME=VALUE...]`, each name once."""
+    found: dict[str, str] = {}
+    for pair in (pair.strip() for text in written for pair in text.split(",")):
+        name, separator, value = (part.strip() for part in pair.partition("="))
+        if not (name and separator and value):
+            raise UsageError(f"{flag} takes NAME=VALUE[,NAME=VALUE...], not {pair!r}")
+        if name in found:
+            raise UsageError(f"{flag} {name} is given twice")
+        found[name] = value
+    return list(found.items())
+
+
+def _numbers(flag: str, written: Sequence[str]) -> list[tuple[str, float]]:
+    return [(name, _number(f"{flag} {name}", value)) for name, value in _pairs(flag, written)]
+
+
+def _number(what: str, written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        raise UsageError(f"{what} takes a number such as 1.69 or 7e9, not {written!r}") from None
+
+
+def _budgets(written: str) -> list[float]:
+    found = [_number("--budget", one.strip()) for one in written.split(",") if one.strip()]
+    for value in found:
+        if not 0 < value < math.inf:
+            raise UsageError(f"--budget takes positive FLOPs, not {value:g}")
+    return found
 
 
 def _refuse(options: argparse.Namespace, *names: str) -> None:

@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from harness.errors import DataError, UsageError
-from harness.laws.law import Law, Term
+from harness.laws.law import Law, Power, Term
 from harness.laws.solver import Array, Problem
-
-Kind = Literal["level", "exponent", "efficiency"]
+from harness.laws.terms import Terms
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """A number that the fit reports: `numerator @ theta`, over `denominator @ theta` where there is one.
+class Affine:
+    """`theta @ slope + constant`."""
 
-    A level or an efficiency is the exponential of that.
-    """
+    slope: Array
+    """(p,)."""
+    constant: float = 0.0
+
+    def __call__(self, theta: Array) -> Array:
+        """(B,)."""
+        return np.asarray(theta @ self.slope + self.constant)
+
+
+@dataclass(frozen=True)
+class Reported(ABC):
+    """A number that the fit reports with an interval: a function of theta, or the exponential of one."""
 
     name: str
     group: str
     """The family or group that it belongs to; empty where all rows share it."""
-    kind: Kind
-    slot: int
-    """The coordinate of theta that carries it."""
-    numerator: Array
-    denominator: Array | None = None
+    logarithmic: bool
+    """Whether the fitted number is the log of the reported one."""
+    sources: Sequence[Quantity] = field(default=(), kw_only=True)
+    """The parameters that it is made of and unknown without."""
 
-    @property
-    def logarithmic(self) -> bool:
-        """Whether the fitted number is the log of the reported one."""
-        return self.kind != "exponent"
+    @abstractmethod
+    def fitted(self, theta: Array) -> Array:
+        """(B,): the number, or its log."""
+
+    @abstractmethod
+    def gradient(self, theta: Array) -> Array:
+        """(B, p): derivative of `fitted`."""
 
     @property
     def label(self) -> str:
         """`rho[4]`, `alpha`."""
         return f"{self.name}[{self.group}]" if self.group else self.name
-
-    def fitted(self, theta: Array) -> Array:
-        """(B,): the exponent, or the log of a level or an efficiency."""
-        top = theta @ self.numerator
-        return np.asarray(top if self.denominator is None else top / (theta @ self.denominator))
-
-    def gradient(self, theta: Array) -> Array:
-        """(B, p): derivative of `fitted`."""
-        if self.denominator is None:
-            return np.broadcast_to(self.numerator, theta.shape)
-        bottom = theta @ self.denominator
-        return np.asarray((self.numerator - self.fitted(theta)[:, None] * self.denominator) / bottom[:, None])
 
     def reported(self, fitted: Array) -> Array:
         """`fitted` on the scale that people read."""
@@ -59,6 +59,28 @@ class Quantity:
             return fitted
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(fitted))
+
+
+@dataclass(frozen=True)
+class Quantity(Reported):
+    """A parameter: `numerator`, over `denominator` where there is one; of a level or an efficiency the log is fitted."""
+
+    slot: int
+    """The coordinate of theta that carries it."""
+    numerator: Affine
+    denominator: Affine | None = None
+
+    def fitted(self, theta: Array) -> Array:
+        """(B,): the exponent, or the log of a level or an efficiency."""
+        top = self.numerator(theta)
+        return top if self.denominator is None else np.asarray(top / self.denominator(theta))
+
+    def gradient(self, theta: Array) -> Array:
+        """(B, p): derivative of `fitted`."""
+        if self.denominator is None:
+            return np.broadcast_to(self.numerator.slope, theta.shape)
+        bottom = self.denominator(theta)
+        return np.asarray((self.numerator.slope - self.fitted(theta)[:, None] * self.denominator.slope) / bottom[:, None])
 
 
 @dataclass(frozen=True)
@@ -77,13 +99,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Design:
-    """The coordinates theta of one joint fit: levels at the centre of the data, exponents per standard deviation of log x."""
+    """The coordinates theta of one joint fit: levels at the centre of the data, exponents per standard deviation of log x.
+
+    Parameters that are fixed have no coordinate, and those that are tied share one.
+    """
 
     law: Law
-    terms: Array
-    """(K, n, p), see `solver.Problem`."""
+    terms: Terms
     log_y: Array
-    quantities: list[Quantity]
+    quantities: Sequence[Reported]
+    """The parameters that are free, and what else is asked for."""
     slots: Mapping[tuple[str, str], int]
     """(parameter, family or group; empty where shared) -> coordinate."""
     centres: Mapping[str, float]
@@ -98,24 +123,35 @@ class Design:
         """The fit with Huber's `delta`."""
         return Problem(self.terms, delta)
 
+    def parameter(self, name: str, family: str, group: str = "") -> Quantity:
+        """A parameter as rows of `family` and `group` read it."""
+        for key in ((name, group), (name, family), (name, "")):
+            for quantity in self.quantities:
+                if isinstance(quantity, Quantity) and (quantity.name, quantity.group) == key:
+                    return quantity
+        law, slope = self.law, np.zeros(self.terms.shape[2])
+        root = law.root(name)
+        if name in law.efficiencies:
+            return Quantity(name, group, True, -1, Affine(slope))
+        if name in law.levels:
+            return Quantity(name, "", True, -1, Affine(slope, math.log(law.fixed[name])))
+        return Quantity(name, "", False, -1, Affine(slope, law.fixed[root]))
+
     def start(self, values: Mapping[str, float]) -> Array:
         """(p,): theta of raw parameter values (levels and efficiencies as logs), the same for every family."""
-        theta = np.zeros(self.terms.shape[2])
-        for term in self.law.terms:
-            centre = sum(power.sign * values[power.exponent] * self._centre(term, power.column) for power in term.powers)
+        law, theta = self.law, np.zeros(self.terms.shape[2])
+        exponents = {name: law.fixed[root] if (root := law.root(name)) in law.fixed else values[root] for name in law.exponents}
+        for term in law.terms:
+            centre = sum(exponents[p.exponent] * p.sign * _centre(law, term, p, self.centres, self.shared) for p in term.powers)
             for (name, _), slot in self.slots.items():
                 if name == term.level:
                     theta[slot] = values[name] + centre
                 elif name == term.efficiency:
-                    theta[slot] = term.powers[0].sign * values[term.powers[0].exponent] * values.get(name, 0.0)
-        for power in (power for term in self.law.terms for power in term.powers):
-            for (name, _), slot in self.slots.items():
-                if name == power.exponent:
-                    theta[slot] = values[name] * self.scales[power.column]
+                    theta[slot] = term.powers[0].sign * exponents[term.powers[0].exponent] * values.get(name, 0.0)
+        for (name, _), slot in self.slots.items():
+            if name in law.exponents:
+                theta[slot] = values[name] * self.scales[_column(law, name)]
         return theta
-
-    def _centre(self, term: Term, column: str) -> float:
-        return _centre(term, column, self.centres, self.shared)
 
 
 def build(
@@ -136,9 +172,37 @@ def build(
     for name, scale in scales.items():
         if not scale > 0:
             raise DataError(f"{name} is {rows.x[name][0]:g} in all {len(rows.y)} rows: nothing can be fitted along it")
-    families, owner = list(dict.fromkeys(rows.family)), dict(zip(rows.group, rows.family, strict=True))
-    slots: dict[tuple[str, str], int] = {}
-    for name in law.parameters:
+    owner = dict(zip(rows.group, rows.family, strict=True))
+    frame = _Frame(law, _slots(law, rows, shared, owner), centres, scales, shared)
+    linear, offset = np.zeros((len(law.terms), len(rows.y), len(frame.slots))), np.zeros((len(law.terms), len(rows.y)))
+    groups = np.array(rows.group, dtype=object)
+    for group, family in owner.items():
+        own = np.flatnonzero(groups == group)
+        for k, term in enumerate(law.terms):
+            level = frame.level(term.level, family)
+            linear[k, own] += level.slope
+            offset[k, own] += level.constant
+            for power in term.powers:
+                exponent = frame.exponent(power.exponent, family)
+                centred = power.sign * (logs[power.column][own] - _centre(law, term, power, centres, shared))
+                linear[k, own] += centred[:, None] * exponent.slope
+                offset[k, own] += centred * exponent.constant
+            if term.efficiency and group not in rows.reference:
+                linear[k, own, frame.slots[term.efficiency, group]] = 1.0
+    quantities = [
+        frame.quantity(name, group, owner)
+        for name in law.parameters
+        if name not in law.fixed
+        for root, group in frame.slots
+        if root == law.root(name) and law.root(name) not in law.fixed
+    ]
+    weights = np.ones(len(rows.y)) if rows.weights is None else rows.weights
+    return Design(law, Terms(linear, offset), np.log(rows.y), quantities, frame.slots, centres, scales, shared, weights)
+
+
+def _slots(law: Law, rows: Rows, shared: frozenset[str], owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
+    families, slots = list(dict.fromkeys(rows.family)), dict[tuple[str, str], int]()
+    for name in law.free:
         owners = [""] if name in shared else families
         if name in law.efficiencies:
             owners = [group for group in owner if group not in rows.reference]
@@ -146,59 +210,68 @@ def build(
                 raise UsageError(f"law {law.name} needs a reference group, in which {name} is 1 (--reference)")
         for group in owners:
             slots[name, group] = len(slots)
-
-    def slot(name: str, group: str) -> int:
-        return slots[name, "" if name in shared else group]
-
-    terms = np.zeros((len(law.terms), len(rows.y), len(slots)))
-    for k, term in enumerate(law.terms):
-        for i, (family, group) in enumerate(zip(rows.family, rows.group, strict=True)):
-            terms[k, i, slot(term.level, family)] = 1.0
-            for power in term.powers:
-                centred = logs[power.column][i] - _centre(term, power.column, centres, shared)
-                terms[k, i, slot(power.exponent, family)] = power.sign * centred / scales[power.column]
-            if term.efficiency and group not in rows.reference:
-                terms[k, i, slots[term.efficiency, group]] = 1.0
-    quantities = [_quantity(law, name, group, slots, shared, owner, centres, scales) for name, group in slots]
-    weights = np.ones(len(rows.y)) if rows.weights is None else rows.weights
-    return Design(law, terms, np.log(rows.y), quantities, slots, centres, scales, shared, weights)
+    return slots
 
 
-def _centre(term: Term, column: str, centres: Mapping[str, float], shared: frozenset[str]) -> float:
-    """A level that families with different exponents share is shared at x = 1, not at the centre of the data."""
-    apart = term.level in shared and any(power.exponent not in shared for power in term.powers)
-    return 0.0 if apart else centres[column]
+def _column(law: Law, exponent: str) -> str:
+    """The column whose spread is the unit of an exponent: the first that it, or one tied to it, is a power of."""
+    return next(power.column for term in law.terms for power in term.powers if law.root(power.exponent) == law.root(exponent))
 
 
-def _quantity(
-    law: Law,
-    name: str,
-    group: str,
-    slots: Mapping[tuple[str, str], int],
-    shared: frozenset[str],
-    owner: Mapping[str, str],
-    centres: Mapping[str, float],
-    scales: Mapping[str, float],
-) -> Quantity:
-    size, own = len(slots), slots[name, group]
-    numerator = np.zeros(size)
-    for term in law.terms:
-        if name == term.level:
-            numerator[own] = 1.0
-            for power in term.powers:
-                # A shared level whose exponents are not shared stands at x = 1: there is nothing to carry back.
-                if centre := _centre(term, power.column, centres, shared):
-                    at = slots[power.exponent, "" if power.exponent in shared else group]
-                    numerator[at] -= power.sign * centre / scales[power.column]
-            return Quantity(name, group, "level", own, numerator)
-        if name == term.efficiency:
-            power = term.powers[0]
-            denominator = np.zeros(size)
-            denominator[slots[power.exponent, "" if power.exponent in shared else owner[group]]] = power.sign / scales[power.column]
-            numerator[own] = 1.0
-            return Quantity(name, group, "efficiency", own, numerator, denominator)
-        for power in term.powers:
-            if name == power.exponent:
-                numerator[own] = 1.0 / scales[power.column]
-                return Quantity(name, group, "exponent", own, numerator)
-    raise KeyError(name)
+def _centre(law: Law, term: Term, power: Power, centres: Mapping[str, float], shared: frozenset[str]) -> float:
+    """A level that is fixed, or shared by families with different exponents, stands at x = 1, not at the centre of the data."""
+    apart = term.level in shared and any(law.root(other.exponent) not in shared | set(law.fixed) for other in term.powers)
+    return 0.0 if apart or term.level in law.fixed else centres[power.column]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where each parameter is found in theta."""
+
+    law: Law
+    slots: Mapping[tuple[str, str], int]
+    centres: Mapping[str, float]
+    scales: Mapping[str, float]
+    shared: frozenset[str]
+
+    def _slot(self, name: str, family: str) -> int:
+        return self.slots[name, "" if name in self.shared else family]
+
+    def level(self, name: str, family: str) -> Affine:
+        """The log of a level where the columns of its term are at their centres."""
+        slope = np.zeros(len(self.slots))
+        if name in self.law.fixed:
+            return Affine(slope, math.log(self.law.fixed[name]))
+        slope[self._slot(name, family)] = 1.0
+        return Affine(slope)
+
+    def exponent(self, name: str, family: str) -> Affine:
+        """An exponent as it stands in the formula."""
+        slope, root = np.zeros(len(self.slots)), self.law.root(name)
+        if root in self.law.fixed:
+            return Affine(slope, self.law.fixed[root])
+        slope[self._slot(root, family)] = 1.0 / self.scales[_column(self.law, root)]
+        return Affine(slope)
+
+    def quantity(self, name: str, group: str, owner: Mapping[str, str]) -> Quantity:
+        """A parameter as the fit reports it."""
+        law, slot = self.law, self.slots[self.law.root(name), group]
+        if name in law.exponents:
+            return Quantity(name, group, False, slot, self.exponent(name, group))
+        for term in law.terms:
+            if name == term.level:
+                slope, constant = self.level(name, group).slope, 0.0
+                for power in term.powers:
+                    # A level that stands at x = 1 may be shared by families whose exponents are not.
+                    if centre := power.sign * _centre(law, term, power, self.centres, self.shared):
+                        at = self.exponent(power.exponent, group)
+                        slope, constant = slope - centre * at.slope, constant - centre * at.constant
+                return Quantity(name, group, True, slot, Affine(slope, constant))
+            if name == term.efficiency:
+                power = term.powers[0]
+                below = self.exponent(power.exponent, owner[group])
+                above = np.zeros(len(self.slots))
+                above[slot] = 1.0
+                scaled = Affine(power.sign * below.slope, power.sign * below.constant)
+                return Quantity(name, group, True, slot, Affine(above), scaled)
+        raise KeyError(name)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import unknown
-from harness.laws import bootstrap, starts, table
-from harness.laws.design import Design, Quantity, build
+from harness.laws import bootstrap, derived, prediction, starts, table
+from harness.laws.design import Design, build
 from harness.laws.facts import ROW, number
 from harness.laws.identify import identify
 from harness.laws.law import LAWS, Law
-from harness.laws.result import Estimate, Fit, Part
+from harness.laws.reported import Findings
+from harness.laws.result import Fit, Part
 from harness.laws.rows import (
     Options,
     check_clusters,
     check_columns,
     check_count,
+    checked_points,
     complete,
+    constrained,
     distinct,
     read_rows,
     repeats,
@@ -55,10 +59,12 @@ def fit(
     """
     import pandas as pd
 
-    options, law = options or Options(), law if isinstance(law, Law) else named(law)
+    options = options or Options()
+    law = constrained(law if isinstance(law, Law) else named(law), options)
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     frame = frame if frame.index.name == ROW else number(frame)
     used, whole = used_columns(law, columns or {}), len(frame)
+    wanted = checked_points(law, options.predict, used)
     frame = complete(frame, used, source) if options.skip_empty else frame
     rows = read_rows(law, frame, used, options, source)
     cluster = table.clusters(frame, options.cluster, source)
@@ -76,6 +82,8 @@ def fit(
         check_columns(chosen, used, where)
         design = build(law, chosen, own)
         check_count(law, chosen, design.terms.shape[2], where)
+        more = [*derived.allocation(design, chosen, options.budgets), *prediction.points(design, chosen, wanted)]
+        design = replace(design, quantities=[*design.quantities, *more])
         parts.append(_part(group, design, chosen, numbers, int(counts.sum()), clusters, options))
     return Fit(
         law=law,
@@ -124,11 +132,19 @@ def _part(
     if options.resamples and problem.points > problem.size:
         rng = np.random.default_rng(options.seed)
         drawn = bootstrap.resample(design, delta, theta, options.resamples, rng, cluster)
-    lows, highs, general = _intervals(design, delta, theta, drawn, cluster, options, converged=converged)
-    estimates = [
-        _estimate(design, quantity, theta, (low, high), reason or general)
-        for quantity, low, high, reason in zip(design.quantities, lows, highs, identification.reasons, strict=True)
-    ]
+    lows, highs, errors, general = _intervals(design, delta, theta, drawn, cluster, options, converged=converged)
+    findings = Findings(
+        design=design,
+        rows=rows,
+        theta=theta,
+        lows=lows,
+        highs=highs,
+        errors=errors,
+        reasons=[reason or general for reason in identification.reasons],
+        drawn=drawn,
+        degrees=bootstrap.degrees_of_freedom(problem, cluster),
+        confidence=options.confidence,
+    )
     return Part(
         group=group,
         design=design,
@@ -144,23 +160,10 @@ def _part(
         reached=int((found.objective <= found.objective[best] * (1 + _SAME_OBJECTIVE)).sum()),
         given=objective(problem, extra, design.log_y, design.weights).tolist() if 0 < len(extra) <= 100 else [],
         condition=identification.condition,
-        estimates=estimates,
+        estimates=findings.parameters(),
+        derived=findings.derived(),
+        predictions=findings.predictions(np.random.default_rng(options.seed)),
         resamples=drawn,
-    )
-
-
-def _estimate(design: Design, quantity: Quantity, theta: Array, interval: tuple[float, float], reason: str) -> Estimate:
-    ends = quantity.reported(np.array(interval)).tolist()
-    if not reason and not np.isfinite(ends).all():
-        reason = "the resamples put no bound on it"
-    return Estimate(
-        name=quantity.name,
-        group=quantity.group,
-        meaning=design.law.meanings[quantity.name],
-        value=float(quantity.reported(quantity.fitted(theta[None]))[0]),
-        low=None if reason else ends[0],
-        high=None if reason else ends[1],
-        reason=reason,
     )
 
 
@@ -173,20 +176,20 @@ def _intervals(
     options: Options,
     *,
     converged: bool,
-) -> tuple[Array, Array, str]:
-    """Lows, highs, and a reason why there are none for the whole fit."""
+) -> tuple[Array, Array, Array, str]:
+    """Lows, highs, standard errors, and a reason why there are none for the whole fit."""
     nothing = np.full(len(design.quantities), np.nan)
     problem = design.problem(delta)
     if problem.points <= problem.size:
-        return nothing, nothing, f"{problem.points} rows for {problem.size} parameters leave no error to estimate"
+        return nothing, nothing, nothing, f"{problem.points} rows for {problem.size} parameters leave no error to estimate"
     if drawn is None:
-        return nothing, nothing, "no resamples were asked for"
+        return nothing, nothing, nothing, "no resamples were asked for"
     if not converged:
-        return nothing, nothing, "no start converged"
+        return nothing, nothing, nothing, "no start converged"
     lost = int((~drawn.converged).sum())
     if lost > MOST_LOST * len(drawn.converged):
-        return nothing, nothing, f"{lost} of {len(drawn.converged)} resamples did not converge"
+        return nothing, nothing, nothing, f"{lost} of {len(drawn.converged)} resamples did not converge"
     error = bootstrap.standard_errors(design, problem, theta[None], design.log_y, cluster)[0]
     estimate = bootstrap.quantities(design, theta[None])[0]
     degrees = bootstrap.degrees_of_freedom(problem, cluster)
-    return *bootstrap.intervals(estimate, error, drawn, degrees, options.confidence), ""
+    return *bootstrap.intervals(estimate, error, drawn, degrees, options.confidence), error, ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.laws.design import Design, Quantity
+from harness.laws.design import Design, Quantity, Reported
 from harness.laws.solver import Array, jacobian, predict
 
 MOST_CONDITION = 1e7
@@ -34,11 +34,22 @@ def identify(design: Design, theta: Array, errors: Array) -> Identification:
     scaled = slope / np.where(lengths > 0, lengths, 1.0)[:, None]
     _, singular, directions = np.linalg.svd(scaled.T, full_matrices=False)
     condition = float(singular[0] / singular[-1]) if singular[-1] > 0 and (lengths > 0).all() else float("inf")
-    loose = np.abs(directions[singular * MOST_CONDITION < singular[0]])
+    loose = directions[singular * MOST_CONDITION < singular[0]]
     swapped = _exchangeable(design)
     gone = {term.level: float(shares[0, k].max()) < LEAST_SHARE for k, term in enumerate(design.law.terms)}
-    reasons = [_reason(design, quantity, errors, loose, swapped, gone) for quantity in design.quantities]
-    return Identification(condition, reasons)
+
+    def reason(one: Reported) -> str:
+        if isinstance(one, Quantity):
+            return _reason(design, one, errors, np.abs(loose), swapped, gone) if one.slot >= 0 else ""
+        for source in one.sources:
+            if said := reason(source):
+                return f"it is made of {source.label}, and {said}" if source.label not in said else said
+        pull = one.gradient(theta[None])[0] / np.where(lengths > 0, lengths, 1.0)
+        if len(loose) and np.abs(loose @ pull).max() > 0.1 * np.linalg.norm(pull):
+            return "parameters that these rows do not determine change it"
+        return ""
+
+    return Identification(condition, [reason(one) for one in design.quantities])
 
 
 def _reason(design: Design, quantity: Quantity, errors: Array, loose: Array, swapped: dict[str, str], gone: dict[str, bool]) -> str:
@@ -59,7 +70,9 @@ def _reason(design: Design, quantity: Quantity, errors: Array, loose: Array, swa
 def _exchangeable(design: Design) -> dict[str, str]:
     """Terms whose columns move together: nothing in the data tells which of the two a change belongs to."""
     found = {}
-    powered = [(k, term) for k, term in enumerate(design.law.terms) if len(term.powers) == 1]
+    law = design.law
+    powered = [(k, term) for k, term in enumerate(law.terms) if len(term.powers) == 1]
+    powered = [(k, term) for k, term in powered if {term.level, law.root(term.powers[0].exponent)} <= set(law.free)]
     for i, (first, one) in enumerate(powered):
         for second, other in powered[i + 1 :]:
             x, z = (_log_column(design, k, term.powers[0].exponent) for k, term in ((first, one), (second, other)))
@@ -71,5 +84,5 @@ def _exchangeable(design: Design) -> dict[str, str]:
 
 
 def _log_column(design: Design, k: int, exponent: str) -> Array:
-    own = [slot for (name, _), slot in design.slots.items() if name == exponent]
-    return np.asarray(design.terms[k][:, own].sum(axis=1))
+    own = [slot for (name, _), slot in design.slots.items() if name == design.law.root(exponent)]
+    return np.asarray(design.terms.linear[k][:, own].sum(axis=1))

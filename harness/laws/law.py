@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from harness.errors import TaskError, unknown
+from harness.errors import TaskError, UsageError, unknown
 
 HUBER = 1e-3
 """Huber's delta in units of log y, as Hoffmann et al. (2203.15556, section 3.3) use it."""
@@ -61,6 +62,12 @@ class Law:
     exponent_starts: Sequence[float] = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
     published_starts: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """The starting grid of the law's paper in raw units, levels as logs; empty where there is none."""
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Parameter -> the value that it keeps, in raw units: it leaves the optimisation."""
+    ties: Mapping[str, str] = field(default_factory=dict)
+    """Exponent -> the exponent that it equals."""
+    allocation: tuple[str, str] | None = None
+    """Levels of the model-size and of the data term, where a compute budget is divided between these two; see `harness.laws.derived`."""
 
     def __post_init__(self) -> None:
         known = {column.name for column in self.columns}
@@ -71,6 +78,48 @@ class Law:
         missing = [name for name in self.parameters if name not in self.meanings]
         if missing:
             raise TaskError(f"law {self.name} gives no meaning for {', '.join(missing)}")
+        self._check_fixed()
+        self._check_ties()
+
+    def _check_fixed(self) -> None:
+        for name, value in self.fixed.items():
+            if name not in self.parameters:
+                raise unknown(f"parameter of law {self.name}", name, self.parameters)
+            if name in self.efficiencies:
+                raise UsageError(f"{name} differs between groups: it cannot be fixed at one value")
+            if not math.isfinite(value) or (name in self.levels and not value > 0):
+                raise UsageError(f"{name} cannot be fixed at {value:g}: it is {'positive' if name in self.levels else 'a number'}")
+        if not set(self.parameters) - set(self.fixed) - set(self.ties):
+            raise UsageError(f"every parameter of law {self.name} is fixed: nothing is left to fit")
+
+    def _check_ties(self) -> None:
+        for name, other in self.ties.items():
+            for one in (name, other):
+                if one not in self.exponents:
+                    raise unknown(f"exponent of law {self.name}", one, self.exponents)
+            if name == other or other in self.ties:
+                raise UsageError(f"{name} cannot be tied to {other}: tie each exponent to one that is free")
+            if name in self.fixed:
+                raise UsageError(f"{name} cannot be both fixed and tied")
+
+    @property
+    def levels(self) -> list[str]:
+        """The level of each term."""
+        return list(dict.fromkeys(term.level for term in self.terms))
+
+    @property
+    def exponents(self) -> list[str]:
+        """Every exponent once, in the order of the formula."""
+        return list(dict.fromkeys(power.exponent for term in self.terms for power in term.powers))
+
+    @property
+    def free(self) -> list[str]:
+        """The parameters that are fitted: neither fixed nor tied to another."""
+        return [name for name in self.parameters if name not in self.fixed and name not in self.ties]
+
+    def root(self, exponent: str) -> str:
+        """The exponent that stands for this one: itself unless it is tied."""
+        return self.ties.get(exponent, exponent)
 
     @property
     def parameters(self) -> list[str]:
@@ -100,7 +149,16 @@ class Law:
             terms=terms,
             meanings=self.meanings,
             delta=self.delta,
+            **_constraints(self, terms),
         )
+
+
+def _constraints(law: Law, terms: Sequence[Term]) -> dict[str, Any]:
+    """What `fixed` and `ties` keep when only `terms` are left."""
+    allocation = law.allocation if law.allocation and set(law.allocation) <= {term.level for term in terms} else None
+    left = {name for term in terms for name in (term.level, *(power.exponent for power in term.powers))}
+    ties = {name: other for name, other in law.ties.items() if {name, other} <= left}
+    return {"fixed": {name: value for name, value in law.fixed.items() if name in left}, "ties": ties, "allocation": allocation}
 
 
 def _term(term: Term) -> str:
@@ -151,6 +209,7 @@ LAWS: Mapping[str, Law] = {
             y=_LOSS,
             terms=(_A, _B, Term("E")),
             meanings=_MEANINGS,
+            allocation=("A", "B"),
             published_starts={
                 "A": (0, 5, 10, 15, 20, 25),
                 "alpha": (0, 0.5, 1, 1.5, 2),
@@ -166,6 +225,7 @@ LAWS: Mapping[str, Law] = {
             y=_LOSS,
             terms=(Term("A", _A.powers, efficiency="rho"), _B, Term("E")),
             meanings=_MEANINGS,
+            allocation=("A", "B"),
             delta=HUBER_FEW_RUNS,
         ),
         Law(

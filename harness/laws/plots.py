@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.laws.design import Rows, build
+from harness.laws.prediction import terms_at
 from harness.laws.result import Fit, Part
 from harness.laws.solver import Array, predict
 from harness.store import replace_file
@@ -98,7 +98,7 @@ def _path(part: Part, index: Index, first: str) -> Mapping[str, Array]:
 
 def _band(part: Part, path: Mapping[str, Array], group: str, family: str, confidence: float) -> tuple[Array, Array | None, Array | None]:
     """The fitted law along `path`, and quantiles over the resamples that converged."""
-    terms = terms_at(part, path, [family] * len(next(iter(path.values()))), group)
+    terms = terms_at(part.design, part.rows, path, [family] * len(next(iter(path.values()))), group)
     middle = np.exp(predict(terms, part.theta[None])[0][0])
     if part.resamples is None or not part.resamples.converged.any():
         return middle, None, None
@@ -106,17 +106,3 @@ def _band(part: Part, path: Mapping[str, Array], group: str, family: str, confid
     tail = (1 - confidence) / 2
     low, high = np.exp(np.quantile(logs, [tail, 1 - tail], axis=0))
     return middle, low, high
-
-
-def terms_at(part: Part, x: Mapping[str, Array], family: Sequence[str], group: str) -> Array:
-    """(K, m, p): the fitted design's terms at other values of the columns."""
-    count = len(family)
-    rows = Rows(
-        {name: np.append(values, x[name]) for name, values in part.rows.x.items()},
-        np.append(part.rows.y, np.ones(count)),
-        [*part.rows.family, *family],
-        [*part.rows.group, *[group] * count],
-        part.rows.reference,
-    )
-    design = part.design
-    return build(design.law, rows, design.shared, centres=design.centres, scales=design.scales).terms[:, -count:]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from harness.laws.prediction import Prediction
 from harness.laws.result import Estimate, Fit
 from harness.laws.selection import Score
 from harness.shown import markdown_table
@@ -23,11 +24,17 @@ def to_json(fit: Fit, scores: Sequence[Score]) -> str:
 
 def to_markdown(fit: Fit, scores: Sequence[Score]) -> str:
     """Estimates, how the optimum was reached, and the comparison, as tables."""
-    tables = f"{markdown_table(ESTIMATES, estimates(fit))}\n\n{markdown_table(OPTIMA, optima(fit))}\n"
-    text = f"# {fit.law.name}: `{fit.law.formula}`\n\n{about(fit)}\n\n{tables}"
+    found = [(headings, rows) for headings, rows in tables(fit) if rows]
+    text = f"# {fit.law.name}: `{fit.law.formula}`\n\n{about(fit)}\n\n"
+    text += "\n\n".join(markdown_table(headings, rows) for headings, rows in found) + "\n"
     if reasons(fit):
         text += "\n" + "\n".join(f"- {line}" for line in reasons(fit)) + "\n"
     return text + (f"\n{markdown_table(SCORES, comparison(scores))}\n" if scores else "")
+
+
+def tables(fit: Fit) -> list[tuple[Sequence[str], Sequence[Sequence[str]]]]:
+    """Headings and rows of what there is to say of a fit, in order; some have no rows."""
+    return [(ESTIMATES, estimates(fit)), (DERIVED, derived(fit)), (PREDICTIONS, predictions(fit)), (OPTIMA, optima(fit))]
 
 
 def about(fit: Fit) -> str:
@@ -40,6 +47,8 @@ def about(fit: Fit) -> str:
 
 
 ESTIMATES = ("parameter", "group", "estimate", "interval", "meaning")
+DERIVED = ("derived", "group", "estimate", "interval", "meaning")
+PREDICTIONS = ("at", "group", "predicted", "the law's interval", "a new run's interval", "beyond the rows")
 OPTIMA = ("fit", "rows", "objective", "converged", "starts at it", "condition", "rms log residual", "resamples not converged")
 SCORES = ("fit", "law", "parameters", "objective", "AICc", "BIC", "leave-one-out rms", "largest held out rms")
 
@@ -47,6 +56,29 @@ SCORES = ("fit", "law", "parameters", "objective", "AICc", "BIC", "leave-one-out
 def estimates(fit: Fit) -> list[tuple[str, ...]]:
     """Rows under `ESTIMATES`."""
     return [(e.name, e.group or part, *_value(e), e.meaning) for part, e in fit.estimates]
+
+
+def derived(fit: Fit) -> list[tuple[str, ...]]:
+    """Rows under `DERIVED`."""
+    return [(e.name, e.group or part.group, *_value(e), e.meaning) for part in fit.parts for e in part.derived]
+
+
+def predictions(fit: Fit) -> list[tuple[str, ...]]:
+    """Rows under `PREDICTIONS`."""
+    found: list[tuple[str, ...]] = []
+    for part in fit.parts:
+        for one in part.predictions:
+            at = ", ".join(f"{name} = {value:g}" for name, value in one.at.items())
+            found.append((at, one.group or part.group, *_bands(one), one.beyond or "inside"))
+    return found
+
+
+def _bands(one: Prediction) -> tuple[str, str, str]:
+    if one.low is None or one.high is None or one.new_low is None or one.new_high is None:
+        return number(one.value), "none", "none"
+    digits = decimals(one.value, (one.high - one.low) / 2)
+    law, run = (f"[{number(low, digits)}, {number(high, digits)}]" for low, high in ((one.low, one.high), (one.new_low, one.new_high)))
+    return number(one.value, digits), law, run
 
 
 def optima(fit: Fit) -> list[tuple[str, ...]]:
@@ -85,14 +117,23 @@ def _error(value: float) -> str:
 def reasons(fit: Fit) -> list[str]:
     """A line for every parameter that has no interval, and on rows that equal another."""
     grouped: dict[str, list[str]] = {}
-    for part, estimate in fit.estimates:
+    for family, estimate in fit.estimates:
         if estimate.reason:
-            label = estimate.label if estimate.group or not part else f"{estimate.name}[{part}]"
+            label = estimate.label if estimate.group or not family else f"{estimate.name}[{family}]"
             grouped.setdefault(estimate.reason, []).append(label)
+    for part in fit.parts:
+        for one in part.derived:
+            if one.reason and one.reason not in grouped:
+                grouped.setdefault(one.reason, []).append(one.label)
+        for point in part.predictions:
+            if point.reason and point.reason not in grouped:
+                grouped.setdefault(point.reason, []).append(", ".join(f"{name} = {value:g}" for name, value in point.at.items()))
     return [*fit.repeats, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:
+    if estimate.fixed:
+        return number(estimate.value), "fixed"
     if estimate.low is None or estimate.high is None:
         return number(estimate.value), "none"
     digits = decimals(estimate.value, (estimate.high - estimate.low) / 2)

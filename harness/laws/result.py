@@ -13,6 +13,7 @@ from harness.errors import unknown
 from harness.laws.bootstrap import Resamples
 from harness.laws.design import Design, Rows
 from harness.laws.law import Law
+from harness.laws.prediction import Prediction
 from harness.laws.solver import Array, predict
 
 
@@ -28,6 +29,8 @@ class Estimate:
     low: float | None
     high: float | None
     reason: str
+    fixed: bool = False
+    """Whether it was given, not fitted."""
 
     @property
     def label(self) -> str:
@@ -37,6 +40,7 @@ class Estimate:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         found = {"name": self.name, "group": self.group, "value": finite_or_none(self.value), "low": self.low, "high": self.high}
+        found |= {"fixed": True} if self.fixed else {}
         return found | ({"no_interval_because": self.reason} if self.reason else {})
 
 
@@ -66,6 +70,10 @@ class Part:
     condition: float
     """Of the Jacobian with columns of length one; infinite where a parameter has no effect."""
     estimates: Sequence[Estimate]
+    """The parameters."""
+    derived: Sequence[Estimate]
+    """What follows from them."""
+    predictions: Sequence[Prediction]
     resamples: Resamples | None
 
     @property
@@ -96,6 +104,8 @@ class Part:
             "resamples": 0 if self.resamples is None else len(self.resamples.converged),
             "resamples_not_converged": self.not_converged,
             "parameters": [estimate.to_json() for estimate in self.estimates],
+            "derived": [estimate.to_json() for estimate in self.derived],
+            "predictions": [prediction.to_json() for prediction in self.predictions],
         }
 
 
@@ -130,8 +140,8 @@ class Fit:
         return [(part.group, estimate) for part in self.parts for estimate in part.estimates]
 
     def estimate(self, name: str, group: str = "") -> Estimate:
-        """A parameter of a family or group, or the shared one; an unknown name is an error that lists them."""
-        found = {(estimate.name, estimate.group or part): estimate for part, estimate in self.estimates}
+        """A parameter or what is derived, of a family or group or the shared one; an unknown name is an error that lists them."""
+        found = {(one.name, one.group or part.group): one for part in self.parts for one in (*part.estimates, *part.derived)}
         for key in ((name, group), (name, "")):
             if key in found:
                 return found[key]

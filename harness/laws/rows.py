@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -31,6 +31,14 @@ class Options:
     """Nothing is shared between families."""
     delta: float | None = None
     """Huber's delta in log y; infinite is least squares. None: the law's."""
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Parameters that keep a value, in raw units."""
+    ties: Mapping[str, str] = field(default_factory=dict)
+    """Exponents that equal another."""
+    budgets: Sequence[float] = ()
+    """Compute budgets, 6 n d, whose best division is reported; none: powers of ten from the largest of the rows on."""
+    predict: Sequence[Mapping[str, float]] = ()
+    """Points at which the law is reported: a value of each of its columns."""
     starts: tuple[Mapping[str, float], ...] | Literal["published"] = ()
     """Starts besides the law's own: raw parameter values, or the grid of the law's paper."""
     resamples: int = 1000
@@ -42,6 +50,30 @@ class Options:
     """Leave out rows with an empty cell in a fitted column (and say how many) instead of refusing them."""
     allow_gap: bool = False
     """Accept columns that look as if they mixed units."""
+
+
+def constrained(law: Law, options: Options) -> Law:
+    """The law with what the options fix and tie."""
+    return replace(law, fixed={**law.fixed, **options.fixed}, ties={**law.ties, **options.ties})
+
+
+def checked_points(law: Law, points: Sequence[Mapping[str, float]], used: Mapping[str, str]) -> list[dict[str, float]]:
+    """The points by the law's columns; the table's names for them, and upper case, are understood."""
+    names = [column.name for column in law.columns]
+    known = {theirs.lower(): name for name, theirs in used.items() if name in names} | {name.lower(): name for name in names}
+    found = []
+    for point in points:
+        for name, value in point.items():
+            if name.lower() not in known:
+                raise unknown(f"column of law {law.name}", name, names)
+            if not 0 < value < float("inf"):
+                raise UsageError(f"--predict {name}={value:g}: the law is for positive numbers")
+        own = {known[name.lower()]: float(value) for name, value in point.items()}
+        missing = [name for name in names if name not in own]
+        if missing or len(own) < len(point):
+            raise UsageError(f"--predict takes one value of each of {', '.join(names)}" + (f": {missing[0]} is missing" if missing else ""))
+        found.append({name: own[name] for name in names})
+    return found
 
 
 def used_columns(law: Law, columns: Mapping[str, str]) -> dict[str, str]:

@@ -115,7 +115,7 @@ def _negative_log_likelihood(residual: Array, delta: float, weights: Array | flo
 def _held_out(design: Design, delta: float, theta: Array, held: Sequence[np.ndarray]) -> float:
     """Refit without each set of rows and predict it; NaN where the rest does not determine the law."""
     weights = np.array([~rows for rows in held]) * design.weights
-    if ((weights > 0).sum(axis=1) < design.terms.shape[2]).any() or not all(design.terms[:, ~rows].any(axis=(0, 1)).all() for rows in held):
+    if ((weights > 0).sum(axis=1) < design.terms.shape[2]).any() or not all(design.terms.at(~rows).determined() for rows in held):
         return math.nan
     found = solve(design.problem(delta), np.repeat(theta[None], len(held), axis=0), design.log_y, weights)
     if not found.converged.all():

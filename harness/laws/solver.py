@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from harness.laws.terms import Array as Array
+from harness.laws.terms import Terms
 
 GRADIENT_TOLERANCE = 1e-7
 MOST_ITERATIONS = 400
@@ -29,11 +30,10 @@ _EXACT = 1e-7
 class Problem:
     """What every member of a batch has in common.
 
-    `terms` is (K, n, p): the log of term k at point i is `terms[k, i] @ theta`. `delta` is Huber's, in units of log y;
-    infinite for least squares.
+    `delta` is Huber's, in units of log y; infinite for least squares.
     """
 
-    terms: Array
+    terms: Terms
     delta: float
 
     @property
@@ -61,11 +61,10 @@ class Solutions:
     iterations: NDArray[np.int64]
 
 
-def predict(terms: Array, theta: Array) -> tuple[Array, Array]:
+def predict(terms: Terms, theta: Array) -> tuple[Array, Array]:
     """log y, (B, n), and the share of each term in y, (B, K, n)."""
-    count, points, size = terms.shape
-    logs = (theta @ terms.reshape(count * points, size).T).reshape(len(theta), count, points)
-    if count == 1:
+    logs = terms.logs(theta)
+    if logs.shape[1] == 1:
         return logs[:, 0], np.ones_like(logs)
     top = logs.max(axis=1)
     shares = np.exp(logs - top[:, None])
@@ -74,11 +73,11 @@ def predict(terms: Array, theta: Array) -> tuple[Array, Array]:
     return top + np.log(total), shares
 
 
-def jacobian(terms: Array, shares: Array) -> Array:
+def jacobian(terms: Terms, shares: Array) -> Array:
     """Derivative of log y with respect to theta: (B, p, n)."""
     found = np.zeros((len(shares), terms.shape[2], terms.shape[1]))
-    for k, j in np.argwhere(terms.any(axis=1)):
-        found[:, j] += shares[:, k] * terms[k, :, j]
+    for k, j in np.argwhere(terms.linear.any(axis=1)):
+        found[:, j] += shares[:, k] * terms.linear[k, :, j]
     return found
 
 
@@ -165,7 +164,7 @@ class _Local:
         secant = weights if math.isinf(delta) else weights * (delta / np.maximum(distance, delta))
         across = np.swapaxes(slope, 1, 2)
         shares *= pull[:, None]
-        outer = (terms[..., :, None] * terms[..., None, :]).reshape(-1, size * size)
+        outer = (terms.linear[..., :, None] * terms.linear[..., None, :]).reshape(-1, size * size)
         second = (shares.reshape(len(theta), -1) @ outer).reshape(-1, size, size)
         return cls(
             objective=np.einsum("bi,bi,bi->b", weights, bounded, distance - 0.5 * bounded),

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize
 
 from harness.errors import UsageError, unknown
@@ -23,8 +22,8 @@ _LEAST_SHARE = 1e-3
 def data_grid(design: Design) -> Array:
     """(B, p): every combination of the law's starting exponents, with the best levels for each. A law of one term is convex: one start."""
     law = design.law
-    exponents = list(dict.fromkeys(power.exponent for term in law.terms for power in term.powers))
-    levels = {term.level: 0.0 for term in law.terms}
+    exponents = [name for name in law.exponents if name in law.free]
+    levels = dict.fromkeys(law.levels, 0.0)
     grid = law.exponent_starts if len(law.terms) > 1 else law.exponent_starts[:1]
     combinations = itertools.product(grid, repeat=len(exponents))
     return project(design, np.array([design.start(dict(zip(exponents, values, strict=True)) | levels) for values in combinations]))
@@ -36,21 +35,26 @@ def project(design: Design, theta: Array) -> Array:
     Given the exponents a law is linear in its levels, so the best are a non-negative least-squares problem of relative errors
     (variable projection). Starts that differ in levels alone become one start.
     """
-    slots = [slot for (name, _), slot in design.slots.items() if name in {term.level for term in design.law.terms}]
+    slots = [slot for (name, _), slot in design.slots.items() if name in design.law.levels]
+    if not slots:
+        return theta
     shape, found = np.delete(np.arange(theta.shape[1]), slots), theta.copy()
     distinct, which = np.unique(theta[:, shape], axis=0, return_inverse=True)
-    levels = np.array([_best_levels(design, slots, shape, values) for values in distinct])
+    levels = np.array([_best_levels(design, slots, values) for values in distinct])
     found[:, slots] = levels[which.ravel()]
     return found
 
 
-def _best_levels(design: Design, slots: list[int], shape: NDArray[np.intp], values: Array) -> Array:
-    logs = design.terms[:, :, shape] @ values - design.log_y
-    members = design.terms[:, :, slots]
+def _best_levels(design: Design, slots: list[int], values: Array) -> Array:
+    logs = design.terms.without(slots).logs(values[None])[0] - design.log_y
+    members = design.terms.linear[:, :, slots]
     top = np.array([logs[members[:, :, j] > 0].max() for j in range(len(slots))])
     # Columns are scaled to at most one, so that steep exponents do not overflow.
     columns = (np.exp(np.minimum(logs[:, :, None] - top, 0.0)) * members).sum(axis=0)
-    weights, _ = optimize.nnls(columns, np.ones(len(design.log_y)))
+    given = members.any(axis=2)
+    # What terms of a fixed level leave of y; never nothing, so that a level of its own has something to explain.
+    left = np.maximum(1.0 - np.where(given, 0.0, np.exp(np.minimum(logs, 0.0))).sum(axis=0), _LEAST_SHARE)
+    weights, _ = optimize.nnls(columns, left)
     return np.asarray(np.log(np.maximum(weights, _LEAST_SHARE)) - top)
 
 
@@ -65,13 +69,13 @@ def given(design: Design, starts: tuple[Mapping[str, float], ...] | Literal["pub
 def _published(law: Law) -> list[dict[str, float]]:
     if not law.published_starts:
         raise UsageError(f"law {law.name} has no published grid of starts")
-    names, grids = zip(*law.published_starts.items(), strict=True)
+    names, grids = zip(*((name, grid) for name, grid in law.published_starts.items() if name in law.free), strict=True)
     return [dict(zip(names, map(float, values), strict=True)) for values in itertools.product(*grids)]
 
 
 def _logged(law: Law, start: Mapping[str, float]) -> dict[str, float]:
-    levels = {term.level for term in law.terms} | set(law.efficiencies)
-    free = [name for name in law.parameters if name not in law.efficiencies]
+    levels = set(law.levels) | set(law.efficiencies)
+    free = [name for name in law.free if name not in law.efficiencies]
     for name in start:
         if name not in law.parameters:
             raise unknown(f"parameter of law {law.name}", name, law.parameters)
