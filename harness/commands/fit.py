@@ -76,7 +76,7 @@ def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str,
 
 def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
     """The optima of the budgets, then a power law on them."""
-    from harness.laws import fit, isoflop
+    from harness.laws import fit, formula, isoflop
     from harness.laws.rows import complete
 
     _refuse(options, "cluster", "reference", "budget")
@@ -84,6 +84,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     for name in columns:
         if name not in used:
             raise unknown("column of law isoflop", name, isoflop.COLUMNS)
+    frame = formula.columns(frame, used.values(), options.source)
     frame = complete(frame, used, options.source) if options.skip_empty else frame
     found, notes = isoflop.optima(frame, used, wishes.group, options.source)
     for line in notes:

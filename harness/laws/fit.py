@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import unknown
-from harness.laws import bootstrap, derived, prediction, starts, table
+from harness.laws import bootstrap, derived, formula, prediction, starts, table
 from harness.laws.design import Design, build
 from harness.laws.facts import ROW, number
 from harness.laws.identify import identify
@@ -65,6 +65,7 @@ def fit(
     frame = frame if frame.index.name == ROW else number(frame)
     used, whole = used_columns(law, columns or {}), len(frame)
     wanted = checked_points(law, options.predict, used)
+    frame = formula.columns(frame, used.values(), source)
     frame = complete(frame, used, source) if options.skip_empty else frame
     rows = read_rows(law, frame, used, options, source)
     cluster = table.clusters(frame, options.cluster, source)

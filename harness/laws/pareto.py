@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from harness.errors import DataError
-from harness.laws import table
+from harness.laws import formula, table
 from harness.laws.result import finite_or_none
 from harness.laws.rows import Options, check_clusters, complete
 from harness.laws.solver import Array
@@ -80,6 +80,7 @@ def fit(
     frame: pd.DataFrame, used: Mapping[str, str], options: Options, *, better: Literal["higher", "lower"], source: str = "table"
 ) -> Pareto:
     """Fronts and areas of the groups; with `options.cluster` (seeds) intervals too. Raises DataError naming row and column."""
+    frame = formula.columns(frame, used.values(), source)
     frame = complete(frame, used, source) if options.skip_empty else frame
     flops, y = (table.positive(frame, used[name], source, allow_gap=options.allow_gap) for name in ("flops", "y"))
     labels = table.labels(frame, options.group, source)

@@ -169,7 +169,7 @@ def _choices(found: Iterable[object]) -> list[str]:
 
 def positive(frame: pd.DataFrame, name: str, source: str, *, allow_gap: bool = False) -> Array:
     """A column as positive, finite, varying numbers in one unit."""
-    values = _numbers(frame, name, source)
+    values = numbers(frame, name, source)
     for wrong_kind, bad in (("not finite", ~np.isfinite(values)), ("not positive, and the fit takes its log", values <= 0)):
         if bad.any():
             at = int(bad.argmax())
@@ -181,7 +181,8 @@ def positive(frame: pd.DataFrame, name: str, source: str, *, allow_gap: bool = F
     return values
 
 
-def _numbers(frame: pd.DataFrame, name: str, source: str) -> Array:
+def numbers(frame: pd.DataFrame, name: str, source: str, *, holes: bool = False) -> Array:
+    """(n,): a column as numbers; with `holes` NaN where a cell is empty, which is an error otherwise."""
     own = column(frame, name, source)
     known = facts(frame).styles.get(name)
     style = known or cells.style_of(own)
@@ -190,7 +191,7 @@ def _numbers(frame: pd.DataFrame, name: str, source: str) -> Array:
     if own.dtype == bool:
         raise DataError(f"{source}: column {name} holds true and false, not numbers")
     values, odd = cells.numbers(own, style.mark if style else "")
-    missing = np.isnan(values)
+    missing = np.isnan(values) & (not holes)
     if odd is not None:
         missing[odd] = False
         others = " beside numbers: one unit a column, without suffixes" if np.isfinite(values).any() else ""

@@ -63,8 +63,8 @@ def test_the_options_are_frozen() -> None:
         "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
             "--allow-gap --better --budget --cluster --compare --d --fix --flops --group --huber --json --markdown --n --plots --predict "
-            "--reference --resamples --seed --separate --share --skip-empty --starts --store --tie --tracking-uri --where --x --x1 --x2 --y "
-            "law source"
+            "--reference --resamples --seed --separate --share --skip-empty --starts --store --tie --tracking-uri --where --x --x1 --x2 "
+            "--y law source"
         ),
         "publish": "--store --tracking-uri study",
         "data": "--force action names",
