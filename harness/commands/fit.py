@@ -79,13 +79,13 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import fit, formula, isoflop
     from harness.laws.rows import complete
 
-    _refuse(options, "cluster", "reference", "budget")
+    _refuse(options, "cluster", "reference", "budget", "weights", "errors")
     used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
     for name in columns:
         if name not in used:
             raise unknown("column of law isoflop", name, isoflop.COLUMNS)
     frame = formula.columns(frame, used.values(), options.source)
-    frame = complete(frame, used, options.source) if options.skip_empty else frame
+    frame = complete(frame, used.values(), options.source) if options.skip_empty else frame
     found, notes = isoflop.optima(frame, used, wishes.group, options.source)
     for line in notes:
         console.print(line, style="yellow")
@@ -98,7 +98,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
 
     from harness.laws import pareto
 
-    _refuse(options, "compare", "plots", "separate", "share", "reference", "huber", "fix", "tie", "budget", "predict")
+    _refuse(options, "compare", "plots", "separate", "share", "reference", "huber", "fix", "tie", "budget", "predict", "weights", "errors")
     used = {name: columns.get(name, name) for name in ("flops", "y")}
     for name in columns:
         if name not in used:
@@ -170,6 +170,8 @@ def fit_options(options: argparse.Namespace) -> Options:
         starts="published" if options.starts == "published" else (),
         resamples=options.resamples,
         cluster=options.cluster,
+        weights=options.weights,
+        errors=options.errors,
         seed=options.seed,
         skip_empty=options.skip_empty,
         allow_gap=options.allow_gap,

@@ -93,6 +93,8 @@ class Rows:
     group: Sequence[str]
     reference: frozenset[str]
     """Groups whose efficiency is 1."""
+    spread: Array | None = None
+    """(n,): the size of the error of log y relative to a typical row; None where all are taken for equal."""
     weights: Array | None = None
     """(n,), mean 1: how many rows of the table each stands for, over the mean of that; None where each stands for itself."""
 
@@ -107,6 +109,7 @@ class Design:
     law: Law
     terms: Terms
     log_y: Array
+    """(n,): in units of the spread of `terms`."""
     quantities: Sequence[Reported]
     """The parameters that are free, and what else is asked for."""
     slots: Mapping[tuple[str, str], int]
@@ -197,7 +200,8 @@ def build(
         if root == law.root(name) and law.root(name) not in law.fixed
     ]
     weights = np.ones(len(rows.y)) if rows.weights is None else rows.weights
-    return Design(law, Terms(linear, offset), np.log(rows.y), quantities, frame.slots, centres, scales, shared, weights)
+    spread = np.ones(len(rows.y)) if rows.spread is None else rows.spread
+    return Design(law, Terms(linear, offset, spread), np.log(rows.y) / spread, quantities, frame.slots, centres, scales, shared, weights)
 
 
 def _slots(law: Law, rows: Rows, shared: frozenset[str], owner: Mapping[str, str]) -> dict[tuple[str, str], int]:

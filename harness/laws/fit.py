@@ -65,8 +65,9 @@ def fit(
     frame = frame if frame.index.name == ROW else number(frame)
     used, whole = used_columns(law, columns or {}), len(frame)
     wanted = checked_points(law, options.predict, used)
-    frame = formula.columns(frame, used.values(), source)
-    frame = complete(frame, used, source) if options.skip_empty else frame
+    read = [*used.values(), *(name for name in (options.weights, options.errors) if name)]
+    frame = formula.columns(frame, read, source)
+    frame = complete(frame, read, source) if options.skip_empty else frame
     rows = read_rows(law, frame, used, options, source)
     cluster = table.clusters(frame, options.cluster, source)
     families = len(set(rows.family))
@@ -85,7 +86,9 @@ def fit(
         check_count(law, chosen, design.terms.shape[2], where)
         more = [*derived.allocation(design, chosen, options.budgets), *prediction.points(design, chosen, wanted)]
         design = replace(design, quantities=[*design.quantities, *more])
-        parts.append(_part(group, design, chosen, numbers, int(counts.sum()), clusters, options))
+        part = _part(group, design, chosen, numbers, int(counts.sum()), clusters, options)
+        stated = None if rows.spread is None or not options.errors else rows.spread[index]
+        parts.append(replace(part, stated=stated))
     return Fit(
         law=law,
         source=source,
@@ -93,6 +96,7 @@ def fit(
         group=options.group,
         shared=sorted(shared) if families > 1 else [],
         cluster=options.cluster,
+        weighting=next((f"{kind} {name}" for kind in ("weights", "errors") if (name := getattr(options, kind))), ""),
         confidence=options.confidence,
         seed=options.seed,
         rows_skipped=whole - len(frame),

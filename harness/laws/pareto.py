@@ -81,7 +81,7 @@ def fit(
 ) -> Pareto:
     """Fronts and areas of the groups; with `options.cluster` (seeds) intervals too. Raises DataError naming row and column."""
     frame = formula.columns(frame, used.values(), source)
-    frame = complete(frame, used, source) if options.skip_empty else frame
+    frame = complete(frame, used.values(), source) if options.skip_empty else frame
     flops, y = (table.positive(frame, used[name], source, allow_gap=options.allow_gap) for name in ("flops", "y"))
     labels = table.labels(frame, options.group, source)
     seeds = table.clusters(frame, options.cluster, source)

@@ -42,8 +42,9 @@ def about(fit: Fit) -> str:
     columns = ", ".join(f"{name} = {theirs}" for name, theirs in fit.columns.items())
     shared = f"; shared by all families: {', '.join(fit.shared)}" if fit.shared else ""
     over = f"clusters of {fit.cluster}" if fit.cluster else "runs"
+    weighting = f"; rows weigh by {fit.weighting}" if fit.weighting else ""
     skipped = f"; {fit.rows_skipped} rows with an empty cell left out" if fit.rows_skipped else ""
-    return f"{fit.source}: {columns}{shared}; {100 * fit.confidence:g} % bootstrap-t intervals over {over}{skipped}"
+    return f"{fit.source}: {columns}{shared}; {100 * fit.confidence:g} % bootstrap-t intervals over {over}{weighting}{skipped}"
 
 
 ESTIMATES = ("parameter", "group", "estimate", "interval", "meaning")
@@ -128,7 +129,12 @@ def reasons(fit: Fit) -> list[str]:
         for point in part.predictions:
             if point.reason and point.reason not in grouped:
                 grouped.setdefault(point.reason, []).append(", ".join(f"{name} = {value:g}" for name, value in point.at.items()))
-    return [*fit.repeats, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
+    stated = [
+        f"residuals{' of ' + part.group if part.group else ''} are {part.over_stated:.2g} times the errors that the table states"
+        for part in fit.parts
+        if part.over_stated is not None
+    ]
+    return [*fit.repeats, *stated, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:

@@ -75,11 +75,21 @@ class Part:
     """What follows from them."""
     predictions: Sequence[Prediction]
     resamples: Resamples | None
+    stated: Array | None = None
+    """(n,): the standard error of log y that the table states for each row."""
 
     @property
     def residuals(self) -> Array:
         """(n,): log y minus its fitted value."""
-        return np.asarray(self.design.log_y - predict(self.design.terms, self.theta[None])[0][0])
+        return np.asarray((self.design.log_y - predict(self.design.terms, self.theta[None])[0][0]) * self.design.terms.spread)
+
+    @property
+    def over_stated(self) -> float | None:
+        """Residuals over the errors that the table states, as a root mean square; None where it states none."""
+        if self.stated is None:
+            return None
+        left = len(self.residuals) - self.design.terms.shape[2]
+        return math.sqrt(float(np.sum((self.residuals / self.stated) ** 2)) / left) if left > 0 else None
 
     @property
     def not_converged(self) -> int:
@@ -101,6 +111,7 @@ class Part:
             "objective_at_given_starts": list(self.given),
             "condition": finite_or_none(self.condition),
             "rms_log_residual": float(np.sqrt(np.mean(self.residuals**2))),
+            "rms_residual_over_stated_error": self.over_stated,
             "resamples": 0 if self.resamples is None else len(self.resamples.converged),
             "resamples_not_converged": self.not_converged,
             "parameters": [estimate.to_json() for estimate in self.estimates],
@@ -121,6 +132,8 @@ class Fit:
     shared: Sequence[str]
     """Parameters with one value for all families."""
     cluster: str | None
+    weighting: str
+    """How rows weigh, where the table says so: `weights w`, `errors sd`; otherwise empty."""
     confidence: float
     seed: int
     rows_skipped: int
@@ -157,6 +170,7 @@ class Fit:
             "group": list(self.group),
             "shared": list(self.shared),
             "cluster": self.cluster,
+            "weighting": self.weighting,
             "confidence": self.confidence,
             "seed": self.seed,
             "rows_skipped": self.rows_skipped,

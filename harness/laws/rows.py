@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ from harness.errors import DataError, UsageError, unknown
 from harness.laws import table
 from harness.laws.design import Rows
 from harness.laws.law import Law
+from harness.laws.solver import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,10 @@ class Options:
     resamples: int = 1000
     cluster: str | None = None
     """Table column whose values (seeds) are resampled as wholes."""
+    weights: str | None = None
+    """Table column, or formula, of weights: a row of weight 4 has an error half as large."""
+    errors: str | None = None
+    """Table column, or formula, of the standard error of y in each row."""
     confidence: float = 0.95
     seed: int = 0
     skip_empty: bool = False
@@ -90,9 +95,9 @@ def used_columns(law: Law, columns: Mapping[str, str]) -> dict[str, str]:
     return used
 
 
-def complete(frame: pd.DataFrame, used: Mapping[str, str], source: str) -> pd.DataFrame:
-    """The rows without an empty cell in a fitted column."""
-    names = [table.column(frame, theirs, source).name for theirs in used.values()]
+def complete(frame: pd.DataFrame, used: Iterable[str], source: str) -> pd.DataFrame:
+    """The rows without an empty cell in the columns `used`."""
+    names = [table.column(frame, theirs, source).name for theirs in used]
     found = frame.dropna(subset=names)
     if found.empty:
         raise DataError(f"{source}: every row has an empty cell in {', '.join(map(str, names))}")
@@ -109,7 +114,18 @@ def read_rows(law: Law, frame: pd.DataFrame, used: Mapping[str, str], options: O
     family, group, reference = table.families(frame, options.group, options.reference, source, efficiency=bool(law.efficiencies))
     values = {name: table.positive(frame, theirs, source, allow_gap=options.allow_gap) for name, theirs in used.items()}
     table.one_decimal_mark(frame, list(used.values()), source)
-    return Rows(values, values.pop(law.y.name), family, group, reference)
+    y = values.pop(law.y.name)
+    return Rows(values, y, family, group, reference, stated_errors(frame, y, options, source))
+
+
+def stated_errors(frame: pd.DataFrame, y: Array, options: Options, source: str) -> Array | None:
+    """(n,): standard errors of log y, known up to a factor where weights are given; None where the rows do not say."""
+    if options.weights and options.errors:
+        raise UsageError("--weights and --errors say the same thing twice: weights are 1/errors^2")
+    if name := options.errors or options.weights:
+        values = table.positive_numbers(frame, name, source, "a row without a positive one weighs nothing or everything")
+        return values / y if options.errors else 1 / np.sqrt(values)
+    return None
 
 
 def shared_parameters(law: Law, families: int, options: Options) -> frozenset[str]:
@@ -170,14 +186,16 @@ def repeats(rows: Rows, numbers: Sequence[int], cluster: Sequence[str] | None) -
 
 
 def _key(rows: Rows, i: int) -> tuple[object, ...]:
-    return (*(float(values[i]) for values in rows.x.values()), float(rows.y[i]), rows.group[i])
+    spread = () if rows.spread is None else (float(rows.spread[i]),)
+    return (*(float(values[i]) for values in rows.x.values()), float(rows.y[i]), rows.group[i], *spread)
 
 
 def take(rows: Rows, index: np.ndarray, counts: np.ndarray) -> Rows:
-    """The rows at `index`, each standing for `counts` of them."""
+    """The rows at `index`, each standing for `counts` of them, their spreads relative to each other."""
     family, group = ([labels[i] for i in index] for labels in (rows.family, rows.group))
     x = {name: values[index] for name, values in rows.x.items()}
-    return Rows(x, rows.y[index], family, group, rows.reference, counts / counts.mean())
+    spread = None if rows.spread is None else rows.spread[index] / np.exp(np.log(rows.spread[index]).mean())
+    return Rows(x, rows.y[index], family, group, rows.reference, spread, counts / counts.mean())
 
 
 def check_columns(rows: Rows, columns: Mapping[str, str], where: str) -> None:

@@ -62,22 +62,22 @@ class Solutions:
 
 
 def predict(terms: Terms, theta: Array) -> tuple[Array, Array]:
-    """log y, (B, n), and the share of each term in y, (B, K, n)."""
+    """log y in units of its spread, (B, n), and the share of each term in y, (B, K, n)."""
     logs = terms.logs(theta)
     if logs.shape[1] == 1:
-        return logs[:, 0], np.ones_like(logs)
+        return logs[:, 0] / terms.spread, np.ones_like(logs)
     top = logs.max(axis=1)
     shares = np.exp(logs - top[:, None])
     total = shares.sum(axis=1)
     shares /= total[:, None]
-    return top + np.log(total), shares
+    return (top + np.log(total)) / terms.spread, shares
 
 
 def jacobian(terms: Terms, shares: Array) -> Array:
-    """Derivative of log y with respect to theta: (B, p, n)."""
+    """Derivative of log y, in units of its spread, with respect to theta: (B, p, n)."""
     found = np.zeros((len(shares), terms.shape[2], terms.shape[1]))
     for k, j in np.argwhere(terms.linear.any(axis=1)):
-        found[:, j] += shares[:, k] * terms.linear[k, :, j]
+        found[:, j] += shares[:, k] * (terms.linear[k, :, j] / terms.spread)
     return found
 
 
@@ -160,10 +160,11 @@ class _Local:
         distance = np.abs(residual)
         bounded = np.minimum(distance, delta)
         pull = weights * np.copysign(bounded, residual)
-        curvature = weights * (distance <= delta) + pull
+        # The curvature of log sum exp is that of its terms less the square of its slope.
+        curvature = weights * (distance <= delta) + pull * terms.spread
         secant = weights if math.isinf(delta) else weights * (delta / np.maximum(distance, delta))
         across = np.swapaxes(slope, 1, 2)
-        shares *= pull[:, None]
+        shares *= (pull / terms.spread)[:, None]
         outer = (terms.linear[..., :, None] * terms.linear[..., None, :]).reshape(-1, size * size)
         second = (shares.reshape(len(theta), -1) @ outer).reshape(-1, size, size)
         return cls(

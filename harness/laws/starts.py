@@ -46,7 +46,7 @@ def project(design: Design, theta: Array) -> Array:
 
 
 def _best_levels(design: Design, slots: list[int], values: Array) -> Array:
-    logs = design.terms.without(slots).logs(values[None])[0] - design.log_y
+    logs = design.terms.without(slots).logs(values[None])[0] - design.log_y * design.terms.spread
     members = design.terms.linear[:, :, slots]
     top = np.array([logs[members[:, :, j] > 0].max() for j in range(len(slots))])
     # Columns are scaled to at most one, so that steep exponents do not overflow.

@@ -169,15 +169,21 @@ def _choices(found: Iterable[object]) -> list[str]:
 
 def positive(frame: pd.DataFrame, name: str, source: str, *, allow_gap: bool = False) -> Array:
     """A column as positive, finite, varying numbers in one unit."""
-    values = numbers(frame, name, source)
-    for wrong_kind, bad in (("not finite", ~np.isfinite(values)), ("not positive, and the fit takes its log", values <= 0)):
-        if bad.any():
-            at = int(bad.argmax())
-            raise wrong(source, frame.index[at], f"column {name} is {cells.text(values[at])}, which is {wrong_kind}", frame)
+    values = positive_numbers(frame, name, source, "and the fit takes its log")
     if np.ptp(np.log(values)) < LEAST_SPREAD:
         raise DataError(f"{source}: column {name} is {cells.text(values[0])} in all {len(values)} rows, so nothing can be fitted along it")
     if not allow_gap:
         _refuse_mixed_units(frame, values, name, source)
+    return values
+
+
+def positive_numbers(frame: pd.DataFrame, name: str, source: str, because: str) -> Array:
+    """A column as positive, finite numbers; `because` ends the sentence on one that is not positive."""
+    values = numbers(frame, name, source)
+    for wrong_kind, bad in (("not finite", ~np.isfinite(values)), (f"not positive, {because}", values <= 0)):
+        if bad.any():
+            at = int(bad.argmax())
+            raise wrong(source, frame.index[at], f"column {name} is {cells.text(values[at])}, which is {wrong_kind}", frame)
     return values
 
 

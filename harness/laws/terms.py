@@ -19,6 +19,8 @@ class Terms:
     """(K, n, p)."""
     offset: Array
     """(K, n): what parameters that are fixed contribute."""
+    spread: Array
+    """(n,): standard deviation of the errors of log y, relative to a typical row. Log y and its derivatives are counted in it."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -33,7 +35,7 @@ class Terms:
 
     def at(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Terms:
         """The same law at some of the points."""
-        return Terms(self.linear[:, rows], self.offset[:, rows])
+        return Terms(self.linear[:, rows], self.offset[:, rows], self.spread[rows])
 
     def determined(self) -> bool:
         """Whether every coordinate has an effect somewhere."""
@@ -41,4 +43,4 @@ class Terms:
 
     def without(self, slots: Sequence[int]) -> Terms:
         """The same terms when the coordinates `slots` are zero."""
-        return Terms(np.delete(self.linear, slots, axis=2), self.offset)
+        return Terms(np.delete(self.linear, slots, axis=2), self.offset, self.spread)

@@ -62,9 +62,9 @@ def test_the_options_are_frozen() -> None:
         "report": "--open --store study",
         "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
-            "--allow-gap --better --budget --cluster --compare --d --fix --flops --group --huber --json --markdown --n --plots --predict "
-            "--reference --resamples --seed --separate --share --skip-empty --starts --store --tie --tracking-uri --where --x --x1 --x2 "
-            "--y law source"
+            "--allow-gap --better --budget --cluster --compare --d --errors --fix --flops --group --huber --json --markdown --n "
+            "--plots --predict --reference --resamples --seed --separate --share --skip-empty --starts --store --tie --tracking-uri "
+            "--weights --where --x --x1 --x2 --y law source"
         ),
         "publish": "--store --tracking-uri study",
         "data": "--force action names",

@@ -20,7 +20,9 @@ def design_of(name: str, points: int = 30, seed: int = 0) -> Design:
     x = {column.name: 10 ** rng.uniform(6, 9, points) for column in law.columns}
     family = [f"f{i % 2}" for i in range(points)]
     group = [f"{own}/{i % 3}" for i, own in enumerate(family)] if law.efficiencies else family
-    rows = Rows(x, 10 ** rng.uniform(0, 0.5, points), family, group, frozenset({"f0/0", "f1/0", "f1/1"}) & set(group))
+    rows = Rows(
+        x, 10 ** rng.uniform(0, 0.5, points), family, group, frozenset({"f0/0", "f1/0", "f1/1"}) & set(group), rng.uniform(0.5, 2, points)
+    )
     return build(law, rows, frozenset({"E"} & set(law.parameters)))
 
 
