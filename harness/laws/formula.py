@@ -27,6 +27,7 @@ _TWO: dict[type[ast.operator], Callable[[Array, Array], Array]] = {
     ast.Pow: np.power,
 }
 _ONE: dict[type[ast.unaryop], Callable[[Array], Array]] = {ast.USub: np.negative, ast.UAdd: np.positive}
+_ARITHMETIC = re.compile(r"[-+*/^(`]")
 _QUOTED = re.compile(r"`([^`]+)`")
 _ALLOWED = f"+ - * / ** ( ) numbers, columns and {' '.join(FUNCTIONS)}"
 
@@ -46,7 +47,9 @@ def columns(frame: pd.DataFrame, wanted: Iterable[str], source: str) -> pd.DataF
 
 
 def _parsed(text: str, source: str) -> ast.expr | None:
-    """The formula; None for a lone name, which is a column that is missing."""
+    """The formula; None for what holds no arithmetic, which is a column that is missing."""
+    if not _ARITHMETIC.search(text):
+        return None
     names: list[str] = []
 
     def stand_in(match: re.Match[str]) -> str:
@@ -59,11 +62,7 @@ def _parsed(text: str, source: str) -> ast.expr | None:
     try:
         tree = ast.parse(written.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        if not re.search(r"[-+*/^()`]", text):
-            return None
         raise UsageError(f"{text!r} is neither a column of {source} nor a formula: it may hold {_ALLOWED}") from None
-    if isinstance(tree, ast.Name) and not names:
-        return None
     return _Restored(names).visit(tree)  # type: ignore[no-any-return]
 
 
@@ -78,6 +77,16 @@ class _Restored(ast.NodeTransformer):
         return ast.Name(self.names.get(node.id, node.id), node.ctx)
 
 
+def _dotted(node: ast.expr) -> str:
+    """`param.size` as a study names its columns; empty for what is no such name."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=owner, attr=name) if before := _dotted(owner):
+            return f"{before}.{name}"
+    return ""
+
+
 def _value(node: ast.expr, frame: pd.DataFrame, text: str, source: str) -> Array:
     """(n,), or one number."""
     match node:
@@ -85,7 +94,7 @@ def _value(node: ast.expr, frame: pd.DataFrame, text: str, source: str) -> Array
             pass
         case ast.Constant(value=int() | float() as number):
             return np.float64(min(number, 10**308))  # type: ignore[return-value]
-        case ast.Name(id=name):
+        case ast.Name() | ast.Attribute() if name := _dotted(node):
             return table.numbers(frame, name, source, holes=True)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _TWO:
             return _TWO[type(op)](_value(left, frame, text, source), _value(right, frame, text, source))

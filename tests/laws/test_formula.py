@@ -14,7 +14,15 @@ from tests.harness.conftest import Command, papertrial  # noqa: F401 - a fixture
 from tests.laws.conftest import chinchilla_runs
 
 TABLE = pd.DataFrame(
-    {"C": [6.0, 24.0], "N": [1.0, 2.0], "train loss": [3.0, 2.0], "log": [7.0, 8.0], "C/N": [1.0, 1.0], "word": ["a", "b"]}
+    {
+        "C": [6.0, 24.0],
+        "N": [1.0, 2.0],
+        "train loss": [3.0, 2.0],
+        "log": [7.0, 8.0],
+        "C/N": [1.0, 1.0],
+        "word": ["a", "b"],
+        "param.size": [4, 8],
+    }
 )
 
 
@@ -31,6 +39,7 @@ TABLE = pd.DataFrame(
         ("exp(log)", [np.exp(7), np.exp(8)]),
         ("C/N", [1.0, 1.0]),
         ("0 * N + 2", [2.0, 2.0]),
+        ("param.size / 2", [2.0, 4.0]),
     ],
 )
 def test_arithmetic_over_columns(text: str, values: list[float]) -> None:
@@ -43,14 +52,16 @@ def test_arithmetic_over_columns(text: str, values: list[float]) -> None:
         ("C/(6*NN)", "unknown column of t.csv: 'NN'; did you mean 'N'?"),
         ("N^2", "a power is written **, not ^"),
         ("__import__('os').system('true')*N", "is no arithmetic"),
-        ("N.real + 1", "'N.real' in 'N.real + 1' is no arithmetic"),
+        ("N.real + 1", "unknown column of t.csv: 'N.real'"),
+        ("N.__class__ + 1", "unknown column of t.csv: 'N.__class__'"),
+        ("(N + 1).real", "'(N + 1).real' in '(N + 1).real' is no arithmetic"),
         ("[N][0] + 1", "is no arithmetic"),
-        ("N if N else C", "is no arithmetic"),
-        ("N and C", "is no arithmetic"),
+        ("(N if N else C)", "is no arithmetic"),
+        ("(N and C)", "is no arithmetic"),
         ("N + 'a'", "is no arithmetic"),
         ("N + True", "is no arithmetic"),
         ("N + 1j", "is no arithmetic"),
-        ("lambda: N", "is no arithmetic"),
+        ("(lambda: N)", "is no arithmetic"),
         ("sin(N)", "unknown function in 'sin(N)': 'sin'"),
         ("eval(N)", "unknown function in 'eval(N)': 'eval'"),
         ("log(N, 2)", "is no arithmetic"),
