@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from harness.laws import Fit, Options
 
-COLUMNS = ("x", "x1", "x2", "n", "d", "flops", "y")
+COLUMNS = ("x", "x1", "x2", "n", "d", "u", "flops", "m", "s1", "s2", "active", "experts", "y")
 
 
 def run(options: argparse.Namespace) -> int:
     """Fit, print, and write what was asked for. Exit code 1 when the optimum was not reached from any start."""
     from harness.laws import table
-    from harness.laws.law import LAWS
+    from harness.laws.catalogue import LAWS
 
     console = make_console()
     if options.law == "help":
@@ -251,7 +251,7 @@ def _show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str
 
 def _laws(console: Console) -> None:
     from harness.laws import isoflop, pareto
-    from harness.laws.law import LAWS
+    from harness.laws.catalogue import LAWS
 
     rows = [(law.name, law.formula, " ".join(f"--{c.name}" for c in (*law.columns, law.y)), law.summary) for law in LAWS.values()]
     rows += [("isoflop", isoflop.FORMULA, "--flops --n --y", isoflop.SUMMARY), ("pareto", pareto.FORMULA, "--flops --y", pareto.SUMMARY)]

@@ -42,7 +42,7 @@ def resample(
     """Refit `count` resamples from the optimum `theta` (p,)."""
     problem = design.problem(delta)
     fitted, shares = predict(design.terms, theta[None])
-    slope = jacobian(design.terms, shares)[0] * np.sqrt(design.weights)
+    slope = jacobian(design.terms, shares, theta[None])[0] * np.sqrt(design.weights)
     corrected = (design.log_y - fitted[0]) / np.sqrt(1 - _leverage(slope))
     if cluster is None:
         signs = rng.choice([-1.0, 1.0], size=(count, problem.points))
@@ -68,7 +68,7 @@ def covariance(problem: Problem, theta: Array, log_y: Array, weights: Array, clu
     (cluster-robust), so errors within one may be dependent.
     """
     fitted, shares = predict(problem.terms, theta)
-    slope, residual = jacobian(problem.terms, shares), log_y - fitted
+    slope, residual = jacobian(problem.terms, shares, theta), log_y - fitted
     psi = np.clip(residual, -problem.delta, problem.delta)
     weighted = slope * weights
     inverse = np.linalg.pinv(weighted @ np.swapaxes(slope, 1, 2), rcond=1e-15, hermitian=True)

@@ -12,20 +12,8 @@ import numpy as np
 from harness.errors import DataError, UsageError
 from harness.laws.law import Law, Power, Term
 from harness.laws.solver import Array, Problem
-from harness.laws.terms import Terms
-
-
-@dataclass(frozen=True)
-class Affine:
-    """`theta @ slope + constant`."""
-
-    slope: Array
-    """(p,)."""
-    constant: float = 0.0
-
-    def __call__(self, theta: Array) -> Array:
-        """(B,)."""
-        return np.asarray(theta @ self.slope + self.constant)
+from harness.laws.terms import Affine as Affine
+from harness.laws.terms import Bend, Terms
 
 
 @dataclass(frozen=True)
@@ -136,24 +124,27 @@ class Design:
         root = law.root(name)
         if name in law.efficiencies:
             return Quantity(name, group, True, -1, Affine(slope))
-        if name in law.levels:
+        if name in law.positive:
             return Quantity(name, "", True, -1, Affine(slope, math.log(law.fixed[name])))
         return Quantity(name, "", False, -1, Affine(slope, law.fixed[root]))
 
     def start(self, values: Mapping[str, float]) -> Array:
         """(p,): theta of raw parameter values (levels and efficiencies as logs), the same for every family."""
         law, theta = self.law, np.zeros(self.terms.shape[2])
-        exponents = {name: law.fixed[root] if (root := law.root(name)) in law.fixed else values[root] for name in law.exponents}
+        known = {name: math.log(value) if name in law.positive else value for name, value in law.fixed.items()} | dict(values)
+        exponents = {"": 1.0} | {name: known[law.root(name)] for name in law.exponents}
         for term in law.terms:
             centre = sum(exponents[p.exponent] * p.sign * _centre(law, term, p, self.centres, self.shared) for p in term.powers)
             for (name, _), slot in self.slots.items():
                 if name == term.level:
-                    theta[slot] = values[name] + centre
+                    theta[slot] = known[name] + centre
                 elif name == term.efficiency:
-                    theta[slot] = term.powers[0].sign * exponents[term.powers[0].exponent] * values.get(name, 0.0)
+                    theta[slot] = term.powers[0].sign * exponents[term.powers[0].exponent] * known.get(name, 0.0)
         for (name, _), slot in self.slots.items():
             if name in law.exponents:
-                theta[slot] = values[name] * self.scales[_column(law, name)]
+                theta[slot] = known[name] * self.scales[_unit(law, name)]
+            elif name in law.shapes:
+                theta[slot] = known[name] - _place(law, name, self.centres)
         return theta
 
 
@@ -169,15 +160,19 @@ def build(
 
     `centres` and `scales` of another design carry its coordinates over.
     """
-    logs = {column.name: np.log(rows.x[column.name]) for column in law.columns}
-    centres = centres or {name: float(values.mean()) for name, values in logs.items()}
-    scales = scales or {name: float(values.std()) for name, values in logs.items()}
-    for name, scale in scales.items():
-        if not scale > 0:
+    with np.errstate(divide="ignore"):
+        logs = {column.name: np.log(rows.x[column.name]) for column in law.columns}
+    for power in (power for term in law.terms for power in term.powers if power.times):
+        logs[power.unit] = logs[power.column] * logs[power.times]
+    centres = centres or {name: float(values[np.isfinite(values)].mean()) for name, values in logs.items()}
+    scales = scales or {name: float(values[np.isfinite(values)].std()) for name, values in logs.items()}
+    for name in (power.unit for term in law.terms for power in term.powers if power.exponent):
+        if not scales[name] > 0:
             raise DataError(f"{name} is {rows.x[name][0]:g} in all {len(rows.y)} rows: nothing can be fitted along it")
     owner = dict(zip(rows.group, rows.family, strict=True))
     frame = _Frame(law, _slots(law, rows, shared, owner), centres, scales, shared)
     linear, offset = np.zeros((len(law.terms), len(rows.y), len(frame.slots))), np.zeros((len(law.terms), len(rows.y)))
+    bends: list[Bend] = []
     groups = np.array(rows.group, dtype=object)
     for group, family in owner.items():
         own = np.flatnonzero(groups == group)
@@ -187,9 +182,14 @@ def build(
             offset[k, own] += level.constant
             for power in term.powers:
                 exponent = frame.exponent(power.exponent, family)
-                centred = power.sign * (logs[power.column][own] - _centre(law, term, power, centres, shared))
-                linear[k, own] += centred[:, None] * exponent.slope
-                offset[k, own] += centred * exponent.constant
+                centre = power.sign * _centre(law, term, power, centres, shared)
+                if power.shape:
+                    bends.append(frame.bend(k, power, family, logs, (groups == group).astype(float)))
+                    centred = np.full(len(own), -centre)
+                else:
+                    centred = power.sign * logs[power.unit][own] - centre
+                linear[k, own] += np.multiply.outer(centred, exponent.slope) if exponent.slope.any() else 0.0
+                offset[k, own] += centred * exponent.constant if exponent.constant else 0.0
             if term.efficiency and group not in rows.reference:
                 linear[k, own, frame.slots[term.efficiency, group]] = 1.0
     quantities = [
@@ -201,7 +201,8 @@ def build(
     ]
     weights = np.ones(len(rows.y)) if rows.weights is None else rows.weights
     spread = np.ones(len(rows.y)) if rows.spread is None else rows.spread
-    return Design(law, Terms(linear, offset, spread), np.log(rows.y) / spread, quantities, frame.slots, centres, scales, shared, weights)
+    terms = Terms(linear, offset, spread, np.array([float(term.sign) for term in law.terms]), tuple(bends))
+    return Design(law, terms, np.log(rows.y) / spread, quantities, frame.slots, centres, scales, shared, weights)
 
 
 def _slots(law: Law, rows: Rows, shared: frozenset[str], owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
@@ -217,15 +218,23 @@ def _slots(law: Law, rows: Rows, shared: frozenset[str], owner: Mapping[str, str
     return slots
 
 
-def _column(law: Law, exponent: str) -> str:
-    """The column whose spread is the unit of an exponent: the first that it, or one tied to it, is a power of."""
-    return next(power.column for term in law.terms for power in term.powers if law.root(power.exponent) == law.root(exponent))
+def _unit(law: Law, exponent: str) -> str:
+    """What an exponent is counted in: the spread of the first column that it, or one tied to it, is a power of."""
+    powers = (power for term in law.terms for power in term.powers if power.exponent)
+    return next(power.unit for power in powers if law.root(power.exponent) == law.root(exponent))
+
+
+def _place(law: Law, name: str, centres: Mapping[str, float]) -> float:
+    """Where a parameter of a shape is zero: the centre of the column that it is a value of, otherwise 1."""
+    shapes = (power.shape for term in law.terms for power in term.powers if power.shape)
+    return next((centres[shape.columns[0]] for shape in shapes if shape.place == name), 0.0)
 
 
 def _centre(law: Law, term: Term, power: Power, centres: Mapping[str, float], shared: frozenset[str]) -> float:
     """A level that is fixed, or shared by families with different exponents, stands at x = 1, not at the centre of the data."""
-    apart = term.level in shared and any(law.root(other.exponent) not in shared | set(law.fixed) for other in term.powers)
-    return 0.0 if apart or term.level in law.fixed else centres[power.column]
+    apart = term.level in shared and any(law.root(name) not in shared | set(law.fixed) for name in term.exponents)
+    plain = not power.times and (power.shape is None or power.shape.centred)
+    return centres[power.column] if plain and not apart and term.level not in law.fixed else 0.0
 
 
 @dataclass(frozen=True)
@@ -252,16 +261,34 @@ class _Frame:
     def exponent(self, name: str, family: str) -> Affine:
         """An exponent as it stands in the formula."""
         slope, root = np.zeros(len(self.slots)), self.law.root(name)
-        if root in self.law.fixed:
-            return Affine(slope, self.law.fixed[root])
-        slope[self._slot(root, family)] = 1.0 / self.scales[_column(self.law, root)]
+        if not name or root in self.law.fixed:
+            return Affine(slope, self.law.fixed[root] if name else 1.0)
+        slope[self._slot(root, family)] = 1.0 / self.scales[_unit(self.law, root)]
         return Affine(slope)
+
+    def shaping(self, name: str, family: str) -> Affine:
+        """The log of a parameter of a shape."""
+        slope = np.zeros(len(self.slots))
+        if name in self.law.fixed:
+            return Affine(slope, math.log(self.law.fixed[name]))
+        slope[self._slot(name, family)] = 1.0
+        return Affine(slope, _place(self.law, name, self.centres))
+
+    def bend(self, term: int, power: Power, family: str, logs: Mapping[str, Array], mask: Array) -> Bend:
+        """A power whose column is a shape."""
+        shape, exponent = power.shape, self.exponent(power.exponent, family)
+        assert shape is not None
+        signed = Affine(power.sign * exponent.slope, power.sign * exponent.constant)
+        parameters = tuple(self.shaping(name, family) for name in shape.parameters)
+        return Bend(term, shape.function, tuple(logs[name] for name in shape.columns), mask, signed, parameters)
 
     def quantity(self, name: str, group: str, owner: Mapping[str, str]) -> Quantity:
         """A parameter as the fit reports it."""
         law, slot = self.law, self.slots[self.law.root(name), group]
         if name in law.exponents:
             return Quantity(name, group, False, slot, self.exponent(name, group))
+        if name in law.shapes:
+            return Quantity(name, group, True, slot, self.shaping(name, group))
         for term in law.terms:
             if name == term.level:
                 slope, constant = self.level(name, group).slope, 0.0

@@ -10,10 +10,11 @@ import numpy as np
 
 from harness.errors import unknown
 from harness.laws import bootstrap, derived, formula, prediction, starts, table
+from harness.laws.catalogue import LAWS
 from harness.laws.design import Design, build
 from harness.laws.facts import ROW, number
 from harness.laws.identify import identify
-from harness.laws.law import LAWS, Law
+from harness.laws.law import Law
 from harness.laws.reported import Findings
 from harness.laws.result import Fit, Part
 from harness.laws.rows import (
@@ -81,7 +82,7 @@ def fit(
         check_clusters(clusters, options.cluster, where)
         numbers = [int(frame.index[i]) for i in index]
         chosen = take(rows, index, counts)
-        check_columns(chosen, used, where)
+        check_columns(law, chosen, used, where)
         design = build(law, chosen, own)
         check_count(law, chosen, design.terms.shape[2], where)
         more = [*derived.allocation(design, chosen, options.budgets), *prediction.points(design, chosen, wanted)]

@@ -29,14 +29,14 @@ class Identification:
 def identify(design: Design, theta: Array, errors: Array) -> Identification:
     """`theta` is (p,), `errors` the (p,) standard errors of its coordinates."""
     shares = predict(design.terms, theta[None])[1]
-    slope = jacobian(design.terms, shares)[0]
+    slope = jacobian(design.terms, shares, theta[None])[0]
     lengths = np.linalg.norm(slope, axis=1)
     scaled = slope / np.where(lengths > 0, lengths, 1.0)[:, None]
     _, singular, directions = np.linalg.svd(scaled.T, full_matrices=False)
     condition = float(singular[0] / singular[-1]) if singular[-1] > 0 and (lengths > 0).all() else float("inf")
     loose = directions[singular * MOST_CONDITION < singular[0]]
     swapped = _exchangeable(design)
-    gone = {term.level: float(shares[0, k].max()) < LEAST_SHARE for k, term in enumerate(design.law.terms)}
+    gone = {term.level: float(np.abs(shares[0, k]).max()) < LEAST_SHARE for k, term in enumerate(design.law.terms)}
 
     def reason(one: Reported) -> str:
         if isinstance(one, Quantity):
@@ -54,7 +54,7 @@ def identify(design: Design, theta: Array, errors: Array) -> Identification:
 
 def _reason(design: Design, quantity: Quantity, errors: Array, loose: Array, swapped: dict[str, str], gone: dict[str, bool]) -> str:
     for term in design.law.terms:
-        if quantity.name not in (term.level, term.efficiency, *(power.exponent for power in term.powers)):
+        if quantity.name not in term.parameters:
             continue
         if gone[term.level]:
             return f"the term of {term.level} vanishes at the optimum: its level is at its bound, 0"
@@ -71,7 +71,7 @@ def _exchangeable(design: Design) -> dict[str, str]:
     """Terms whose columns move together: nothing in the data tells which of the two a change belongs to."""
     found = {}
     law = design.law
-    powered = [(k, term) for k, term in enumerate(law.terms) if len(term.powers) == 1]
+    powered = [(k, term) for k, term in enumerate(law.terms) if len(term.powers) == 1 and term.powers[0].plain]
     powered = [(k, term) for k, term in powered if {term.level, law.root(term.powers[0].exponent)} <= set(law.free)]
     for i, (first, one) in enumerate(powered):
         for second, other in powered[i + 1 :]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import TaskError, UsageError, unknown
+from harness.laws.shapes import Function
 
 HUBER = 1e-3
 """Huber's delta in units of log y, as Hoffmann et al. (2203.15556, section 3.3) use it."""
@@ -26,15 +27,50 @@ class Column:
 
     name: str
     meaning: str
+    varies: bool = True
+    """Whether it must: the law has an exponent along it."""
+    zero: bool = False
+    """Whether it may be zero."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What stands for the column of a power: a function of columns with positive parameters of its own."""
+
+    function: Function
+    columns: tuple[str, ...]
+    parameters: Mapping[str, Sequence[float]]
+    """Parameter -> where its fit starts: values, or for that in `place` quantiles of the first column."""
+    text: str
+    """As the formula shows it."""
+    place: str = ""
+    """The parameter that is a value of the first column."""
+    centred: bool = True
+    """Whether its log moves with that of the first column all along."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """`column ** (sign * exponent)`: sign -1 for losses that fall, +1 for quantities that grow."""
+    """`column ** (sign * exponent)`: sign -1 for losses that fall, +1 for quantities that grow; without an exponent its power is 1.
+
+    With `times` it is exp(sign * exponent * log column * log times), an interaction.
+    """
 
     column: str
     exponent: str
     sign: int
+    times: str = ""
+    shape: Shape | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the column itself to a free power."""
+        return bool(self.exponent) and not self.times and self.shape is None
+
+    @property
+    def unit(self) -> str:
+        """The key of what the exponent is counted in."""
+        return f"{self.column} {self.times}".strip()
 
 
 @dataclass(frozen=True)
@@ -44,6 +80,23 @@ class Term:
     level: str
     powers: tuple[Power, ...] = ()
     efficiency: str = ""
+    sign: int = 1
+    """-1 for a term that is subtracted."""
+
+    @property
+    def exponents(self) -> list[str]:
+        """Of its powers."""
+        return [power.exponent for power in self.powers if power.exponent]
+
+    @property
+    def shapes(self) -> list[str]:
+        """Parameters of the shapes of its powers."""
+        return [name for power in self.powers if power.shape for name in power.shape.parameters]
+
+    @property
+    def parameters(self) -> list[str]:
+        """Its level, exponents, shapes' parameters and efficiency."""
+        return [self.level, *self.exponents, *self.shapes, *([self.efficiency] if self.efficiency else [])]
 
 
 @dataclass(frozen=True)
@@ -71,10 +124,10 @@ class Law:
 
     def __post_init__(self) -> None:
         known = {column.name for column in self.columns}
-        for term in self.terms:
-            for power in term.powers:
-                if power.column not in known:
-                    raise unknown(f"column of law {self.name}", power.column, sorted(known), error=TaskError)
+        for power in (power for term in self.terms for power in term.powers):
+            for name in (power.column, *([power.times] if power.times else []), *(power.shape.columns if power.shape else ())):
+                if name not in known:
+                    raise unknown(f"column of law {self.name}", name, sorted(known), error=TaskError)
         missing = [name for name in self.parameters if name not in self.meanings]
         if missing:
             raise TaskError(f"law {self.name} gives no meaning for {', '.join(missing)}")
@@ -87,8 +140,8 @@ class Law:
                 raise unknown(f"parameter of law {self.name}", name, self.parameters)
             if name in self.efficiencies:
                 raise UsageError(f"{name} differs between groups: it cannot be fixed at one value")
-            if not math.isfinite(value) or (name in self.levels and not value > 0):
-                raise UsageError(f"{name} cannot be fixed at {value:g}: it is {'positive' if name in self.levels else 'a number'}")
+            if not math.isfinite(value) or (name in self.positive and not value > 0):
+                raise UsageError(f"{name} cannot be fixed at {value:g}: it is {'positive' if name in self.positive else 'a number'}")
         if not set(self.parameters) - set(self.fixed) - set(self.ties):
             raise UsageError(f"every parameter of law {self.name} is fixed: nothing is left to fit")
 
@@ -110,7 +163,17 @@ class Law:
     @property
     def exponents(self) -> list[str]:
         """Every exponent once, in the order of the formula."""
-        return list(dict.fromkeys(power.exponent for term in self.terms for power in term.powers))
+        return list(dict.fromkeys(name for term in self.terms for name in term.exponents))
+
+    @property
+    def shapes(self) -> list[str]:
+        """Parameters of the shapes that stand for columns."""
+        return list(dict.fromkeys(name for term in self.terms for name in term.shapes))
+
+    @property
+    def positive(self) -> set[str]:
+        """Parameters whose log is fitted."""
+        return {*self.levels, *self.shapes, *self.efficiencies}
 
     @property
     def free(self) -> list[str]:
@@ -124,7 +187,7 @@ class Law:
     @property
     def parameters(self) -> list[str]:
         """Names, in the order of the formula; efficiencies last."""
-        names = [name for term in self.terms for name in (term.level, *(power.exponent for power in term.powers))]
+        names = [name for term in self.terms for name in (term.level, *term.exponents, *term.shapes)]
         return list(dict.fromkeys(names + self.efficiencies))
 
     @property
@@ -135,12 +198,18 @@ class Law:
     @property
     def formula(self) -> str:
         """`L = A / (N rho)^alpha + E`, with the columns' names."""
-        return f"{self.y.name} = " + " + ".join(map(_term, self.terms))
+        text = "".join(f" {'-' if term.sign < 0 else '+'} {_term(term)}" for term in self.terms)
+        return f"{self.y.name} ={text.removeprefix(' +')}"
 
     def without(self, level: str) -> Law:
         """The nested law that lacks the term of `level`."""
         terms = tuple(term for term in self.terms if term.level != level)
-        used = {power.column for term in terms for power in term.powers}
+        used = {
+            name
+            for term in terms
+            for power in term.powers
+            for name in (power.column, power.times, *(power.shape.columns if power.shape else ()))
+        }
         return Law(
             name=f"{self.name} without {level}",
             summary=f"{self.summary}, without {level}",
@@ -156,7 +225,7 @@ class Law:
 def _constraints(law: Law, terms: Sequence[Term]) -> dict[str, Any]:
     """What `fixed` and `ties` keep when only `terms` are left."""
     allocation = law.allocation if law.allocation and set(law.allocation) <= {term.level for term in terms} else None
-    left = {name for term in terms for name in (term.level, *(power.exponent for power in term.powers))}
+    left = {name for term in terms for name in term.parameters}
     ties = {name: other for name, other in law.ties.items() if {name, other} <= left}
     return {"fixed": {name: value for name, value in law.fixed.items() if name in left}, "ties": ties, "allocation": allocation}
 
@@ -165,86 +234,9 @@ def _term(term: Term) -> str:
     text = term.level
     for i, power in enumerate(term.powers):
         base = f"({power.column} {term.efficiency})" if term.efficiency and i == 0 else power.column
-        text += f" {'/' if power.sign < 0 else '·'} {base}^{power.exponent}"
+        base = power.shape.text if power.shape else base
+        if power.times:
+            text += f" · exp({'-' if power.sign < 0 else ''}{power.exponent} log {power.column} log {power.times})"
+        else:
+            text += f" {'/' if power.sign < 0 else '·'} {base}" + (f"^{power.exponent}" if power.exponent else "")
     return text
-
-
-_X, _N, _D = Column("x", "what is scaled up, such as FLOPs"), Column("n", "parameters"), Column("d", "training tokens")
-_Y, _LOSS = Column("y", "the response, positive"), Column("y", "loss, positive")
-_A, _B = Term("A", (Power("n", "alpha", -1),)), Term("B", (Power("d", "beta", -1),))
-_MEANINGS = {
-    "A": "level of the model-size term at n = 1",
-    "alpha": "exponent of the model size",
-    "B": "level of the data term at d = 1",
-    "beta": "exponent of the data",
-    "E": "loss that no scale removes",
-    "rho": "effective over nominal parameters, relative to the reference group",
-}
-
-LAWS: Mapping[str, Law] = {
-    law.name: law
-    for law in (
-        Law(
-            name="power-law",
-            summary="a straight line in log-log",
-            columns=(_X,),
-            y=_Y,
-            terms=(Term("c", (Power("x", "a", 1),)),),
-            meanings={"c": "response at x = 1", "a": "exponent"},
-            delta=LEAST_SQUARES,
-        ),
-        Law(
-            name="power-law-floor",
-            summary="a falling power law above an irreducible floor",
-            columns=(_X,),
-            y=_LOSS,
-            terms=(Term("A", (Power("x", "alpha", -1),)), Term("E")),
-            meanings={"A": "level of the falling term at x = 1", "alpha": "exponent", "E": _MEANINGS["E"]},
-            delta=HUBER_FEW_RUNS,
-        ),
-        Law(
-            name="chinchilla",
-            summary="loss from model size and data (Hoffmann et al., 2203.15556)",
-            columns=(_N, _D),
-            y=_LOSS,
-            terms=(_A, _B, Term("E")),
-            meanings=_MEANINGS,
-            allocation=("A", "B"),
-            published_starts={
-                "A": (0, 5, 10, 15, 20, 25),
-                "alpha": (0, 0.5, 1, 1.5, 2),
-                "B": (0, 5, 10, 15, 20, 25),
-                "beta": (0, 0.5, 1, 1.5, 2),
-                "E": (-1, -0.5, 0, 0.5, 1),
-            },
-        ),
-        Law(
-            name="precision",
-            summary="chinchilla with a parameter efficiency a group, such as a bit width (2411.04330, 2509.23500)",
-            columns=(_N, _D),
-            y=_LOSS,
-            terms=(Term("A", _A.powers, efficiency="rho"), _B, Term("E")),
-            meanings=_MEANINGS,
-            allocation=("A", "B"),
-            delta=HUBER_FEW_RUNS,
-        ),
-        Law(
-            name="precision-collapsed",
-            summary="precision where data grows in proportion to the model, so that one term holds both",
-            columns=(_N,),
-            y=_LOSS,
-            terms=(Term("A", _A.powers, efficiency="rho"), Term("E")),
-            meanings=_MEANINGS,
-            delta=HUBER_FEW_RUNS,
-        ),
-        Law(
-            name="log-linear",
-            summary="a plane in logs: a power of each of two columns",
-            columns=(Column("x1", "first factor"), Column("x2", "second factor")),
-            y=_Y,
-            terms=(Term("c", (Power("x1", "a", 1), Power("x2", "b", 1))),),
-            meanings={"c": "response at x1 = x2 = 1", "a": "exponent of x1", "b": "exponent of x2"},
-            delta=LEAST_SQUARES,
-        ),
-    )
-}

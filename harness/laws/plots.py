@@ -108,7 +108,8 @@ def slices(x: Mapping[str, Array], first: str, index: Index) -> list[tuple[Mappi
 
     Every combination of values where there are few; otherwise quantiles of the second column, the others at the mean of their logs.
     """
-    logs = {name: np.log(values[index]) for name, values in x.items() if name != first}
+    # A value of nothing is drawn as next to nothing.
+    logs = {name: np.log(np.maximum(values, 1e-3 * values[values > 0].min())[index]) for name, values in x.items() if name != first}
     table = np.stack(list(logs.values()), axis=1)
     found = np.unique(np.round(table, 2), axis=0)
     if len(found) > _MOST_LINES:

@@ -32,7 +32,7 @@ class Predicted(Reported):
 
     def gradient(self, theta: Array) -> Array:
         """(B, p): derivative of `fitted`."""
-        return jacobian(self.terms, predict(self.terms, theta)[1])[:, :, 0]
+        return jacobian(self.terms, predict(self.terms, theta)[1], theta)[:, :, 0]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import DataError, UsageError, unknown
 from harness.laws import table
 from harness.laws.design import Rows
-from harness.laws.law import Law
+from harness.laws.law import Column, Law
 from harness.laws.solver import Array
 
 if TYPE_CHECKING:
@@ -112,10 +112,19 @@ def read_rows(law: Law, frame: pd.DataFrame, used: Mapping[str, str], options: O
     for theirs in used.values():
         table.column(frame, theirs, source)
     family, group, reference = table.families(frame, options.group, options.reference, source, efficiency=bool(law.efficiencies))
-    values = {name: table.positive(frame, theirs, source, allow_gap=options.allow_gap) for name, theirs in used.items()}
+    kinds = {column.name: column for column in (*law.columns, law.y)}
+    values = {name: _column(frame, kinds[name], theirs, source, options) for name, theirs in used.items()}
     table.one_decimal_mark(frame, list(used.values()), source)
     y = values.pop(law.y.name)
     return Rows(values, y, family, group, reference, stated_errors(frame, y, options, source))
+
+
+def _column(frame: pd.DataFrame, kind: Column, theirs: str, source: str, options: Options) -> Array:
+    if kind.zero:
+        return table.positive_numbers(frame, theirs, source, "and it is nothing or positive", zero=True)
+    if not kind.varies:
+        return table.positive_numbers(frame, theirs, source, "and the fit takes its log")
+    return table.positive(frame, theirs, source, allow_gap=options.allow_gap)
 
 
 def stated_errors(frame: pd.DataFrame, y: Array, options: Options, source: str) -> Array | None:
@@ -198,9 +207,9 @@ def take(rows: Rows, index: np.ndarray, counts: np.ndarray) -> Rows:
     return Rows(x, rows.y[index], family, group, rows.reference, spread, counts / counts.mean())
 
 
-def check_columns(rows: Rows, columns: Mapping[str, str], where: str) -> None:
+def check_columns(law: Law, rows: Rows, columns: Mapping[str, str], where: str) -> None:
     """Refuse an independent fit in which a column does not vary."""
-    for name, values in rows.x.items():
+    for name, values in ((column.name, rows.x[column.name]) for column in law.columns if column.varies and not column.zero):
         if np.ptp(np.log(values)) < table.LEAST_SPREAD:
             raise DataError(f"{where}: column {columns[name]} is {values[0]:g} in all {len(values)} rows: nothing can be fitted along it")
 

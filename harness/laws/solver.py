@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from harness.laws.terms import Array as Array
 from harness.laws.terms import Terms
 
+LEAST_SUM = 1e-12
+"""Sum of the terms, relative to the largest, below which terms that are subtracted have left no positive y: such a step is refused."""
 GRADIENT_TOLERANCE = 1e-7
 MOST_ITERATIONS = 400
 _CHUNK_FLOATS = 200_000
@@ -62,22 +64,24 @@ class Solutions:
 
 
 def predict(terms: Terms, theta: Array) -> tuple[Array, Array]:
-    """log y in units of its spread, (B, n), and the share of each term in y, (B, K, n)."""
+    """log y in units of its spread, (B, n), and the share of each term in y, (B, K, n), negative where it is subtracted."""
     logs = terms.logs(theta)
     if logs.shape[1] == 1:
         return logs[:, 0] / terms.spread, np.ones_like(logs)
     top = logs.max(axis=1)
-    shares = np.exp(logs - top[:, None])
-    total = shares.sum(axis=1)
+    shares = np.exp(logs - top[:, None]) * terms.signs[:, None]
+    total = np.maximum(shares.sum(axis=1), LEAST_SUM)
     shares /= total[:, None]
     return (top + np.log(total)) / terms.spread, shares
 
 
-def jacobian(terms: Terms, shares: Array) -> Array:
+def jacobian(terms: Terms, shares: Array, theta: Array) -> Array:
     """Derivative of log y, in units of its spread, with respect to theta: (B, p, n)."""
     found = np.zeros((len(shares), terms.shape[2], terms.shape[1]))
     for k, j in np.argwhere(terms.linear.any(axis=1)):
         found[:, j] += shares[:, k] * (terms.linear[k, :, j] / terms.spread)
+    for bend in terms.bends:
+        found += (shares[:, bend.term] / terms.spread)[:, None] * bend.slope(theta)
     return found
 
 
@@ -155,7 +159,7 @@ class _Local:
     def _at(cls, problem: Problem, theta: Array, y: Array, weights: Array) -> _Local:
         terms, delta, size = problem.terms, problem.delta, problem.size
         fitted, shares = predict(terms, theta)
-        slope = jacobian(terms, shares)
+        slope = jacobian(terms, shares, theta)
         residual = np.subtract(y, fitted, out=fitted)
         distance = np.abs(residual)
         bounded = np.minimum(distance, delta)
@@ -165,8 +169,9 @@ class _Local:
         secant = weights if math.isinf(delta) else weights * (delta / np.maximum(distance, delta))
         across = np.swapaxes(slope, 1, 2)
         shares *= (pull / terms.spread)[:, None]
+        second = _bent(terms, theta, shares)
         outer = (terms.linear[..., :, None] * terms.linear[..., None, :]).reshape(-1, size * size)
-        second = (shares.reshape(len(theta), -1) @ outer).reshape(-1, size, size)
+        second += (shares.reshape(len(theta), -1) @ outer).reshape(-1, size, size)
         return cls(
             objective=np.einsum("bi,bi,bi->b", weights, bounded, distance - 0.5 * bounded),
             gradient=-(slope @ pull[..., None])[..., 0],
@@ -182,6 +187,18 @@ class _Local:
 
     def relative_gradient(self) -> Array:
         return np.asarray(np.abs(self.gradient).max(axis=1) / np.maximum(self.forces, self.floor))
+
+
+def _bent(terms: Terms, theta: Array, pulls: Array) -> Array:
+    """(B, p, p): what terms with bends add to the second derivative of log y, pulled at by `pulls` (B, K, n), which become zero there."""
+    found = np.zeros((len(theta), theta.shape[1], theta.shape[1]))
+    for k, slope in terms.slopes(theta).items():
+        found += (slope * pulls[:, k, None]) @ np.swapaxes(slope, 1, 2)
+    for bend in terms.bends:
+        found += bend.curvature(theta, pulls[:, bend.term])
+    for k in {bend.term for bend in terms.bends}:
+        pulls[:, k] = 0.0
+    return found
 
 
 def _step(gradient: Array, hessian: Array, metric: Array, damping: Array) -> tuple[Array, Array]:

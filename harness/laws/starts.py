@@ -12,8 +12,9 @@ from scipy import optimize
 
 from harness.errors import UsageError, unknown
 from harness.laws.design import Design
-from harness.laws.law import Law
+from harness.laws.law import Law, Shape
 from harness.laws.solver import Array
+from harness.laws.terms import Bend
 
 _LEAST_SHARE = 1e-3
 """Share of y at which a term starts that the best levels would leave out: it must be able to come back."""
@@ -24,9 +25,26 @@ def data_grid(design: Design) -> Array:
     law = design.law
     exponents = [name for name in law.exponents if name in law.free]
     levels = dict.fromkeys(law.levels, 0.0)
-    grid = law.exponent_starts if len(law.terms) > 1 else law.exponent_starts[:1]
-    combinations = itertools.product(grid, repeat=len(exponents))
-    return project(design, np.array([design.start(dict(zip(exponents, values, strict=True)) | levels) for values in combinations]))
+    grid = law.exponent_starts if len(law.terms) > 1 or law.shapes else law.exponent_starts[:1]
+    shapes = [(name, starts) for name, starts in _shape_starts(design).items() if name in law.free]
+    combinations = itertools.product(*[grid] * len(exponents), *(starts for _, starts in shapes))
+    names = [*exponents, *(name for name, _ in shapes)]
+    return project(design, np.array([design.start(dict(zip(names, values, strict=True)) | levels) for values in combinations]))
+
+
+def _shape_starts(design: Design) -> dict[str, list[float]]:
+    """Parameter of a shape -> logs of the values that it starts from."""
+    found = {}
+    for bend, shape in _bends(design):
+        for name, starts in shape.parameters.items():
+            values = np.quantile(bend.data[0], starts) if name == shape.place else np.log(starts)
+            found[name] = values.tolist()
+    return found
+
+
+def _bends(design: Design) -> list[tuple[Bend, Shape]]:
+    shapes = [power.shape for term in design.law.terms for power in term.powers if power.shape]
+    return list(zip(design.terms.bends, shapes, strict=False))
 
 
 def project(design: Design, theta: Array) -> Array:
@@ -50,10 +68,11 @@ def _best_levels(design: Design, slots: list[int], values: Array) -> Array:
     members = design.terms.linear[:, :, slots]
     top = np.array([logs[members[:, :, j] > 0].max() for j in range(len(slots))])
     # Columns are scaled to at most one, so that steep exponents do not overflow.
-    columns = (np.exp(np.minimum(logs[:, :, None] - top, 0.0)) * members).sum(axis=0)
+    signs = design.terms.signs[:, None, None]
+    columns = (np.exp(np.minimum(logs[:, :, None] - top, 0.0)) * members * signs).sum(axis=0)
     given = members.any(axis=2)
     # What terms of a fixed level leave of y; never nothing, so that a level of its own has something to explain.
-    left = np.maximum(1.0 - np.where(given, 0.0, np.exp(np.minimum(logs, 0.0))).sum(axis=0), _LEAST_SHARE)
+    left = np.maximum(1.0 - np.where(given, 0.0, np.exp(np.minimum(logs, 0.0)) * signs[:, 0]).sum(axis=0), _LEAST_SHARE)
     weights, _ = optimize.nnls(columns, left)
     return np.asarray(np.log(np.maximum(weights, _LEAST_SHARE)) - top)
 
@@ -74,7 +93,7 @@ def _published(law: Law) -> list[dict[str, float]]:
 
 
 def _logged(law: Law, start: Mapping[str, float]) -> dict[str, float]:
-    levels = set(law.levels) | set(law.efficiencies)
+    levels = law.positive
     free = [name for name in law.free if name not in law.efficiencies]
     for name in start:
         if name not in law.parameters:

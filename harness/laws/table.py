@@ -177,10 +177,10 @@ def positive(frame: pd.DataFrame, name: str, source: str, *, allow_gap: bool = F
     return values
 
 
-def positive_numbers(frame: pd.DataFrame, name: str, source: str, because: str) -> Array:
-    """A column as positive, finite numbers; `because` ends the sentence on one that is not positive."""
+def positive_numbers(frame: pd.DataFrame, name: str, source: str, because: str, *, zero: bool = False) -> Array:
+    """A column as positive, finite numbers, or with `zero` also zeros; `because` ends the sentence on one that is not."""
     values = numbers(frame, name, source)
-    for wrong_kind, bad in (("not finite", ~np.isfinite(values)), (f"not positive, {because}", values <= 0)):
+    for wrong_kind, bad in (("not finite", ~np.isfinite(values)), (f"not positive, {because}", (values < 0) if zero else (values <= 0))):
         if bad.any():
             at = int(bad.argmax())
             raise wrong(source, frame.index[at], f"column {name} is {cells.text(values[at])}, which is {wrong_kind}", frame)
