@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.laws.law import HUBER_FEW_RUNS, LEAST_SQUARES, Column, Law, Power, Shape, Term
-from harness.laws.shapes import broken, repeated
+from harness.laws.shapes import broken, fading, falling, repeated
 
 _X, _N, _D = Column("x", "what is scaled up, such as FLOPs"), Column("n", "parameters"), Column("d", "training tokens")
 _Y, _LOSS = Column("y", "the response, positive"), Column("y", "loss, positive")
@@ -20,6 +20,9 @@ _MEANINGS = {
 }
 _REPEATED = Shape(repeated, ("d", "u"), {"R": (1.0, 5.0, 25.0)}, "repeated(d, u; R)", centred=True)
 _BROKEN = Shape(broken, ("x",), {"x1": (0.25, 0.5, 0.75), "f1": (0.2, 1.0)}, "broken(x; x1, f1)", place="x1", centred=False)
+_FALLING = Shape(falling, ("loss",), {"k": (1.0, 3.0, 10.0), "L0": (0.25, 0.5, 0.75)}, "sigmoid(loss; k, L0)", place="L0", centred=False)
+_FADING = Shape(fading, ("loss",), {"gamma": (0.3, 1.0, 3.0)}, "exp(-gamma loss)", centred=False)
+_TASK_LOSS = Column("loss", "loss of the language model")
 
 LAWS: Mapping[str, Law] = {
     law.name: law
@@ -179,6 +182,29 @@ LAWS: Mapping[str, Law] = {
                 "b": "exponent of the experts at n = 1",
                 "c": "change of either exponent by e-fold of the other column",
             },
+            delta=LEAST_SQUARES,
+        ),
+        Law(
+            name="sigmoid",
+            summary="downstream accuracy from loss: from a + b at small losses down to a, that of chance (Bhagia et al., 2412.04403)",
+            columns=(_TASK_LOSS,),
+            y=Column("y", "accuracy, positive"),
+            terms=(Term("a"), Term("b", (Power("loss", "", 1, shape=_FALLING),))),
+            meanings={
+                "a": "accuracy at large losses",
+                "b": "what small losses add to it",
+                "k": "steepness at the middle",
+                "L0": "loss at which half of b is reached",
+            },
+            delta=LEAST_SQUARES,
+        ),
+        Law(
+            name="error-of-loss",
+            summary="downstream error from loss: it falls exponentially below that of chance (Gadre et al., 2403.08540, eq. 5)",
+            columns=(_TASK_LOSS,),
+            y=Column("y", "error, positive"),
+            terms=(Term("epsilon"), Term("k", (Power("loss", "", 1, shape=_FADING),), sign=-1)),
+            meanings={"epsilon": "error at large losses", "k": "what a loss of 0 takes off it", "gamma": "rate per unit of loss"},
             delta=LEAST_SQUARES,
         ),
     )

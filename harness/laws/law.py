@@ -40,7 +40,7 @@ class Shape:
     function: Function
     columns: tuple[str, ...]
     parameters: Mapping[str, Sequence[float]]
-    """Parameter -> where its fit starts: values, or for that in `place` quantiles of the first column."""
+    """Parameter -> where its fit starts: values, or for that in `place` quantiles of the first column. All are positive."""
     text: str
     """As the formula shows it."""
     place: str = ""

@@ -49,3 +49,25 @@ def broken(data: Sequence[Array], v: Sequence[Array]) -> Shaped:
     # In s = (log x - log d) / f: dh/d(log d) = -on, dh/d(log f) = f (soft - s on), and `on` changes by `bell` with s.
     both = bell * place
     return value, [-on, value - width * place * on], [[bell / width, both], [both, value - width * place * on + width * place**2 * bell]]
+
+
+def falling(data: Sequence[Array], v: Sequence[Array]) -> Shaped:
+    """1 / (1 + exp(k (x - x0))): a sigmoid that falls from 1 to 0 as x passes x0."""
+    (log_x,) = data
+    log_k, log_x0 = v
+    steep = np.exp(log_k)
+    apart, middle = steep * (np.exp(log_x) - np.exp(log_x0)), steep * np.exp(log_x0)
+    value = -np.logaddexp(0.0, apart)
+    on = np.exp(apart + value)
+    bell = on * (1 - on)
+    # In s = k (x - x0): dh/ds = -on, ds/d(log k) = s, ds/d(log x0) = -k x0 = d2s/d(log x0)2.
+    mixed = bell * apart * middle + on * middle
+    return value, [-on * apart, on * middle], [[-bell * apart**2 - on * apart, mixed], [mixed, on * middle - bell * middle**2]]
+
+
+def fading(data: Sequence[Array], v: Sequence[Array]) -> Shaped:
+    """exp(-gamma x)."""
+    (log_x,) = data
+    (log_gamma,) = v
+    value = -np.exp(log_gamma + log_x)
+    return value, [value], [[value]]

@@ -53,6 +53,14 @@ def routed_experts(p: Mapping[str, float], x: Columns) -> np.ndarray:
     return 10 ** (p["a"] * log_n + p["b"] * log_e + p["c"] * np.log(10) * log_n * log_e + np.log10(p["d"]))
 
 
+def sigmoid(p: Mapping[str, float], x: Columns) -> np.ndarray:
+    return p["a"] + p["b"] / (1 + np.exp(p["k"] * (x["loss"] - p["L0"])))
+
+
+def error_of_loss(p: Mapping[str, float], x: Columns) -> np.ndarray:
+    return p["epsilon"] - p["k"] * np.exp(-p["gamma"] * x["loss"])
+
+
 def grid(**values: np.ndarray) -> dict[str, np.ndarray]:
     return {name: found.ravel() for name, found in zip(values, np.meshgrid(*values.values()), strict=True)}
 
@@ -83,6 +91,8 @@ PLANTED: dict[str, tuple[Callable[[Mapping[str, float], Columns], np.ndarray], d
         {"d": 12.7, "a": -0.082, "b": -0.108, "c": 0.009 / np.log(10)},
         grid(n=np.logspace(7, 9, 5), experts=2.0 ** np.arange(0, 10, 2)),
     ),
+    "sigmoid": (sigmoid, {"a": 0.25, "b": 0.6, "k": 4.0, "L0": 2.6}, {"loss": np.linspace(1.8, 4.0, 30)}),
+    "error-of-loss": (error_of_loss, {"epsilon": 0.857, "k": 2.21, "gamma": 0.715}, {"loss": np.linspace(2.2, 5.0, 20)}),
 }
 
 
@@ -144,6 +154,8 @@ def test_tokens_that_never_repeat_are_chinchilla_s() -> None:
 DATA: dict[shapes.Function, Any] = {
     shapes.repeated: ((np.log([1e9, 5e9, 4e11, 1e8]), np.log([2e9, 1e9, 1e10, 1e8])), (2.7,)),
     shapes.broken: ((np.linspace(-8, 8, 9),), (1.3, -0.4)),
+    shapes.falling: ((np.log([1.5, 2.5, 2.7, 4.0]),), (1.2, np.log(2.6))),
+    shapes.fading: ((np.log([1.5, 2.5, 4.0]),), (-0.3,)),
 }
 
 
