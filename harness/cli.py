@@ -165,7 +165,7 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "source", metavar="FILE|STUDY", nargs="?", help="CSV, TSV, JSONL or Parquet, also gzipped, or a study by name, folder or URI"
     )
-    for name in ("x", "x1", "x2", "n", "d", "u", "flops", "m", "s1", "s2", "active", "experts", "loss", "y"):
+    for name in ("x", "x1", "x2", "n", "d", "u", "un", "flops", "m", "s1", "s2", "active", "experts", "loss", "y"):
         verb.add_argument(f"--{name}", metavar="COLUMN", help=f"the table's column for the law's {name}, or a formula: 'C/(6*N)'")
     verb.add_argument(
         "--where",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from harness.laws import Fit, Options
 
-COLUMNS = ("x", "x1", "x2", "n", "d", "u", "flops", "m", "s1", "s2", "active", "experts", "loss", "y")
+COLUMNS = ("x", "x1", "x2", "n", "d", "u", "un", "flops", "m", "s1", "s2", "active", "experts", "loss", "y")
 
 
 def run(options: argparse.Namespace) -> int:

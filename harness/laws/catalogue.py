@@ -18,7 +18,14 @@ _MEANINGS = {
     "E": "loss that no scale removes",
     "rho": "effective over nominal parameters, relative to the reference group",
 }
-_REPEATED = Shape(repeated, ("d", "u"), {"R": (1.0, 5.0, 25.0)}, "repeated(d, u; R)", centred=True)
+_U = Column("u", "tokens that differ", varies=False)
+_REPEATED = Shape(repeated, ("d", "u"), {"R": (1.0, 5.0, 25.0, 125.0)}, "repeated(d, u; R)")
+_EXCESS = Shape(repeated, ("n", "un"), {"R_N": (1.0, 5.0, 25.0)}, "repeated(n, un; R_N)")
+_REPEATED_DATA = Term("B", (Power("d", "beta", -1, shape=_REPEATED),))
+_DECAYS = {
+    "R": "repetitions after which another is worth 1/e of the first",
+    "R_N": "multiples of un after which another is worth 1/e of the first",
+}
 _BROKEN = Shape(broken, ("x",), {"x1": (0.25, 0.5, 0.75), "f1": (0.2, 1.0)}, "broken(x; x1, f1)", place="x1", centred=False)
 _FALLING = Shape(falling, ("loss",), {"k": (1.0, 3.0, 10.0), "L0": (0.25, 0.5, 0.75)}, "sigmoid(loss; k, L0)", place="L0", centred=False)
 _FADING = Shape(fading, ("loss",), {"gamma": (0.3, 1.0, 3.0)}, "exp(-gamma loss)", centred=False)
@@ -108,12 +115,22 @@ LAWS: Mapping[str, Law] = {
             delta=HUBER_FEW_RUNS,
         ),
         Law(
-            name="data-constrained",
+            name="repeated-data",
             summary="chinchilla where tokens repeat, and repetitions are worth less and less (Muennighoff et al., 2305.16264)",
-            columns=(_N, _D, Column("u", "tokens that differ", varies=False)),
+            columns=(_N, _D, _U),
             y=_LOSS,
-            terms=(_A, Term("B", (Power("d", "beta", -1, shape=_REPEATED),)), Term("E")),
-            meanings=_MEANINGS | {"R": "repetitions after which another is worth 1/e of the first"},
+            terms=(_A, _REPEATED_DATA, Term("E")),
+            meanings=_MEANINGS | _DECAYS,
+            exponent_starts=(0.1, 0.3, 0.9),
+        ),
+        Law(
+            name="data-constrained",
+            summary="repeated-data where parameters beyond what the tokens that differ can feed are worth less too (2305.16264, eq. 5)",
+            columns=(_N, _D, _U, Column("un", "parameters that u tokens can feed: n* where d* = u", varies=False)),
+            y=_LOSS,
+            terms=(Term("A", (Power("n", "alpha", -1, shape=_EXCESS),)), _REPEATED_DATA, Term("E")),
+            meanings=_MEANINGS | _DECAYS,
+            exponent_starts=(0.1, 0.3, 0.9),
         ),
         Law(
             name="broken-power",
