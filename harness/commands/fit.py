@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.laws import Fit, Options
+    from harness.laws.approaches import Approach
 
 COLUMNS = ("x", "x1", "x2", "n", "d", "u", "un", "flops", "m", "s1", "s2", "active", "experts", "loss", "y")
 
@@ -67,11 +68,19 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
-    from harness.laws import fit
+    from harness.laws import approaches, fit
 
     if options.better != "higher":
         raise UsageError("--better is for pareto")
-    return _finish(options, fit(options.law, frame, columns, fit_options(options), source=options.source), console)
+    wishes, used = fit_options(options), dict(columns)
+    flops = used.pop("flops", "") if options.isoflop else ""
+    found = fit(options.law, frame, used, wishes, source=options.source)
+    if not options.isoflop:
+        return _finish(options, found, console)
+    roads, notes = approaches.compare(found, frame, used, wishes, flops)
+    for line in (*notes, *approaches.notes(roads)):
+        console.print(line, style="yellow")
+    return _finish(options, found, console, roads)
 
 
 def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
@@ -79,7 +88,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import fit, formula, isoflop
     from harness.laws.rows import complete
 
-    _refuse(options, "cluster", "reference", "budget", "weights", "errors")
+    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop")
     used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
     for name in columns:
         if name not in used:
@@ -98,7 +107,22 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
 
     from harness.laws import pareto
 
-    _refuse(options, "compare", "plots", "separate", "share", "reference", "huber", "fix", "tie", "budget", "predict", "weights", "errors")
+    _refuse(
+        options,
+        "compare",
+        "plots",
+        "separate",
+        "share",
+        "reference",
+        "huber",
+        "fix",
+        "tie",
+        "budget",
+        "predict",
+        "weights",
+        "errors",
+        "isoflop",
+    )
     used = {name: columns.get(name, name) for name in ("flops", "y")}
     for name in columns:
         if name not in used:
@@ -116,19 +140,19 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
 PROCEDURES = {"isoflop": _isoflop, "pareto": _pareto}
 
 
-def _finish(options: argparse.Namespace, found: Fit, console: Console) -> int:
+def _finish(options: argparse.Namespace, found: Fit, console: Console, roads: Sequence[Approach] = ()) -> int:
     from harness.laws import plots, render, selection
 
     scores = selection.compare(found) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
-    for headings, rows in render.tables(found):
+    for headings, rows in render.tables(found, roads):
         if rows:
             _show(console, headings, rows)
     if scores:
         _show(console, render.SCORES, render.comparison(scores))
     for line in render.reasons(found):
         console.print(line, style="yellow")
-    files = _write(options, render.to_json(found, scores), render.to_markdown(found, scores))
+    files = _write(options, render.to_json(found, scores, roads), render.to_markdown(found, scores, roads))
     if options.plots:
         try:
             files += plots.write(found, options.plots)

@@ -53,7 +53,7 @@ def allocation(design: Design, rows: Rows, budgets: Sequence[float]) -> list[Der
         return []
     size, data = (next(term for term in law.terms if term.level == level) for level in law.allocation)
     (n,), (d,) = ([power.column for power in term.powers] for term in (size, data))
-    budgets = budgets or _decades(FLOPS * float((rows.x[n] * rows.x[d]).max()))
+    budgets = budgets_of(law, rows, budgets)
     found: list[Derived] = []
     owner = dict(zip(rows.group, rows.family, strict=True))
     for group, family in owner.items():
@@ -80,6 +80,12 @@ def allocation(design: Design, rows: Rows, budgets: Sequence[float]) -> list[Der
                 for what, of, c, factor in (("N*", n, 0.0, 1.0), ("D*", d, log_c, -1.0), ("D*/N*", f"{d} per {n}", log_c, -2.0))
             ]
     return found
+
+
+def budgets_of(law: Law, rows: Rows, budgets: Sequence[float]) -> Sequence[float]:
+    """`budgets`, or the powers of ten from the largest 6 n d of the rows on."""
+    columns = [power.column for term in law.terms for power in term.powers if law.allocation and term.level in law.allocation]
+    return budgets or _decades(FLOPS * float(np.prod([rows.x[name] for name in columns], axis=0).max()))
 
 
 def _estimated(law: Law, alpha: Quantity, beta: Quantity) -> bool:

@@ -46,9 +46,14 @@ def columns(frame: pd.DataFrame, wanted: Iterable[str], source: str) -> pd.DataF
     return frame
 
 
+def is_formula(text: str) -> bool:
+    """Whether it holds arithmetic, where it is no column's name."""
+    return bool(_ARITHMETIC.search(text))
+
+
 def _parsed(text: str, source: str) -> ast.expr | None:
     """The formula; None for what holds no arithmetic, which is a column that is missing."""
-    if not _ARITHMETIC.search(text):
+    if not is_formula(text):
         return None
     names: list[str] = []
 

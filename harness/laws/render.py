@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from harness.laws.approaches import Approach
 from harness.laws.prediction import Prediction
 from harness.laws.result import Estimate, Fit
 from harness.laws.selection import Score
@@ -14,17 +15,19 @@ from harness.shown import markdown_table
 from harness.stats import decimals, number
 
 
-def to_json(fit: Fit, scores: Sequence[Score]) -> str:
-    """The fit and, where asked for, the comparison."""
+def to_json(fit: Fit, scores: Sequence[Score], roads: Sequence[Approach] = ()) -> str:
+    """The fit and, where asked for, the comparison and the approaches."""
     found: dict[str, Any] = fit.to_json()
     if scores:
         found["comparison"] = [score.to_json() for score in scores]
+    if roads:
+        found["approaches"] = [road.to_json() for road in roads]
     return json.dumps(found, indent=2, allow_nan=False) + "\n"
 
 
-def to_markdown(fit: Fit, scores: Sequence[Score]) -> str:
+def to_markdown(fit: Fit, scores: Sequence[Score], roads: Sequence[Approach] = ()) -> str:
     """Estimates, how the optimum was reached, and the comparison, as tables."""
-    found = [(headings, rows) for headings, rows in tables(fit) if rows]
+    found = [(headings, rows) for headings, rows in tables(fit, roads) if rows]
     text = f"# {fit.law.name}: `{fit.law.formula}`\n\n{about(fit)}\n\n"
     text += "\n\n".join(markdown_table(headings, rows) for headings, rows in found) + "\n"
     if reasons(fit):
@@ -32,9 +35,10 @@ def to_markdown(fit: Fit, scores: Sequence[Score]) -> str:
     return text + (f"\n{markdown_table(SCORES, comparison(scores))}\n" if scores else "")
 
 
-def tables(fit: Fit) -> list[tuple[Sequence[str], Sequence[Sequence[str]]]]:
+def tables(fit: Fit, roads: Sequence[Approach] = ()) -> list[tuple[Sequence[str], Sequence[Sequence[str]]]]:
     """Headings and rows of what there is to say of a fit, in order; some have no rows."""
-    return [(ESTIMATES, estimates(fit)), (DERIVED, derived(fit)), (PREDICTIONS, predictions(fit)), (OPTIMA, optima(fit))]
+    said = [(ESTIMATES, estimates(fit)), (DERIVED, derived(fit)), (APPROACHES, approaches(roads))]
+    return [*said, (PREDICTIONS, predictions(fit)), (OPTIMA, optima(fit))]
 
 
 def about(fit: Fit) -> str:
@@ -49,6 +53,7 @@ def about(fit: Fit) -> str:
 
 ESTIMATES = ("parameter", "group", "estimate", "interval", "meaning")
 DERIVED = ("derived", "group", "estimate", "interval", "meaning")
+APPROACHES = ("divided", "group", "parametric", "interval", "isoFLOP", "interval")
 PREDICTIONS = ("at", "group", "predicted", "the law's interval", "a new run's interval", "beyond the rows")
 OPTIMA = ("fit", "rows", "objective", "converged", "starts at it", "condition", "rms log residual", "resamples not converged")
 SCORES = ("fit", "law", "parameters", "objective", "AICc", "BIC", "leave-one-out rms", "largest held out rms")
@@ -62,6 +67,11 @@ def estimates(fit: Fit) -> list[tuple[str, ...]]:
 def derived(fit: Fit) -> list[tuple[str, ...]]:
     """Rows under `DERIVED`."""
     return [(e.name, e.group or part.group, *_value(e), e.meaning) for part in fit.parts for e in part.derived]
+
+
+def approaches(rows: Sequence[Approach]) -> list[tuple[str, ...]]:
+    """Rows under `APPROACHES`."""
+    return [(row.name, row.group, *_shown(row.parametric), *_shown(row.isoflop)) for row in rows]
 
 
 def predictions(fit: Fit) -> list[tuple[str, ...]]:
@@ -138,8 +148,10 @@ def reasons(fit: Fit) -> list[str]:
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:
-    if estimate.fixed:
-        return number(estimate.value), "fixed"
+    return (number(estimate.value), "fixed") if estimate.fixed else _shown(estimate)
+
+
+def _shown(estimate: Estimate | Prediction) -> tuple[str, str]:
     if estimate.low is None or estimate.high is None:
         return number(estimate.value), "none"
     digits = decimals(estimate.value, (estimate.high - estimate.low) / 2)
