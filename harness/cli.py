@@ -182,6 +182,9 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--tie", action="append", default=[], metavar="NAME=OTHER", help="one exponent for two: beta=alpha (repeatable)")
     verb.add_argument("--budget", default="", metavar="C[,C...]", help="report the best model and data at these 6 n d FLOPs")
     verb.add_argument("--isoflop", action="store_true", help="show N* of the isoFLOP curves beside the law's (budgets: --flops, or 6 n d)")
+    verb.add_argument(
+        "--through", metavar="LAW", help="sigmoid, error-of-loss: --predict from the loss that this law gives, such as chinchilla"
+    )
     verb.add_argument("--predict", action="append", default=[], metavar="n=..,d=..", help="report the law there, with bands (repeatable)")
     verb.add_argument("--huber", metavar="DELTA", help="Huber's delta in log y, or `none` for least squares (default: the law's)")
     verb.add_argument("--weights", metavar="COLUMN", help="weight of each row: 4 stands for an error half as large")

@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.laws import Fit, Options
-    from harness.laws.approaches import Approach
+    from harness.laws.render import More
 
 COLUMNS = ("x", "x1", "x2", "n", "d", "u", "un", "flops", "m", "s1", "s2", "active", "experts", "loss", "y")
 
@@ -68,19 +69,51 @@ def _check_targets(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
-    from harness.laws import approaches, fit
+    from harness.laws import fit
 
     if options.better != "higher":
         raise UsageError("--better is for pareto")
+    if options.through:
+        return _through(options, frame, columns, console)
+    if options.isoflop:
+        return _both_roads(options, frame, columns, console)
+    return _finish(options, fit(options.law, frame, columns, fit_options(options), source=options.source), console)
+
+
+def _both_roads(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
+    """A law, and beside it the optima of the isoFLOP curves."""
+    from harness.laws import approaches, fit, render
+
     wishes, used = fit_options(options), dict(columns)
-    flops = used.pop("flops", "") if options.isoflop else ""
+    flops = used.pop("flops", "")
     found = fit(options.law, frame, used, wishes, source=options.source)
-    if not options.isoflop:
-        return _finish(options, found, console)
     roads, notes = approaches.compare(found, frame, used, wishes, flops)
-    for line in (*notes, *approaches.notes(roads)):
-        console.print(line, style="yellow")
-    return _finish(options, found, console, roads)
+    tables = [(render.APPROACHES, render.approaches(roads))]
+    data = {"approaches": [road.to_json() for road in roads]}
+    return _finish(options, found, console, render.More(tables, data, [*notes, *approaches.notes(roads)]))
+
+
+def _through(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
+    """Two fits, loss from scale and a response from loss, and what follows for `--predict`."""
+    from harness.laws import downstream, fit, render
+    from harness.laws.fit import named
+
+    _refuse(options, "isoflop", "errors", "weights", "tie", "budget")
+    first, second = named(options.through), named(options.law)
+    downstream.check(first, second)
+    wishes = fit_options(options)
+    early, late = downstream.constraints(second, wishes.fixed)
+    ours, loss = {column.name for column in first.columns}, columns.get(downstream.LOSS, downstream.LOSS)
+    upstream = {name: theirs for name, theirs in columns.items() if name in ours} | {first.y.name: loss}
+    # Huber's delta and the starting grid of the command are the second law's.
+    scale = fit(first, frame, upstream, replace(wishes, fixed=early, delta=None, starts=()), source=options.source)
+    rest = {name: theirs for name, theirs in columns.items() if name not in ours}
+    found = fit(second, frame, rest, replace(wishes, fixed=late, predict=()), source=options.source)
+    predictions = downstream.through(scale, found)
+    tables = [*render.tables(scale), (render.PREDICTIONS, render.predicted(predictions))]
+    data = {"through": scale.to_json(), "predictions_through": [one.to_json() for one in predictions]}
+    notes = [*render.reasons(scale), *dict.fromkeys(f"no interval: {one.reason}" for one in predictions if one.reason)]
+    return _finish(options, found, console, render.More(tables, data, notes))
 
 
 def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
@@ -88,7 +121,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import fit, formula, isoflop
     from harness.laws.rows import complete
 
-    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop")
+    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop", "through")
     used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
     for name in columns:
         if name not in used:
@@ -122,6 +155,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
         "weights",
         "errors",
         "isoflop",
+        "through",
     )
     used = {name: columns.get(name, name) for name in ("flops", "y")}
     for name in columns:
@@ -140,19 +174,20 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
 PROCEDURES = {"isoflop": _isoflop, "pareto": _pareto}
 
 
-def _finish(options: argparse.Namespace, found: Fit, console: Console, roads: Sequence[Approach] = ()) -> int:
+def _finish(options: argparse.Namespace, found: Fit, console: Console, more: More | None = None) -> int:
     from harness.laws import plots, render, selection
 
+    more = more or render.More()
     scores = selection.compare(found) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
-    for headings, rows in render.tables(found, roads):
+    for headings, rows in (*render.tables(found), *more.tables):
         if rows:
             _show(console, headings, rows)
     if scores:
         _show(console, render.SCORES, render.comparison(scores))
-    for line in render.reasons(found):
+    for line in (*more.notes, *render.reasons(found)):
         console.print(line, style="yellow")
-    files = _write(options, render.to_json(found, scores, roads), render.to_markdown(found, scores, roads))
+    files = _write(options, render.to_json(found, scores, more), render.to_markdown(found, scores, more))
     if options.plots:
         try:
             files += plots.write(found, options.plots)

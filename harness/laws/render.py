@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.laws.approaches import Approach
@@ -14,31 +15,41 @@ from harness.laws.selection import Score
 from harness.shown import markdown_table
 from harness.stats import decimals, number
 
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Headings and rows."""
 
-def to_json(fit: Fit, scores: Sequence[Score], roads: Sequence[Approach] = ()) -> str:
-    """The fit and, where asked for, the comparison and the approaches."""
-    found: dict[str, Any] = fit.to_json()
+
+@dataclass(frozen=True)
+class More:
+    """What a procedure has to say besides its fit."""
+
+    tables: Sequence[Table] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Plain data, added to the fit's."""
+    notes: Sequence[str] = ()
+
+
+def to_json(fit: Fit, scores: Sequence[Score], more: More) -> str:
+    """The fit and, where asked for, the comparison and what there is more."""
+    found: dict[str, Any] = fit.to_json() | dict(more.data)
     if scores:
         found["comparison"] = [score.to_json() for score in scores]
-    if roads:
-        found["approaches"] = [road.to_json() for road in roads]
     return json.dumps(found, indent=2, allow_nan=False) + "\n"
 
 
-def to_markdown(fit: Fit, scores: Sequence[Score], roads: Sequence[Approach] = ()) -> str:
+def to_markdown(fit: Fit, scores: Sequence[Score], more: More) -> str:
     """Estimates, how the optimum was reached, and the comparison, as tables."""
-    found = [(headings, rows) for headings, rows in tables(fit, roads) if rows]
+    found = [(headings, rows) for headings, rows in (*tables(fit), *more.tables) if rows]
     text = f"# {fit.law.name}: `{fit.law.formula}`\n\n{about(fit)}\n\n"
     text += "\n\n".join(markdown_table(headings, rows) for headings, rows in found) + "\n"
-    if reasons(fit):
-        text += "\n" + "\n".join(f"- {line}" for line in reasons(fit)) + "\n"
+    if said := [*more.notes, *reasons(fit)]:
+        text += "\n" + "\n".join(f"- {line}" for line in said) + "\n"
     return text + (f"\n{markdown_table(SCORES, comparison(scores))}\n" if scores else "")
 
 
-def tables(fit: Fit, roads: Sequence[Approach] = ()) -> list[tuple[Sequence[str], Sequence[Sequence[str]]]]:
+def tables(fit: Fit) -> list[Table]:
     """Headings and rows of what there is to say of a fit, in order; some have no rows."""
-    said = [(ESTIMATES, estimates(fit)), (DERIVED, derived(fit)), (APPROACHES, approaches(roads))]
-    return [*said, (PREDICTIONS, predictions(fit)), (OPTIMA, optima(fit))]
+    return [(ESTIMATES, estimates(fit)), (DERIVED, derived(fit)), (PREDICTIONS, predictions(fit)), (OPTIMA, optima(fit))]
 
 
 def about(fit: Fit) -> str:
@@ -76,12 +87,13 @@ def approaches(rows: Sequence[Approach]) -> list[tuple[str, ...]]:
 
 def predictions(fit: Fit) -> list[tuple[str, ...]]:
     """Rows under `PREDICTIONS`."""
-    found: list[tuple[str, ...]] = []
-    for part in fit.parts:
-        for one in part.predictions:
-            at = ", ".join(f"{name} = {value:g}" for name, value in one.at.items())
-            found.append((at, one.group or part.group, *_bands(one), one.beyond or "inside"))
-    return found
+    return [row for part in fit.parts for row in predicted(part.predictions, part.group)]
+
+
+def predicted(found: Sequence[Prediction], group: str = "") -> list[tuple[str, ...]]:
+    """Rows under `PREDICTIONS`; `group` is that of those that name none."""
+    at = [", ".join(f"{name} = {value:g}" for name, value in one.at.items()) for one in found]
+    return [(where, one.group or group, *_bands(one), one.beyond or "inside") for where, one in zip(at, found, strict=True)]
 
 
 def _bands(one: Prediction) -> tuple[str, str, str]:

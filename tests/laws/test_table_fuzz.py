@@ -133,8 +133,8 @@ def attempt(source: str) -> None:
         sentence(partial(pareto.fit, got[0], {"flops": "x", "y": "y"}, options, better="higher", source=source))
         sentence(partial(isoflop.optima, got[0], {"flops": "x", "n": "x.a" if "x.a" in got[0] else "x", "y": "y"}, options.group, source))
         if found is not None:
-            render.to_json(found, [])
-            render.to_markdown(found, []).encode()
+            render.to_json(found, [], render.More())
+            render.to_markdown(found, [], render.More()).encode()
 
 
 def seeds() -> list[tuple[str, bytes]]:
