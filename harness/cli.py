@@ -180,6 +180,9 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--separate", action="store_true", help="share nothing between groups")
     verb.add_argument("--fix", action="append", default=[], metavar="NAME=VALUE", help="keep a parameter at a value: E=1.69 (repeatable)")
     verb.add_argument("--tie", action="append", default=[], metavar="NAME=OTHER", help="one exponent for two: beta=alpha (repeatable)")
+    verb.add_argument(
+        "--prior", action="append", default=[], metavar="NAME=V+-S", help="what is known of it: alpha=0.34+-0.05 (repeatable)"
+    )
     verb.add_argument("--budget", default="", metavar="C[,C...]", help="report the best model and data at these 6 n d FLOPs")
     verb.add_argument("--isoflop", action="store_true", help="show N* of the isoFLOP curves beside the law's (budgets: --flops, or 6 n d)")
     verb.add_argument(

@@ -98,7 +98,7 @@ def _through(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import downstream, fit, render
     from harness.laws.fit import named
 
-    _refuse(options, "isoflop", "errors", "weights", "tie", "budget")
+    _refuse(options, "isoflop", "errors", "weights", "tie", "budget", "prior")
     first, second = named(options.through), named(options.law)
     downstream.check(first, second)
     wishes = fit_options(options)
@@ -121,7 +121,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import fit, formula, isoflop
     from harness.laws.rows import complete
 
-    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop", "through")
+    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop", "through", "prior")
     used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
     for name in columns:
         if name not in used:
@@ -156,6 +156,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
         "errors",
         "isoflop",
         "through",
+        "prior",
     )
     used = {name: columns.get(name, name) for name in ("flops", "y")}
     for name in columns:
@@ -178,6 +179,8 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console, more: Mor
     from harness.laws import plots, render, selection
 
     more = more or render.More()
+    if options.compare and options.prior:
+        raise UsageError("--compare scores laws by the rows alone: it does not go with --prior")
     scores = selection.compare(found) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
     for headings, rows in (*render.tables(found), *more.tables):
@@ -224,6 +227,7 @@ def fit_options(options: argparse.Namespace) -> Options:
         delta=_delta(options.huber),
         fixed=dict(_numbers("--fix", options.fix)),
         ties=dict(_pairs("--tie", options.tie)),
+        priors={name: _gaussian(name, value) for name, value in _pairs("--prior", options.prior)},
         budgets=_budgets(options.budget),
         predict=[dict(_numbers("--predict", [point])) for point in options.predict],
         starts="published" if options.starts == "published" else (),
@@ -273,6 +277,14 @@ def _number(what: str, written: str) -> float:
         return float(written)
     except ValueError:
         raise UsageError(f"{what} takes a number such as 1.69 or 7e9, not {written!r}") from None
+
+
+def _gaussian(name: str, written: str) -> tuple[float, float]:
+    """`0.34+-0.05`, or with the sign for it."""
+    mean, separator, sd = written.replace("±", "+-").partition("+-")
+    if not separator:
+        raise UsageError(f"--prior takes NAME=VALUE+-SPREAD, such as alpha=0.34+-0.05, not {name}={written}")
+    return _number(f"--prior {name}", mean), _number(f"--prior {name}", sd)
 
 
 def _budgets(written: str) -> list[float]:

@@ -71,18 +71,25 @@ def covariance(problem: Problem, theta: Array, log_y: Array, weights: Array, clu
     slope, residual = jacobian(problem.terms, shares, theta), log_y - fitted
     psi = np.clip(residual, -problem.delta, problem.delta)
     weighted = slope * weights
-    inverse = np.linalg.pinv(weighted @ np.swapaxes(slope, 1, 2), rcond=1e-15, hermitian=True)
     centre = _central_slope(residual, problem.delta)[:, None, None]
+    prior = 0.0 if problem.prior is None else problem.prior.curvature
+    inverse = np.linalg.pinv(weighted @ np.swapaxes(slope, 1, 2) + prior / centre, rcond=1e-15, hermitian=True)
+    # A prior is an observation: its own error is one more of the scores.
+    known = 0.0 if problem.prior is None else inverse @ (problem.prior.scale * problem.prior.curvature) @ inverse / centre**2
     if cluster is None:
         spread = (psi * psi).sum(axis=1) / max(problem.points - problem.size, 1)
         # (J'WJ)^-1 J'WWJ (J'WJ)^-1, which for equal weights is the inverse itself.
-        even = inverse if (weights == weights[0]).all() else inverse @ weighted @ np.swapaxes(weighted, 1, 2) @ inverse
-        return np.asarray(even * spread[:, None, None] / centre**2)
+        even = (
+            inverse
+            if (weights == weights[0]).all() and problem.prior is None
+            else inverse @ weighted @ np.swapaxes(weighted, 1, 2) @ inverse
+        )
+        return np.asarray(even * spread[:, None, None] / centre**2 + known)
     codes = np.unique(list(cluster), return_inverse=True)[1]
     groups = int(codes.max()) + 1
     scores = (weighted * psi[:, None]) @ np.eye(groups)[codes]
     middle = scores @ np.swapaxes(scores, 1, 2) * (groups / (groups - 1))
-    return np.asarray(inverse @ middle @ inverse / centre**2)
+    return np.asarray(inverse @ middle @ inverse / centre**2 + known)
 
 
 def standard_errors(design: Design, problem: Problem, theta: Array, log_y: Array, cluster: Sequence[str] | None = None) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import DataError, UsageError
 from harness.laws.law import Law, Power, Term
-from harness.laws.solver import Array, Problem
+from harness.laws.solver import Array, Prior, Problem
 from harness.laws.terms import Affine as Affine
 from harness.laws.terms import Bend, Terms
 
@@ -109,10 +109,11 @@ class Design:
     shared: frozenset[str]
     weights: Array
     """(n,): see `Rows`."""
+    prior: Prior | None = None
 
     def problem(self, delta: float) -> Problem:
         """The fit with Huber's `delta`."""
-        return Problem(self.terms, delta)
+        return Problem(self.terms, delta, self.prior)
 
     def parameter(self, name: str, family: str, group: str = "") -> Quantity:
         """A parameter as rows of `family` and `group` read it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import unknown
-from harness.laws import bootstrap, derived, formula, prediction, starts, table
+from harness.laws import bootstrap, derived, formula, prediction, prior, starts, table
 from harness.laws.catalogue import LAWS
 from harness.laws.design import Design, build
 from harness.laws.facts import ROW, number
@@ -65,6 +65,7 @@ def fit(
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(dict(data))
     frame = frame if frame.index.name == ROW else number(frame)
     used, whole = used_columns(law, columns or {}), len(frame)
+    prior.check(law, options.priors)
     wanted = checked_points(law, options.predict, used)
     read = [*used.values(), *(name for name in (options.weights, options.errors) if name)]
     frame = formula.columns(frame, read, source)
@@ -128,6 +129,7 @@ def _part(
     group: str, design: Design, rows: Rows, numbers: Sequence[int], count: int, cluster: Sequence[str] | None, options: Options
 ) -> Part:
     delta = design.law.delta if options.delta is None else options.delta
+    design, notes = _with_priors(design, delta, options)
     problem = design.problem(delta)
     extra = starts.given(design, options.starts)
     found, best = optimum(design, delta, extra)
@@ -170,7 +172,18 @@ def _part(
         derived=findings.derived(),
         predictions=findings.predictions(np.random.default_rng(options.seed)),
         resamples=drawn,
+        notes=notes,
     )
+
+
+def _with_priors(design: Design, delta: float, options: Options) -> tuple[Design, list[str]]:
+    """The design with the options' priors, weighed by the errors of the fit without them, and what to say of these."""
+    if not options.priors:
+        return design, []
+    priors = prior.known(design, options.priors)
+    found, best = optimum(design, delta)
+    alone = found.theta[best]
+    return replace(design, prior=prior.penalty(design, delta, alone, priors)), prior.notes(priors, alone)
 
 
 def _intervals(

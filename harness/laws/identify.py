@@ -30,6 +30,8 @@ def identify(design: Design, theta: Array, errors: Array) -> Identification:
     """`theta` is (p,), `errors` the (p,) standard errors of its coordinates."""
     shares = predict(design.terms, theta[None])[1]
     slope = jacobian(design.terms, shares, theta[None])[0]
+    if design.prior is not None:
+        slope = np.concatenate([slope, design.prior.slopes.T * np.sqrt(design.prior.weights)], axis=1)
     lengths = np.linalg.norm(slope, axis=1)
     scaled = slope / np.where(lengths > 0, lengths, 1.0)[:, None]
     _, singular, directions = np.linalg.svd(scaled.T, full_matrices=False)
@@ -72,6 +74,9 @@ def _exchangeable(design: Design) -> dict[str, str]:
     found = {}
     law = design.law
     powered = [(k, term) for k, term in enumerate(law.terms) if len(term.powers) == 1 and term.powers[0].plain]
+    held = set() if design.prior is None else set(np.flatnonzero(design.prior.slopes.any(axis=0)).tolist())
+    told = {name for (name, _), slot in design.slots.items() if slot in held}
+    powered = [(k, term) for k, term in powered if not told & {term.level, law.root(term.powers[0].exponent)}]
     powered = [(k, term) for k, term in powered if {term.level, law.root(term.powers[0].exponent)} <= set(law.free)]
     for i, (first, one) in enumerate(powered):
         for second, other in powered[i + 1 :]:

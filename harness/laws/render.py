@@ -156,7 +156,8 @@ def reasons(fit: Fit) -> list[str]:
         for part in fit.parts
         if part.over_stated is not None
     ]
-    return [*fit.repeats, *stated, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
+    told = [f"{part.group}: {note}" if part.group else note for part in fit.parts for note in part.notes]
+    return [*fit.repeats, *told, *stated, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:

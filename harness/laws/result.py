@@ -75,6 +75,8 @@ class Part:
     """What follows from them."""
     predictions: Sequence[Prediction]
     resamples: Resamples | None
+    notes: Sequence[str] = ()
+    """What there is to say of the priors."""
     stated: Array | None = None
     """(n,): the standard error of log y that the table states for each row."""
 
@@ -111,6 +113,7 @@ class Part:
             "objective_at_given_starts": list(self.given),
             "condition": finite_or_none(self.condition),
             "rms_log_residual": float(np.sqrt(np.mean(self.residuals**2))),
+            "notes": list(self.notes),
             "rms_residual_over_stated_error": self.over_stated,
             "resamples": 0 if self.resamples is None else len(self.resamples.converged),
             "resamples_not_converged": self.not_converged,

@@ -36,6 +36,8 @@ class Options:
     """Parameters that keep a value, in raw units."""
     ties: Mapping[str, str] = field(default_factory=dict)
     """Exponents that equal another."""
+    priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Parameter -> mean and standard deviation of what is known of it, in raw units; see `harness.laws.prior`."""
     budgets: Sequence[float] = ()
     """Compute budgets, 6 n d, whose best division is reported; none: powers of ten from the largest of the rows on."""
     predict: Sequence[Mapping[str, float]] = ()

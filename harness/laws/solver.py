@@ -29,6 +29,33 @@ _EXACT = 1e-7
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Adds sum_m weights_m (slopes_m @ theta - targets_m)^2 / 2 to the objective."""
+
+    slopes: Array
+    """(m, p)."""
+    targets: Array
+    """(m,)."""
+    weights: Array
+    """(m,)."""
+    scale: float
+    """Variance of an error in units of the objective: that of the gradient at the truth is `scale` times `curvature`."""
+
+    @property
+    def curvature(self) -> Array:
+        """(p, p): second derivative."""
+        return np.asarray((self.slopes.T * self.weights) @ self.slopes)
+
+    def value(self, theta: Array) -> Array:
+        """(B,)."""
+        return np.asarray(0.5 * ((theta @ self.slopes.T - self.targets) ** 2 * self.weights).sum(axis=-1))
+
+    def gradient(self, theta: Array) -> Array:
+        """(B, p)."""
+        return np.asarray(((theta @ self.slopes.T - self.targets) * self.weights) @ self.slopes)
+
+
+@dataclass(frozen=True)
 class Problem:
     """What every member of a batch has in common.
 
@@ -37,6 +64,7 @@ class Problem:
 
     terms: Terms
     delta: float
+    prior: Prior | None = None
 
     @property
     def points(self) -> int:
@@ -94,8 +122,9 @@ def huber(residual: Array, delta: float) -> Array:
 
 
 def objective(problem: Problem, theta: Array, y: Array, weights: Array) -> Array:
-    """(B,): sum over the points of the weighted Huber losses."""
-    return np.asarray((weights * huber(y - predict(problem.terms, theta)[0], problem.delta)).sum(axis=-1))
+    """(B,): sum over the points of the weighted Huber losses, and what the prior adds."""
+    found = np.asarray((weights * huber(y - predict(problem.terms, theta)[0], problem.delta)).sum(axis=-1))
+    return found if problem.prior is None else found + problem.prior.value(theta)
 
 
 def gradient(problem: Problem, theta: Array, y: Array, weights: Array) -> Array:
@@ -172,7 +201,7 @@ class _Local:
         second = _bent(terms, theta, shares)
         outer = (terms.linear[..., :, None] * terms.linear[..., None, :]).reshape(-1, size * size)
         second += (shares.reshape(len(theta), -1) @ outer).reshape(-1, size, size)
-        return cls(
+        found = cls(
             objective=np.einsum("bi,bi,bi->b", weights, bounded, distance - 0.5 * bounded),
             gradient=-(slope @ pull[..., None])[..., 0],
             hessian=(slope * curvature[:, None]) @ across - second,
@@ -180,6 +209,14 @@ class _Local:
             forces=np.abs(pull).sum(axis=1),
             floor=_EXACT * weights.sum(axis=1),
         )
+        if problem.prior is not None:
+            pull_of_prior = problem.prior.gradient(theta)
+            found.objective += problem.prior.value(theta)
+            found.gradient += pull_of_prior
+            found.hessian += problem.prior.curvature
+            found.metric += problem.prior.curvature
+            found.forces += np.abs(pull_of_prior).max(axis=1)
+        return found
 
     def put(self, rows: NDArray[np.int64], other: _Local, chosen: NDArray[np.bool_]) -> None:
         for name in _Local.__dataclass_fields__:

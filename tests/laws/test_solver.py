@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.optimize import minimize
 
 from harness.laws import LAWS, starts
 from harness.laws.design import Design, Rows, build
-from harness.laws.solver import gradient, hessian, huber, objective, solve
+from harness.laws.solver import Prior, gradient, hessian, huber, objective, solve
 from tests.laws.conftest import CHINCHILLA, chinchilla_runs
 
 
@@ -29,8 +30,10 @@ def design_of(name: str, points: int = 30, seed: int = 0) -> Design:
 @pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("delta", [math.inf, 0.3])
 def test_gradient_and_hessian_are_those_of_the_objective(name: str, delta: float) -> None:
-    design = design_of(name)
-    problem, rng = design.problem(delta), np.random.default_rng(1)
+    design, rng = design_of(name), np.random.default_rng(1)
+    size = design.terms.shape[2]
+    prior = Prior(rng.normal(0, 1, (2, size)), rng.normal(0, 1, 2), np.array([3.0, 0.5]), 1.0)
+    problem = dataclasses.replace(design, prior=prior).problem(delta)
     theta, weights = rng.normal(0, 0.5, problem.size), rng.uniform(0.2, 2.0, problem.points)
     for term in LAWS[name].terms:
         # What is subtracted must leave something.
