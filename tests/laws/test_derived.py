@@ -152,6 +152,15 @@ def test_bands_of_predictions_cover_as_often_as_promised() -> None:
     assert least <= new <= most
 
 
+def test_a_new_run_may_be_as_far_off_as_the_rows_were() -> None:
+    # One row in twelve is off by 1: more often than the tails of the interval, although Student's would end at 0.57.
+    residuals = np.array([1.0] + [0.0] * 11)
+    low, high = prediction.new_run(2.0, 0.01, np.zeros(4000), residuals, 1000, 0.95, np.random.default_rng(0))
+    assert (low, high) == pytest.approx((1.0, 3.0))
+    low, high = prediction.new_run(2.0, 0.01, np.zeros(4000), np.full(12, 1e-6), 5, 0.95, np.random.default_rng(0))
+    assert high - 2.0 == pytest.approx(stats.t.ppf(0.975, 5) * 0.01, rel=1e-3)
+
+
 def test_a_point_far_from_the_rows_says_so() -> None:
     frame = chinchilla_runs()
     options = Options(resamples=50, predict=[{"N": 10 * frame["n"].max(), "d": frame["d"].mean()}])
