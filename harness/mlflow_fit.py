@@ -51,7 +51,7 @@ def metrics(found: Mapping[str, Any]) -> dict[str, float]:
         for name in ("objective", "condition", "converged", "resamples_not_converged"):
             if name in part:
                 values[_name(name, part["group"])] = part[name]
-        for entry in part.get("parameters", ()):
+        for entry in (*part.get("parameters", ()), *part.get("derived", ())):
             label = _name(entry["name"], entry["group"] or part["group"])
             values |= {label: entry["value"], f"{label}.low": entry["low"], f"{label}.high": entry["high"]}
         if "area" in part:

@@ -31,7 +31,7 @@ def runs(seed: int = 0, points: int = 24, noise: tuple[float, float] = (0.004, 0
     return pd.DataFrame({"x": x, "loss": seen, "acc": accuracy(seen) * np.exp(rng.normal(0, noise[1], points))})
 
 
-def chained(frame: pd.DataFrame, resamples: int = 100) -> downstream.Prediction:
+def chained(frame: pd.DataFrame, resamples: int = 60) -> downstream.Prediction:
     first = fit("power-law-floor", frame, {"y": "loss"}, Options(resamples=resamples, predict=[AT]))
     second = fit("sigmoid", frame, {"y": "acc"}, Options(resamples=resamples))
     (found,) = downstream.through(first, second)
@@ -53,7 +53,7 @@ def test_both_stages_widen_the_band() -> None:
 
 
 def test_bands_through_both_stages_cover_as_often_as_promised() -> None:
-    sets, law, new, truth = 25, 0, 0, accuracy(loss(1e23))
+    sets, law, new, truth = 20, 0, 0, accuracy(loss(1e23))
     for seed in range(sets):
         found = chained(runs(seed))
         rng = np.random.default_rng(1000 + seed)

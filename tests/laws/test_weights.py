@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from harness.errors import DataError, UsageError
-from harness.laws import Options, fit
+from harness.laws import LAWS, Options, fit, starts
+from harness.laws.design import Rows, build
 from tests.harness.conftest import Command, papertrial  # noqa: F401 - a fixture
 from tests.laws.conftest import chinchilla_runs
 
@@ -57,6 +58,16 @@ def test_equal_errors_are_no_errors() -> None:
     plain, same = (fit("chinchilla", frame.assign(w=3.0), options=Options(resamples=60, weights=w)) for w in (None, "w"))
     for name in ("A", "alpha", "B", "beta", "E"):
         assert same.estimate(name).low == pytest.approx(plain.estimate(name).low, rel=1e-6)
+
+
+def test_the_best_levels_of_a_start_are_those_of_the_table_s_unit() -> None:
+    frame = chinchilla_runs(points=20, sigma=0.0)
+    x = {name: frame[name].to_numpy() for name in ("n", "d")}
+    rows = Rows(x, frame["y"].to_numpy(), [""] * 20, [""] * 20, frozenset(), np.linspace(0.3, 3, 20))
+    design = build(LAWS["chinchilla"], rows, frozenset(LAWS["chinchilla"].parameters))
+    start = design.start({"A": 0.0, "alpha": 0.34, "B": 0.0, "beta": 0.28, "E": 0.0})
+    found = starts.project(design, start[None])
+    assert [math.exp(one.fitted(found)[0]) for one in design.quantities if one.logarithmic] == pytest.approx([406.4, 410.7, 1.69], rel=1e-6)
 
 
 def test_porian_s_weighted_exponents_to_four_decimals(published: Path) -> None:
