@@ -39,6 +39,19 @@ def test_gadre_s_error_from_loss(corpus: str) -> None:
         assert found.estimate(name).value == pytest.approx(theirs, rel=close), name
 
 
+def test_gadre_s_large_runs_lie_where_the_small_ones_predict_them() -> None:
+    runs = pd.read_csv(TABLES / "gadre.csv")
+    runs = runs[runs["train"] == "rpj"]
+    large = runs[(runs["n"] > 1e9) & (runs["d"] > 1e11)]
+    points = [{"flops": 6.0 * n * d, "m": d / n} for n, d in zip(large["n"], large["d"], strict=True)]
+    found = fit("over-training", runs[runs["n"] < 1e9], COMPUTE, Options(resamples=200, predict=points)).parts[0].predictions
+    assert len(found) == 2
+    for one, measured in zip(found, large["loss"], strict=True):
+        assert one.value == pytest.approx(measured, rel=0.01)
+        assert one.new_low < measured < one.new_high
+        assert one.beyond.startswith("flops ")
+
+
 def test_muennighoff_s_optimum_is_one_of_several_in_a_flat_valley() -> None:
     runs = pd.read_csv(TABLES / "muennighoff.csv")
     assert len(runs) == 182
