@@ -112,6 +112,7 @@ LAWS: Mapping[str, Law] = {
                 "eta": "exponent of compute",
                 "E": _MEANINGS["E"],
             },
+            ratio=("a", "b"),
             delta=HUBER_FEW_RUNS,
         ),
         Law(

@@ -48,6 +48,31 @@ def allocation(design: Design, rows: Rows, budgets: Sequence[float]) -> list[Der
 
     Without `budgets` they are the powers of ten from the largest 6 n d of the rows on.
     """
+    found = _by_ratio(design, rows, budgets) if design.law.ratio else _by_terms(design, rows, budgets)
+    return [one for one in found if any(known.slope.any() for known in one.inputs)]
+
+
+def _by_ratio(design: Design, rows: Rows, budgets: Sequence[float]) -> list[Derived]:
+    """Of (a m^eta + b m^-eta) flops^-eta: the best m is (b / a)^(1 / (2 eta)) at every budget, and n = (C / (6 m))^(1/2)."""
+    law = design.law
+    assert law.ratio is not None
+    rising, falling = (next(term for term in law.terms if term.level == level) for level in law.ratio)
+    eta, m = rising.powers[-1].exponent, rising.powers[-1].column
+    owner, found = dict(zip(rows.group, rows.family, strict=True)), list[Derived]()
+    for group, family in owner.items():
+        sources = [design.parameter(name, family) for name in (rising.level, falling.level, eta)]
+        inputs, label = [one.numerator for one in sources], group if len(owner) > 1 else ""
+        found.append(Derived("D*/N*", label, True, f"{m} of least loss at every C", inputs, _ratio(0.0, 1.0), sources=sources))
+        for budget in budgets or _decades(float(rows.x[rising.powers[0].column].max())):
+            half, words = 0.5 * math.log(budget / FLOPS), f"of least loss at C = {budget:g}"
+            found += [
+                Derived(f"{name}({budget:g})", label, True, f"{what} {words}", inputs, _ratio(half, factor), sources=sources)
+                for name, what, factor in (("N*", "parameters", -0.5), ("D*", "tokens", 0.5))
+            ]
+    return found
+
+
+def _by_terms(design: Design, rows: Rows, budgets: Sequence[float]) -> list[Derived]:
     law = design.law
     if not law.allocation:
         return []
@@ -107,6 +132,18 @@ def _a(inputs: Sequence[Array]) -> tuple[Array, Sequence[Array]]:
 def _b(inputs: Sequence[Array]) -> tuple[Array, Sequence[Array]]:
     beta, alpha = _a(inputs)
     return 1 - beta, tuple(-one for one in alpha)
+
+
+def _ratio(constant: float, factor: float) -> Callable[[Sequence[Array]], tuple[Array, Sequence[Array]]]:
+    """constant + factor log m*, of log a, log b and eta; NaN where eta is not positive."""
+
+    def function(inputs: Sequence[Array]) -> tuple[Array, Sequence[Array]]:
+        a, b, eta = inputs
+        twice = 2 * np.where(eta > 0, eta, np.nan)
+        log_m = (b - a) / twice
+        return constant + factor * log_m, (-factor / twice, factor / twice, -factor * log_m / eta)
+
+    return function
 
 
 def _optimum(log_c: float, constant: float, factor: float) -> Callable[[Sequence[Array]], tuple[Array, Sequence[Array]]]:

@@ -122,6 +122,9 @@ class Law:
     allocation: tuple[str, str] | None = None
     """Levels of the model-size and of the data term, where a compute budget is divided between these two; see `harness.laws.derived`."""
 
+    ratio: tuple[str, str] | None = None
+    """The same where tokens per parameter are a column: levels of the terms that rise and that fall with it."""
+
     def __post_init__(self) -> None:
         known = {column.name for column in self.columns}
         for power in (power for term in self.terms for power in term.powers):

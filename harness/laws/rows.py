@@ -66,14 +66,14 @@ def constrained(law: Law, options: Options) -> Law:
 
 def checked_points(law: Law, points: Sequence[Mapping[str, float]], used: Mapping[str, str]) -> list[dict[str, float]]:
     """The points by the law's columns; the table's names for them, and upper case, are understood."""
-    names = [column.name for column in law.columns]
+    names, zero = [column.name for column in law.columns], {column.name for column in law.columns if column.zero}
     known = {theirs.lower(): name for name, theirs in used.items() if name in names} | {name.lower(): name for name in names}
     found = []
     for point in points:
         for name, value in point.items():
             if name.lower() not in known:
                 raise unknown(f"column of law {law.name}", name, names)
-            if not 0 < value < float("inf"):
+            if not (0 < value < float("inf") or (value == 0 and known[name.lower()] in zero)):
                 raise UsageError(f"--predict {name}={value:g}: the law is for positive numbers")
         own = {known[name.lower()]: float(value) for name, value in point.items()}
         missing = [name for name in names if name not in own]

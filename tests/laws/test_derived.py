@@ -61,13 +61,13 @@ def rows_of(law: str) -> tuple[object, Rows]:
     return build(dataclasses.replace(LAWS[law], fixed={"E": 1.1}), rows, frozenset({"beta"})), rows
 
 
-@pytest.mark.parametrize("law", ["chinchilla", "precision"])
+@pytest.mark.parametrize("law", ["chinchilla", "precision", "over-training"])
 def test_gradients_of_what_is_derived_are_those_of_finite_differences(law: str) -> None:
     design, rows = rows_of(law)
     theta = np.abs(np.random.default_rng(1).normal(0.5, 0.3, design.terms.shape[2])) + 0.1
-    points = prediction.points(design, rows, [{"n": 3e7, "d": 5e9}])
+    points = prediction.points(design, rows, [dict.fromkeys(rows.x, 3e7)])
     everything = [*design.quantities, *derived.allocation(design, rows, [1e21]), *points]
-    assert len(everything) > 15
+    assert len(everything) > 12
     steps = 1e-6 * np.eye(len(theta))
     for one in everything:
         across = (one.fitted(theta + steps) - one.fitted(theta - steps)) / 2e-6
@@ -127,6 +127,11 @@ def test_what_is_derived_shares_the_intervals_resamples() -> None:
     assert n.low < truth < n.high
     same = fit("chinchilla", chinchilla_runs(), options=Options(resamples=200)).estimate("alpha")
     assert (same.low, same.high) == (found.estimate("alpha").low, found.estimate("alpha").high)
+
+
+def test_what_follows_from_fixed_parameters_alone_is_not_estimated() -> None:
+    fixed = {name: value for name, value in CHINCHILLA.items() if name != "E"}
+    assert fit("chinchilla", chinchilla_runs(), options=Options(resamples=50, fixed=fixed)).parts[0].derived == []
 
 
 def test_parameters_without_an_interval_give_none_to_what_they_make() -> None:

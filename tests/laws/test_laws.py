@@ -147,6 +147,9 @@ def test_over_training_is_chinchilla_with_one_exponent() -> None:
     assert other.parts[0].objective == pytest.approx(tied.parts[0].objective, rel=1e-8)
     alpha, eta = tied.estimate("alpha"), other.estimate("eta")
     assert (2 * eta.value, 2 * eta.low, 2 * eta.high) == pytest.approx((alpha.value, alpha.low, alpha.high), rel=1e-4)
+    for name, theirs in (("D*/N*", "D*/N*(1e+23)"), ("N*(1e+23)", "N*(1e+23)"), ("D*(1e+23)", "D*(1e+23)")):
+        one, same = other.estimate(name), tied.estimate(theirs)
+        assert (one.value, one.low, one.high) == pytest.approx((same.value, same.low, same.high), rel=1e-3), name
     for name, theirs in (("a", "A"), ("b", "B")):
         assert other.estimate(name).value == pytest.approx(tied.estimate(theirs).value * 6**eta.value, rel=1e-4)
 
@@ -195,6 +198,12 @@ def test_families_have_breaks_of_their_own() -> None:
     assert found.estimate("x1", "one").value == pytest.approx(3e5, rel=1e-3)
     assert found.estimate("x1", "two").value == pytest.approx(3e4, rel=1e-3)
     assert found.estimate("c1").value == pytest.approx(0.3, rel=1e-3)
+
+
+def test_what_may_be_nothing_is_predicted_at_nothing() -> None:
+    formula, planted, x = PLANTED["annealing"]
+    found = fit("annealing", dict(x) | {"y": formula(planted, x)}, options=Options(resamples=0, predict=[{"s1": 5.0, "s2": 0.0}]))
+    assert found.parts[0].predictions[0].value == pytest.approx(2.6 + 0.6 * 5**-0.5, rel=1e-4)
 
 
 def test_a_negative_annealing_area_is_named() -> None:
