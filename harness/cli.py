@@ -192,6 +192,7 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--huber", metavar="DELTA", help="Huber's delta in log y, or `none` for least squares (default: the law's)")
     verb.add_argument("--weights", metavar="COLUMN", help="weight of each row: 4 stands for an error half as large")
     verb.add_argument("--errors", metavar="COLUMN", help="standard error of y in each row")
+    verb.add_argument("--censored", metavar="COLUMN", help="where y is only a bound: > (the truth is above), < (below), otherwise empty")
     verb.add_argument("--starts", choices=["data", "published"], default="data", help="add the starting grid of the law's paper")
     verb.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples; 0 gives no intervals (default: 1000)")
     verb.add_argument("--cluster", metavar="COLUMN", help="resample over the values of this column, such as seed, instead of over rows")

@@ -98,7 +98,7 @@ def _through(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import downstream, fit, render
     from harness.laws.fit import named
 
-    _refuse(options, "isoflop", "errors", "weights", "tie", "budget", "prior")
+    _refuse(options, "isoflop", "errors", "weights", "tie", "budget", "prior", "censored")
     first, second = named(options.through), named(options.law)
     downstream.check(first, second)
     wishes = fit_options(options)
@@ -121,7 +121,7 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     from harness.laws import fit, formula, isoflop
     from harness.laws.rows import complete
 
-    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop", "through", "prior")
+    _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop", "through", "prior", "censored")
     used, wishes = {name: columns.get(name, name) for name in isoflop.COLUMNS}, fit_options(options)
     for name in columns:
         if name not in used:
@@ -157,6 +157,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
         "isoflop",
         "through",
         "prior",
+        "censored",
     )
     used = {name: columns.get(name, name) for name in ("flops", "y")}
     for name in columns:
@@ -179,8 +180,9 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console, more: Mor
     from harness.laws import plots, render, selection
 
     more = more or render.More()
-    if options.compare and options.prior:
-        raise UsageError("--compare scores laws by the rows alone: it does not go with --prior")
+    for name in ("prior", "censored"):
+        if options.compare and getattr(options, name):
+            raise UsageError(f"--compare scores laws by exact rows alone: it does not go with --{name}")
     scores = selection.compare(found) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
     for headings, rows in (*render.tables(found), *more.tables):
@@ -233,6 +235,7 @@ def fit_options(options: argparse.Namespace) -> Options:
         starts="published" if options.starts == "published" else (),
         resamples=options.resamples,
         cluster=options.cluster,
+        censored=options.censored,
         weights=options.weights,
         errors=options.errors,
         seed=options.seed,

@@ -72,16 +72,16 @@ def covariance(problem: Problem, theta: Array, log_y: Array, weights: Array, clu
     psi = np.clip(residual, -problem.delta, problem.delta)
     weighted = slope * weights
     centre = _central_slope(residual, problem.delta)[:, None, None]
-    prior = 0.0 if problem.prior is None else problem.prior.curvature
-    inverse = np.linalg.pinv(weighted @ np.swapaxes(slope, 1, 2) + prior / centre, rcond=1e-15, hermitian=True)
-    # A prior is an observation: its own error is one more of the scores.
-    known = 0.0 if problem.prior is None else inverse @ (problem.prior.scale * problem.prior.curvature) @ inverse / centre**2
+    flat = sum(penalty.metric(theta) for penalty in problem.penalties)
+    inverse = np.linalg.pinv(weighted @ np.swapaxes(slope, 1, 2) + flat / centre, rcond=1e-15, hermitian=True)
+    # What is known besides the rows has an error of its own, one more of the scores.
+    known = sum(inverse @ (penalty.scale * penalty.metric(theta)) @ inverse for penalty in problem.penalties) / centre**2
     if cluster is None:
         spread = (psi * psi).sum(axis=1) / max(problem.points - problem.size, 1)
         # (J'WJ)^-1 J'WWJ (J'WJ)^-1, which for equal weights is the inverse itself.
         even = (
             inverse
-            if (weights == weights[0]).all() and problem.prior is None
+            if (weights == weights[0]).all() and not problem.penalties
             else inverse @ weighted @ np.swapaxes(weighted, 1, 2) @ inverse
         )
         return np.asarray(even * spread[:, None, None] / centre**2 + known)

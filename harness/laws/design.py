@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import DataError, UsageError
 from harness.laws.law import Law, Power, Term
-from harness.laws.solver import Array, Prior, Problem
+from harness.laws.solver import Array, Penalty, Problem
 from harness.laws.terms import Affine as Affine
 from harness.laws.terms import Bend, Terms
 
@@ -85,6 +86,8 @@ class Rows:
     """(n,): the size of the error of log y relative to a typical row; None where all are taken for equal."""
     weights: Array | None = None
     """(n,), mean 1: how many rows of the table each stands for, over the mean of that; None where each stands for itself."""
+    side: Array | None = None
+    """(n,): 1 where y is only a lower bound, -1 where an upper one, otherwise 0; None where all are exact."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,15 @@ class Design:
     shared: frozenset[str]
     weights: Array
     """(n,): see `Rows`."""
-    prior: Prior | None = None
+    penalties: tuple[Penalty, ...] = ()
 
     def problem(self, delta: float) -> Problem:
         """The fit with Huber's `delta`."""
-        return Problem(self.terms, delta, self.prior)
+        return Problem(self.terms, delta, self.penalties)
+
+    def restricted(self, rows: NDArray[np.intp]) -> Design:
+        """The same coordinates on some of the rows."""
+        return replace(self, terms=self.terms.at(rows), log_y=self.log_y[rows], weights=self.weights[rows])
 
     def parameter(self, name: str, family: str, group: str = "") -> Quantity:
         """A parameter as rows of `family` and `group` read it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import unknown
-from harness.laws import bootstrap, derived, formula, prediction, prior, starts, table
+from harness.laws import bootstrap, bounds, derived, formula, prediction, prior, starts, table
 from harness.laws.catalogue import LAWS
 from harness.laws.design import Design, build
 from harness.laws.facts import ROW, number
@@ -33,7 +33,8 @@ from harness.laws.rows import (
     take,
     used_columns,
 )
-from harness.laws.solver import Array, Solutions, objective, solve
+from harness.laws.solver import Array, Penalty, Solutions, objective, solve
+from harness.laws.terms import Terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,9 +89,16 @@ def fit(
         check_count(law, chosen, design.terms.shape[2], where)
         more = [*derived.allocation(design, chosen, options.budgets), *prediction.points(design, chosen, wanted)]
         design = replace(design, quantities=[*design.quantities, *more])
-        part = _part(group, design, chosen, numbers, int(counts.sum()), clusters, options)
-        stated = None if rows.spread is None or not options.errors else rows.spread[index]
-        parts.append(replace(part, stated=stated))
+        kept, count, told, limits = np.arange(len(index)), int(counts.sum()), list[str](), None
+        if chosen.side is not None and chosen.side.any():
+            told = [bounds.note(chosen.side.tolist())]
+            design, limits, kept = bounds.apart(design, chosen.side)
+            chosen, numbers = take(chosen, kept, counts[kept]), [numbers[i] for i in kept]
+            clusters = None if clusters is None else [clusters[i] for i in kept]
+            check_count(law, chosen, design.terms.shape[2], f"{where}, exact rows")
+        part = _part(group, design, chosen, numbers, count, clusters, options, limits)
+        stated = None if rows.spread is None or not options.errors else rows.spread[index[kept]]
+        parts.append(replace(part, stated=stated, notes=[*told, *part.notes]))
     return Fit(
         law=law,
         source=source,
@@ -126,10 +134,17 @@ def optimum(design: Design, delta: float, extra: Array | None = None) -> tuple[S
 
 
 def _part(
-    group: str, design: Design, rows: Rows, numbers: Sequence[int], count: int, cluster: Sequence[str] | None, options: Options
+    group: str,
+    design: Design,
+    rows: Rows,
+    numbers: Sequence[int],
+    count: int,
+    cluster: Sequence[str] | None,
+    options: Options,
+    limits: tuple[Terms, Array, Array] | None,
 ) -> Part:
     delta = design.law.delta if options.delta is None else options.delta
-    design, notes = _with_priors(design, delta, options)
+    design, notes = _with_knowledge(design, delta, options, limits)
     problem = design.problem(delta)
     extra = starts.given(design, options.starts)
     found, best = optimum(design, delta, extra)
@@ -176,14 +191,19 @@ def _part(
     )
 
 
-def _with_priors(design: Design, delta: float, options: Options) -> tuple[Design, list[str]]:
-    """The design with the options' priors, weighed by the errors of the fit without them, and what to say of these."""
-    if not options.priors:
+def _with_knowledge(design: Design, delta: float, options: Options, limits: tuple[Terms, Array, Array] | None) -> tuple[Design, list[str]]:
+    """The design with the options' priors and with bounds, weighed by the errors of the fit without either, and what to say of priors."""
+    if not options.priors and limits is None:
         return design, []
-    priors = prior.known(design, options.priors)
     found, best = optimum(design, delta)
-    alone = found.theta[best]
-    return replace(design, prior=prior.penalty(design, delta, alone, priors)), prior.notes(priors, alone)
+    alone, penalties = found.theta[best], list[Penalty]()
+    spread, scale = prior.error_scale(design, delta, alone)
+    priors = prior.known(design, options.priors)
+    if priors:
+        penalties.append(prior.penalty(scale, priors))
+    if limits is not None:
+        penalties.append(bounds.Bounds(*limits, spread, scale))
+    return replace(design, penalties=tuple(penalties)), prior.notes(priors, alone)
 
 
 def _intervals(

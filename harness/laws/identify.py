@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.laws.design import Design, Quantity, Reported
-from harness.laws.solver import Array, jacobian, predict
+from harness.laws.solver import Array, Prior, jacobian, predict
 
 MOST_CONDITION = 1e7
 MOST_COLLINEAR = 0.999
@@ -30,8 +30,8 @@ def identify(design: Design, theta: Array, errors: Array) -> Identification:
     """`theta` is (p,), `errors` the (p,) standard errors of its coordinates."""
     shares = predict(design.terms, theta[None])[1]
     slope = jacobian(design.terms, shares, theta[None])[0]
-    if design.prior is not None:
-        slope = np.concatenate([slope, design.prior.slopes.T * np.sqrt(design.prior.weights)], axis=1)
+    for prior in _priors(design):
+        slope = np.concatenate([slope, prior.slopes.T * np.sqrt(prior.weights)], axis=1)
     lengths = np.linalg.norm(slope, axis=1)
     scaled = slope / np.where(lengths > 0, lengths, 1.0)[:, None]
     _, singular, directions = np.linalg.svd(scaled.T, full_matrices=False)
@@ -69,12 +69,16 @@ def _reason(design: Design, quantity: Quantity, errors: Array, loose: Array, swa
     return ""
 
 
+def _priors(design: Design) -> list[Prior]:
+    return [penalty for penalty in design.penalties if isinstance(penalty, Prior)]
+
+
 def _exchangeable(design: Design) -> dict[str, str]:
     """Terms whose columns move together: nothing in the data tells which of the two a change belongs to."""
     found = {}
     law = design.law
     powered = [(k, term) for k, term in enumerate(law.terms) if len(term.powers) == 1 and term.powers[0].plain]
-    held = set() if design.prior is None else set(np.flatnonzero(design.prior.slopes.any(axis=0)).tolist())
+    held = {slot for prior in _priors(design) for slot in np.flatnonzero(prior.slopes.any(axis=0)).tolist()}
     told = {name for (name, _), slot in design.slots.items() if slot in held}
     powered = [(k, term) for k, term in powered if not told & {term.level, law.root(term.powers[0].exponent)}]
     powered = [(k, term) for k, term in powered if {term.level, law.root(term.powers[0].exponent)} <= set(law.free)]

@@ -55,11 +55,18 @@ def known(design: Design, priors: Mapping[str, Gaussian]) -> list[Known]:
     return found
 
 
-def penalty(design: Design, delta: float, theta: Array, priors: list[Known]) -> Prior:
-    """The priors in units of the objective, whose errors are the residuals at `theta` (p,)."""
+def error_scale(design: Design, delta: float, theta: Array) -> tuple[float, float]:
+    """Standard deviation of the errors, and their variance in units of the objective, from the residuals at `theta` (p,)."""
     residual = design.log_y - predict(design.terms, theta[None])[0][0]
-    left = len(residual) / max(len(residual) - len(theta), 1)
-    scale = left * float(np.mean(np.clip(residual, -delta, delta) ** 2) / max(np.mean(np.abs(residual) <= delta), 1 / len(residual)))
+    count = len(residual)
+    left = count / max(count - len(theta), 1)
+    inside = max(float(np.mean(np.abs(residual) <= delta)), 1 / count)
+    scale = left * float(np.mean(np.clip(residual, -delta, delta) ** 2)) / inside
+    return math.sqrt(left * float(np.mean(residual**2))), scale
+
+
+def penalty(scale: float, priors: list[Known]) -> Prior:
+    """The priors in units of the objective, in which an error has the variance `scale`."""
     slopes = np.array([one.quantity.numerator.slope for one in priors])
     targets = np.array([one.mean - one.quantity.numerator.constant for one in priors])
     return Prior(slopes, targets, scale / np.array([one.sd for one in priors]) ** 2, scale)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from harness.errors import DataError, UsageError, unknown
-from harness.laws import table
+from harness.laws import bounds, table
 from harness.laws.design import Rows
 from harness.laws.law import Column, Law
 from harness.laws.solver import Array
@@ -38,6 +38,8 @@ class Options:
     """Exponents that equal another."""
     priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Parameter -> mean and standard deviation of what is known of it, in raw units; see `harness.laws.prior`."""
+    censored: str | None = None
+    """Table column that says where y is a bound: `>` where the truth is above it, `<` below; see `harness.laws.bounds`."""
     budgets: Sequence[float] = ()
     """Compute budgets, 6 n d, whose best division is reported; none: powers of ten from the largest of the rows on."""
     predict: Sequence[Mapping[str, float]] = ()
@@ -118,7 +120,8 @@ def read_rows(law: Law, frame: pd.DataFrame, used: Mapping[str, str], options: O
     values = {name: _column(frame, kinds[name], theirs, source, options) for name, theirs in used.items()}
     table.one_decimal_mark(frame, list(used.values()), source)
     y = values.pop(law.y.name)
-    return Rows(values, y, family, group, reference, stated_errors(frame, y, options, source))
+    side = bounds.sides(frame, options.censored, source)
+    return Rows(values, y, family, group, reference, stated_errors(frame, y, options, source), side=side)
 
 
 def _column(frame: pd.DataFrame, kind: Column, theirs: str, source: str, options: Options) -> Array:
@@ -197,7 +200,7 @@ def repeats(rows: Rows, numbers: Sequence[int], cluster: Sequence[str] | None) -
 
 
 def _key(rows: Rows, i: int) -> tuple[object, ...]:
-    spread = () if rows.spread is None else (float(rows.spread[i]),)
+    spread = [float(values[i]) for values in (rows.spread, rows.side) if values is not None]
     return (*(float(values[i]) for values in rows.x.values()), float(rows.y[i]), rows.group[i], *spread)
 
 
@@ -206,7 +209,8 @@ def take(rows: Rows, index: np.ndarray, counts: np.ndarray) -> Rows:
     family, group = ([labels[i] for i in index] for labels in (rows.family, rows.group))
     x = {name: values[index] for name, values in rows.x.items()}
     spread = None if rows.spread is None else rows.spread[index] / np.exp(np.log(rows.spread[index]).mean())
-    return Rows(x, rows.y[index], family, group, rows.reference, spread, counts / counts.mean())
+    side = None if rows.side is None else rows.side[index]
+    return Rows(x, rows.y[index], family, group, rows.reference, spread, counts / counts.mean(), side)
 
 
 def check_columns(law: Law, rows: Rows, columns: Mapping[str, str], where: str) -> None:

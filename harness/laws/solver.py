@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,26 @@ _EXACT = 1e-7
 """Mean force, in units of log y, below which residuals are taken for rounding and the gradient is measured against this instead."""
 
 
+class Penalty(Protocol):
+    """What is known besides the rows, as a function of theta (B, p) that is added to the objective."""
+
+    @property
+    def scale(self) -> float:
+        """Variance of an error in units of the objective: that of the gradient at the truth is `scale` times `metric`."""
+
+    def value(self, theta: Array) -> Array:
+        """(B,)."""
+
+    def gradient(self, theta: Array) -> Array:
+        """(B, p)."""
+
+    def hessian(self, theta: Array) -> Array:
+        """(B, p, p)."""
+
+    def metric(self, theta: Array) -> Array:
+        """(B, p, p): positive, near a solution about the second derivative."""
+
+
 @dataclass(frozen=True)
 class Prior:
     """Adds sum_m weights_m (slopes_m @ theta - targets_m)^2 / 2 to the objective."""
@@ -39,12 +60,15 @@ class Prior:
     weights: Array
     """(m,)."""
     scale: float
-    """Variance of an error in units of the objective: that of the gradient at the truth is `scale` times `curvature`."""
 
-    @property
-    def curvature(self) -> Array:
-        """(p, p): second derivative."""
-        return np.asarray((self.slopes.T * self.weights) @ self.slopes)
+    def hessian(self, theta: Array) -> Array:
+        """(B, p, p): second derivative, the same everywhere."""
+        found = (self.slopes.T * self.weights) @ self.slopes
+        return np.broadcast_to(found, (len(theta), *found.shape))
+
+    def metric(self, theta: Array) -> Array:
+        """(B, p, p)."""
+        return self.hessian(theta)
 
     def value(self, theta: Array) -> Array:
         """(B,)."""
@@ -64,7 +88,7 @@ class Problem:
 
     terms: Terms
     delta: float
-    prior: Prior | None = None
+    penalties: tuple[Penalty, ...] = ()
 
     @property
     def points(self) -> int:
@@ -122,9 +146,11 @@ def huber(residual: Array, delta: float) -> Array:
 
 
 def objective(problem: Problem, theta: Array, y: Array, weights: Array) -> Array:
-    """(B,): sum over the points of the weighted Huber losses, and what the prior adds."""
+    """(B,): sum over the points of the weighted Huber losses, and the penalties."""
     found = np.asarray((weights * huber(y - predict(problem.terms, theta)[0], problem.delta)).sum(axis=-1))
-    return found if problem.prior is None else found + problem.prior.value(theta)
+    for penalty in problem.penalties:
+        found = found + penalty.value(theta)
+    return found
 
 
 def gradient(problem: Problem, theta: Array, y: Array, weights: Array) -> Array:
@@ -186,7 +212,7 @@ class _Local:
 
     @classmethod
     def _at(cls, problem: Problem, theta: Array, y: Array, weights: Array) -> _Local:
-        terms, delta, size = problem.terms, problem.delta, problem.size
+        terms, delta = problem.terms, problem.delta
         fitted, shares = predict(terms, theta)
         slope = jacobian(terms, shares, theta)
         residual = np.subtract(y, fitted, out=fitted)
@@ -197,10 +223,7 @@ class _Local:
         curvature = weights * (distance <= delta) + pull * terms.spread
         secant = weights if math.isinf(delta) else weights * (delta / np.maximum(distance, delta))
         across = np.swapaxes(slope, 1, 2)
-        shares *= (pull / terms.spread)[:, None]
-        second = _bent(terms, theta, shares)
-        outer = (terms.linear[..., :, None] * terms.linear[..., None, :]).reshape(-1, size * size)
-        second += (shares.reshape(len(theta), -1) @ outer).reshape(-1, size, size)
+        second = _of_terms(terms, theta, shares * (pull / terms.spread)[:, None])
         found = cls(
             objective=np.einsum("bi,bi,bi->b", weights, bounded, distance - 0.5 * bounded),
             gradient=-(slope @ pull[..., None])[..., 0],
@@ -209,13 +232,13 @@ class _Local:
             forces=np.abs(pull).sum(axis=1),
             floor=_EXACT * weights.sum(axis=1),
         )
-        if problem.prior is not None:
-            pull_of_prior = problem.prior.gradient(theta)
-            found.objective += problem.prior.value(theta)
-            found.gradient += pull_of_prior
-            found.hessian += problem.prior.curvature
-            found.metric += problem.prior.curvature
-            found.forces += np.abs(pull_of_prior).max(axis=1)
+        for penalty in problem.penalties:
+            own = penalty.gradient(theta)
+            found.objective += penalty.value(theta)
+            found.gradient += own
+            found.hessian += penalty.hessian(theta)
+            found.metric += penalty.metric(theta)
+            found.forces += np.abs(own).max(axis=1)
         return found
 
     def put(self, rows: NDArray[np.int64], other: _Local, chosen: NDArray[np.bool_]) -> None:
@@ -224,6 +247,22 @@ class _Local:
 
     def relative_gradient(self) -> Array:
         return np.asarray(np.abs(self.gradient).max(axis=1) / np.maximum(self.forces, self.floor))
+
+
+def second_derivative(terms: Terms, theta: Array, pull: Array) -> Array:
+    """(B, p, p): of log y, in units of its spread, summed over the points with weights `pull` (B, n)."""
+    shares = predict(terms, theta)[1]
+    slope = jacobian(terms, shares, theta)
+    squares = (slope * (pull * terms.spread)[:, None]) @ np.swapaxes(slope, 1, 2)
+    return np.asarray(_of_terms(terms, theta, shares * (pull / terms.spread)[:, None]) - squares)
+
+
+def _of_terms(terms: Terms, theta: Array, pulls: Array) -> Array:
+    """(B, p, p): what the terms add to it, each pulled at by `pulls` (B, K, n), which are used up."""
+    size = theta.shape[1]
+    found = _bent(terms, theta, pulls)
+    outer = (terms.linear[..., :, None] * terms.linear[..., None, :]).reshape(-1, size * size)
+    return np.asarray(found + (pulls.reshape(len(theta), -1) @ outer).reshape(-1, size, size))
 
 
 def _bent(terms: Terms, theta: Array, pulls: Array) -> Array:

@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import minimize
 
 from harness.laws import LAWS, starts
+from harness.laws.bounds import Bounds
 from harness.laws.design import Design, Rows, build
 from harness.laws.solver import Prior, gradient, hessian, huber, objective, solve
 from tests.laws.conftest import CHINCHILLA, chinchilla_runs
@@ -33,7 +34,9 @@ def test_gradient_and_hessian_are_those_of_the_objective(name: str, delta: float
     design, rng = design_of(name), np.random.default_rng(1)
     size = design.terms.shape[2]
     prior = Prior(rng.normal(0, 1, (2, size)), rng.normal(0, 1, 2), np.array([3.0, 0.5]), 1.0)
-    problem = dataclasses.replace(design, prior=prior).problem(delta)
+    some = np.arange(0, 30, 4)
+    limits = Bounds(design.terms.at(some), design.log_y[some], rng.choice([-1.0, 1.0], len(some)), 0.7, 0.3)
+    problem = dataclasses.replace(design, penalties=(prior, limits)).problem(delta)
     theta, weights = rng.normal(0, 0.5, problem.size), rng.uniform(0.2, 2.0, problem.points)
     for term in LAWS[name].terms:
         # What is subtracted must leave something.
