@@ -14,7 +14,6 @@ import numpy as np
 from scipy import stats
 
 from harness.errors import DataError, UsageError
-from harness.laws.bootstrap import degrees_of_freedom
 from harness.laws.law import Law
 from harness.laws.prediction import Predicted, Prediction, beyond, terms_at
 from harness.laws.result import Fit, Part, finite_or_none
@@ -80,15 +79,16 @@ def _chained(
         return Prediction(label, one.at, value, None, None, None, None, reason or "no resamples were asked for", outside)
     kept = part.resamples.converged & other.resamples.converged
     ends = (prediction.low, prediction.high)
-    # The law's interval is that of its bootstrap-t; the resamples give its shape.
+    # The resamples give the shape of the law's interval, the other way round where it is a bootstrap-t's.
     drawn = part.resamples.fitted[kept, i] - log_loss
     scale = math.log((ends[1] or 1.0) / (ends[0] or 1.0)) / float(np.ptp(np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])))
-    losses, theta = log_loss - drawn * scale, other.resamples.theta[kept]
-    tail, degrees = (1 - confidence) / 2, min(degrees_of_freedom(one.design.problem(one.delta), None) for one in (part, other))
+    losses, theta = log_loss + _side(part) * drawn * scale, other.resamples.theta[kept]
+    tail, degrees = (1 - confidence) / 2, min(part.degrees, other.degrees)
     least = float(stats.t.ppf(1 - tail, degrees))
 
     def band(log_x: Array, noise: Array | float) -> tuple[float, float]:
-        logs = 2 * curve(log_x, other.theta[None]) - curve(log_x, theta) + noise
+        centre = curve(log_x, other.theta[None])
+        logs = centre + _side(other) * (curve(log_x, theta) - centre) + noise
         low, high = np.quantile(logs, [tail, 1 - tail])
         half = least * float(np.std(logs))
         return float(np.exp(min(low, math.log(value) - half))), float(np.exp(max(high, math.log(value) + half)))
@@ -97,6 +97,10 @@ def _chained(
     run = band(losses + _noise(part, len(losses), rng), _noise(other, len(losses), rng))
     low, high, new_low, new_high = (finite_or_none(end) for end in (*law, *run))
     return Prediction(label, one.at, value, low, high, new_low, new_high, "", outside)
+
+
+def _side(part: Part) -> int:
+    return 1 if part.resamples is not None and part.resamples.errors is None else -1
 
 
 def _noise(part: Part, count: int, rng: np.random.Generator) -> Array:

@@ -33,8 +33,9 @@ from harness.laws.rows import (
     take,
     used_columns,
 )
-from harness.laws.solver import Array, Penalty, Solutions, objective, solve
+from harness.laws.solver import Array, Penalty, Solutions, objective, predict, solve
 from harness.laws.terms import Terms
+from harness.laws.units import FEW_RUNS, Units, cautions, units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,12 @@ if TYPE_CHECKING:
 
 MOST_LOST = 0.05
 """Share of resamples that may fail to converge before their quantiles are no interval."""
-_SAME_OBJECTIVE = 1e-6
+MOST_APART = 1.3
+"""Ratio of robust to plain standard errors, either way, from which errors are said to differ in size."""
+MOST_BY_CHANCE = 0.05
+"""Share of tables with the residuals in other places that may show as large a ratio."""
+SAME_OBJECTIVE = 1e-6
+"""Share of the objective by which starts that end at one optimum may differ."""
 
 
 def fit(
@@ -96,7 +102,7 @@ def fit(
             chosen, numbers = take(chosen, kept, counts[kept]), [numbers[i] for i in kept]
             clusters = None if clusters is None else [clusters[i] for i in kept]
             check_count(law, chosen, design.terms.shape[2], f"{where}, exact rows")
-        part = _part(group, design, chosen, numbers, count, clusters, options, limits)
+        part = _part(group, design, chosen, numbers, count, units(chosen.x, clusters), options, limits)
         stated = None if rows.spread is None or not options.errors else rows.spread[index[kept]]
         parts.append(replace(part, stated=stated, notes=[*told, *part.notes]))
     return Fit(
@@ -111,6 +117,7 @@ def fit(
         seed=options.seed,
         rows_skipped=whole - len(frame),
         repeats=repeats(rows, [int(row) for row in frame.index], cluster),
+        cautions=[*cautions(frame, rows, used, options), *(line for part in parts for line in _doubts(part, options))],
         parts=parts,
     )
 
@@ -139,7 +146,7 @@ def _part(
     rows: Rows,
     numbers: Sequence[int],
     count: int,
-    cluster: Sequence[str] | None,
+    drawn_as: Units,
     options: Options,
     limits: tuple[Terms, Array, Array] | None,
 ) -> Part:
@@ -149,13 +156,15 @@ def _part(
     extra = starts.given(design, options.starts)
     found, best = optimum(design, delta, extra)
     theta, converged = found.theta[best], bool(found.converged[best])
-    spread = bootstrap.covariance(problem, theta[None], design.log_y, design.weights, cluster)[0]
+    spread = bootstrap.covariance(problem, theta[None], design.log_y, design.weights, drawn_as)[0]
     identification = identify(design, theta, np.sqrt(np.maximum(np.diagonal(spread), 0.0)))
     drawn = None
     if options.resamples and problem.points > problem.size:
         rng = np.random.default_rng(options.seed)
-        drawn = bootstrap.resample(design, delta, theta, options.resamples, rng, cluster)
-    lows, highs, errors, general = _intervals(design, delta, theta, drawn, cluster, options, converged=converged)
+        drawn = bootstrap.resample(design, delta, theta, options.resamples, rng, drawn_as)
+    residual = design.log_y - predict(design.terms, theta[None])[0][0]
+    degrees = float(problem.points - problem.size) if drawn is None else bootstrap.degrees_of_freedom(problem, residual, drawn, drawn_as)
+    lows, highs, errors, general = _intervals(design, delta, theta, drawn, drawn_as, degrees, options, converged=converged)
     findings = Findings(
         design=design,
         rows=rows,
@@ -165,7 +174,8 @@ def _part(
         errors=errors,
         reasons=[reason or general for reason in identification.reasons],
         drawn=drawn,
-        degrees=bootstrap.degrees_of_freedom(problem, cluster),
+        degrees=degrees,
+        units=drawn_as.count,
         confidence=options.confidence,
     )
     return Part(
@@ -180,12 +190,14 @@ def _part(
         gradient=float(found.gradient[best]),
         converged=converged,
         starts=len(found.objective),
-        reached=int((found.objective <= found.objective[best] * (1 + _SAME_OBJECTIVE)).sum()),
+        reached=int((found.objective <= found.objective[best] * (1 + SAME_OBJECTIVE)).sum()),
         given=objective(problem, extra, design.log_y, design.weights).tolist() if 0 < len(extra) <= 100 else [],
         condition=identification.condition,
         estimates=findings.parameters(),
         derived=findings.derived(),
         predictions=findings.predictions(np.random.default_rng(options.seed)),
+        units=drawn_as,
+        degrees=degrees,
         resamples=drawn,
         notes=notes,
     )
@@ -206,12 +218,39 @@ def _with_knowledge(design: Design, delta: float, options: Options, limits: tupl
     return replace(design, penalties=tuple(penalties)), prior.notes(priors, alone)
 
 
+def _doubts(part: Part, options: Options) -> list[str]:
+    """Sentences on what the errors of a part are like."""
+    where = f"{part.group}: " if part.group else ""
+    if part.units.kind == "runs" and part.units.count < FEW_RUNS:
+        return [f"{where}{part.units.count} values of {options.cluster} are few: the coverage of intervals over them is uncertain"]
+    if part.units.kind != "rows" or len(part.numbers) <= len(part.theta) or part.design.penalties:
+        return []
+    ratios, chance = bootstrap.unlike_errors(part.design, part.delta, part.theta, np.random.default_rng(options.seed))
+    wanted = part.resamples is not None
+    known = [
+        i for i, estimate in enumerate(part.estimates) if not (wanted and estimate.reason) and np.isfinite(ratios[i]) and ratios[i] > 0
+    ]
+    if not known:
+        return []
+    with np.errstate(divide="ignore"):
+        found, by_chance = np.abs(np.log(ratios[known])), np.abs(np.log(chance[:, known])).max(axis=1)
+    if found.max() < np.log(MOST_APART) or (by_chance >= found.max()).mean() > MOST_BY_CHANCE:
+        return []
+    worst = known[int(found.argmax())]
+    allowed = {"rows": "; the intervals allow for that", "residuals": "; the intervals do not allow for that"}.get(part.scheme, "")
+    return [
+        f"{where}rows have errors of different size: the robust standard error of {part.estimates[worst].label} is "
+        f"{ratios[worst]:.2g} times the plain one{allowed}"
+    ]
+
+
 def _intervals(
     design: Design,
     delta: float,
     theta: Array,
     drawn: bootstrap.Resamples | None,
-    cluster: Sequence[str] | None,
+    drawn_as: Units,
+    degrees: float,
     options: Options,
     *,
     converged: bool,
@@ -228,7 +267,6 @@ def _intervals(
     lost = int((~drawn.converged).sum())
     if lost > MOST_LOST * len(drawn.converged):
         return nothing, nothing, nothing, f"{lost} of {len(drawn.converged)} resamples did not converge"
-    error = bootstrap.standard_errors(design, problem, theta[None], design.log_y, cluster)[0]
+    error = bootstrap.standard_errors(design, problem, theta[None], design.log_y, drawn_as)[0]
     estimate = bootstrap.quantities(design, theta[None])[0]
-    degrees = bootstrap.degrees_of_freedom(problem, cluster)
-    return *bootstrap.intervals(estimate, error, drawn, degrees, options.confidence), error, ""
+    return *bootstrap.intervals(estimate, error, drawn, degrees, drawn_as.count, options.confidence), error, ""

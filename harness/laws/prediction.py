@@ -87,12 +87,15 @@ def terms_at(design: Design, rows: Rows, x: Mapping[str, Array], family: Sequenc
 
 
 def new_run(
-    estimate: float, error: float, pivots: Array, residuals: Array, degrees: int, confidence: float, rng: np.random.Generator
+    estimate: float, error: float, apart: Array, residuals: Array, degrees: float, confidence: float, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Low and high of log y of a new run: `pivots` are those of the law there, `residuals` the leverage-corrected ones of the rows."""
+    """Low and high of log y of a new run.
+
+    `apart` is how far the law may lie from its estimate there, `residuals` are the leverage-corrected ones of the rows.
+    """
     tail = (1 - confidence) / 2
-    own = rng.choice(residuals, len(pivots)) * rng.choice([-1.0, 1.0], len(pivots))
-    low, high = np.quantile(own - pivots * error, [tail, 1 - tail])
+    own = rng.choice(residuals, len(apart)) * rng.choice([-1.0, 1.0], len(apart))
+    low, high = np.quantile(own + apart, [tail, 1 - tail])
     scale = np.sqrt(np.sum(residuals**2) / len(residuals) + error**2)
     least = float(stats.t.ppf(1 - tail, degrees) * scale)
     return estimate + min(float(low), -least), estimate + max(float(high), least)

@@ -56,10 +56,23 @@ def about(fit: Fit) -> str:
     """What was fitted to what, in one line."""
     columns = ", ".join(f"{name} = {theirs}" for name, theirs in fit.columns.items())
     shared = f"; shared by all families: {', '.join(fit.shared)}" if fit.shared else ""
-    over = f"clusters of {fit.cluster}" if fit.cluster else "runs"
     weighting = f"; rows weigh by {fit.weighting}" if fit.weighting else ""
     skipped = f"; {fit.rows_skipped} rows with an empty cell left out" if fit.rows_skipped else ""
-    return f"{fit.source}: {columns}{shared}; {100 * fit.confidence:g} % bootstrap-t intervals over {over}{weighting}{skipped}"
+    return f"{fit.source}: {columns}{shared}; {_scheme(fit)}{weighting}{skipped}"
+
+
+def _scheme(fit: Fit) -> str:
+    """How the intervals were found."""
+    schemes = list(dict.fromkeys(part.scheme for part in fit.parts if part.scheme))
+    if not schemes:
+        return "no intervals"
+    said = {
+        "rows": "bootstrap of rows (percentile)",
+        "runs": f"bootstrap of runs, all rows of one {fit.cluster} together (percentile)",
+        "repetitions": f"wild bootstrap-t over repetitions, all rows of one {fit.cluster} together",
+        "residuals": "bootstrap-t of residuals, taken as of one size: rows are too few to be drawn, or more is known than they say",
+    }
+    return f"{100 * fit.confidence:g} % intervals by the " + " or ".join(said[scheme] for scheme in schemes)
 
 
 ESTIMATES = ("parameter", "group", "estimate", "interval", "meaning")
@@ -138,7 +151,7 @@ def _error(value: float) -> str:
 
 
 def reasons(fit: Fit) -> list[str]:
-    """A line for every parameter that has no interval, and on rows that equal another."""
+    """A line for every parameter that has no interval, and on rows that are no runs of their own."""
     grouped: dict[str, list[str]] = {}
     for family, estimate in fit.estimates:
         if estimate.reason:
@@ -157,7 +170,13 @@ def reasons(fit: Fit) -> list[str]:
         if part.over_stated is not None
     ]
     told = [f"{part.group}: {note}" if part.group else note for part in fit.parts for note in part.notes]
-    return [*fit.repeats, *told, *stated, *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items())]
+    return [
+        *fit.repeats,
+        *fit.cautions,
+        *told,
+        *stated,
+        *(f"no interval for {', '.join(labels)}: {reason}" for reason, labels in grouped.items()),
+    ]
 
 
 def _value(estimate: Estimate) -> tuple[str, str]:

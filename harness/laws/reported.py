@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from harness.laws.bootstrap import Resamples
+from harness.laws.bootstrap import Resamples, deviations, stretched
 from harness.laws.derived import Derived
 from harness.laws.design import Design, Quantity, Reported, Rows
 from harness.laws.prediction import Predicted, Prediction, beyond, new_run
@@ -32,7 +32,9 @@ class Findings:
     """(q,): standard errors."""
     reasons: Sequence[str]
     drawn: Resamples | None
-    degrees: int
+    degrees: float
+    units: int
+    """Rows, runs or repetitions."""
     confidence: float
 
     def parameters(self) -> list[Estimate]:
@@ -76,10 +78,9 @@ class Findings:
         outside = beyond(self.rows, one.at)
         if reason or self.drawn is None:
             return Prediction(one.group, one.at, value, None, None, None, None, reason, outside)
-        kept = self.drawn.converged
-        fitted, count = float(one.fitted(self.theta[None])[0]), len(self.rows.y)
-        pivots = (self.drawn.fitted[kept, i] - fitted) / self.drawn.errors[kept, i]
+        fitted, count, error = float(one.fitted(self.theta[None])[0]), len(self.rows.y), float(self.errors[i])
+        apart = deviations(self.drawn, i, fitted, error, stretched(self.degrees, self.units, self.confidence))
         residuals = self.design.log_y - predict(self.design.terms, self.theta[None])[0][0]
         residuals *= np.sqrt(count / (count - self.design.terms.shape[2]))
-        low, high = np.exp(new_run(fitted, float(self.errors[i]), pivots, residuals, self.degrees, self.confidence, rng)).tolist()
+        low, high = np.exp(new_run(fitted, error, apart, residuals, self.degrees, self.confidence, rng)).tolist()
         return Prediction(one.group, one.at, value, float(ends[0]), float(ends[1]), low, high, "", outside)

@@ -15,6 +15,7 @@ from harness.laws.design import Design, Rows
 from harness.laws.law import Law
 from harness.laws.prediction import Prediction
 from harness.laws.solver import Array, predict
+from harness.laws.units import Units
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,20 @@ class Part:
     derived: Sequence[Estimate]
     """What follows from them."""
     predictions: Sequence[Prediction]
+    units: Units
+    """What is resampled, or left out, as a whole."""
+    degrees: float
+    """Degrees of freedom of the intervals."""
     resamples: Resamples | None
     notes: Sequence[str] = ()
     """What there is to say of the priors."""
     stated: Array | None = None
     """(n,): the standard error of log y that the table states for each row."""
+
+    @property
+    def scheme(self) -> str:
+        """How the intervals were found, see `bootstrap`; empty without resamples."""
+        return "" if self.resamples is None else self.resamples.scheme
 
     @property
     def residuals(self) -> Array:
@@ -115,6 +125,8 @@ class Part:
             "rms_log_residual": float(np.sqrt(np.mean(self.residuals**2))),
             "notes": list(self.notes),
             "rms_residual_over_stated_error": self.over_stated,
+            "intervals_by": self.scheme or None,
+            "units": self.units.count,
             "resamples": 0 if self.resamples is None else len(self.resamples.converged),
             "resamples_not_converged": self.not_converged,
             "parameters": [estimate.to_json() for estimate in self.estimates],
@@ -143,6 +155,8 @@ class Fit:
     """Rows with an empty cell, left out on request."""
     repeats: Sequence[str]
     """What there is to say of rows that equal another."""
+    cautions: Sequence[str]
+    """What there is to say of rows that are no runs, and of errors that are not alike."""
     parts: Sequence[Part]
 
     @property
@@ -178,6 +192,7 @@ class Fit:
             "seed": self.seed,
             "rows_skipped": self.rows_skipped,
             "repeats": list(self.repeats),
+            "cautions": list(self.cautions),
             "fits": [part.to_json() for part in self.parts],
         }
 

@@ -27,7 +27,7 @@ def test_a_csv_becomes_json_markdown_plots_and_a_run_in_mlflow(papertrial: Comma
     rho = next(p for p in part["parameters"] if (p["name"], p["group"]) == ("rho", "4"))
     assert rho["low"] < 0.794 < rho["high"]
     assert part["converged"]
-    assert part["resamples_not_converged"] == 0
+    assert part["resamples_not_converged"] <= 5, "of 100: a resample of few sizes may have no floor"
     assert found["comparison"][0]["candidate"] == "precision-collapsed"
     assert found["comparison"][0]["aicc"] < found["comparison"][1]["aicc"], "the floor is there"
     assert "| rho | 4 |" in Path("out/fit.md").read_text()

@@ -12,6 +12,7 @@ import pytest
 from harness.laws import LAWS, Options, bootstrap, fit
 from harness.laws.design import Rows, build
 from harness.laws.selection import compare
+from harness.laws.units import Units
 from tests.harness.conftest import Command, papertrial  # noqa: F401 - a fixture
 from tests.laws.conftest import chinchilla_runs, precision_runs
 
@@ -67,7 +68,7 @@ def test_weights_are_those_of_a_weighted_regression() -> None:
 def test_a_row_of_weight_three_pulls_as_three_rows_of_one_cluster(clustered: bool) -> None:
     x, times = np.logspace(1, 4, 6), np.array([1, 3, 1, 2, 1, 4])
     y, cluster = 2 * x**0.6 * (1 + np.array([0.1, -0.2, 0.0, 0.3, 0.1, -0.1])), ["a", "b", "a", "c", "c", "b"]
-    own = cluster if clustered else [str(i) for i in range(6)]
+    own = np.unique(cluster, return_inverse=True)[1] if clustered else np.arange(6)
     designs = []
     for index in (np.arange(6), np.repeat(np.arange(6), times)):
         labels = [""] * len(index)
@@ -76,9 +77,9 @@ def test_a_row_of_weight_three_pulls_as_three_rows_of_one_cluster(clustered: boo
         )
     once, often = (design.problem(np.inf) for design in designs)
     theta = np.array([[2.0, 0.5]])
-    many = [own[i] for i in np.repeat(np.arange(6), times)]
-    found = bootstrap.covariance(once, theta, designs[0].log_y, times.astype(float), own)
-    np.testing.assert_allclose(found, bootstrap.covariance(often, theta, designs[1].log_y, np.ones(12), many))
+    many = np.repeat(own, times)
+    found = bootstrap.covariance(once, theta, designs[0].log_y, times.astype(float), Units("runs", own))
+    np.testing.assert_allclose(found, bootstrap.covariance(often, theta, designs[1].log_y, np.ones(12), Units("runs", many)))
 
 
 def test_equal_rows_are_said(papertrial: Command) -> None:  # noqa: F811
