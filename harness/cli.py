@@ -195,10 +195,15 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--censored", metavar="COLUMN", help="where y is only a bound: > (the truth is above), < (below), otherwise empty")
     verb.add_argument("--starts", choices=["data", "published"], default="data", help="add the starting grid of the law's paper")
     verb.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples; 0 gives no intervals (default: 1000)")
-    verb.add_argument("--cluster", metavar="COLUMN", help="resample over the values of this column, such as seed, instead of over rows")
+    verb.add_argument("--cluster", metavar="COLUMN", help="resample all rows of one value together: the checkpoints of a run, or a seed")
     verb.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     verb.add_argument("--better", choices=["higher", "lower"], default="higher", help="pareto: which y is better")
     verb.add_argument("--compare", action="store_true", help="score nested laws and separate fits too")
+    verb.add_argument(
+        "--holdout",
+        metavar="SHARE|COLUMN>=NUMBER|COLUMN=VALUE",
+        help="compare: the rows that each law predicts from the others (default: 0.2, the fifth of largest compute)",
+    )
     verb.add_argument("--skip-empty", action="store_true", help="leave out rows with an empty cell instead of refusing them")
     verb.add_argument("--allow-gap", action="store_true", help="accept a column whose values lie 10,000-fold apart")
     verb.add_argument("--json", metavar="FILE", help="write everything that was found")

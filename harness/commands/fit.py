@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     if options.source is None:
         raise UsageError("fit needs a file (CSV, TSV, JSONL or Parquet) or a study after the law")
     check(options)
+    if options.holdout is not None and not options.compare and options.law != "pareto":
+        raise UsageError("--holdout is for --compare")
     _check_targets(options)
     frame, notes = table.read(options.source, options.store)
     options.source = mask(options.source)
@@ -77,7 +79,7 @@ def _fit(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str,
         return _through(options, frame, columns, console)
     if options.isoflop:
         return _both_roads(options, frame, columns, console)
-    return _finish(options, fit(options.law, frame, columns, fit_options(options), source=options.source), console)
+    return _finish(options, fit(options.law, frame, columns, fit_options(options), source=options.source), frame, console)
 
 
 def _both_roads(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
@@ -90,7 +92,7 @@ def _both_roads(options: argparse.Namespace, frame: pd.DataFrame, columns: Mappi
     roads, notes = approaches.compare(found, frame, used, wishes, flops)
     tables = [(render.APPROACHES, render.approaches(roads))]
     data = {"approaches": [road.to_json() for road in roads]}
-    return _finish(options, found, console, render.More(tables, data, [*notes, *approaches.notes(roads)]))
+    return _finish(options, found, frame, console, render.More(tables, data, [*notes, *approaches.notes(roads)]))
 
 
 def _through(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
@@ -113,12 +115,13 @@ def _through(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     tables = [*render.tables(scale), (render.PREDICTIONS, render.predicted(predictions))]
     data = {"through": scale.to_json(), "predictions_through": [one.to_json() for one in predictions]}
     notes = [*render.reasons(scale), *dict.fromkeys(f"no interval: {one.reason}" for one in predictions if one.reason)]
-    return _finish(options, found, console, render.More(tables, data, notes))
+    return _finish(options, found, frame, console, render.More(tables, data, notes))
 
 
 def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
     """The optima of the budgets, then a power law on them."""
     from harness.laws import fit, formula, isoflop
+    from harness.laws.facts import number
     from harness.laws.rows import complete
 
     _refuse(options, "cluster", "reference", "budget", "weights", "errors", "isoflop", "through", "prior", "censored")
@@ -132,7 +135,8 @@ def _isoflop(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[
     for line in notes:
         console.print(line, style="yellow")
     names = {"x": used["flops"], "y": isoflop.OPTIMUM}
-    return _finish(options, fit("power-law", found, names, wishes, source=f"optima of {options.source}"), console)
+    optima = number(found)
+    return _finish(options, fit("power-law", optima, names, wishes, source=f"optima of {options.source}"), optima, console)
 
 
 def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str], console: Console) -> int:
@@ -143,6 +147,7 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
     _refuse(
         options,
         "compare",
+        "holdout",
         "plots",
         "separate",
         "share",
@@ -176,21 +181,21 @@ def _pareto(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[s
 PROCEDURES = {"isoflop": _isoflop, "pareto": _pareto}
 
 
-def _finish(options: argparse.Namespace, found: Fit, console: Console, more: More | None = None) -> int:
+def _finish(options: argparse.Namespace, found: Fit, frame: pd.DataFrame, console: Console, more: More | None = None) -> int:
     from harness.laws import plots, render, selection
 
     more = more or render.More()
     for name in ("prior", "censored"):
         if options.compare and getattr(options, name):
             raise UsageError(f"--compare scores laws by exact rows alone: it does not go with --{name}")
-    scores = selection.compare(found) if options.compare else []
+    scores = selection.compare(found, _held(options, frame)) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
     for headings, rows in (*render.tables(found), *more.tables):
         if rows:
             _show(console, headings, rows)
     if scores:
         _show(console, render.SCORES, render.comparison(scores))
-    for line in (*more.notes, *render.reasons(found)):
+    for line in (*more.notes, *render.reasons(found), *render.about_scores(scores)):
         console.print(line, style="yellow")
     files = _write(options, render.to_json(found, scores, more), render.to_markdown(found, scores, more))
     if options.plots:
@@ -200,6 +205,12 @@ def _finish(options: argparse.Namespace, found: Fit, console: Console, more: Mor
             raise UsageError(f"{options.plots} cannot be written: {reason_of(error)}") from None
     _publish(options, found.to_json(), files, console)
     return 0 if found.converged else 1
+
+
+def _held(options: argparse.Namespace, frame: pd.DataFrame) -> float | frozenset[int]:
+    from harness.laws import holdout
+
+    return holdout.LARGEST if options.holdout is None else holdout.parse(options.holdout, frame, options.source)
 
 
 def _publish(options: argparse.Namespace, found: Mapping[str, Any], files: Sequence[str], console: Console) -> None:

@@ -44,7 +44,9 @@ def to_markdown(fit: Fit, scores: Sequence[Score], more: More) -> str:
     text += "\n\n".join(markdown_table(headings, rows) for headings, rows in found) + "\n"
     if said := [*more.notes, *reasons(fit)]:
         text += "\n" + "\n".join(f"- {line}" for line in said) + "\n"
-    return text + (f"\n{markdown_table(SCORES, comparison(scores))}\n" if scores else "")
+    if scores:
+        text += f"\n{markdown_table(SCORES, comparison(scores))}\n"
+    return text + "".join(f"\n- {line}\n" for line in about_scores(scores))
 
 
 def tables(fit: Fit) -> list[Table]:
@@ -80,7 +82,7 @@ DERIVED = ("derived", "group", "estimate", "interval", "meaning")
 APPROACHES = ("divided", "group", "parametric", "interval", "isoFLOP", "interval")
 PREDICTIONS = ("at", "group", "predicted", "the law's interval", "a new run's interval", "beyond the rows")
 OPTIMA = ("fit", "rows", "objective", "converged", "starts at it", "condition", "rms log residual", "resamples not converged")
-SCORES = ("fit", "law", "parameters", "objective", "AICc", "BIC", "leave-one-out rms", "largest held out rms")
+SCORES = ("fit", "law", "parameters", "objective", "AICc", "BIC", "leave-one-out rms", "held-out rows", "bias", "rms", "in their interval")
 
 
 def estimates(fit: Fit) -> list[tuple[str, ...]]:
@@ -140,7 +142,10 @@ def comparison(scores: Sequence[Score]) -> list[tuple[str, ...]]:
             f"{s.aicc:.1f}",
             f"{s.bic:.1f}",
             _error(s.left_out),
-            _error(s.extrapolated),
+            str(s.held_out.rows),
+            "–" if math.isnan(s.held_out.bias) else f"{s.held_out.bias:+.2g}",
+            _error(s.held_out.rms),
+            "–" if math.isnan(s.held_out.covered) else f"{100 * s.held_out.covered:.0f} %",
         )
         for s in scores
     ]
@@ -148,6 +153,17 @@ def comparison(scores: Sequence[Score]) -> list[tuple[str, ...]]:
 
 def _error(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3g}"
+
+
+def about_scores(scores: Sequence[Score]) -> list[str]:
+    """What is left out, and why a candidate has no held-out score."""
+    units = list(dict.fromkeys(score.left_out_unit for score in scores))
+    said = [f"leave-one-out leaves out a {' or a '.join(units)} at a time"] if units not in ([], ["row"]) else []
+    grouped: dict[str, list[str]] = {}
+    for score in scores:
+        if score.held_out.reason:
+            grouped.setdefault(score.held_out.reason, []).append(f"{score.group}, {score.candidate}" if score.group else score.candidate)
+    return said + [f"no held-out score for {'; '.join(names)}: {reason}" for reason, names in grouped.items()]
 
 
 def reasons(fit: Fit) -> list[str]:
