@@ -126,7 +126,7 @@ LAWS: Mapping[str, Law] = {
         ),
         Law(
             name="data-constrained",
-            summary="repeated-data where parameters beyond what the tokens that differ can feed are worth less too (2305.16264, eq. 5)",
+            summary="repeated-data where parameters beyond what the tokens that differ can feed are worth less too (2305.16264)",
             columns=(_N, _D, _U, Column("un", "parameters that u tokens can feed: n* where d* = u", varies=False)),
             y=_LOSS,
             terms=(Term("A", (Power("n", "alpha", -1, shape=_EXCESS),)), _REPEATED_DATA, Term("E")),
@@ -190,7 +190,7 @@ LAWS: Mapping[str, Law] = {
         ),
         Law(
             name="routed-experts",
-            summary="loss from model size and number of experts, whose benefit shrinks with size (Clark et al., 2202.01169, eq. 7)",
+            summary="loss from model size and number of experts, whose benefit shrinks with size (Clark et al., 2202.01169)",
             columns=(_N, Column("experts", "experts, or their saturated number")),
             y=_LOSS,
             terms=(Term("d", (Power("n", "a", 1), Power("experts", "b", 1), Power("n", "c", 1, times="experts"))),),
@@ -218,7 +218,7 @@ LAWS: Mapping[str, Law] = {
         ),
         Law(
             name="error-of-loss",
-            summary="downstream error from loss: it falls exponentially below that of chance (Gadre et al., 2403.08540, eq. 5)",
+            summary="downstream error from loss: it falls exponentially below that of chance (Gadre et al., 2403.08540)",
             columns=(_TASK_LOSS,),
             y=Column("y", "error, positive"),
             terms=(Term("epsilon"), Term("k", (Power("loss", "", 1, shape=_FADING),), sign=-1)),

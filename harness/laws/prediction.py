@@ -1,7 +1,7 @@
 """What a fitted law says of runs that were not made: the law with its band, and where a new run would come out.
 
 A new run is the law plus an error of its own. Its band adds the residuals of the fit, leverage-corrected and with random signs, to the
-bootstrap-t of the law (Davison and Hinkley, 1997, section 6.3.3); it is at least Student's.
+bootstrap-t of the law (Davison and Hinkley, 1997); it is at least Student's.
 """
 
 from __future__ import annotations

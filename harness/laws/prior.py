@@ -1,7 +1,7 @@
 """What is known of parameters before the rows are seen: a Gaussian on an exponent, or on the log of a positive parameter.
 
 A prior is worth an observation of the parameter with that standard error. In the units of the objective its weight is the variance of
-the errors over that of the prior, and with Huber's loss E psi^2 / E psi' stands for the former (Huber, 1981, section 6.3); it is taken
+the errors over that of the prior, and with Huber's loss E psi^2 / E psi' stands for the former (Huber, 1981); it is taken
 from the fit without the prior.
 """
 

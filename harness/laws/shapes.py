@@ -21,7 +21,7 @@ Function = Callable[[Sequence[Array], Sequence[Array]], Shaped]
 def repeated(data: Sequence[Array], v: Sequence[Array]) -> Shaped:
     """What `d` tokens are worth of which only `u` differ: u (1 + R (1 - exp(-r / R))), r = d / u - 1 repetitions.
 
-    Muennighoff et al. (2305.16264, section 3.1): R repetitions decay the value of a repetition to 1/e. Less than u seen is no repetition.
+    Muennighoff et al. (2305.16264): R repetitions decay the value of a repetition to 1/e. Less than u seen is no repetition.
     """
     log_d, log_u = data
     (log_r,) = v

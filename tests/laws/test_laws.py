@@ -128,7 +128,7 @@ def test_planted_parameters_lie_in_their_intervals(name: str) -> None:
 def test_sparse_experts_are_its_formula() -> None:
     rng = np.random.default_rng(0)
     x = {"n": 10 ** rng.uniform(8, 10.5, 40), "d": 10 ** rng.uniform(9, 11, 40), "active": rng.choice([1.0, 0.5, 0.25, 0.1, 0.05], 40)}
-    # Values of 2501.12370, table 4.
+    # Of the size of those in 2501.12370.
     planted = {"A": 16612.5, "alpha": 0.5962, "B": 5455.67, "beta": 0.3954, "C": 0.4598, "lambda": -0.1666}
     planted |= {"F": 17.26, "delta": 0.1603, "gamma": 0.1595, "E": 0.94}
     frame = x | {"y": sparse_experts(planted, x)}
