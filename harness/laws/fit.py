@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import unknown
 from harness.laws import bootstrap, bounds, derived, formula, prediction, prior, starts, table
 from harness.laws.catalogue import LAWS
-from harness.laws.design import Design, build
+from harness.laws.design import Design, Quantity, build
 from harness.laws.facts import ROW, number
 from harness.laws.identify import identify
 from harness.laws.law import Law
@@ -227,8 +227,11 @@ def _doubts(part: Part, options: Options) -> list[str]:
         return []
     ratios, chance = bootstrap.unlike_errors(part.design, part.delta, part.theta, np.random.default_rng(options.seed))
     wanted = part.resamples is not None
+    reasons = {(estimate.name, estimate.group): estimate.reason for estimate in part.estimates}
     known = [
-        i for i, estimate in enumerate(part.estimates) if not (wanted and estimate.reason) and np.isfinite(ratios[i]) and ratios[i] > 0
+        i
+        for i, one in enumerate(part.design.quantities)
+        if isinstance(one, Quantity) and not (wanted and reasons[one.name, one.group]) and np.isfinite(ratios[i]) and ratios[i] > 0
     ]
     if not known:
         return []
@@ -239,7 +242,7 @@ def _doubts(part: Part, options: Options) -> list[str]:
     worst = known[int(found.argmax())]
     allowed = {"rows": "; the intervals allow for that", "residuals": "; the intervals do not allow for that"}.get(part.scheme, "")
     return [
-        f"{where}rows have errors of different size: the robust standard error of {part.estimates[worst].label} is "
+        f"{where}rows have errors of different size: the robust standard error of {part.design.quantities[worst].label} is "
         f"{ratios[worst]:.2g} times the plain one{allowed}"
     ]
 
