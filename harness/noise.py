@@ -291,7 +291,7 @@ def decisions(redrawn: Redrawn, claim: Claim) -> Decisions:
 def _one(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> Decisions:
     values = values_of(estimate, redrawn.table).reshape(redrawn.studies, redrawn.seeds)
     values = np.where(np.isfinite(values), values, math.nan)
-    values = claim.bounds.back(claim.bounds.scaled(values) + _to_null(redrawn, claim, estimate))
+    values = claim.bounds.back(claim.bounds.scaled(values) + to_null(redrawn, claim, estimate))
     if isinstance(estimate, Replicated):
         ends, p = _own(redrawn, claim, estimate)
     else:
@@ -301,7 +301,7 @@ def _one(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> Decisions:
     return decided(values, claim.holds, exact=claim.exact, ends=ends, p=p, error=1 - CONFIDENCE)
 
 
-def _to_null(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> float:
+def to_null(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> float:
     """What moves an estimate to the claim's `null`, on the scale of its bounds, where it follows the levels of the metrics.
 
     Chance gives a level nowhere to be (a share, the difference of two metrics): only the claim can say where no effect is. Contrasts of

@@ -2,7 +2,7 @@
 
 python -m tests.calibration.noise [--studies N] [--slow N]
 
-Eight minutes on one core. The contract test (tests/tasks/test_noise.py) asks the same of fewer studies.
+Three minutes on a quiet core. The contract test (tests/tasks/test_noise.py) asks the same of fewer studies.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=4000)
-    parser.add_argument("--slow", type=int, default=200)
+    parser.add_argument("--slow", type=int, default=40)
     options = parser.parse_args()
     found: list[NoiseRates] = []
     for name in tasks():
