@@ -117,7 +117,7 @@ its `null`; without one it stays at the mean of the experiment.
 
 "Reproduced" of a claim whose edge is no effect errs in 2.5 % of studies. A claim that noise satisfies in over 20 % says nothing of a
 method: it is a *check*, or an equivalence (*equivalent*, *not worse*) that names where its margin comes from. A contract test asks it of
-every task. Claims that are computed study by study stand on {slow:,} studies (column *n*).
+every task. Exact claims leave nothing to chance. Claims that are computed study by study stand on {slow:,} studies (column *n*).
 
 Made by `python -m tests.calibration.noise`: {where}.
 
@@ -138,7 +138,8 @@ def _table(noise: NoiseRates) -> str:
         whose = ", ".join([claim.kind, *(["primary"] if claim.primary else []), *(["exact"] if claim.exact else [])])
         null = "–" if claim.null is None else f"{claim.null:g}"
         shares = [f"{share:.3f}" for share in (rate.reproduced, rate.refuted, rate.inconclusive)]
-        rows.append([claim.id, whose, claim.aim, str(claim.holds), null, *shares, f"{rate.studies:,}"])
+        asked = ["–"] * 4 if claim.exact else [*shares, f"{rate.studies:,}"]
+        rows.append([claim.id, whose, claim.aim, str(claim.holds), null, *asked])
     headings = ["claim", "whose", "aim", "holds", "no effect", "reproduced", "not reproduced", "inconclusive", "n"]
     return f"\n## {noise.task.id}, scale {noise.scale}, {noise.seeds} seeds\n\n{markdown_table(headings, rows)}"
 
@@ -153,7 +154,7 @@ def main() -> None:
     for name in tasks():
         found += of_task(registry.task(name), studies=options.studies, slow=options.slow)
         print(f"{name}: done", flush=True)
-    PAGE.write_text(page(found, studies=options.studies, slow=options.slow))
+    PAGE.write_text(page(found, studies=options.studies, slow=options.slow) + "\n")
     for noise in found:
         for rate in noise.rates:
             if rate.reproduced > SATISFIED and not may_be_satisfied(rate):

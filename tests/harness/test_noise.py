@@ -127,6 +127,7 @@ def test_claims_that_noise_satisfies_are_seen() -> None:
     task = toy(
         [
             *slope("linear", "a", share, over="width", holds=Below(1.1), source="t"),
+            *slope("null", "a", share, over="width", holds=Below(1.1), source="t", null=1.1),
             *slope("is-linear", "a", share, over="width", holds=Within(0.9, 1.1), source="t"),
             *equivalent("margin", "a", "b", LOSS, margin=5.0, source="t"),
             claim("chosen", Difference(TRAIN["val_loss"].of("a"), TRAIN["val_loss"].untuned().of("b")), Below(0.0), null=0.0),
@@ -135,6 +136,7 @@ def test_claims_that_noise_satisfies_are_seen() -> None:
     )
     found = {rate.claim.id: rate for rate in rates(drawn(task, 2000), slow=0).rates}
     assert found["linear"].reproduced > 0.98
+    assert found["null"].reproduced > 0.98, "a trend has its null where parameters are exchangeable, whatever is declared"
     assert found["is-linear"].reproduced == 0.0
     assert found["margin"].reproduced > 0.99
     assert found["chosen"].reproduced > 0.15, "the better of two is below their mean: a null at 0 does not hide it"
