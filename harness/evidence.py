@@ -120,9 +120,9 @@ class Evidence:
 
     @cached_property
     def seeds(self) -> list[int]:
-        """Planned seeds, up to those of the look."""
-        planned = {t.seed for t in self.study.plan if t.task == self.task.id and t.scale == self.scale}
-        return sorted(planned)[: self.look.seeds if self.look else None]
+        """Planned seeds in the plan's order, which later commands only add to; up to those of the look."""
+        planned = dict.fromkeys(t.seed for t in self.study.plan if t.task == self.task.id and t.scale == self.scale)
+        return list(planned)[: self.look.seeds if self.look else None]
 
     @cached_property
     def records(self) -> pd.DataFrame:

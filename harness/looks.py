@@ -54,8 +54,8 @@ def parse(value: Any) -> tuple[Look, ...]:
 
 
 def reached(looks: Sequence[Look], trials: Sequence[TrialSpec], recorded: Collection[str]) -> int:
-    """How many looks are complete: every trial of as many planned seeds, the lowest first, has left a record."""
-    seeds = sorted({trial.seed for trial in trials})
+    """How many looks are complete: every trial of as many seeds, in the plan's order, has left a record."""
+    seeds = list(dict.fromkeys(trial.seed for trial in trials))
     waiting = {trial.seed for trial in trials if trial.id not in recorded}
     whole = next((place for place, seed in enumerate(seeds) if seed in waiting), len(seeds))
     return sum(look.seeds <= whole for look in looks)

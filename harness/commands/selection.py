@@ -34,8 +34,9 @@ class Selection:
     """When the claims are judged, where trials run until these are decided."""
 
     def up_to(self, seeds: Mapping[str, int]) -> list[TrialSpec]:
-        """The trials of so many seeds of each task, the lowest first."""
-        return [trial for trial in self.trials if trial.seed < seeds[trial.task]]
+        """The trials of so many seeds of each task, from the first one on."""
+        first = self.overrides.first_seed
+        return [trial for trial in self.trials if trial.seed - first < seeds[trial.task]]
 
 
 def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selection:
@@ -100,7 +101,8 @@ def _looks(store: StudyStore, options: argparse.Namespace) -> Sequence[Look]:
         plan = read_plan(store)
     except DamagedPlanError:
         plan = Plan()
-    asked = looking.schedule(options.cap or (plan.looks[-1].seeds if plan.looks else looking.CAP))
+    usual = plan.looks[-1].seeds if plan.looks else looking.CAP
+    asked = looking.schedule(usual if options.cap is None else options.cap)
     if plan.looks:
         if asked[-1].seeds != plan.looks[-1].seeds:
             raise UsageError(

@@ -70,7 +70,7 @@ def _begun(selection: Selection) -> dict[str, int]:
     found = {task.id: looks[0] for task in selection.tasks}
     for trial in selection.trials:
         if trial.id in records:
-            found[trial.task] = max(found[trial.task], next(n for n in looks if n > trial.seed))
+            found[trial.task] = max(found[trial.task], next(n for n in looks if n > trial.seed - selection.overrides.first_seed))
     return found
 
 

@@ -96,7 +96,7 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         ([*RUN, "--data", "letters=/x"], "--data names 'letters', which these tasks do not read"),
         ([*RUN, "--data-kind", "rael"], "unknown data-kind: 'rael'; did you mean 'real'?"),
         ([*RUN, "--until-decided", "--seeds", "4"], "--until-decided runs the seeds of its looks: leave --seeds out"),
-        ([*RUN, "--until-decided", "--cap", "2"], "--cap must lie in 3 to 800 seeds, not 2"),
+        ([*RUN, "--until-decided", "--cap", "0"], "--cap must lie in 3 to 800 seeds, not 0"),
         ([*RUN, "--until-decided", "--budget", "2"], "--budget takes a time such as 90s, 30m or 2h, not '2'"),
         ([*RUN, "--until-decided", "--budget", "0s"], "--budget takes a time such as 90s, 30m or 2h, not '0s'"),
         ([*RUN, "--cap", "8"], "--cap belongs to --until-decided"),

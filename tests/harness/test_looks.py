@@ -226,6 +226,19 @@ def test_seeds_added_by_hand_decide_nothing_and_are_said(papertrial: Command, tm
     assert _verdicts(study.with_name("t"))["C1"]["verdict"] == "reproduced", "forty seeds that were planned at once do decide"
 
 
+def test_other_seeds_are_looked_at_in_the_order_of_the_plan(papertrial: Command, tmp_path: Path) -> None:
+    study, words = tmp_path / "results" / "s", ["--local", "--study", "s", "--set", "effect=2"]
+    assert papertrial(*RUN, *words, "--first-seed", "50").code == 0
+    store = StudyStore(str(study.parent), "s")
+    seeds, before = {trial.seed for trial in load_plan(store)}, _verdicts(study)["C1"]
+    assert seeds == set(range(50, 50 + int(before["n"])))
+    assert before["verdict"] == "reproduced"
+    assert papertrial(*[word for word in RUN if word != "--until-decided"], *words, "--seeds", "1").code == 0
+    after = _verdicts(study)["C1"]
+    assert [after[name] for name in ("verdict", "low", "high", "n")] == [before[name] for name in ("verdict", "low", "high", "n")]
+    assert "1 seed was added by hand" in after["reason"]
+
+
 def test_looks_are_fixed_before_the_first_seed(papertrial: Command, tmp_path: Path) -> None:
     plain = [word for word in RUN if word != "--until-decided"]
     assert papertrial(*plain, "--local", "--study", "s").code == 0
