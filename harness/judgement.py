@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from harness.aggregates import Aggregate, aggregate
 from harness.evidence import Evidence
 from harness.leaderboard import Board, boards
 from harness.study import Study
@@ -18,6 +20,12 @@ class Ruling:
     evidence: Evidence
     boards: Sequence[Board]
     verdicts: Sequence[Verdict]
+
+    @cached_property
+    def aggregates(self) -> Mapping[str, Aggregate]:
+        """By experiment: its contenders over all cells, where they share several."""
+        found = {board.experiment: aggregate(self.evidence, board) for board in self.boards}
+        return {name: own for name, own in found.items() if own is not None}
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Pool:
 def pool(evidence: Evidence, experiment: Experiment, column: Statistic) -> Pool | None:
     """What a column averages over beside a sweep, in any method's trials; None where it names all that varies, or does not average."""
     read_by = needs(column.estimate)
-    if not _averages(column.estimate) or any(need.experiment not in ("", experiment.name) for need in read_by):
+    if not averages(column.estimate) or any(need.experiment not in ("", experiment.name) for need in read_by):
         return None
     planned = evidence.planned_of(experiment.name)
     read = [(need, need.rows(planned)) for need in read_by]
@@ -75,12 +75,12 @@ def _pool(cells: pd.DataFrame) -> Pool:
     return Pool(over, tuple(name for name in names if name not in over), tuple(ordered.to_dict("records")))  # type: ignore[arg-type]
 
 
-def _averages(estimate: Estimate) -> bool:
+def averages(estimate: Estimate) -> bool:
     """Whether an estimate is a mean over its trials, or a difference of such; others have their own use for what varies."""
     if isinstance(estimate, In | Of):
-        return _averages(estimate.estimate)
+        return averages(estimate.estimate)
     if isinstance(estimate, Difference):
-        return _averages(estimate.left) and _averages(estimate.right)
+        return averages(estimate.left) and averages(estimate.right)
     return isinstance(estimate, Reading | Mean)
 
 

@@ -19,7 +19,7 @@ def write(judgement: Judgement) -> dict[str, str]:
     study, boards, verdicts = judgement.study, judgement.boards, judgement.verdicts
     plots = [plots_of(ruling.evidence) for ruling in judgement.rulings]
     texts = {
-        "leaderboard.md": tables.leaderboard_markdown(study.name, boards),
+        "leaderboard.md": tables.leaderboard_markdown(study.name, judgement.rulings),
         "leaderboard.csv": tables.leaderboard_csv(boards),
         "verdicts.md": verdicts_markdown(study.name, verdicts),
         "verdicts.csv": verdicts_csv(verdicts),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.aggregates import Aggregate
 from harness.durations import duration
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
@@ -53,6 +54,8 @@ class ExperimentPart:
     anchor: str
     board: Board
     layout: Layout
+    over_cells: Layout | None
+    over_cells_title: str
     described: Mapping[str, str]
     """Descriptions of statistics by their headings."""
     plots: Sequence[Plot]
@@ -92,7 +95,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         provenance=provenance(study),
         failures=failed,
         failed_count=failed_count,
-        how=(*verdicts.HOW, *tables.HOW_RANKED),
+        how=(*verdicts.HOW, *tables.HOW_RANKED, tables.HOW_OVER_CELLS),
         split=_tested_and_not,
         kinds=_kinds,
         badges=BADGES,
@@ -108,16 +111,21 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     task, scale = ruling.evidence.task, ruling.evidence.scale
     anchor = f"{task.id}-{scale}"
     cards = [Card(v, verdict_bar(v, task.claim(v.claim).holds), described(v), f"{anchor}-{v.claim}") for v in ruling.verdicts]
-    parts = [_part(task.experiment(board.experiment), board, plots[board.experiment]) for board in ruling.boards]
+    parts = [
+        _part(task.experiment(board.experiment), board, plots[board.experiment], ruling.aggregates.get(board.experiment))
+        for board in ruling.boards
+    ]
     return Section(task, scale, anchor, cards, parts, {method.name: i % len(COLOURS) for i, method in enumerate(task.methods)})
 
 
-def _part(experiment: Experiment, board: Board, plots: Sequence[Plot]) -> ExperimentPart:
+def _part(experiment: Experiment, board: Board, plots: Sequence[Plot], found: Aggregate | None) -> ExperimentPart:
     return ExperimentPart(
         experiment=experiment,
         anchor=f"{board.task}-{board.scale}-experiment-{experiment.name}",
         board=board,
         layout=tables.layout(board),
+        over_cells=tables.over_cells(found) if found else None,
+        over_cells_title=tables.over_cells_title(found) if found else "",
         described={tables.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description},
         plots=[plot for plot in plots if plot.planned],
         unplanned=[plot.title for plot in plots if not plot.planned],

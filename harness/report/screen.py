@@ -34,8 +34,12 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
             for table in _leaderboard(board, console.width):
                 console.print(table)
             console.print(styled(tables.progress(board), "dim"))
+            if found := ruling.aggregates.get(board.experiment):
+                for table in _tables(tables.over_cells(found), tables.over_cells_title(found), console.width):
+                    console.print(table)
+        how = [*tables.HOW_RANKED, *([tables.HOW_OVER_CELLS] if ruling.aggregates else [])]
         if any(board.standings for board in ruling.boards):
-            console.print(styled(f"\n{' '.join(tables.HOW_RANKED)}", "dim"))
+            console.print(styled(f"\n{' '.join(how)}", "dim"))
         _show_verdicts(ruling.verdicts, console)
     console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
     for warning in warnings(judgement.study):
@@ -58,8 +62,12 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
 
 def _leaderboard(board: Board, room: int) -> Iterator[Table]:
     """A row a method, in as many tables below each other as the columns need: cells that are wrapped cannot be compared."""
-    (heading, methods), *columns = _columns(tables.layout(board, most=len(board.statistics)))
-    title: str | None = f"{board.label}, scale {board.scale}"
+    yield from _tables(tables.layout(board, most=len(board.statistics)), f"{board.label}, scale {board.scale}", room)
+
+
+def _tables(laid: Layout, heading_of_all: str, room: int) -> Iterator[Table]:
+    (heading, methods), *columns = _columns(laid)
+    title: str | None = heading_of_all
     for block in _blocks(columns, room - _EDGES - _width(heading, methods)):
         table = _plain(title)
         title = None

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.aggregates import Aggregate
 from harness.cost import Cost
+from harness.judgement import Ruling
 from harness.leaderboard import UNEQUAL, WIDE, Board, Row
 from harness.pooling import pooled_text
 from harness.ranking import DRAWS
@@ -51,7 +53,8 @@ def layout(board: Board, most: int = WIDE) -> Layout:
         rows = []
         for i, row in enumerate(board.rows):
             rows.append([row.method, *(cells[i] for _, cells in columns)])
-            rows += [[f"{INNER}{label}", *(own[name][i] if name in own else "" for name, _ in columns)] for label, own in inner]
+            of_cells = [[f"{INNER}{label}", *(own[name][i] if name in own else "" for name, _ in columns)] for label, own in inner]
+            rows += [cells for cells in of_cells if any(cells[1:])]
         return Layout(["method", *(name for name, _ in columns)], rows)
     shown = [s for s in board.statistics if any(row.entries[s.name].interval.n or row.entries[s.name].lost for row in board.rows)]
     cells = [[name, *own] for name, own in _facts(board)]
@@ -65,7 +68,8 @@ def layout(board: Board, most: int = WIDE) -> Layout:
 def _of_cell(board: Board, label: str) -> dict[str, list[str]]:
     """Heading -> a number a method, in one cell of what the board's numbers are means over."""
     found = {s.name: s for s in board.statistics if any(s.name in row.cells[label] for row in board.rows)}
-    return {_heading(s): [row.cells[label][name].text for row in board.rows] for name, s in found.items()}
+    entries = {_heading(s): [row.cells[label][name] for row in board.rows] for name, s in found.items()}
+    return {name: [own.text if own.interval.n or own.lost else "" for own in column] for name, column in entries.items()}
 
 
 Column = tuple[str, Sequence[str]]
@@ -109,6 +113,10 @@ def _behind(row: Row) -> str:
     return f"{'+' if row.standing.behind.estimate > 0 else ''}{row.standing.behind}"
 
 
+HOW_OVER_CELLS = (
+    "Over cells: the mean of the middle half of all runs, in the metric's unit; the probability that a run is better than one of another "
+    "contender in the same cell; and the share of runs that reach a threshold (Agarwal et al. 2021). Intervals by bootstrap over seeds."
+)
 INNER = "· "
 """Before the label of a row that shows one cell of the row above it."""
 
@@ -145,14 +153,34 @@ def progress(board: Board, laid: Layout | None = None) -> str:
     return "; ".join(filter(None, parts))
 
 
-def leaderboard_markdown(name: str, boards: Sequence[Board]) -> str:
-    """One table an experiment and scale."""
+def over_cells(found: Aggregate) -> Layout:
+    """Contenders over several cells: interquartile mean, probability of improvement, and three points of the performance profile."""
+    reach = [f"runs {'≥' if found.thresholds[0] <= found.thresholds[-1] else '≤'} {number(at)}" for at in found.thresholds]
+    unit = f" ({found.unit})" if found.unit else ""
+    rows = [[own.method, str(own.iqm), str(own.improvement), *(f"{100 * share:.0f} %" for share in own.profile)] for own in found.summaries]
+    return Layout(["method", f"{found.metric}, interquartile mean{unit}", "P(improvement)", *reach], rows)
+
+
+def over_cells_title(found: Aggregate) -> str:
+    """What an aggregate is over, and whom it leaves out."""
+    lost = f", without {', '.join(found.left_out)}, which lost seeds" if found.left_out else ""
+    return f"{found.metric} over {found.cells} cells (data and parameters that are not swept), {found.seeds} seeds each{lost}"
+
+
+def leaderboard_markdown(name: str, rulings: Sequence[Ruling]) -> str:
+    """One table an experiment and scale, and one over its cells where there are several."""
     parts = [f"# Leaderboard of {markdown(name)}\n"]
-    for board in boards:
-        laid = layout(board)
-        parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n"]
-        parts += [f"{markdown_table(laid.headings, laid.rows)}\n"]
-    return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n", *(f"{sentence}\n" for sentence in HOW_RANKED)])
+    how = [*HOW_RANKED]
+    for ruling in rulings:
+        for board in ruling.boards:
+            laid = layout(board)
+            parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n"]
+            parts += [f"{markdown_table(laid.headings, laid.rows)}\n"]
+            if found := ruling.aggregates.get(board.experiment):
+                inner = over_cells(found)
+                parts += [f"{markdown(over_cells_title(found))}:\n", f"{markdown_table(inner.headings, inner.rows)}\n"]
+        how += [HOW_OVER_CELLS] if ruling.aggregates and HOW_OVER_CELLS not in how else []
+    return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n", *(f"{sentence}\n" for sentence in how)])
 
 
 def leaderboard_csv(boards: Sequence[Board]) -> str:

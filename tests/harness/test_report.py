@@ -352,3 +352,19 @@ def test_the_terminal_names_what_is_not_tested_in_one_line(tmp_path: Path) -> No
     alone = io.StringIO()
     report.terminal(judge(study_of(tmp_path, task_of(claims=claims[1:2]), lambda _: {"loss": 1.0})), Console(file=alone, width=140))
     assert "elsewhere-0: " in alone.getvalue(), "with nothing else to show, the reason is"
+
+
+def test_a_board_over_several_cells_has_its_aggregates_everywhere(tmp_path: Path) -> None:
+    study = study_of(
+        tmp_path,
+        task_of(grids=lambda train: [Grid(train, axes={"width": [8, 16, 32]})]),
+        lambda t: {"loss": t.params["width"] + (t.method == "left") + 0.01 * t.seed},
+    )
+    files = {name: Path(path).read_text() for name, path in written(study).items()}
+    sink = io.StringIO()
+    report.terminal(judge(study), Console(file=sink, width=140))
+    for text in (files["leaderboard.md"], files["report.html"], sink.getvalue()):
+        assert "loss over 3 cells" in text
+        assert re.search(r"P\(improvement\)", text)
+        assert text.count("Agarwal et al. 2021") == 1
+    assert Page(files["report.html"]).open == []
