@@ -65,13 +65,15 @@ class Standing:
 
 
 def standings(contenders: Sequence[Contender], better: Better, *, exact: bool = False) -> dict[str, Standing]:
-    """The standing of each contender that has a number, by its name.
+    """The standing of each contender that has a number, by its name; none where only one has.
 
     All pairs are compared by a paired t test over the seeds that both have, together at LEVEL by Holm's correction (1979): with that
     probability or more all ranges hold the true places at once (Al Mohamad, Goeman & van Zwet 2022). A method that lost seeds comes
     after all that lost none: it must not win by failing. `exact` numbers leave nothing to chance: one differs where every seed says so.
     """
     ranked = [own for own in contenders if math.isfinite(own.sample.estimate)]
+    if len(ranked) < 2:
+        return {}
     pairs = [(a, b) for a, b in itertools.combinations(ranked, 2) if bool(a.lost) == bool(b.lost)]
     found = [_compared(a, b, better, exact) for a, b in pairs]
     wins = {(a.method, b.method) for a in ranked for b in ranked if b.lost and not a.lost}

@@ -92,7 +92,7 @@ def _facts(board: Board) -> list[Column]:
         *((name, [said(row.cost) for row in board.rows]) for name, said in costs),
         ("trials ok", trials),
     ]
-    return [(name, cells) for name, cells in found if name == "rank" or set(cells) != {"–"}]
+    return [(name, cells) for name, cells in found if set(cells) != {"–"}]
 
 
 def _numbers(board: Board, statistics: Sequence[Statistic]) -> list[Column]:

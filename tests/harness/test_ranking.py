@@ -66,6 +66,10 @@ def test_a_method_that_lost_seeds_is_below_all_that_lost_none() -> None:
     assert found["1"].p_best + found["2"].p_best == pytest.approx(1.0)
 
 
+def test_one_contender_has_no_place() -> None:
+    assert ranges([[1.0, 2.0]]) == ranges([[1.0, 2.0], [np.nan, np.nan]]) == []
+
+
 def test_pairs_are_compared_over_the_seeds_that_both_have() -> None:
     shared = 100.0 * np.arange(5)
     values = shared + np.array([[0, 0.1, 0, 0.1, 0], [1, 1, 1.1, 1, np.nan]])
