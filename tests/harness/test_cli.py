@@ -62,7 +62,7 @@ def test_the_options_are_frozen() -> None:
         "report": "--open --store study",
         "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
-            "--active --allow-gap --better --budget --censored --cluster --compare --d --errors --experts --fix --flops --group "
+            "--active --allow-gap --better --budget --censored --cluster --compare --d --errors --experts --fix --flops --group --holdout "
             "--huber --isoflop --json --loss --m --markdown --n --plots --predict --prior --reference --resamples --s1 --s2 --seed "
             "--separate --share --skip-empty --starts --store --through --tie --tracking-uri --u --un --weights --where --x --x1 "
             "--x2 --y law source"

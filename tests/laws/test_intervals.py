@@ -100,10 +100,11 @@ def test_only_residuals_within_delta_cost_degrees_of_freedom() -> None:
 def test_no_draw_loses_a_parameter() -> None:
     frame = precision_runs().groupby("bits").head(3)
     found = fit("precision-collapsed", frame, options=Options(group=["bits"], reference="16", resamples=300))
-    rho = found.estimate("rho", "2")
-    at = next(i for i, q in enumerate(found.parts[0].design.quantities) if q.label == "rho[2]")
-    assert found.parts[0].scheme == "rows"
-    assert (found.parts[0].resamples.fitted[:, at] == np.log(rho.value)).mean() < 0.01, "a lost group would stay where it was"
+    part = found.parts[0]
+    slot = next(quantity.slot for quantity in part.design.quantities if quantity.label == "rho[2]")
+    assert part.scheme == "rows"
+    stayed = part.resamples.theta == part.theta
+    assert (stayed[:, slot] == stayed.all(axis=1)).all(), "what a draw does not determine would stay where it was"
 
 
 def planted(noise: str, number: int = 0, points: int = 60) -> pd.DataFrame:
@@ -133,6 +134,8 @@ def test_errors_of_different_size_are_said_and_chance_is_not() -> None:
     }
     assert sum(map(bool, said["unlike"])) >= 16
     assert sum(map(bool, said["alike"])) <= 3
+    few = [fit("chinchilla", chinchilla_runs(60, seed=i), options=Options(resamples=0)).cautions for i in range(12)]
+    assert sum(map(bool, few)) <= 2, "densities from a kernel are uncertain, and the ratio passes 1.3 by chance in most tables"
     assert "rows have errors of different size: the robust standard error of" in next(filter(None, said["unlike"]))[0]
     assert "the intervals" not in next(filter(None, said["unlike"]))[0], "there are none"
     assert "the intervals allow for that" in fit("power-law", planted("unlike", 1), options=FAST).cautions[0]
@@ -171,6 +174,6 @@ def test_intervals_hold_what_is_planted(design: str, errors: str, sets: int, lea
     assert all(count >= least * sets for count, _ in held.values()), held
 
 
-def test_checkpoints_taken_for_rows_hold_less_than_half() -> None:
-    held, of = calibration.cover("chinchilla, 22 runs taken for 154 rows", "by run", 10, 50)["alpha"]
-    assert 2 * held <= of
+def test_checkpoints_taken_for_rows_hold_too_seldom() -> None:
+    held, of = calibration.cover("chinchilla, 22 runs taken for 154 rows", "by run", 16, 50)["alpha"]
+    assert held <= 0.8 * of
