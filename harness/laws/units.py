@@ -66,14 +66,12 @@ def cautions(frame: pd.DataFrame, rows: Rows, used: Mapping[str, str], options: 
             continue
         different = frame[name].nunique()
         if different < count:
-            return [_caution(f"{count} rows are of {different} values of {name}", name)]
+            said = f"{count} rows are of {different} values of {name}: checkpoints of one run are no runs"
+            return [f"{said}, and intervals over rows are too short; --cluster {name} resamples runs"]
     if {"n", "d"} <= set(rows.x) and (sizes := _sizes_with_checkpoints(rows)):
-        return [_caution(f"{count} rows have only {sizes} values of {used['n']}, with several {used['d']} each", used["n"])]
+        said = f"{count} rows share {sizes} values of {used['n']}, with several of {used['d']} each: if those are checkpoints of one run"
+        return [f"{said}, intervals over rows are too short; --cluster {used['n']} resamples runs"]
     return []
-
-
-def _caution(found: str, column: str) -> str:
-    return f"{found}: checkpoints of one run are no runs, and intervals over rows are then too short; --cluster {column} resamples runs"
 
 
 def _sizes_with_checkpoints(rows: Rows) -> int:

@@ -150,7 +150,7 @@ def test_rows_that_look_like_checkpoints_are_said() -> None:
         .startswith("154 rows are of 22 values of run: checkpoints of one run are no runs")
     )
     by_size = fit("chinchilla", frame.drop(columns="run"), options=none).cautions[0]
-    assert by_size.startswith("154 rows have only 22 values of n, with several d each")
+    assert by_size.startswith("154 rows share 22 values of n, with several of d each: if those are checkpoints of one run")
     assert by_size.endswith("--cluster n resamples runs")
     for name in ("run", "n"):
         assert not any("resamples runs" in line for line in fit("chinchilla", frame, options=Options(cluster=name, resamples=0)).cautions)
