@@ -67,6 +67,14 @@ def test_intervals_hold_the_truth_also_where_cells_share_their_seeds(shared: flo
     assert 0.90 <= np.mean([interval.low <= 0.0 <= interval.high for interval in found]) < 0.995
 
 
+def test_the_interval_of_a_mean_is_students() -> None:
+    seeds = np.array([1.0, 2.0, 4.0, 8.0])
+    found = bootstrapped(lambda draws: seeds[draws].mean(axis=-1), 4)
+    half = stats.t.ppf(0.975, 3) * seeds.std(ddof=1) / 2
+    assert (found.estimate, found.n) == (3.75, 4)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.04), "4,000 draws: 1.1 % standard error"
+
+
 def test_a_probability_stays_one() -> None:
     merits = np.array([[[0.0, 2, 4]], [[-1.0, 1, 3]]])
     found = bootstrapped(partial(improvement, merits, 0), 3, SHARE)

@@ -114,6 +114,15 @@ def test_a_method_has_no_row_for_a_cell_that_it_lacks(tmp_path: Path) -> None:
     assert [row[0] for row in layout(found).rows] == ["right", "· width = 64", "left", "· width = 64", "· width = 128"]
 
 
+def test_a_seed_is_lost_in_the_cell_that_failed_alone(tmp_path: Path) -> None:
+    task = task_of(grids=widths(64, 128), metrics=METRICS)
+    fails = lambda t: "failed" if (t.seed, t.params["width"]) == (0, 128) else {"loss": outcome(t)["loss"]}  # noqa: E731
+    (found,) = judge(study_of(tmp_path, task, fails)).boards
+    row = found.rows[0]
+    assert row.entries["loss"].lost == 1
+    assert [row.cells[label]["loss"].lost for label in found.cells] == [0, 1]
+
+
 def test_the_csv_has_a_line_a_cell(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(leaderboard_csv([board(tmp_path, widths(64, 128))]))))
     assert [row["cell"] for row in rows] == ["", "width = 64", "width = 128"] * 2
