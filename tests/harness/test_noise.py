@@ -66,7 +66,7 @@ def recorded(task: Task) -> Any:
         numbers = {
             "loss": level + 0.1 * noise(trial) - 20.0,
             "val_loss": noise(trial, "val") - 3.0,
-            "right": 2.5 * round(20 + 4 * noise(trial, "right")),
+            "right": 2.5 * round(20 + 0.4 * noise(trial, "right")),
             "share": 1 / (1 + math.exp(-noise(trial, "share"))),
             "size": 10.0 * trial.params["width"],
         }
@@ -84,7 +84,7 @@ def test_a_redrawn_study_is_judged_as_a_real_one(tmp_path: Path) -> None:
         claim("all", All(tuple(near.values())), Above(-0.12)),
         claim("all-primary", All(tuple(near.values())), Below(-0.1), primary=True),
         claim("stands", near["c"], Above(-0.06), stands_on=["control"]),
-        claim("counted", paired("a", "b", TRAIN["right"].untuned()), Within(-5.0, 5.0)),
+        claim("counted", paired("a", "b", TRAIN["right"].untuned()), Within(-2.4, 2.4)),
         claim("share", TRAIN["share"].of("a"), Above(0.45), bounds=SHARE),
         claim("count", Of("a", Mean("size")), Above(1.0)),
         claim("exact", LOSS.of("b"), Below(-12.5), exact=True),
