@@ -248,20 +248,6 @@ def half_width(spread: Any, n: Any, confidence: float = CONFIDENCE) -> Any:
     return np.where(counts >= 2, quantile * np.asarray(spread, dtype=float) / np.sqrt(np.maximum(counts, 1)), np.inf)
 
 
-def paired_p(differences: Sequence[float]) -> float:
-    """Two-sided p-value of the paired t test that the mean of `differences` is 0; NaN with fewer than two.
-
-    Differences that are all equal decide alone: 1 when they are 0, else 0.
-    """
-    found = np.asarray(differences, dtype=float)
-    if len(found) < 2:
-        return math.nan
-    spread, mean = _spread(found), float(found.mean())
-    if spread == 0.0:
-        return 1.0 if mean == 0.0 else 0.0
-    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(len(found))), len(found) - 1))
-
-
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction (1979): below alpha, these are wrong together with probability at most alpha. NaN stays NaN."""
     return [float(p) for p in holm(np.array(p_values, dtype=float))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.report.tables import csv_text, interval_cells
+from harness.report.tables import blank, csv_text, interval_cells
 from harness.shown import markdown, markdown_table
 from harness.stats import CONFIDENCE, number
 from harness.tally import KINDS, counts, outcome, tally
@@ -140,14 +140,10 @@ def verdicts_csv(verdicts: Sequence[Verdict]) -> str:
         (
             (
                 *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.lost, v.confidence),
-                *(_blank(v.p), _blank(v.effect), v.by_chance, v.scale, v.data_kind),
-                *("" if v.published is None else v.published, _blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
+                *(blank(v.p), blank(v.effect), v.by_chance, v.scale, v.data_kind),
+                *("" if v.published is None else v.published, blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
                 *(v.source, v.reason, v.statement, v.note),
             )
             for v in verdicts
         ),
     )
-
-
-def _blank(value: float) -> float | str:
-    return "" if math.isnan(value) else value

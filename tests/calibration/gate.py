@@ -120,7 +120,7 @@ def judgement(values: np.ndarray, *, first_seed: int = 0, claims: bool = False) 
     """A study of one experiment. values: (methods, seeds), where more is better; claims: each method is better than the first."""
     template = _template(*values.shape, first_seed, claims)
     drawn = {f"m{place}": {first_seed + seed: float(v) for seed, v in enumerate(row)} for place, row in enumerate(values)}
-    evidence = Drawn(template.evidence.study, template.evidence.task, "laptop", drawn, template.evidence)
+    evidence = Drawn(template.evidence.study, template.evidence.task, "laptop", drawn=drawn, template=template.evidence)
     return Judgement(evidence.study, [Ruling(evidence, template.boards, decide(evidence))])
 
 
