@@ -273,7 +273,7 @@ def is_planned(redrawn: Redrawn, claim: Claim) -> bool:
 
 def is_false(claim: Claim) -> bool:
     """Whether a claim is wrong where there is no effect, as far as it says what that is: an equivalence is right then."""
-    return not claim.exact and claim.aim == "direction" and (claim.null is None or claim.null not in claim.holds)
+    return not claim.exact and (claim.null is None or claim.null not in claim.holds)
 
 
 def is_at_its_edge(claim: Claim) -> bool:

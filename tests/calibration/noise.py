@@ -82,9 +82,10 @@ def _pooled(parts: Sequence[NoiseRates]) -> NoiseRates:
 
 
 def may_be_satisfied(rate: Rate) -> bool:
-    """Whether a claim says that it is no finding about a method, or that it is an equivalence, with the source of its margin."""
+    """Whether a claim says that it is no finding about a method, or an equivalence that no effect satisfies, with its margin's source."""
     claim = rate.claim
-    return claim.exact or claim.kind == "check" or (claim.aim != "direction" and bool(claim.margin_source))
+    as_good = claim.aim != "direction" and bool(claim.margin_source) and claim.null is not None and claim.null in claim.holds
+    return claim.exact or claim.kind == "check" or as_good
 
 
 def page(found: Sequence[NoiseRates], *, studies: int, slow: int) -> str:

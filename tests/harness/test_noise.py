@@ -174,6 +174,8 @@ def test_families_are_counted_and_primary_claims_held() -> None:
     equal = [one for a, b in pairs for one in equivalent(f"{a}{b}", a, b, TRAIN["loss"].untuned(), margin=9.0, source="t", primary=True)]
     right = rates(drawn(toy(equal, methods=LETTERS), 20), slow=0)
     assert (right.primary.claims, right.rates[0].reproduced) == (0, 1.0), "no effect is what an equivalence says"
+    kept = claim("kept", paired("a", "b", LOSS), Above(0.0), aim="not worse", margin_source="ours", null=0.0, primary=True)
+    assert rates(drawn(toy([kept]), 20), slow=0).primary.claims == 1, "a share of a gain is kept by no effect at the edge alone"
 
 
 def test_methods_are_exchanged_and_what_never_varies_stays() -> None:
