@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,9 +51,12 @@ def test_intervals_cover_what_they_promise(name: str) -> None:
 
 def test_what_rounding_hides_is_covered() -> None:
     for spread in ("1 step", "0.3 steps"):
-        found = verdicts.coverage(BY_NAME[f"normal of sd {spread}, counted"], 3, 4000, np.random.default_rng(8))
-        assert found.covered.value > 0.945, "equal seeds are a step wide"
-        assert not found.undecidable.count
+        seeds = BY_NAME[f"normal of sd {spread}, counted"]
+        turned = dataclasses.replace(seeds, draw=lambda rng, shape, draw=seeds.draw: -draw(rng, shape), truth=-seeds.truth)
+        for side in (seeds, turned):
+            found = verdicts.coverage(side, 3, 4000, np.random.default_rng(8))
+            assert found.covered.value > 0.945, "equal seeds are a step wide"
+            assert not found.undecidable.count
 
 
 def test_the_calibration_sees_what_is_wrong() -> None:
