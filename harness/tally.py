@@ -62,7 +62,7 @@ def tally(verdicts: Sequence[Judged]) -> str:
 
 
 def counts(kind: str, verdicts: Sequence[Judged]) -> str:
-    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)`, of the claims of one kind."""
+    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)`, of the claims of one kind, or of its sentences where fewer."""
     found = Counter(sentences(verdicts))
     total, tested = sum(found.values()), sum(found.values()) - found["not tested"]
     by_outcome = [
@@ -72,7 +72,8 @@ def counts(kind: str, verdicts: Sequence[Judged]) -> str:
     ]
     expected = chance(verdicts) if kind == "paper" else 0.0
     alone = f" (by chance alone {expected:.2g})" if expected >= 0.05 else ""
-    return ", ".join([f"{tested} of {total} tested", *by_outcome]) + alone
+    what = " sentences" if total < len(verdicts) else ""
+    return ", ".join([f"{tested} of {total}{what} tested", *by_outcome]) + alone
 
 
 def _plural(word: str, count: int) -> str:

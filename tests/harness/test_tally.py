@@ -48,7 +48,7 @@ def test_the_papers_claims_are_counted_apart_from_ours() -> None:
         Line("X", GOOD, "extension"),
     ]
     assert tally(lines) == (
-        "the paper's claims: 2 of 3 tested, 1 reproduced, 1 inconclusive (by chance alone 0.1); "
+        "the paper's claims: 2 of 3 sentences tested, 1 reproduced, 1 inconclusive (by chance alone 0.1); "
         "our extensions: 1 of 1 tested, 1 holds; controls: 2 of 2 tested, 1 holds, 1 does not hold; checks: 1 of 1 tested, 1 holds"
     )
     assert chance(lines) == pytest.approx(0.1)
