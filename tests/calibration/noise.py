@@ -129,7 +129,7 @@ At least one false "reproduced" in a study: among the primary claims, held toget
 
 
 def _share(family: FamilyRate) -> str:
-    return f"{family.rate:.3f}" if family.studies else "–"
+    return f"{family.rate:.3f} of {family.studies:,}" if family.studies else "–"
 
 
 def _table(noise: NoiseRates) -> str:
@@ -149,7 +149,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=4000)
-    parser.add_argument("--slow", type=int, default=40)
+    parser.add_argument("--slow", type=int, default=60)
     options = parser.parse_args()
     found: list[NoiseRates] = []
     for name in tasks():
