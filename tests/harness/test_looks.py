@@ -98,6 +98,8 @@ def test_a_look_is_complete_when_all_its_trials_have_left_a_record(tmp_path: Pat
     of = {trial.id for trial in trials if trial.seed < 5}
     assert [reached(looks, trials, ids) for ids in (set(), of, of - {trials[0].id}, {t.id for t in trials})] == [0, 2, 0, 3]
     assert reached(looks, trials, of - {next(t.id for t in trials if t.seed == 4)}) == 1
+    later_first = [t for t in trials if t.seed > 2] + [t for t in trials if t.seed < 3]
+    assert reached(looks, later_first, {t.id for t in trials if t.seed > 2}) == 2, "a plan grows at its end, whatever the seeds are called"
     assert [added(looks, complete, seeds) for complete, seeds in ((0, 3), (1, 5), (1, 3), (1, 6), (3, 8), (3, 11))] == [0, 0, 0, 3, 0, 3]
 
 
