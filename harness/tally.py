@@ -39,16 +39,23 @@ def outcome(kind: str, verdict: str) -> str:
 
 def sentences(verdicts: Sequence[Judged]) -> list[str]:
     """The verdict of each sentence: claims of one group count once, as the one that serves the sentence least."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for v in verdicts:
-        key = (v.task, v.scale, "group", v.group) if v.group else (v.task, v.scale, "claim", v.claim)
-        groups.setdefault(key, []).append(v.verdict)
-    return [min((found for found in parts if found in _ORDER), key=_ORDER.index, default="not tested") for parts in groups.values()]
+    return [
+        min((v.verdict for v in parts if v.verdict in _ORDER), key=_ORDER.index, default="not tested") for parts in _by_sentence(verdicts)
+    ]
 
 
 def chance(verdicts: Sequence[Judged]) -> float:
-    """How many of the verdicts chance alone would call reproduced, were there no effect in any."""
-    return math.fsum(v.by_chance for v in verdicts if v.verdict != "not tested")
+    """How many sentences chance alone would call reproduced, at most, were there no effect in any: all parts of one have to be."""
+    tested = [v for v in verdicts if v.verdict != "not tested"]
+    return math.fsum(min(v.by_chance for v in parts) for parts in _by_sentence(tested))
+
+
+def _by_sentence(verdicts: Sequence[Judged]) -> list[list[Judged]]:
+    groups: dict[tuple[str, ...], list[Judged]] = {}
+    for v in verdicts:
+        key = (v.task, v.scale, "group", v.group) if v.group else (v.task, v.scale, "claim", v.claim)
+        groups.setdefault(key, []).append(v)
+    return list(groups.values())
 
 
 def tally(verdicts: Sequence[Judged]) -> str:

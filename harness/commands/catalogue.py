@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         raise unknown("field", options.field, fields)
     console = make_console()
     verdicts = _verdicts(options.store, console)
-    table = Table("task", "field", "paper", "claims", "verdicts at the largest scale run")
+    table = Table("task", "field", "paper", "claims", "verdicts on them, by scale")
     for entry in entries.values():
         if options.field in (None, entry.field):
             try:
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
                 table.add_row(entry.name, entry.field, styled(sentence(error), "red"), "", "")
                 continue
             paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
-            own = [_Line(task.id, "", c.id, "not tested", c.kind, c.group, 0.0) for c in task.claims if c.kind == "paper"]
-            table.add_row(task.id, entry.field, paper, str(len(sentences(own))), _best(verdicts.get(task.id, {})))
+            own = {c.id: _Line(task.id, "", c.id, "not tested", c.kind, c.group, 0.0) for c in task.claims if c.kind == "paper"}
+            table.add_row(task.id, entry.field, paper, str(len(sentences(list(own.values())))), _found(own, verdicts.get(task.id, {})))
     console.print(table)
     return 0
 
@@ -82,12 +82,14 @@ def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[_Line]]]
     return found
 
 
-def _best(scales: Mapping[str, Sequence[_Line]]) -> str:
-    """Counts of the verdicts on the paper's own claims at the largest scale that was run."""
-    largest = next((scale for scale in reversed(SCALES) if scale in scales), None)
-    if largest is None:
-        return "none yet"
-    return f"{largest}: {counts('paper', [line for line in scales[largest] if line.kind == 'paper'])}"
+def _found(own: Mapping[str, _Line], scales: Mapping[str, Sequence[_Line]]) -> str:
+    """Counts of the verdicts on the paper's claims that the task makes today, a line a scale."""
+    lines = []
+    for scale in (name for name in SCALES if name in scales):
+        of = {line.claim: line for line in scales[scale] if line.claim in own}
+        judged = [replace(claim, verdict=of[id].verdict, by_chance=of[id].by_chance) if id in of else claim for id, claim in own.items()]
+        lines.append(f"{scale}: {counts('paper', judged)}")
+    return "\n".join(lines) or "none yet"
 
 
 def show(options: argparse.Namespace) -> int:

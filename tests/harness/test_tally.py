@@ -48,10 +48,12 @@ def test_the_papers_claims_are_counted_apart_from_ours() -> None:
         Line("X", GOOD, "extension"),
     ]
     assert tally(lines) == (
-        "the paper's claims: 2 of 3 sentences tested, 1 reproduced, 1 inconclusive (by chance alone 0.1); "
+        "the paper's claims: 2 of 3 sentences tested, 1 reproduced, 1 inconclusive (by chance alone 0.05); "
         "our extensions: 1 of 1 tested, 1 holds; controls: 2 of 2 tested, 1 holds, 1 does not hold; checks: 1 of 1 tested, 1 holds"
     )
-    assert chance(lines) == pytest.approx(0.1)
+    # C1, and C3, of which all three parts would have to be; C2 is not tested.
+    assert chance(lines) == pytest.approx(0.05)
+    assert chance([*lines, Line("C3-3", GOOD, group="C3")]) == pytest.approx(0.025), "a part that is not reached by chance"
     assert counts("control", [Line("a", GOOD), Line("b", GOOD), Line("c", BAD), Line("d", BAD)]) == ("4 of 4 tested, 2 hold, 2 do not hold")
     assert tally([]) == "no claims"
 
