@@ -90,10 +90,13 @@ def held(outcomes: Outcomes, p: Floats, claims: Sequence[Claim], error: float) -
 
 
 def standing(outcomes: Outcomes, claims: Sequence[Claim]) -> Outcomes:
-    """(claims, studies): a claim decides nothing where a claim that it stands on does not hold."""
+    """(claims, studies): a claim decides nothing where one that it stands on does not hold, or stands itself on one that does not."""
     places = {claim.id: place for place, claim in enumerate(claims)}
-    found = outcomes.copy()
-    for place, claim in enumerate(claims):
-        for under in claim.stands_on:
-            found[place] = np.where(outcomes[places[under]] == NOT_REPRODUCED, NOT_TESTED, found[place])
+    found, fallen = outcomes.copy(), outcomes == NOT_REPRODUCED
+    # Each round passes a fall on by one claim; grounds form no cycle.
+    for _ in claims:
+        for place, claim in enumerate(claims):
+            for under in claim.stands_on:
+                found[place] = np.where(fallen[places[under]], NOT_TESTED, found[place])
+                fallen[place] |= fallen[places[under]]
     return found

@@ -236,18 +236,22 @@ def _held_together(claims: Sequence[Claim], verdicts: Sequence[Verdict], error: 
 def _standing(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Every claim only where those that it stands on hold."""
     outcomes = np.array([[OUTCOMES.index(verdict.verdict)] for verdict in verdicts], dtype=np.intp).reshape(-1, 1)
-    stand = standing(outcomes, claims)[:, 0].tolist()
-    return [_on_ground(claim, verdict, OUTCOMES[place], verdicts) for claim, verdict, place in zip(claims, verdicts, stand, strict=True)]
+    stand = {claim.id: OUTCOMES[place] for claim, place in zip(claims, standing(outcomes, claims)[:, 0].tolist(), strict=True)}
+    return [_on_ground(claim, verdict, stand, verdicts) for claim, verdict in zip(claims, verdicts, strict=True)]
 
 
-def _on_ground(claim: Claim, verdict: Verdict, outcome: Outcome, verdicts: Sequence[Verdict]) -> Verdict:
-    """Says what a claim stands on where that does not hold, or is undecided."""
+def _on_ground(claim: Claim, verdict: Verdict, stand: Mapping[str, Outcome], verdicts: Sequence[Verdict]) -> Verdict:
+    """Says what a claim stands on where that does not hold, decides nothing itself, or is undecided."""
     others: Mapping[str, Verdict] = {other.claim: other for other in verdicts}
     under = [others[id] for id in claim.stands_on]
-    if outcome != verdict.verdict:
-        failed = next(other for other in under if other.verdict == "not reproduced")
-        reason = f"It stands on {failed.claim}, which does not hold: {failed.statement}. Judged alone: {verdict.verdict}."
-        return replace(verdict, verdict=outcome, reason=reason)
+    if stand[claim.id] != verdict.verdict:
+        failed = next((other for other in under if other.verdict == "not reproduced"), None)
+        if failed:
+            why = f"{failed.claim}, which does not hold: {failed.statement}"
+        else:
+            fallen = next(other.claim for other in under if stand[other.claim] == "not tested")
+            why = f"{fallen}, which decides nothing here"
+        return replace(verdict, verdict=stand[claim.id], reason=f"It stands on {why}. Judged alone: {verdict.verdict}.")
     open_ = [other.claim for other in under if other.verdict != "reproduced"]
     if open_ and verdict.verdict in ("reproduced", "not reproduced"):
         return replace(verdict, reason=f"{verdict.reason} It stands on {', '.join(open_)}, which is undecided here.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,21 @@ def test_a_claim_decides_nothing_where_its_control_fails(tmp_path: Path) -> None
     open_ = judged(tmp_path, [claim("floor", "right", Below(0.0)), on_it], levels(left=1.0, right=0.0))
     assert open_["gain"].verdict == "reproduced"
     assert "stands on floor, which is undecided" in open_["gain"].reason
+
+
+def test_a_fall_reaches_all_that_stands_above_it(tmp_path: Path) -> None:
+    top, middle = claim("top", "left", Above(0.0), stands_on=["middle"]), claim("middle", "left", Above(0.0), stands_on=["floor"])
+    found = judged(tmp_path, [top, middle, claim("floor", "right", Below(0.5), kind="control")], levels(left=1.0, right=1.0))
+    assert [found[id].verdict for id in ("top", "middle", "floor")] == ["not tested", "not tested", "not reproduced"]
+    assert "stands on middle, which decides nothing here. Judged alone: reproduced" in found["top"].reason
+    elsewhere = replace(middle, scales=["paper"])
+    found = judged(tmp_path, [top, elsewhere, claim("floor", "right", Below(0.5), kind="control")], levels(left=1.0, right=1.0))
+    assert [found[id].verdict for id in ("top", "middle")] == ["not tested", "not tested"]
+
+
+def test_claims_do_not_stand_on_each_other() -> None:
+    with pytest.raises(TaskError, match="it stands on claims that stand on it"):
+        task_of(claims=[claim(a, "left", Above(0.0), stands_on=[b]) for a, b in ("ab", "bc", "ca")], experiment=TRAIN)
 
 
 def test_what_a_claim_stands_on_exists_and_only_the_papers_claims_are_primary() -> None:
