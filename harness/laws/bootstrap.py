@@ -76,6 +76,8 @@ def resample(design: Design, delta: float, theta: Array, count: int, rng: np.ran
 def _draw(slope: Array, units: Units, count: int, rng: np.random.Generator) -> Array | None:
     """(count, n): how often each row is drawn; None where draws seldom determine the law that `slope` (p, n) belongs to."""
     size, whole = len(slope), slope @ slope.T
+    if not np.trace(whole) > 0:
+        return None  # no row moves with any parameter
     if np.linalg.matrix_rank(whole, hermitian=True) < size:
         whole = whole + 1e-9 * np.trace(whole) * np.eye(size)
     white = np.linalg.inv(np.linalg.cholesky(whole)) @ slope

@@ -15,8 +15,8 @@ from scipy import stats
 
 from harness.errors import DataError, UsageError
 from harness.laws.law import Law
-from harness.laws.prediction import Predicted, Prediction, beyond, terms_at
-from harness.laws.result import Fit, Part, finite_or_none
+from harness.laws.prediction import Predicted, Prediction, beyond, finite_or_none, terms_at
+from harness.laws.result import Fit, Part
 from harness.laws.solver import Array, predict
 
 LOSS = "loss"

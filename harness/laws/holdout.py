@@ -15,7 +15,8 @@ from harness.errors import UsageError
 from harness.laws import bootstrap, table
 from harness.laws.design import Design
 from harness.laws.fit import SAME_OBJECTIVE, optimum
-from harness.laws.result import Part, finite_or_none
+from harness.laws.prediction import finite_or_none
+from harness.laws.result import Part
 from harness.laws.solver import Array, jacobian, predict
 from harness.laws.terms import Terms
 from harness.laws.units import Units
@@ -55,7 +56,7 @@ def parse(text: str, frame: pd.DataFrame, source: str) -> float | frozenset[int]
         except ValueError:
             share = math.nan
         if not 0 < share < 1:
-            raise UsageError(f"--holdout takes a share between 0 and 1, such as 0.2, or rows, such as 'n>=1e9', not {text!r}")
+            raise _neither(text)
         return share
     if compared := _COMPARISON.fullmatch(text):
         name, sign, value = (part.strip() for part in compared.groups())
@@ -65,11 +66,17 @@ def parse(text: str, frame: pd.DataFrame, source: str) -> float | frozenset[int]
             raise UsageError(f"--holdout {name}{sign} takes a number, not {value!r}") from None
         values = table.numbers(frame, name, source)
         chosen = values >= bound if sign == ">=" else values <= bound
+    elif text.find("=") < 1:
+        raise _neither(text)
     else:
         chosen = frame.index.isin(table.where(frame, [text], source).index)
     if not chosen.any():
         raise UsageError(f"--holdout {text} holds no row out")
     return frozenset(int(row) for row in frame.index[chosen])
+
+
+def _neither(text: str) -> UsageError:
+    return UsageError(f"--holdout takes a share between 0 and 1, such as 0.2, or rows, such as 'n>=1e9', not {text!r}")
 
 
 def held_rows(part: Part, wish: float | Collection[int]) -> Mask:

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.errors import DataError
 from harness.laws import formula, table
-from harness.laws.result import finite_or_none
+from harness.laws.prediction import finite_or_none
 from harness.laws.rows import Options, check_clusters, complete
 from harness.laws.solver import Array
 from harness.stats import Interval, seed_interval

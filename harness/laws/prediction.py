@@ -6,6 +6,7 @@ bootstrap-t of the law (Davison and Hinkley, 1997); it is at least Student's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +53,15 @@ class Prediction:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        found: dict[str, Any] = {"group": self.group, "at": dict(self.at), "value": self.value, "low": self.low, "high": self.high}
-        found |= {"new_run_low": self.new_low, "new_run_high": self.new_high, "beyond_the_rows": self.beyond}
+        ends = {"value": self.value, "low": self.low, "high": self.high, "new_run_low": self.new_low, "new_run_high": self.new_high}
+        found: dict[str, Any] = {"group": self.group, "at": dict(self.at), "beyond_the_rows": self.beyond}
+        found |= {name: None if end is None else finite_or_none(end) for name, end in ends.items()}
         return found | ({"no_interval_because": self.reason} if self.reason else {})
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def points(design: Design, rows: Rows, wanted: Sequence[Mapping[str, float]]) -> list[Predicted]:

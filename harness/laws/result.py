@@ -13,7 +13,7 @@ from harness.errors import unknown
 from harness.laws.bootstrap import Resamples
 from harness.laws.design import Design, Rows
 from harness.laws.law import Law
-from harness.laws.prediction import Prediction
+from harness.laws.prediction import Prediction, finite_or_none
 from harness.laws.solver import Array, predict
 from harness.laws.units import Units
 
@@ -195,8 +195,3 @@ class Fit:
             "cautions": list(self.cautions),
             "fits": [part.to_json() for part in self.parts],
         }
-
-
-def finite_or_none(value: float) -> float | None:
-    """JSON has no infinity."""
-    return value if math.isfinite(value) else None

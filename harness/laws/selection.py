@@ -15,7 +15,8 @@ from harness.laws.design import Design, build
 from harness.laws.fit import optimum
 from harness.laws.holdout import LARGEST, HeldOut, held_rows
 from harness.laws.law import Law
-from harness.laws.result import Fit, Part, finite_or_none
+from harness.laws.prediction import finite_or_none
+from harness.laws.result import Fit, Part
 from harness.laws.rows import Options, shared_parameters
 from harness.laws.solver import Array, huber, objective, predict, solve
 

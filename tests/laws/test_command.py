@@ -178,3 +178,11 @@ def test_the_laws_are_listed(papertrial: Command) -> None:  # noqa: F811
     said = papertrial("fit", "help")
     assert said.code == 0
     assert all(word in said.out for word in ("chinchilla", "y = A / n^alpha + B / d^beta + E", "isoflop", "pareto", "--x1 --x2 --y"))
+
+
+@pytest.mark.parametrize("value", ["1e20", "1e300"])
+def test_a_parameter_fixed_beyond_all_rows_is_told_and_no_traceback(papertrial: Command, value: str) -> None:  # noqa: F811
+    chinchilla_runs().to_csv("runs.csv", index=False)
+    said = papertrial("fit", "chinchilla", "runs.csv", "--fix", f"E={value}", "--predict", "n=1e9,d=1e9", "--resamples", "20")
+    assert said.code == 0, said.err
+    assert "no interval for A, alpha: the term of A vanishes" in said.out

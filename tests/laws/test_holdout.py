@@ -121,6 +121,7 @@ def test_the_choice_of_rows_is_read_as_where_reads_it() -> None:
     for text, says in (
         ("1.5", "a share between 0 and 1"),
         ("0", "a share between 0 and 1"),
+        ("corpus", "a share between 0 and 1"),
         ("n>=big", "--holdout n>= takes a number"),
         ("n>=1e9", "holds no row out"),
         ("m>=1", "unknown column of t: 'm'"),
