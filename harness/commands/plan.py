@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
 from collections.abc import Sequence
 
@@ -47,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
                 task.id, experiment.name, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine)
             )
     console.print(table)
-    for sentence in looking.standings(selection.looks or kept.looks, kept.trials or selection.trials, done):
+    looks = selection.looks or kept.looks
+    planned = kept.trials or selection.up_to({task.id: looks[0].seeds if selection.looks else math.inf for task in selection.tasks})
+    for sentence in looking.standings(looks, planned, done):
         console.print(sentence, markup=False, soft_wrap=True)
     for damage in damages:
         warn(console, damage)

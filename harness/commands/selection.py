@@ -33,7 +33,7 @@ class Selection:
     looks: Sequence[Look] = ()
     """When the claims are judged, where trials run until these are decided."""
 
-    def up_to(self, seeds: Mapping[str, int]) -> list[TrialSpec]:
+    def up_to(self, seeds: Mapping[str, float]) -> list[TrialSpec]:
         """The trials of so many seeds of each task, from the first one on."""
         first = self.overrides.first_seed
         return [trial for trial in self.trials if trial.seed - first < seeds[trial.task]]
@@ -109,6 +109,9 @@ def _looks(store: StudyStore, options: argparse.Namespace) -> Sequence[Look]:
                 f"study {store.name} looks at {', '.join(str(look.seeds) for look in plan.looks)} seeds: its cap was fixed before "
                 "the first one. Leave --cap out, or name another study with --study"
             )
+        first = plan.trials[0].seed if plan.trials else options.first_seed
+        if first != options.first_seed:
+            raise UsageError(f"study {store.name} looks at seeds from {first} on: its --first-seed is {first}, or name another study")
         return plan.looks
     own = {trial.id for trial in plan.trials}
     if own and own & set(ledger.read(store).records):

@@ -82,8 +82,10 @@ def _next(selection: Selection, console: Console) -> dict[str, int]:
         complete, verdicts = len(evidence.looks), [verdict for verdict in decide(evidence) if verdict.claim in awaited]
         open_ = [verdict.claim for verdict in verdicts if waits_for_seeds(verdict)]
         lost = [verdict.claim for verdict in verdicts if verdict.verdict == "inconclusive" and verdict.lost]
+        untested = [verdict.claim for verdict in verdicts if verdict.verdict == "not tested"]
         words = [f"open: {', '.join(open_)}"] if open_ else []
         words += [f"more seeds cannot decide {', '.join(lost)}, which lost seeds (--retry repeats them)"] if lost else []
+        words += [f"not tested by these trials, and not waited for: {', '.join(untested)}"] if untested else []
         words = words or [f"nothing is open of {', '.join(awaited)}"]
         console.print(f"{task.id}: {standing(looks, complete)}; {'; '.join(words)}", markup=False, soft_wrap=True)
         seeds[task.id] = looks[min(complete + bool(open_), len(looks)) - 1].seeds

@@ -248,10 +248,24 @@ def test_looks_are_fixed_before_the_first_seed(papertrial: Command, tmp_path: Pa
     assert said.code == 2
     assert "study s has records already, and looks are fixed before the first seed" in said.err
     assert papertrial(*RUN, "--local", "--cap", "8").code == 0
+    (study,) = (path.name for path in (tmp_path / "results").glob("*-until-decided"))
     assert papertrial(*RUN, "--local").code == 0, "the plan says what the cap is"
     said = papertrial(*RUN, "--local", "--cap", "12")
     assert said.code == 2
     assert "looks at 3, 5, 8 seeds: its cap was fixed before the first one" in said.err
+    said = papertrial(*RUN, "--local", "--study", study, "--first-seed", "50")
+    assert said.code == 2
+    assert f"study {study} looks at seeds from 0 on" in said.err
+
+
+def test_a_plan_before_the_first_look_has_no_seeds_beyond_it(papertrial: Command) -> None:
+    said = papertrial("plan", "drawing", "--scale", "smoke", "--until-decided")
+    assert "no look yet, the first at 3 seeds\n" in said.out
+
+
+def test_claims_that_no_trial_tests_are_said_not_to_be_waited_for(papertrial: Command) -> None:
+    said = papertrial(*RUN, "--local", "--method", "new")
+    assert "(3 seeds), the next at 5; not tested by these trials, and not waited for: C1" in said.out
 
 
 def test_claims_that_lost_seeds_are_not_waited_for(papertrial: Command, tmp_path: Path, executions: Callable[[], list[str]]) -> None:
