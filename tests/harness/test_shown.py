@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from harness import registry
 from harness.console import _Plain, console
 from harness.errors import TaskError
 from harness.shown import failure, markdown, markdown_cell, markdown_table, reason_of
 from harness.svg import svg_of
-from harness.task import Experiment, Figure, Grid, Metric
+from harness.task import Experiment, Figure, Grid, Metric, Task
 from tests.harness.conftest import Command
 from tests.throwaway.demo.choosy.task import Params
 
@@ -168,3 +170,19 @@ def test_a_damaged_table_of_verdicts_costs_only_itself(papertrial: Command, tmp_
     assert (said.code, said.err) == (0, "")
     assert all(f"{study}/verdicts.csv cannot be read" in said.out for study in "ab")
     assert "smoke: 1 of 1 tested, 1 reproduced" in " ".join(said.out.split())
+
+
+def test_claims_without_a_kind_are_of_the_kind_that_their_task_says(
+    papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results" / "old").mkdir(parents=True)
+    lines = ["task,scale,claim,verdict", *(f"choosy,smoke,{claim},reproduced" for claim in ("C1", "C1-control", "dropped"))]
+    (tmp_path / "results" / "old" / "verdicts.csv").write_text("\n".join(lines))
+    loaded = registry.task_at
+
+    def with_control(entry: registry.Entry) -> Task:
+        task = loaded(entry)
+        return replace(task, claims=[*task.claims, *(replace(c, id=f"{c.id}-control", kind="control") for c in task.claims)])
+
+    monkeypatch.setattr(registry, "task_at", with_control)
+    assert "smoke: 1 of 1 tested, 1 reproduced" in " ".join(papertrial("list").out.split())
