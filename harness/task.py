@@ -437,6 +437,15 @@ def _refuse_odd(what: str, names: Sequence[str], *, path: bool = False) -> None:
             raise TaskError(f"{what} {name!r}: a name is made of visible characters{f', without {odd[0]!r}' if odd else ''}")
 
 
+def _check_bounds(claim: Claim) -> None:
+    """TaskError where the range of an estimate leaves its claim nothing to decide."""
+    low, high, holds = claim.bounds.low, claim.bounds.high, claim.holds
+    if claim.null is not None and not low < claim.null < high:
+        raise TaskError(f"claim {claim.id}: no estimate between {low:g} and {high:g} is its null, {claim.null:g}")
+    if not claim.exact and (holds.low >= high or holds.high <= low or (holds.low <= low and holds.high >= high)):
+        raise TaskError(f"claim {claim.id}: every estimate between {low:g} and {high:g} lies on one side of the region ({holds})")
+
+
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
@@ -499,6 +508,8 @@ class Task:
                 raise unknown(f"claim that {claim.id} stands on", id, others, error=TaskError)
         if claim.id in self._grounds(claim):
             raise TaskError(f"claim {claim.id}: it stands on claims that stand on it")
+        if claim.bounds.bounded:
+            _check_bounds(claim)
         if claim.primary and claim.kind != "paper":
             raise TaskError(f"claim {claim.id}: only the paper's own claims are primary, and this one is declared a {claim.kind}")
 

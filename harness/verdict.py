@@ -254,7 +254,7 @@ def _on_ground(claim: Claim, verdict: Verdict, stand: Mapping[str, Outcome], ver
         return replace(verdict, verdict=stand[claim.id], reason=f"It stands on {why}. Judged alone: {verdict.verdict}.")
     open_ = [other.claim for other in under if other.verdict != "reproduced"]
     if open_ and verdict.verdict in ("reproduced", "not reproduced"):
-        return replace(verdict, reason=f"{verdict.reason} It stands on {', '.join(open_)}, which is undecided here.")
+        return replace(verdict, reason=f"{verdict.reason} It stands on {', '.join(open_)}, undecided here.")
     return verdict
 
 

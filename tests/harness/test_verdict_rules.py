@@ -19,7 +19,7 @@ from harness.estimates import Mean, Of, paired
 from harness.plan import DataRef, TrialSpec
 from harness.stats import Interval, seed_interval
 from harness.table import Table
-from harness.task import Above, Below, Claim, Grid, Method, Metric, Within
+from harness.task import Above, Below, Claim, Grid, Method, Metric, Region, Within
 from harness.verdict import Verdict
 from tests.harness.fabricated import difference_claim, experiment_of, noise, study_of, task_of, verdicts_of
 
@@ -94,7 +94,7 @@ def test_a_claim_decides_nothing_where_its_control_fails(tmp_path: Path) -> None
     assert held["gain"].verdict == "reproduced"
     open_ = judged(tmp_path, [claim("floor", "right", Below(0.0)), on_it], levels(left=1.0, right=0.0))
     assert open_["gain"].verdict == "reproduced"
-    assert "stands on floor, which is undecided" in open_["gain"].reason
+    assert "stands on floor, undecided" in open_["gain"].reason
 
 
 def test_a_fall_reaches_all_that_stands_above_it(tmp_path: Path) -> None:
@@ -117,6 +117,27 @@ def test_what_a_claim_stands_on_exists_and_only_the_papers_claims_are_primary() 
         task_of(claims=[claim("gain", "left", Above(0.0), stands_on=["flor"]), claim("floor", "right", Above(0.0))], experiment=TRAIN)
     with pytest.raises(TaskError, match="only the paper's own claims are primary"):
         task_of(claims=[claim("gain", "left", Above(0.0), kind="control", primary=True)], experiment=TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("holds", "about", "words"),
+    [
+        (Above(0.0), {"bounds": POSITIVE}, "every estimate between 0 and inf"),
+        (Above(1.0), {"bounds": SHARE}, "every estimate between 0 and 1"),
+        (Within(-1.0, 2.0), {"bounds": SHARE}, "every estimate between 0 and 1"),
+        (Above(0.5), {"bounds": SHARE, "null": 0.0}, "no estimate between 0 and 1 is its null, 0"),
+        (Above(0.5), {"bounds": CORRELATION, "null": 2.0}, "no estimate between -1 and 1 is its null, 2"),
+    ],
+)
+def test_a_claim_that_its_range_decides_is_refused(holds: Any, about: dict[str, Any], words: str) -> None:
+    with pytest.raises(TaskError, match=words):
+        task_of(claims=[claim("a", "left", holds, **about)], experiment=TRAIN)
+    exact_or_free = [
+        claim("b", "left", Above(0.0), bounds=POSITIVE, exact=True),
+        claim("c", "left", Above(0.0)),
+        claim("d", "left", Region()),
+    ]
+    assert task_of(claims=exact_or_free, experiment=TRAIN).claims
 
 
 def test_what_counts_examples_is_not_sharper_than_one_example(tmp_path: Path) -> None:
