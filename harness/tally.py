@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 KINDS = ("paper", "extension", "control", "check")
@@ -30,6 +31,25 @@ class Judged(Protocol):
     def group(self) -> str: ...  # noqa: D102
     @property
     def by_chance(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of `verdicts.csv`; of one that was written before claims had kinds, all are the paper's."""
+
+    task: str
+    scale: str
+    claim: str
+    verdict: str
+    kind: str = "paper"
+    group: str = ""
+    by_chance: float = 0.0
+
+    @classmethod
+    def of(cls, row: Mapping[str, str]) -> Line:
+        """The line from its cells by heading. KeyError without one that every table has."""
+        kind, group, chance_alone = (row.get(name) for name in ("kind", "group", "by_chance"))
+        return cls(row["task"], row["scale"], row["claim"], row["verdict"], kind or "paper", group or "", float(chance_alone or 0.0))
 
 
 def outcome(kind: str, verdict: str) -> str:

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness.tally import sentences
+from harness.tally import Line, sentences
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 ROW = re.compile(r"^\| \[.*?`(?P<task>[a-z0-9-]+)`.*?\| (?P<counts>\d+ / \d+ / \d+) \| (?P<words>.*) \|$", re.M)
 QUOTED = re.compile(r"(?<![\d.])(-?\d+(?:\.\d+)?) \[(-?\d+(?:\.\d+)?), (-?\d+(?:\.\d+)?)\]")
 ROWS = list(ROW.finditer((ROOT / "README.md").read_text()))
-
-
-@dataclass(frozen=True)
-class Line:
-    task: str
-    scale: str
-    claim: str
-    verdict: str
-    kind: str
-    group: str
-    by_chance: float = 0.0
 
 
 def table(task: str, name: str) -> list[dict[str, str]]:
@@ -40,11 +28,7 @@ def test_every_paper_with_a_committed_study_is_on_the_front_page() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])
 def test_the_counts_are_those_of_the_papers_own_claims(row: re.Match[str]) -> None:
-    own = [
-        Line(*(line[name] for name in ("task", "scale", "claim", "verdict", "kind", "group")))
-        for line in table(row["task"], "verdicts")
-        if line["kind"] == "paper"
-    ]
+    own = [Line.of(line) for line in table(row["task"], "verdicts") if line["kind"] == "paper"]
     found = sentences(own)
     assert row["counts"] == " / ".join(str(found.count(name)) for name in ("reproduced", "not reproduced", "inconclusive"))
 

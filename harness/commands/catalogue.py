@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -22,21 +22,8 @@ from harness.errors import PapertrialError, unknown
 from harness.kinds import text
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.shown import sentence
-from harness.tally import KINDS, counts, sentences
+from harness.tally import KINDS, Line, counts, sentences
 from harness.task import SCALES, Claim, Experiment, Task
-
-
-@dataclass(frozen=True)
-class _Line:
-    """A line of `verdicts.csv`; of one that was written before claims had kinds, all are the paper's."""
-
-    task: str
-    scale: str
-    claim: str
-    verdict: str
-    kind: str
-    group: str
-    by_chance: float
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,23 +43,20 @@ def run(options: argparse.Namespace) -> int:
                 table.add_row(entry.name, entry.field, styled(sentence(error), "red"), "", "")
                 continue
             paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
-            own = {c.id: _Line(task.id, "", c.id, "not tested", c.kind, c.group, 0.0) for c in task.claims if c.kind == "paper"}
+            own = {c.id: Line(task.id, "", c.id, "not tested", c.kind, c.group, 0.0) for c in task.claims if c.kind == "paper"}
             table.add_row(task.id, entry.field, paper, str(len(sentences(list(own.values())))), _found(own, verdicts.get(task.id, {})))
     console.print(table)
     return 0
 
 
-def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[_Line]]]:
+def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[Line]]]:
     """Task -> scale -> the verdicts of a local study; the study that is read last speaks for its scale."""
-    found: dict[str, dict[str, list[_Line]]] = {}
+    found: dict[str, dict[str, list[Line]]] = {}
     for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
-        lines: dict[tuple[str, str], list[_Line]] = {}
+        lines: dict[tuple[str, str], list[Line]] = {}
         try:
             for row in csv.DictReader(io.StringIO(file.read_text())):
-                line = _Line(
-                    *(row["task"], row["scale"], row["claim"], row["verdict"]),
-                    *(row.get("kind") or "paper", row.get("group") or "", float(row.get("by_chance") or 0.0)),
-                )
+                line = Line.of(row)
                 lines.setdefault((line.task, line.scale), []).append(line)
         except (OSError, ValueError, KeyError, csv.Error) as error:
             warn(console, f"{file} cannot be read ({type(error).__name__}): its verdicts are not shown")
@@ -82,7 +66,7 @@ def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[_Line]]]
     return found
 
 
-def _found(own: Mapping[str, _Line], scales: Mapping[str, Sequence[_Line]]) -> str:
+def _found(own: Mapping[str, Line], scales: Mapping[str, Sequence[Line]]) -> str:
     """Counts of the verdicts on the paper's claims that the task makes today, a line a scale."""
     lines = []
     for scale in (name for name in SCALES if name in scales):

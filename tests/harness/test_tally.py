@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
-from harness.tally import chance, counts, outcome, sentences, tally
+from harness.tally import Line, chance, counts, outcome, sentences, tally
 
 
-@dataclass(frozen=True)
-class Line:
-    claim: str
-    verdict: str
-    kind: str = "paper"
-    group: str = ""
-    by_chance: float = 0.0
-    task: str = "toy"
-    scale: str = "laptop"
+def line(claim: str, verdict: str, kind: str = "paper", group: str = "", by_chance: float = 0.0, scale: str = "laptop") -> Line:
+    return Line("toy", scale, claim, verdict, kind, group, by_chance)
 
 
 GOOD, BAD, OPEN, NONE = "reproduced", "not reproduced", "inconclusive", "not tested"
@@ -28,24 +19,24 @@ GOOD, BAD, OPEN, NONE = "reproduced", "not reproduced", "inconclusive", "not tes
     [([GOOD, GOOD], GOOD), ([GOOD, BAD, OPEN], BAD), ([GOOD, OPEN], OPEN), ([GOOD, NONE], GOOD), ([NONE, NONE], NONE)],
 )
 def test_a_sentence_that_was_split_counts_once_as_its_weakest_part(parts: list[str], verdict: str) -> None:
-    lines = [Line(f"C1-{i}", part, group="C1") for i, part in enumerate(parts)]
+    lines = [line(f"C1-{i}", part, group="C1") for i, part in enumerate(parts)]
     assert sentences(lines) == [verdict]
-    assert len(sentences([*lines, Line("C2", GOOD), Line("C3", GOOD)])) == 3
+    assert len(sentences([*lines, line("C2", GOOD), line("C3", GOOD)])) == 3
     # The same group of another task or scale is another sentence.
-    assert len(sentences([*lines, Line("C1-0", GOOD, group="C1", scale="gpu")])) == 2
+    assert len(sentences([*lines, line("C1-0", GOOD, group="C1", scale="gpu")])) == 2
     # A claim that is called as a group is called is none of it.
-    assert len(sentences([*lines, Line("C1", GOOD)])) == 2
+    assert len(sentences([*lines, line("C1", GOOD)])) == 2
 
 
 def test_the_papers_claims_are_counted_apart_from_ours() -> None:
     lines = [
-        Line("C1", GOOD, by_chance=0.025),
-        Line("C2", NONE, by_chance=0.025),
-        *(Line(f"C3-{i}", OPEN, group="C3", by_chance=0.025) for i in range(3)),
-        Line("floor", GOOD, "control"),
-        Line("twin", BAD, "control"),
-        Line("sum", GOOD, "check"),
-        Line("X", GOOD, "extension"),
+        line("C1", GOOD, by_chance=0.025),
+        line("C2", NONE, by_chance=0.025),
+        *(line(f"C3-{i}", OPEN, group="C3", by_chance=0.025) for i in range(3)),
+        line("floor", GOOD, "control"),
+        line("twin", BAD, "control"),
+        line("sum", GOOD, "check"),
+        line("X", GOOD, "extension"),
     ]
     assert tally(lines) == (
         "the paper's claims: 2 of 3 sentences tested, 1 reproduced, 1 inconclusive (by chance alone 0.05); "
@@ -53,8 +44,8 @@ def test_the_papers_claims_are_counted_apart_from_ours() -> None:
     )
     # C1, and C3, of which all three parts would have to be; C2 is not tested.
     assert chance(lines) == pytest.approx(0.05)
-    assert chance([*lines, Line("C3-3", GOOD, group="C3")]) == pytest.approx(0.025), "a part that is not reached by chance"
-    assert counts("control", [Line("a", GOOD), Line("b", GOOD), Line("c", BAD), Line("d", BAD)]) == ("4 of 4 tested, 2 hold, 2 do not hold")
+    assert chance([*lines, line("C3-3", GOOD, group="C3")]) == pytest.approx(0.025), "a part that is not reached by chance"
+    assert counts("control", [line("a", GOOD), line("b", GOOD), line("c", BAD), line("d", BAD)]) == ("4 of 4 tested, 2 hold, 2 do not hold")
     assert tally([]) == "no claims"
 
 
