@@ -114,33 +114,6 @@ def column(frame: pd.DataFrame, metric: str) -> pd.Series[float]:
     return frame[name] if good is None or good.all() else frame[name].where(good)
 
 
-Row = Mapping[str, Any]
-"""One trial of a frame as a plain mapping: picking single trials out of frames is slow."""
-
-
-def rows_of(frame: pd.DataFrame) -> list[Row]:
-    """The trials of a frame as plain mappings."""
-    names = [str(name) for name in frame]
-    return [dict(zip(names, values, strict=True)) for values in frame.to_numpy(dtype=object).tolist()]
-
-
-def selected(rows: Sequence[Row], by: Callable[[Row], Sequence[float]]) -> Row | None:
-    """The trial with the largest `by`, compared number by number, among those that ended ok: what a sweep chooses, on validation.
-
-    A diverged trial is infinitely bad. None while another one is missing its numbers, and when all diverged: nothing is chosen among
-    survivors.
-    """
-    import numpy as np
-
-    from harness.table import best
-
-    ok, diverged = (np.array([[row["status"] == status for row in rows]], dtype=bool).reshape(1, -1) for status in ("ok", "diverged"))
-    width = max((len(by(row)) for row in rows if row["status"] == "ok"), default=0)
-    keys = np.array([by(row) if row["status"] == "ok" else [math.nan] * width for row in rows], dtype=float).reshape(len(rows), width)
-    place = int(best(diverged, ok, list(keys.T[:, None]))[0])
-    return rows[place] if place >= 0 else None
-
-
 @dataclass(frozen=True)
 class Of(Vectorised):
     """`estimate` on the records of one method."""

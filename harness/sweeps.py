@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import TaskError
-from harness.estimates import Row, Vectorised, selected
+from harness.estimates import Vectorised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,27 +53,16 @@ class Sweep:
                 raise TaskError(f"a sweep selects on a metric that is better lower or higher; {name} is {better[name]}")
         return dataclasses.replace(self, better=tuple(better[name] for name in self.by))
 
-    def selected(self, rows: Sequence[Row]) -> Row | None:
-        """The trial that is selected among `rows`, which differ in nothing but the swept parameters."""
-        return selected(rows, self._merit)
-
-    def _merit(self, row: Row) -> tuple[float, ...]:
-        merits = [sign * float(row.get(f"metric.{name}", math.nan)) for sign, name in self._signed()]
-        return (*merits, *(float(row[f"param.{name}"]) for name in self.over)) if self.ties == "largest" else tuple(merits)
-
-    def _signed(self) -> list[tuple[float, str]]:
-        """The metrics that select, each with the sign that makes more of it better."""
-        if len(self.better) != len(self.by):
-            raise TaskError(f"a sweep by {', '.join(self.by)} does not say which way is better: take it from the experiment as `tuned`")
-        return [(1.0 if better == "higher" else -1.0, name) for better, name in zip(self.better, self.by, strict=True)]
-
     def chosen(self, competing: Table) -> Index:
         """Place of the selected trial among rows that compete, in each replicate; -1 where none is."""
         import numpy as np
 
         from harness.table import best
 
-        keys = [sign * competing.metric(name) for sign, name in self._signed()]
+        if len(self.better) != len(self.by):
+            raise TaskError(f"a sweep by {', '.join(self.by)} does not say which way is better: take it from the experiment as `tuned`")
+        signs = [1.0 if better == "higher" else -1.0 for better in self.better]
+        keys = [sign * competing.metric(name) for sign, name in zip(signs, self.by, strict=True)]
         if self.ties == "largest":
             shape = (competing.replicates, len(competing))
             keys += [np.broadcast_to(competing.column(f"param.{name}").astype(float), shape) for name in self.over]
@@ -97,12 +86,6 @@ class Sweep:
         if not len(table) or not table.has(name):
             return table.nothing()
         return np.asarray(np.mean([picked(cell.numbers(name), self.chosen(cell)) for cell in self.cells(table)], axis=0))
-
-    def mean(self, rows: pd.DataFrame, name: str) -> float:
-        """`means` of one seed's records."""
-        from harness.table import Table
-
-        return float(self.means(Table.of(rows), name)[0])
 
 
 def _is_number(value: Any) -> bool:

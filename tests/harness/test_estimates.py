@@ -22,8 +22,8 @@ from harness.estimates import (
     RankCorrelation,
     Slope,
     log2_optimum,
-    selected,
 )
+from harness.table import best
 
 WIDTHS = (32, 64, 128, 256)
 
@@ -163,6 +163,14 @@ def test_rank_correlations_of_planted_orders(values: tuple[float, ...], rho: flo
 def test_a_rank_correlation_of_too_little_is_nan(values: tuple[float, ...]) -> None:
     rows = frame([{"metric.a": float(place), "metric.b": value} for place, value in enumerate(values)])
     assert math.isnan(RankCorrelation("a", "b")(rows))
+
+
+def selected(rows: list[dict[str, Any]], by: Any) -> dict[str, Any] | None:
+    """The row that `best` places first."""
+    ok, diverged = (np.array([[row["status"] == status for row in rows]], dtype=bool).reshape(1, -1) for status in ("ok", "diverged"))
+    keys = np.array([by(row) for row in rows], dtype=float).reshape(len(rows), 2)
+    place = int(best(diverged, ok, list(keys.T[:, None]))[0])
+    return rows[place] if place >= 0 else None
 
 
 def _row(quality: float, status: str = "ok", tie: float = 0.0) -> dict[str, Any]:
