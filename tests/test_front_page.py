@@ -1,9 +1,11 @@
-"""The front page says what the committed verdicts say: counts of the paper's own claims, and every interval that it quotes."""
+"""The front page says what the committed verdicts say: counts of the paper's own claims, every interval, every word."""
 
 from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,10 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
 ROW = re.compile(r"^\| \[.*?`(?P<task>[a-z0-9-]+)`.*?\| (?P<counts>\d+ / \d+ / \d+) \| (?P<words>.*) \|$", re.M)
 QUOTED = re.compile(r"(?<![\d.])(-?\d+(?:\.\d+)?) \[(-?\d+(?:\.\d+)?), (-?\d+(?:\.\d+)?)\]")
+CITED = re.compile(r"<sub>([^<]*)</sub>")
+UNDECIDED = re.compile(r"\b(undecided|not told apart|not separated|open)\b", re.I)
+UNTESTED = re.compile(r"\bnot tested\b", re.I)
+DENIED = re.compile(r"\b(not|no|nor|never|neither|hardly|loses?|costs?|misses|breaks|worse|less|below)\b", re.I)
 ROWS = list(ROW.finditer((ROOT / "README.md").read_text()))
 
 
@@ -34,13 +40,63 @@ def test_the_counts_are_those_of_the_papers_own_claims(row: re.Match[str]) -> No
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])
-def test_every_interval_on_the_front_page_is_a_committed_one(row: re.Match[str]) -> None:
-    lines = [*table(row["task"], "verdicts"), *table(row["task"], "leaderboard")]
-    known = [_of(line) for line in lines]
-    known += [tuple(10.0**value for value in _of(line)) for line in lines if line["unit"].startswith("log10")]
-    quoted = QUOTED.findall(row["words"])
-    for texts in quoted:
-        assert any(all(_rounds(value, text) for value, text in zip(sides, texts, strict=True)) for sides in _signs(known)), texts
+def test_every_statement_cites_claims_whose_verdicts_allow_its_words(row: re.Match[str]) -> None:
+    verdicts = {line["claim"]: line["verdict"] for line in table(row["task"], "verdicts")}
+    assert CITED.split(row["words"])[-1].strip(" .") == "", "a statement without a claim behind it"
+    for words, patterns in statements(row["words"]):
+        for pattern in patterns:
+            cited = {name: verdict for name, verdict in verdicts.items() if fnmatchcase(name, pattern)}
+            assert cited, f"{pattern}: no such claim"
+            for name, verdict in cited.items():
+                assert not (wrong := contradiction(words, verdict)), f"{name} is {verdict}, {wrong}: {words}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])
+def test_every_interval_is_of_a_claim_that_its_statement_cites(row: re.Match[str]) -> None:
+    lines = table(row["task"], "verdicts")
+    for words, patterns in statements(row["words"]):
+        cited = [line for line in lines if any(fnmatchcase(line["claim"], pattern) for pattern in patterns)]
+        known = _signs([_of(line) for line in [*cited, *table(row["task"], "leaderboard")]])
+        known += [tuple(10.0**value for value in _of(line)) for line in cited if line["unit"].startswith("log10")]
+        for texts in QUOTED.findall(words):
+            assert any(all(_rounds(value, text) for value, text in zip(sides, texts, strict=True)) for sides in known), (words, texts)
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict", "allowed"),
+    [
+        ("it gains on the baseline", "reproduced", True),
+        ("it gains on the baseline", "not reproduced", False),
+        ("it gains on the baseline", "inconclusive", False),
+        ("it gains on the baseline", "not tested", False),
+        ("it does not gain", "not reproduced", True),
+        ("it does not gain", "inconclusive", False),
+        ("whether it gains is undecided", "inconclusive", True),
+        ("whether it gains is undecided", "reproduced", False),
+        ("whether it gains is undecided", "not tested", False),
+        ("the ranking is not tested", "not tested", True),
+        ("the ranking is not tested", "not reproduced", False),
+    ],
+)
+def test_what_words_a_verdict_allows(words: str, verdict: str, allowed: bool) -> None:
+    assert (not contradiction(words, verdict)) is allowed
+
+
+def statements(cell: str) -> Iterator[tuple[str, list[str]]]:
+    """What a cell says, each statement with the claims that it cites; `*` stands for any letters."""
+    pieces = CITED.split(cell)
+    for words, cited in zip(pieces[::2], pieces[1::2], strict=False):
+        yield words, [name.strip() for name in cited.split(",")]
+
+
+def contradiction(words: str, verdict: str) -> str:
+    """Why a statement may not rest on a claim of that verdict; empty where it may."""
+    wanted = "not tested" if UNTESTED.search(words) else "inconclusive" if UNDECIDED.search(words) else ""
+    if wanted:
+        return "" if verdict == wanted else f"but the words say {wanted}"
+    if verdict in ("inconclusive", "not tested"):
+        return "but the words decide"
+    return "but nothing is denied" if verdict == "not reproduced" and not DENIED.search(words) else ""
 
 
 def _of(line: dict[str, str]) -> tuple[float, ...]:
