@@ -44,6 +44,8 @@ class TrialSpec:
     resources: Resources = Resources()
     time_limit_s: float = 3600.0
     expected_s: float = 0.0
+    expected_gib: float = 0.0
+    """Expected peak memory, of its GPUs where it takes any; 0 where the task says nothing."""
     requires: str = ""
     """Id of the trial that has to end ok first; empty where there is none. It follows from the method and the parameters."""
     views: tuple[str, ...] = ()
@@ -58,6 +60,8 @@ class TrialSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the id and without the data's path, which is true on one machine only."""
         fields = dataclasses.asdict(self)
+        if not self.expected_gib:
+            del fields["expected_gib"]
         if self.data:
             del fields["data"]["path"]
             if not self.data.notes:
@@ -78,7 +82,7 @@ class TrialSpec:
         # The id vouches for the types of what it is made of.
         data = trial.data
         texts = [*trial.views, trial.requires, *((data.name, data.source, data.kind, data.fingerprint, *data.notes) if data else ())]
-        numbers = [trial.time_limit_s, trial.expected_s, trial.resources.cpus, trial.resources.gpus]
+        numbers = [trial.time_limit_s, trial.expected_s, trial.expected_gib, trial.resources.cpus, trial.resources.gpus]
         if not all(isinstance(text, str) for text in texts) or not all(type(number) in (int, float) for number in numbers):
             raise ValueError(f"trial {trial.id} is of another shape")
         return trial
@@ -244,6 +248,7 @@ class _Builder:
             resources=_asked(self.task, experiment, "resources", experiment.resources, self.name, method, values) or self.scale.resources,
             time_limit_s=self.scale.time_limit_s,
             expected_s=_asked(self.task, experiment, "seconds", experiment.seconds, self.name, method, values) or 0.0,
+            expected_gib=_asked(self.task, experiment, "memory", experiment.memory, self.name, method, values) or 0.0,
             requires=before[-1].id if before else "",
         )
         return [*before, trial]

@@ -121,6 +121,25 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """The machine that a scale was sized for; memory in GiB."""
+
+    name: str
+    gpus: int = 0
+    gpu_gib: float = 0.0
+    """Memory of one GPU."""
+    cpus: int = 1
+    memory_gib: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.gpus < 0 or self.cpus < 1 or self.gpu_gib < 0 or self.memory_gib < 0 or (self.gpus > 0) != (self.gpu_gib > 0):
+            raise TaskError(
+                f"hardware {self.name!r}: needs at least one CPU, and memory above zero for its GPUs if it has any, not {self.gpus} GPUs "
+                f"of {self.gpu_gib:g} GiB, {self.cpus} CPUs and {self.memory_gib:g} GiB"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Requirement:
     """The trial that another needs first: of the same task, scale, seed and data; it has to end ok, such as a network to prune.
 
@@ -169,6 +188,8 @@ class Experiment:
     """The trial that a trial of (method, parameters) needs first; None where it needs none."""
     seconds: Callable[[str, str, Mapping[str, Any]], float] | None = None
     """Expected seconds of one trial, from (scale, method, parameters), on the hardware that the scale names."""
+    memory: Callable[[str, str, Mapping[str, Any]], float] | None = None
+    """Expected peak GiB of one trial, from (scale, method, parameters): of its GPUs where it takes any, else of main memory."""
     resources: Callable[[str, str, Mapping[str, Any]], Resources] | None = None
     """What one trial occupies, from (scale, method, parameters); None: what the scale says."""
     selecting: Sequence[str] = ()
@@ -266,6 +287,8 @@ class Scale:
     """Limit of one trial, in seconds."""
     resources: Resources = Resources()
     """What a trial occupies where its experiment says nothing else."""
+    hardware: Hardware | None = None
+    """What it was sized for."""
 
 
 @dataclass(frozen=True, kw_only=True)

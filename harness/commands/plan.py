@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import ledger, registry
+from harness import ledger, memory, registry
 from harness import looks as looking
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
@@ -22,6 +22,7 @@ from harness.durations import duration
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
 from harness.plans import plan_if_readable
+from harness.task import Hardware
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,6 +69,9 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
             console.print(f"data {data.name} is not here yet: {state(registry.dataset(data.name))}", style="yellow")
     for sentence in _over_limit(selection.trials):
         console.print(sentence, style="yellow")
+    machine = memory.here()
+    for sentence in memory.too_large(selection.trials, selection.tasks, machine):
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
     for shape in {trial.resources for trial in left}:
         seconds = sum(trial.expected_s for trial in left if trial.resources == shape)
         if shape.gpus:
@@ -77,6 +81,17 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
             cpus = os.cpu_count() or 1
             at_once = max(1, int(cpus / shape.cpus))
             console.print(f"each trial takes {shape}: about {duration(seconds / at_once)} on these {cpus} CPUs ({at_once} at a time)")
+        _peak(console, selection, [trial for trial in left if trial.resources == shape], machine)
+
+
+def _peak(console: Console, selection: Selection, trials: Sequence[TrialSpec], machine: Hardware) -> None:
+    """The largest expectation of trials of one shape, and what as many as run side by side take of the memory."""
+    largest = max(trials, key=lambda trial: trial.expected_gib)
+    if not largest.expected_gib:
+        return
+    found = memory.room_of(largest, {task.id: task for task in selection.tasks}, machine)
+    standing = f"; {memory.standing(largest.expected_gib, found)}" if found else ""
+    console.print(f"peak memory of a trial: {largest.expected_gib:.3g} GiB ({largest.method}){standing}", markup=False, soft_wrap=True)
 
 
 def _over_limit(trials: Sequence[TrialSpec]) -> list[str]:

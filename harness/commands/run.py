@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 from rich.console import Console
 
-from harness import engine, ledger, lock, provenance
+from harness import engine, ledger, lock, memory, provenance
 from harness.commands.publish import check, publish
 from harness.commands.selection import Selection, select
 from harness.commands.until_decided import until_decided
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
         for note in data.notes:
             warn(console, f"{data.source}: {note}")
+    left = left_to_do(store, selection.trials, ledger.read(store).records, retry=options.retry)
+    memory.check(left, selection.tasks, None if _on_a_cluster(options) else memory.here(), alone=options.local)
     store.check_writable()
     stop = Stop(
         f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
@@ -56,6 +59,11 @@ def run(options: argparse.Namespace) -> int:
             trials, result = selection.trials, run_trials(selection.trials, options.retry)
         _finish(store, options, console)
     return _tell(result, trials, store, console, options.words)
+
+
+def _on_a_cluster(options: argparse.Namespace) -> bool:
+    """Whether trials run on machines that this one cannot look into: then the scale's own hardware is what they must fit."""
+    return not options.local and bool(options.address or os.environ.get("RAY_ADDRESS"))
 
 
 def _run_trials(

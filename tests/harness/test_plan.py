@@ -64,6 +64,7 @@ def test_everything_that_decides_a_result_is_in_the_id(changes: dict[str, Any]) 
         {"time_limit_s": 1.0},
         {"views": ("sweep",)},
         {"expected_s": 9.0},
+        {"expected_gib": 9.0},
         {"data": DataRef("d", "elsewhere", "stand-in", "f00", "/other/path")},
     ],
     ids=lambda changes: next(iter(changes)),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import coverage, gate, registry
+from harness import coverage, gate, memory, registry
 from harness.checkpoints import Checkpoints
 from harness.errors import TaskError
 from harness.lazy import load
@@ -147,6 +147,10 @@ def test_every_scale_plans_what_its_claims_read_within_its_limits(name: str) -> 
         over = {(t.experiment, t.method, t.expected_s) for t in trials if t.expected_s > t.time_limit_s}
         assert not over, f"{scale}: estimates above the limit"
         assert all(t.expected_s > 0 for t in trials), f"{scale}: a trial without an estimate"
+        named = task.scales[scale].hardware
+        assert named or not any(t.resources.gpus for t in trials), f"{scale}: its GPU has no name"
+        # A scale of a GPU is planned on what it names; what other scales find differs from machine to machine.
+        assert not memory.too_large(trials, [task], named), f"{scale}: trials beyond the memory of {named}"
         decided = [claim for claim in task.claims if scale in claim.scales and not claim.exact]
         assert not decided or task.scales[scale].seeds >= 2, f"{scale}: one seed decides nothing"
 

@@ -8,6 +8,7 @@ from harness.claims import ablation, best_of, better, equivalent, exact
 from harness.estimates import paired
 from harness.sweeps import Sweep
 from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
+from tasks.blocks.hardware import H100
 from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
 
 _MODULE = "tasks.activations.crrelu.experiment"
@@ -81,7 +82,14 @@ entropy = Experiment(
 
 
 def _scale(what: str, seeds: int, limit: float, grids: Sequence[Grid], gpus: float = 0.0) -> Scale:
-    return Scale(description=what, grids=[*grids, Grid(entropy)], seeds=seeds, time_limit_s=limit, resources=Resources(gpus=gpus))
+    return Scale(
+        description=what,
+        grids=[*grids, Grid(entropy)],
+        seeds=seeds,
+        time_limit_s=limit,
+        resources=Resources(gpus=gpus),
+        hardware=H100 if gpus else None,
+    )
 
 
 def _grid(data: str, view: str = "main", rates: tuple[float, ...] = RATES, **point: Any) -> Grid:

@@ -8,6 +8,7 @@ from typing import Any
 from harness.bounds import PERCENT, POSITIVE, SHARE
 from harness.sweeps import Sweep
 from harness.task import Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
+from tasks.blocks.hardware import H100
 from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
 from tasks.convolutions.orth_conv_lorth.claims import KERNEL, LORTH, NONE, TAP, ZEROS, claims
 
@@ -138,7 +139,9 @@ def _training(data: str, weights: tuple[float, ...], rates: tuple[float, ...] = 
 
 def _scale(what: str, seeds: int, limit: float, gpus: float, *grids: Sequence[Grid]) -> Scale:
     flat = [grid for several in grids for grid in several]
-    return Scale(description=what, grids=flat, seeds=seeds, time_limit_s=limit, resources=Resources(gpus=gpus))
+    return Scale(
+        description=what, grids=flat, seeds=seeds, time_limit_s=limit, resources=Resources(gpus=gpus), hardware=H100 if gpus else None
+    )
 
 
 TASK = Task(

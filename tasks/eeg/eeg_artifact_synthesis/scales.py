@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 from tasks.eeg.eeg_artifact_synthesis.methods import DDPM, GAN, RELEASED, WORKING
 
 MAIN, COMPUTE, STEPS = "main", "compute-sweep", "steps-sweep"
@@ -79,6 +80,7 @@ def scales(train: Experiment, common: Experiment, published: Experiment) -> dict
             seeds=3,
             time_limit_s=600,
             resources=Resources(cpus=2, gpus=0.125),
+            hardware=H100,
         ),
         "paper": Scale(
             description="TUAR (bring it with --data), published widths, batches and rates, 1e17 FLOPs of training each: hours of a card",
@@ -95,6 +97,7 @@ def scales(train: Experiment, common: Experiment, published: Experiment) -> dict
             seeds=5,
             time_limit_s=48 * 3600,
             resources=Resources(cpus=4, gpus=1),
+            hardware=H100,
         ),
     }
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 from tasks.eeg.eeg_denoising_atat.methods import AUTOENCODER, CLASSICAL, FLOOR, GATED, HIGHEST, LEARNED, LEVELS, LOWEST, NETWORKED
 
 EVERY_LEVEL, HALF_CLEAN, WIDTHS, EYES = "levels", "half-clean", "widths", "eog"
@@ -90,6 +91,7 @@ def scales(train: Experiment, score: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=600,
             resources=Resources(cpus=1, gpus=0.125),
+            hardware=H100,
         ),
         "paper": Scale(
             description="EEGdenoiseNet (bring it with --data): RMSprop at 5e-5, batches of 40, 50 passes over ten pairings of its epochs",
@@ -97,6 +99,7 @@ def scales(train: Experiment, score: Experiment) -> dict[str, Scale]:
             seeds=5,
             time_limit_s=24 * 3600,
             resources=Resources(cpus=2, gpus=0.25),
+            hardware=H100,
         ),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 from tasks.kan.kat_group_rational.methods import SCHEDULED
 
 TIMED = ("mlp-gelu", "mlp-swiglu", "kat-released", "kat-ungrouped", "kan-spline")
@@ -77,6 +78,7 @@ def scales(lm: Experiment, vit: Experiment, lm_cost: Experiment, vit_cost: Exper
             seeds=3,
             time_limit_s=300,
             resources=_SHARES["gpu"],
+            hardware=H100,
         ),
         "paper": Scale(
             description="KAT-T, -S and -B on ImageNet-1k for 300 epochs (bring it with --data), a 12-block decoder; "
@@ -102,6 +104,7 @@ def scales(lm: Experiment, vit: Experiment, lm_cost: Experiment, vit_cost: Exper
             seeds=3,
             time_limit_s=21 * 24 * 3600,
             resources=_SHARES["paper"],
+            hardware=H100,
         ),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 
 MUP = ("sqrt-width", "constant", "linear-width")
 _RATED, _DECAYED = ("sqrt-width", "constant", "standard-parametrisation"), ("sqrt-width",)
@@ -102,6 +103,7 @@ def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=300,
             resources=_GPU_SHARE,
+            hardware=H100,
         ),
         "paper": Scale(
             description="The paper's widths, 256 to 2048, with a full grid of rate x decay; bring 1.3 billion tokens with --data",
@@ -109,6 +111,7 @@ def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=12 * 3600,
             resources=_PAPER_SHARE,
+            hardware=H100,
         ),
     }
 

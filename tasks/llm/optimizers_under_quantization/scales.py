@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 
 FULL = "full-precision"
 """The view of all trials without quantization in training, of either experiment: what rho is relative to."""
@@ -82,6 +83,7 @@ def scales(base: Experiment, qat: Experiment, law: Experiment) -> dict[str, Scal
             seeds=3,
             time_limit_s=400,
             resources=Resources(cpus=1, gpus=_GPU_SHARE["gpu"]),
+            hardware=H100,
         ),
         "paper": Scale(
             description="50M to 1.5B parameters, 20 tokens each, eight rates a size, decay swept at 50M, three optimizers at 1.5B",
@@ -94,6 +96,7 @@ def scales(base: Experiment, qat: Experiment, law: Experiment) -> dict[str, Scal
             seeds=3,
             time_limit_s=21 * 24 * 3600,
             resources=Resources(cpus=8, gpus=_GPU_SHARE["paper"]),
+            hardware=H100,
         ),
     }
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS
 from tasks.pruning.dynamic_pruning_ftwt.methods import CRITERIA, GATED, SCRATCH, SFP
 from tasks.pruning.dynamic_pruning_ftwt.published import CIFAR_BATCH, IMAGENET_BATCH, PUBLISHED, Published
@@ -82,6 +83,7 @@ def scales(prune: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=300,
             resources=Resources(cpus=1, gpus=0.125),
+            hardware=H100,
         ),
         "paper": Scale(
             description="CIFAR-10 and ImageNet-1k at published thresholds (bring both with --data); VGG-16 against every static method",
@@ -93,6 +95,7 @@ def scales(prune: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=14 * 24 * 3600,
             resources=Resources(cpus=16, gpus=1),
+            hardware=H100,
         ),
     }
 

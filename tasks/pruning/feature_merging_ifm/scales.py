@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 from tasks.pruning.feature_merging_ifm.methods import MERGING, REDUCING, WITHOUT_NORM
 from tasks.pruning.params import DENSE
 
@@ -163,6 +164,7 @@ def scales(*experiments: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=600,
             resources=Resources(cpus=1, gpus=0.125),
+            hardware=H100,
         ),
         "paper": Scale(
             description="VGG11-19 and ResNet18-50 on CIFAR-10 (bring it with --data), 160 epochs; betas, widths and decays on VGG16",
@@ -170,6 +172,7 @@ def scales(*experiments: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=24 * 3600,
             resources=Resources(cpus=4, gpus=1),
+            hardware=H100,
         ),
     }
 

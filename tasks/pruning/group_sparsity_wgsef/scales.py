@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
+from tasks.blocks.hardware import H100
 
 PENALISED: Mapping[str, Sequence[str]] = {
     "envelope": ("wgsef", "wgsef-hspg"),
@@ -89,6 +90,7 @@ def scales(train: Experiment, cost: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=600,
             resources=_SHARES["gpu"],
+            hardware=H100,
         ),
         "paper": Scale(
             description="VGG16, ResNet-18 and MobileNetV1 on CIFAR-10 (bring it with --data), 200 epochs, three k and five lam each",
@@ -103,6 +105,7 @@ def scales(train: Experiment, cost: Experiment) -> dict[str, Scale]:
             seeds=3,
             time_limit_s=2 * 24 * 3600,
             resources=_SHARES["paper"],
+            hardware=H100,
         ),
     }
 
