@@ -77,7 +77,7 @@ def penalty(trial: Trial, groups: Groups, k: Tensor) -> Penalty | None:
     """The method's penalty, None where it has none."""
     if trial.method.startswith("wgsef"):
         return Envelope(trial.params.lam, k)
-    return GroupLasso(trial.params.lam, groups.elements) if trial.method in ("group-lasso", "hspg") else None
+    return GroupLasso(trial.params.lam, groups.elements) if trial.method in ("group-lasso", "hspg", "group-lasso-finetune") else None
 
 
 def phases(trial: Trial, penalised: Penalty | None, k: Tensor, steps: int) -> Phases:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.params import resolve
 from harness.task import Experiment, Grid, Resources, Scale
 from tasks.blocks.hardware import H100
 
@@ -12,22 +13,43 @@ PENALISED: Mapping[str, Sequence[str]] = {
     "envelope": ("wgsef", "wgsef-hspg"),
     "selector": ("wgsef-finetune",),
     "lasso": ("group-lasso", "hspg"),
+    "lasso-selector": ("group-lasso-finetune",),
 }
 """Methods with a lam to choose. The penalties differ in size, and one that only selects may be weaker: each has its own range."""
-UNSWEPT = ("magnitude-finetune", "k-from-scratch", "random-finetune", "one-shot")
+HALF_SPACE = ("wgsef-hspg", "hspg")
+_SWITCHES: Mapping[int, Sequence[float]] = {3: (0.25, 0.5, 0.75), 5: (0.1, 0.25, 0.5, 0.75, 0.9)}
+"""When plain training is cut, for methods that have no lam: as many values as the others have lam."""
+_RATES: Mapping[int, Sequence[float]] = {3: (0.5, 1.0, 2.0), 5: (0.25, 0.5, 1.0, 2.0, 4.0)}
+"""Rates of the network from scratch, over that of the dense one."""
 
 Sweeps = Mapping[str, Sequence[float]]
 Network = Mapping[str, Any]
 
 
-def _networks(train: Experiment, view: str, network: Network, data: str, sweeps: Sweeps) -> list[Grid]:
-    """Every method on one network: the dense one once, a sweep over lam for those that have one. `network` may hold `keep` too."""
+def _networks(train: Experiment, view: str, network: Network, data: str, sweeps: Sweeps, without: Sequence[str] = ()) -> list[Grid]:
+    """Every method on one network, each with as many settings to choose among, the dense one and the truncation with one.
+
+    `network` may hold `keep` too; methods in `without` are left out.
+    """
     dense = {name: value for name, value in network.items() if name != "keep"}
+    draws = len(sweeps["envelope"])
+    rates = [float(resolve(train, dict(dense))["dense_lr"]) * factor for factor in _RATES[draws]]
+    scratch = [{**network, "dense_lr": rate} for rate in rates]
+    cut: Mapping[str, Sequence[float]] = {"switch": _SWITCHES[draws]}
     return [
         Grid(train, view=view, points=[dense], methods=["dense"], data=data),
-        Grid(train, view=view, points=[network], methods=UNSWEPT, data=data),
+        Grid(train, view=view, points=[network], methods=["one-shot"], data=data),
+        Grid(train, view=view, points=scratch, methods=["k-from-scratch"], data=data),
+        Grid(train, view=view, points=[network], axes=cut, methods=["magnitude-finetune", "random-finetune"], data=data),
         *(
-            Grid(train, view=view, points=[network], axes={"lam": sweep}, methods=PENALISED[kind], data=data)
+            Grid(
+                train,
+                view=view,
+                points=[network],
+                axes={"lam": sweep},
+                methods=[name for name in PENALISED[kind] if name not in without],
+                data=data,
+            )
             for kind, sweep in sweeps.items()
         ),
     ]
@@ -40,16 +62,32 @@ def _timings(cost: Experiment, sizes: Sequence[int]) -> list[Grid]:
 
 
 _UNITS: Network = {"arch": "mlp", "width": 0.25, "dense_lr": 0.1, "keep": 0.125}
-_ON_UNITS: Sweeps = {"envelope": (0.3, 0.6, 1.0), "selector": (0.1, 0.3, 0.6), "lasso": (0.03, 0.045, 0.07)}
+_ON_UNITS: Sweeps = {
+    "envelope": (0.15, 0.3, 1.0),
+    "selector": (0.03, 0.1, 0.3),
+    "lasso": (0.025, 0.045, 0.07),
+    "lasso-selector": (0.01, 0.025, 0.045),
+}
 _SMALL: Network = {"arch": "vgg7", "width": 0.25, "batch": 32, "dense_epochs": 5.0, "train_images": 3000, "eval_images": 1500}
-_ON_FILTERS: Sweeps = {"envelope": (0.3, 0.5, 1.0), "selector": (0.1, 0.3, 0.5), "lasso": (0.02, 0.021, 0.023)}
+_ON_FILTERS: Sweeps = {
+    "envelope": (0.2, 0.4, 1.0),
+    "selector": (0.03, 0.1, 0.3),
+    "lasso": (0.02, 0.021, 0.023),
+    "lasso-selector": (0.003, 0.01, 0.02),
+}
 _GPU: Network = {"batch": 128, "precision": "bfloat16", "augment": True}
-_WIDE: Sweeps = {"envelope": (0.1, 0.3, 1.0), "selector": (0.03, 0.1, 0.3), "lasso": (0.003, 0.01, 0.03)}
+_WIDE: Sweeps = {
+    "envelope": (0.1, 0.3, 1.0),
+    "selector": (0.03, 0.1, 0.3),
+    "lasso": (0.003, 0.01, 0.03),
+    "lasso-selector": (0.003, 0.01, 0.03),
+}
 _PAPER: Network = {"width": 1.0, "dense_lr": 0.1, "dense_epochs": 200.0, "batch": 128, "augment": True}
 _WIDEST: Sweeps = {
     "envelope": (0.01, 0.03, 0.1, 0.3, 1.0),
     "selector": (0.01, 0.03, 0.1, 0.3, 1.0),
     "lasso": (0.0003, 0.001, 0.003, 0.01, 0.03),
+    "lasso-selector": (0.0003, 0.001, 0.003, 0.01, 0.03),
 }
 _SHARES = {"gpu": Resources(cpus=1, gpus=0.125), "paper": Resources(cpus=8, gpus=1)}
 
@@ -70,10 +108,11 @@ def scales(train: Experiment, cost: Experiment) -> dict[str, Scale]:
             time_limit_s=60,
         ),
         "laptop": Scale(
-            description="The same for longer, and six convolutions of 16 to 64 filters on Fashion-MNIST, a quarter of the filters kept",
+            description="The same for longer, and six convolutions of 16 to 64 filters on Fashion-MNIST, a quarter of the "
+            "filters kept, there without half-space steps",
             grids=[
                 *_networks(train, "units", {**_UNITS, "dense_epochs": 60.0}, "digits", _ON_UNITS),
-                *_networks(train, "filters", _SMALL, "fashion-mnist", _ON_FILTERS),
+                *_networks(train, "filters", _SMALL, "fashion-mnist", _ON_FILTERS, HALF_SPACE),
                 *_timings(cost, (16_384, 65_536, 262_144, 1_048_576)),
             ],
             seeds=5,

@@ -16,15 +16,16 @@ from tasks.pruning.group_sparsity_wgsef.scales import PENALISED, scales, seconds
 from tasks.pruning.params import DENSE, Network, network_fields
 
 METHODS = (
-    Method("dense", "baseline", "all groups, no penalty"),
+    Method("dense", "control", "all groups, no penalty: what there is to lose"),
     Method("wgsef", "proposed", "proximal SGD with lam S_k on every axis"),
     Method("wgsef-hspg", "proposed", "the same for half of the steps, then half-space steps"),
     Method("group-lasso", "baseline", "proximal SGD with lam sum_j sqrt(|s_j|) ||theta_j||"),
     Method("hspg", "baseline", "the same for half of the steps, then half-space steps"),
-    Method("magnitude-finetune", "baseline", "half of the steps plain, keep the k groups of largest norm, train on"),
+    Method("group-lasso-finetune", "baseline", "half of the steps so, keep the k groups of largest norm, train on without penalty"),
+    Method("magnitude-finetune", "baseline", "a share of the steps plain, keep the k groups of largest norm, train on"),
     Method("wgsef-finetune", "control", "half of the steps with lam S_k, keep the k groups of largest norm, train on without penalty"),
     Method("k-from-scratch", "control", "the network with k groups an axis, from its own start"),
-    Method("random-finetune", "floor", "half of the steps plain, keep k random groups, train on"),
+    Method("random-finetune", "floor", "a share of the steps plain, keep k random groups, train on"),
     Method("one-shot", "floor", "the dense network, the k groups of largest norm kept, no training after it"),
     Method("wgsef-sorted", "rival", "timed: the prox by a binary search over all sorted breakpoints, the value by its closed form"),
 )
@@ -73,7 +74,7 @@ _FITTED = tuple(name for name in _SPARSE if name != "one-shot")
 _HELD_OUT: tuple[tuple[str, str, Better], ...] = (("loss", "nats", "lower"), ("accuracy", "percent", "higher"))
 METRICS = (
     Metric("val_loss", "nats", "lower", f"validation, {_LARGEST}", bounds=POSITIVE),
-    Metric("val_accuracy", "percent", "higher", "the same; chooses lam", counted=True, bounds=PERCENT),
+    Metric("val_accuracy", "percent", "higher", "the same; chooses lam, switch or rate", counted=True, bounds=PERCENT),
     Metric("test_loss", "nats", "lower", f"test, {_LARGEST}", bounds=POSITIVE),
     Metric("test_accuracy", "percent", "higher", "the same; selects nothing", counted=True, bounds=PERCENT),
     *(
@@ -132,8 +133,8 @@ METRICS = (
 )
 
 _COLUMNS: tuple[tuple[str, str], ...] = (
-    ("val_accuracy", "k groups an axis kept; chooses lam"),
-    ("test_accuracy", "k groups an axis kept, at the lam that validation chose"),
+    ("val_accuracy", "k groups an axis kept; chooses lam, switch or rate"),
+    ("test_accuracy", "k groups an axis kept, at the setting that validation chose"),
     ("test_accuracy_untruncated", "as training left it, however many groups that is"),
     ("nonzero_groups", "non-zero groups after training over k: 1 is exact"),
     ("exact_k", "of the axes: exactly k non-zero groups"),
@@ -141,7 +142,7 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("flops_reduction", "after the rest is removed for real"),
     ("latency_ratio", "time of a forward pass over the dense network's, in turns"),
 )
-_SWEPT = ("wgsef", "wgsef-hspg", "wgsef-finetune", "group-lasso", "hspg")
+_SWEPT = ("wgsef", "wgsef-hspg", "wgsef-finetune", "group-lasso", "hspg", "group-lasso-finetune")
 
 
 def _statistics(view: str) -> list[Statistic]:
@@ -185,7 +186,7 @@ def _figures(view: str, where: str) -> list[Figure]:
             at="nonzero_groups",
             **over_lam
             | {
-                "methods": tuple(name for name in _SWEPT if name != "wgsef-finetune"),
+                "methods": tuple(name for name in _SWEPT if not name.endswith("finetune")),
                 "caption": "Non-zero groups over k, mean over seeds of every lam; 1 is the budget.",
             },
         ),
@@ -242,7 +243,7 @@ TIME = Experiment(
 
 TASK = Task(
     id="group-sparsity-wgsef",
-    version=1,
+    version=2,
     paper=Paper(
         arxiv="2212.12921",
         title="Learning k-Level Structured Sparse Neural Networks Using Group Envelope Regularization",
