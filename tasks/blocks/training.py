@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from harness.trial import Trial
 from tasks.blocks.optim import Schedule
+from tasks.datasets.placing import sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +156,8 @@ def _step(loop: Loop) -> Callable[[int], Tensor]:
 
 
 def _placed(batch: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """From pinned memory: the next batch is drawn and on its way while an accelerator is still at the last one."""
-    if device.type != "cuda":
-        return [tensor.to(device) for tensor in batch]
-    return [tensor if tensor.is_cuda else tensor.pin_memory().to(device, non_blocking=True) for tensor in batch]
+    """The next batch is drawn and on its way while an accelerator is still at the last one."""
+    return [sent(tensor, device) for tensor in batch]
 
 
 @contextmanager

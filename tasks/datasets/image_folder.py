@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
-from tasks.datasets.images import Pixels, normalized, spread
-from tasks.datasets.photographs import read_photograph
+from tasks.datasets.decoding import Decoding, one_ahead
+from tasks.datasets.images import Pixels, spread
+from tasks.datasets.photo_views import Resampling, centre_view, random_view
+from tasks.datasets.placing import sent, standardized
 from tasks.datasets.text_splits import SPLITS, Split
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's channels, as every published recipe has them."""
@@ -32,15 +29,14 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class FolderImages:
     """The same reading side as `Images`, for photographs of any size; `all` is left out, since a split does not fit in memory.
 
-    Training images are a random part (8 to 100 % of the area, aspect 3/4 to 4/3) scaled to `size` and mirrored half of the time; the
-    others the centre of the image scaled so that its shorter side is `size` / 0.875 (Szegedy et al. 2015, as DeiT has it).
+    Training images are random parts, the others centres (`photo_views`), as torchvision's reference recipe has them; DeiT's is bicubic.
     """
 
     root: Path
     files: dict[Split, list[tuple[str, int]]]
     num_classes: int
     size: int = 224
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    resampling: Resampling = "bilinear"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,65 +47,59 @@ class FolderImages:
         """How many images a split has."""
         return len(self.files[split])
 
-    def batch(self, split: Split, size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """`size` augmented images drawn with replacement: float32 (size, 3, height, width) and int64 labels (size,)."""
+    def batch(
+        self, split: Split, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`size` augmented images drawn with replacement: float32 (size, 3, height, width) and int64 labels (size,), on the device."""
         import torch
 
-        return self.take(split, torch.randint(0, self.count(split), (size,), generator=generator).numpy(), generator)
+        index = torch.randint(0, self.count(split), (size,), generator=generator).numpy()
+        draws = torch.rand(size, 5, generator=generator).numpy()
+        return self.placed(self.begin(split, index, draws, device=device).finish(), device)
 
-    def take(self, split: Split, index: npt.NDArray[np.int64], generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images at these places, in this order, augmented."""
+    def batches(
+        self, split: Split, size: int, limit: int, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """The same `limit` images on every call, not augmented, evenly spread over the split, at most `size` at a time, on the device."""
+        index = spread(self.count(split), limit)
+        pieces = (index[start : start + size] for start in range(0, len(index), size))
+        for decoded in one_ahead(self.begin(split, piece, device=device) for piece in pieces):
+            yield self.placed(decoded, device)
+
+    def begin(
+        self,
+        split: Split,
+        index: npt.NDArray[np.int64],
+        draws: npt.NDArray[np.floating] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> Decoding:
+        """Begin to decode the images at these places, in this order: augmented by the five uniform numbers that each has in `draws`.
+
+        What comes of it has its pixels in pinned memory where the device is CUDA. DataError names a file that cannot be read.
+        """
         import torch
 
-        draws = torch.rand(len(index), 5, generator=generator).tolist()
-        return self._decode([(split, int(i), draw) for i, draw in zip(index, draws, strict=True)])
+        files = [self.files[split][place] for place in index.tolist()]
+        numbers: Sequence[Sequence[float] | None] = [None] * len(files) if draws is None else draws.tolist()
 
-    def batches(self, split: Split, size: int, limit: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The same `limit` images on every call, not augmented, evenly spread over the split, at most `size` at a time."""
-        index = spread(self.count(split), limit).tolist()
-        for start in range(0, len(index), size):
-            yield self._decode([(split, one, None) for one in index[start : start + size]])
+        def image(row: int) -> Pixels:
+            return self._image(self.root / files[row][0], numbers[row])
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        """Pillow lets go of the interpreter while it decodes."""
-        return ThreadPoolExecutor(self.threads)
+        labels = torch.tensor([label for _, label in files])
+        return Decoding(image, labels, self.size, pinned=torch.device(device).type == "cuda")
 
-    def _decode(self, wanted: Sequence[tuple[Split, int, Sequence[float] | None]]) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
+    def placed(self, batch: tuple[torch.Tensor, torch.Tensor], device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels as they are decoded and labels (or what else is taught) as numbers on the device."""
+        pixels, labels = batch
+        return standardized(pixels, MEAN, STD, device), sent(labels, device)
 
-        pixels = np.stack(list(self._pool.map(lambda one: self._image(*one), wanted)))
-        labels = torch.tensor([self.files[split][index][1] for split, index, _ in wanted])
-        return normalized(torch.from_numpy(pixels).permute(0, 3, 1, 2), MEAN, STD), labels
-
-    def _image(self, split: Split, index: int, draw: Sequence[float] | None) -> Pixels:
-        file = self.root / self.files[split][index][0]
+    def _image(self, file: Path, draw: Sequence[float] | None) -> Pixels:
         try:
-            image = read_photograph(file).image
+            view = centre_view(file, self.size, self.resampling) if draw is None else random_view(file, self.size, draw, self.resampling)
         except ValueError as error:
             raise DataError(f"{file}: not an image that can be read ({error})") from None
-        return np.asarray(_centre(image, self.size) if draw is None else _random_part(image, self.size, draw))
-
-
-def _random_part(image: Image, size: int, draw: Sequence[float]) -> Image:
-    """A part chosen by five uniform numbers: area, aspect, left, top, mirror. A part that would not fit is shrunk until it does."""
-    from PIL import Image as Pillow
-
-    width, height = image.size
-    area = width * height * (0.08 + 0.92 * draw[0])
-    aspect = math.exp(math.log(3 / 4) + (math.log(4 / 3) - math.log(3 / 4)) * draw[1])
-    w, h = (max(1, min(full, round(side))) for full, side in ((width, math.sqrt(area * aspect)), (height, math.sqrt(area / aspect))))
-    left, top = draw[2] * (width - w), draw[3] * (height - h)
-    part = image.resize((size, size), Pillow.Resampling.BICUBIC, box=(left, top, left + w, top + h))
-    return part.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT) if draw[4] < 0.5 else part
-
-
-def _centre(image: Image, size: int) -> Image:
-    from PIL import Image as Pillow
-
-    side = min(image.size) * 0.875
-    left, top = (image.size[0] - side) / 2, (image.size[1] - side) / 2
-    return image.resize((size, size), Pillow.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        return np.asarray(view)
 
 
 def open_folder(folder: Path) -> FolderImages:

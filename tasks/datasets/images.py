@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
+from tasks.datasets.placing import sent, standardized
 from tasks.datasets.text_splits import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -45,41 +46,47 @@ class Images:
         """How many images a split has."""
         return len(self.labels[split])
 
-    def batch(self, split: Split, size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """`size` images drawn with replacement: float32 (size, channels, height, width) and int64 labels (size,)."""
+    def batch(
+        self, split: Split, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`size` images drawn with replacement: float32 (size, channels, height, width) and int64 labels (size,), on the device."""
         import torch
 
-        return self.take(split, torch.randint(0, self.count(split), (size,), generator=generator).numpy())
+        return self.take(split, torch.randint(0, self.count(split), (size,), generator=generator).numpy(), device)
 
-    def batches(self, split: Split, size: int, limit: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(
+        self, split: Split, size: int, limit: int, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The same `limit` images on every call, evenly spread over the split (all, where it has no more), at most `size` at a time."""
         index = spread(self.count(split), limit)
         for start in range(0, len(index), size):
-            yield self.take(split, index[start : start + size])
+            yield self.take(split, index[start : start + size], device)
 
     def all(self, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
         """A whole split at once."""
         return self.take(split, slice(None))
 
-    def take(self, split: Split, index: npt.NDArray[np.int64] | slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images at these places, in this order."""
+    def take(
+        self, split: Split, index: npt.NDArray[np.int64] | slice, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images at these places, in this order, and their labels, on the device."""
+        return self.placed(self.read(split, index), device)
+
+    def read(self, split: Split, index: npt.NDArray[np.int64] | slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same as they lie on disk: uint8 (count, height, width, channels)."""
         import torch
 
-        pixels = torch.from_numpy(np.array(self.pixels[split][index])).permute(0, 3, 1, 2)
-        return normalized(pixels, self.mean, self.std), torch.from_numpy(np.array(self.labels[split][index]))
+        return torch.from_numpy(np.array(self.pixels[split][index])), torch.from_numpy(np.array(self.labels[split][index]))
+
+    def placed(self, batch: tuple[torch.Tensor, torch.Tensor], device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels as they are read and labels (or what else is taught) as numbers on the device."""
+        pixels, labels = batch
+        return standardized(pixels, self.mean, self.std, device), sent(labels, device)
 
 
 def spread(count: int, limit: int) -> npt.NDArray[np.int64]:
     """At most `limit` of the numbers 0 to count - 1, evenly spread."""
     return np.linspace(0, count - 1, min(limit, count)).astype(np.int64)
-
-
-def normalized(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
-    """uint8 (count, channels, height, width) -> float32, (x / 255 - mean) / std of each channel."""
-    import torch
-
-    shift, scale = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
-    return ((pixels / 255.0 - shift) / scale).contiguous()
 
 
 def write_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -31,16 +32,25 @@ class Photograph:
     """Of mode RGB."""
     grey16: bool
     """Whether it was brought from 16 bits of grey to 8."""
+    stored: tuple[int, int]
+    """Width and height as stored."""
+    scale: int = 1
+    """By how much both were divided, rounded up, while it was decoded."""
 
 
-def read_photograph(source: Path | bytes) -> Photograph:
-    """Decode all of it. ValueError with the reason where it is broken, or where its colours are not what 8 bits of RGB would show."""
+Reduction = Callable[[tuple[int, int]], int]
+"""From the stored width and height to the divisor of both, 1, 2, 4 or 8, at which a JPEG is decoded."""
+
+
+def read_photograph(source: Path | bytes, reduction: Reduction | None = None) -> Photograph:
+    """Decode all of it, or a JPEG at a smaller scale. ValueError with the reason where it is broken, or where its colours are not what 8
+    bits of RGB would show."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
     try:
         with Pillow.open(BytesIO(source) if isinstance(source, bytes) else source) as opened:
-            return _converted(opened)
+            return _converted(opened, reduction)
     except _UnusableError as error:
         raise ValueError(str(error)) from None
     except UnidentifiedImageError:
@@ -57,17 +67,22 @@ def _is_empty(source: Path | bytes) -> bool:
     return not (source if isinstance(source, bytes) else source.stat().st_size)
 
 
-def _converted(opened: Image) -> Photograph:
+def _converted(opened: Image, reduction: Reduction | None) -> Photograph:
     frames = getattr(opened, "n_frames", 1)
     if frames > 1 and opened.format in _ANIMATED:
         raise _UnusableError(f"it is an animation of {frames} frames")
     if opened.format == "PNG" and (opened.mode == "I" or opened.mode.startswith("I;16")):
-        return Photograph(_from_16_bits(opened), grey16=True)
+        return Photograph(_from_16_bits(opened), True, opened.size)
     if opened.mode not in _PLAIN:
         raise _UnusableError(f"it is {opened.format} of mode {opened.mode}, whose values are no 8-bit colours: save it as 8-bit RGB")
     if (opened.mode in ("LA", "PA", "RGBA") or "transparency" in opened.info) and _is_transparent(opened):
         raise _UnusableError("it has transparent pixels: save it on a background")
-    return Photograph(opened.convert("RGB"), grey16=False)
+    stored, scale = opened.size, 1
+    if reduction and opened.format == "JPEG":
+        wanted = reduction(stored)
+        drafted = opened.draft(None, (stored[0] // wanted, stored[1] // wanted))
+        scale = round(stored[0] / drafted[1][2]) if drafted else 1
+    return Photograph(opened.convert("RGB"), False, stored, scale)
 
 
 def _from_16_bits(opened: Image) -> Image:

@@ -30,6 +30,6 @@ def measured(trial: Trial, model: nn.Module, dense: nn.Module) -> dict[str, floa
 
 def latencies(trial: Trial, model: nn.Module, dense: nn.Module) -> dict[str, float]:
     """Milliseconds of a batch of `params.batch` validation images, and their ratio to the dense network's, in turns."""
-    inputs, _ = next(iter(trial.dataset().batches("val", trial.params.batch, trial.params.batch)))
-    taken = latencies_ms({"model": model, "dense": dense}, inputs.to(trial.device), rounds=trial.params.rounds)
+    inputs, _ = next(iter(trial.dataset().batches("val", trial.params.batch, trial.params.batch, trial.device)))
+    taken = latencies_ms({"model": model, "dense": dense}, inputs, rounds=trial.params.rounds)
     return {"latency_ms": taken["model"], "latency_ratio": taken["model"] / taken["dense"]}

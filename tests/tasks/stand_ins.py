@@ -115,8 +115,8 @@ def watched(data: Any, log: list[str], held_out: set[str]) -> Any:
     if isinstance(data, Images):
 
         class Watched(Images):
-            def take(self, split: Split, index: Any) -> Any:
-                found = super().take(split, index)
+            def read(self, split: Split, index: Any) -> Any:
+                found = super().read(split, index)
                 note(split, *(tensor.numpy() for tensor in found))
                 return found
 

@@ -23,7 +23,7 @@ from harness.data import DebianPackage, UserData, open_data, resolve
 from harness.errors import DataError
 from harness.plan import DataRef
 from tasks.datasets.idx import read_idx
-from tasks.datasets.image_folder import FolderImages, _centre, _random_part
+from tasks.datasets.image_folder import FolderImages
 from tasks.datasets.images import Images, buckets
 from tasks.datasets.photographs import read_photograph
 from tests.tasks.damage import damaged
@@ -198,24 +198,6 @@ def test_the_index_follows_the_photographs(tmp_path: Path) -> None:
     Image.effect_noise((50, 50), 80).convert("RGB").save(root / "train" / "cat" / "cat3.png")
     second, _ = adopt("imagenet", root)
     assert first.fingerprint != second.fingerprint
-
-
-def test_random_parts_lie_inside_and_mirror() -> None:
-    ramp = Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (100, 1))).convert("RGB")
-    for seed in range(20):
-        draw = torch.rand(5, generator=torch.Generator().manual_seed(seed)).tolist()
-        part = np.asarray(_random_part(ramp, 32, [*draw[:4], 0.9]))
-        mirrored = np.asarray(_random_part(ramp, 32, [*draw[:4], 0.1]))
-        assert part.shape == (32, 32, 3)
-        assert (part[:, ::-1] == mirrored).all()
-        rises = np.diff(part[16, :, 0].astype(int))
-        assert (rises >= 0).all()
-        assert rises.sum() > 0, "a part of the ramp still rises"
-    whole = np.asarray(_random_part(ramp.resize((100, 100)), 50, [1.0, 0.5, 0.0, 0.0, 0.9]))
-    assert whole[0, 0, 0] < 5
-    assert whole[0, -1, 0] > 194
-    centre = np.asarray(_centre(ramp, 70))
-    assert abs(int(centre[35, 0, 0]) - 57) <= 2, "87.5 of 100 pixels around column 100, scaled to 70"
 
 
 def test_what_is_wrong_with_an_image_folder_is_named(tmp_path: Path) -> None:

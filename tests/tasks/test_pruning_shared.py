@@ -18,9 +18,10 @@ from harness.errors import UsageError
 from harness.plan import Overrides, expand
 from harness.task import Requirement
 from tasks.blocks import latency, training
+from tasks.blocks.batches import augmented
 from tasks.blocks.convnets import ARCHITECTURES
 from tasks.blocks.optim import Schedule, sgd
-from tasks.blocks.supervised import Recipe, augmented, cross_entropy, evaluate, fit, noisy_labels
+from tasks.blocks.supervised import Recipe, cross_entropy, evaluate, fit, noisy_labels
 from tasks.blocks.training import generator
 from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, train_dense
 from tasks.pruning.measure import costs

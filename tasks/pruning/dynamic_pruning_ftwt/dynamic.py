@@ -122,8 +122,7 @@ def savings(trial: Trial, network: GatedNetwork, dense: int) -> dict[str, float]
     majority.add(network)
     constant, images = majority.masks, trial.dataset()
     rows: list[Tensor] = []
-    for inputs, _ in images.batches("test", _EVAL_BATCH, trial.params.eval_images or images.count("test")):
-        inputs = inputs.to(trial.device)
+    for inputs, _ in images.batches("test", _EVAL_BATCH, trial.params.eval_images or images.count("test"), trial.device):
         network(inputs)
         spent = cost(network, inputs)
         rows.append(torch.stack([spent.multiply_adds, spent.as_published, *agreement(network, constant), empty_share(network)]).cpu())

@@ -65,10 +65,10 @@ def measure(trial: Trial, dense: nn.Module, reduce: Callable[[nn.Module], Reduce
 @torch.no_grad()
 def output_error(trial: Trial, model: nn.Module, dense: nn.Module) -> float:
     """||logits - dense logits|| / ||dense logits|| over the validation images."""
-    images, device = trial.dataset(), next(dense.parameters()).device
+    images = trial.dataset()
     apart, size = 0.0, 0.0
-    for inputs, _ in images.batches("val", 256, trial.params.eval_images or images.count("val")):
-        wanted = dense(inputs.to(device)).double()
-        apart += float((model(inputs.to(device)).double() - wanted).square().sum())
+    for inputs, _ in images.batches("val", 256, trial.params.eval_images or images.count("val"), trial.device):
+        wanted = dense(inputs).double()
+        apart += float((model(inputs).double() - wanted).square().sum())
         size += float(wanted.square().sum())
     return float((apart / size) ** 0.5)
