@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
@@ -26,7 +26,7 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Problem:
-    """One setting with the trial's data. Inputs and targets come on the CPU."""
+    """One setting with the trial's data. Images come on the trial's device, tokens on the CPU."""
 
     make_model: Callable[[Callable[[], nn.Module]], nn.Module]
     """From the maker of a block's mlp to a network."""
@@ -76,8 +76,7 @@ def _lm(trial: Trial) -> Problem:
 
 
 def _vit(trial: Trial) -> Problem:
-    params, images = trial.params, trial.dataset()
-    assert isinstance(images, Images | FolderImages)
+    params, images = trial.params, _images(trial)
     config = ViTConfig(
         shape=images.shape,
         patch=params.patch,
@@ -88,10 +87,17 @@ def _vit(trial: Trial) -> Problem:
     )
     return Problem(
         make_model=lambda make: ViT(config, make),
-        batch=lambda stream: images.batch("train", params.batch, stream),
-        held_out=lambda split: images.batches(split, _EVAL_BATCH, params.eval_examples),
+        batch=lambda stream: images.batch("train", params.batch, stream, trial.device),
+        held_out=lambda split: images.batches(split, _EVAL_BATCH, params.eval_examples, trial.device),
         train_loss=lambda logits, labels: F.cross_entropy(logits.float(), labels, label_smoothing=params.smoothing),
         loss=lambda logits, labels: F.cross_entropy(logits.float(), labels),
         tokens=params.batch * config.patches,
         classifies=True,
     )
+
+
+def _images(trial: Trial) -> Images | FolderImages:
+    """Photographs scaled as the released recipe, which is DeiT's, scales them."""
+    images = trial.dataset()
+    assert isinstance(images, Images | FolderImages)
+    return replace(images, resampling="bicubic") if isinstance(images, FolderImages) else images
