@@ -82,6 +82,9 @@ def _converted(opened: Image, reduction: Reduction | None) -> Photograph:
         wanted = reduction(stored)
         drafted = opened.draft(None, (stored[0] // wanted, stored[1] // wanted))
         scale = round(stored[0] / drafted[1][2]) if drafted else 1
+    if opened.format == "JPEG" and opened.mode == "RGB":
+        opened.load()
+        return Photograph(opened, False, stored, scale)  # most photographs: a copy would cost a tenth of the decoding
     return Photograph(opened.convert("RGB"), False, stored, scale)
 
 

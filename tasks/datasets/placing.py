@@ -27,7 +27,7 @@ def standardized(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float
     images = sent(pixels, device).permute(0, 3, 1, 2)
     if images.device.type == "cpu":
         images = images.contiguous()  # a channel at a time: three numbers are too few for a CPU to take at once
-    return (images / 255.0 - _channels(mean, images.device)).div_(_channels(std, images.device))
+    return (images / 255.0).sub_(_channels(mean, images.device)).div_(_channels(std, images.device))
 
 
 @lru_cache
