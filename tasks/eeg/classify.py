@@ -1,4 +1,4 @@
-"""What classifiers say of generated windows: is the asked-for class found, do they teach and pass for real ones, can they be told apart.
+"""What classifiers say of generated windows: is the asked-for class found, do they teach, can they be told apart.
 
 All on `features` of windows (n, channels, samples), in one unit on both sides; labels are class indices (n,). Accuracies are means over the
 classes, so that chance is 1 / classes however unequal their sizes. A window that is not finite makes a result NaN.
@@ -45,12 +45,11 @@ def recovery(real_x: Tensor, real_y: Tensor, fake_x: Tensor, fake_y: Tensor, rat
 
 def tstr(real_x: Tensor, real_y: Tensor, fake_x: Tensor, fake_y: Tensor, rate: float, *, seed: int) -> float:
     """Train on synthetic, test on real: accuracy on the real windows of a forest that saw the fakes (Esteban et al., arXiv 1706.02633)."""
-    return _transfer(fake_x, fake_y, real_x, real_y, rate, seed)
-
-
-def trts(real_x: Tensor, real_y: Tensor, fake_x: Tensor, fake_y: Tensor, rate: float, *, seed: int) -> float:
-    """Train on real, test on synthetic: `tstr` with the sides exchanged."""
-    return _transfer(real_x, real_y, fake_x, fake_y, rate, seed)
+    train, test = _features(fake_x, rate), _features(real_x, rate)
+    if not _finite(train, test):
+        return math.nan
+    asked, found = _labels(real_y), _forest(seed).fit(train, _labels(fake_y)).predict(test)
+    return float(np.mean([np.mean(found[asked == label] == label) for label in np.unique(asked)]))
 
 
 def c2st(real: Tensor, fake: Tensor, rate: float, *, seed: int, folds: int = 5) -> float:
@@ -70,15 +69,6 @@ def c2st(real: Tensor, fake: Tensor, rate: float, *, seed: int, folds: int = 5) 
         return math.nan
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     return float(cross_val_score(_forest(seed), np.concatenate(sides), np.repeat([0, 1], size), cv=split).mean())
-
-
-def _transfer(train_x: Tensor, train_y: Tensor, test_x: Tensor, test_y: Tensor, rate: float, seed: int) -> float:
-    """Accuracy on one set of a forest trained on another."""
-    train, test = _features(train_x, rate), _features(test_x, rate)
-    if not _finite(train, test):
-        return math.nan
-    asked, found = _labels(test_y), _forest(seed).fit(train, _labels(train_y)).predict(test)
-    return float(np.mean([np.mean(found[asked == label] == label) for label in np.unique(asked)]))
 
 
 def _forest(seed: int) -> Any:

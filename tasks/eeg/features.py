@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,30 @@ def features(windows: Tensor, rate: float) -> Tensor:
     and the correlation of each pair of channels (0 with a constant one). Taken in chunks; rows do not depend on each other.
     """
     return torch.cat([_of_chunk(part, rate) for part in chunks(windows)])
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """Windows as points whose distances mean something: features, each in deviations of `reference` windows from their mean.
+
+    Between raw windows noise is nearer to a recording than another stretch of that recording is: phases differ, and what is large counts.
+    """
+
+    rate: float
+    mean: Tensor
+    """(features,)."""
+    deviation: Tensor
+    """(features,), at least 1e-6."""
+
+    @classmethod
+    def of(cls, reference: Tensor, rate: float) -> FeatureSpace:
+        """The space in which windows `reference` (n, channels, samples) have mean 0 and deviation 1."""
+        known = features(reference, rate)
+        return cls(rate, known.mean(0), known.std(0).clamp_min(1e-6))
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        """Windows (n, channels, samples) as points (n, features); of a window that is not finite the point is not finite."""
+        return (features(windows, self.rate) - self.mean) / self.deviation
 
 
 def _of_chunk(windows: Tensor, rate: float) -> Tensor:

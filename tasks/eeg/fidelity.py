@@ -59,11 +59,13 @@ def diversity(windows: Tensor) -> float:
 def discrepancy(
     real: Tensor, fake: Tensor, permutations: int, generator: torch.Generator, *, sigmas: Sequence[float] | None = None
 ) -> tuple[float, float]:
-    """Unbiased MMD^2 of the flattened windows and its permutation p-value (`mmd2`), in memory linear in the windows.
+    """Unbiased MMD^2 of two samples (n, ...), flattened, and its permutation p-value (`mmd2`), in memory linear in the samples.
 
-    `sigmas`: bandwidths in the windows' unit, whose Gaussian kernels are averaged; None is the median distance in the pooled windows, which
-    moves with `fake`. To compare several fakes by value give all the same, such as `median_distance` of windows that are in neither sample.
-    Both numbers are NaN when a window is not finite.
+    Give windows as points of a `FeatureSpace`: between raw windows a Gaussian kernel hardly tells white noise from a recording.
+
+    `sigmas`: bandwidths in the samples' unit, whose Gaussian kernels are averaged; None is the median distance in the pooled samples, which
+    moves with `fake`. To compare several fakes by value give all the same, such as `median_distance` of points that are in neither sample.
+    Both numbers are NaN when a point is not finite.
     """
     if not all(bool(x.isfinite().all()) for x in (real, fake)):
         return math.nan, math.nan
@@ -73,9 +75,9 @@ def discrepancy(
     return float(found.value), math.nan if found.p_value is None else found.p_value
 
 
-def median_distance(windows: Tensor) -> float:
-    """The median Euclidean distance between two of the flattened windows (of 1,000 drawn by a fixed seed where there are more)."""
-    flat = windows.flatten(1)
+def median_distance(points: Tensor) -> float:
+    """The median Euclidean distance between two of the points, each flattened (of 1,000 drawn by a fixed seed where there are more)."""
+    flat = points.flatten(1)
     return math.sqrt(0.5 / median_gamma(flat[::2], flat[1::2]))
 
 

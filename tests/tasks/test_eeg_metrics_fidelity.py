@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kernels.kernel_matmul.reference import BLOCK_ELEMENTS
 from tasks.eeg import manifold, spectra
+from tasks.eeg.features import FeatureSpace, features
 from tasks.eeg.fidelity import (
     autocorrelation_distance,
     band_errors,
@@ -173,6 +174,39 @@ def test_mmd_is_the_mean_over_pairs_and_bandwidths() -> None:
 def test_median_distance_is_that_of_the_pairs() -> None:
     x = noise(40, 2, 30)
     assert median_distance(x) == pytest.approx(float(torch.pdist(x.flatten(1)).median()), rel=1e-9)
+
+
+def test_a_space_of_features_is_in_units_of_its_reference() -> None:
+    reference = noise(200, 2, 256) * 5.0
+    space = FeatureSpace.of(reference, RATE)
+    points = space(reference)
+    torch.testing.assert_close(points.mean(0), torch.zeros_like(points[0]), atol=1e-9, rtol=0.0)
+    torch.testing.assert_close(points.std(0), torch.ones_like(points[0]), atol=1e-9, rtol=0.0)
+    raw = features(reference[:7] * 2.0, RATE)
+    torch.testing.assert_close(space(reference[:7] * 2.0), (raw - features(reference, RATE).mean(0)) / features(reference, RATE).std(0))
+    flat = FeatureSpace.of(torch.ones(4, 2, 256), RATE)(reference[:3])
+    assert bool(flat.isfinite().all()), "a reference without spread has a unit all the same"
+
+
+def test_between_raw_windows_noise_is_nearer_than_another_stretch_and_between_features_it_is_not() -> None:
+    """Waves of 3 Hz, twice as large on the other side: still the same kind of signal. White noise of the first side's variance is none."""
+    time = torch.arange(256) / RATE
+
+    def waves(scale: float, seed: int) -> Tensor:
+        phase = 2 * math.pi * torch.rand(100, 1, 1, generator=stream(seed), dtype=torch.float64)
+        size = scale * (0.5 * noise(100, 1, 1, seed=200 + seed)).exp()
+        return size * torch.sin(2 * math.pi * 3.0 * time + phase) + noise(100, 1, 256, seed=100 + seed)
+
+    reference, real, other = waves(1.0, 0), waves(1.0, 1), waves(2.0, 2)
+    white = noise(100, 1, 256, seed=5) * real.std()
+
+    def distances(at: Callable[[Tensor], Tensor]) -> list[float]:
+        sigmas = [median_distance(at(reference))]
+        return [discrepancy(at(real), at(fake), 0, stream(0), sigmas=sigmas)[0] for fake in (other, white)]
+
+    raw, described = distances(lambda x: x), distances(FeatureSpace.of(reference, RATE))
+    assert raw[0] > 3.0 * raw[1]
+    assert described[1] > 3.0 * described[0]
 
 
 def test_equal_distributions_lie_inside_the_permutation_null() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from harness.errors import UsageError
 from tasks.blocks.training import generator
 from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic, gradient_penalty
-from tasks.eeg.eeg_artifact_synthesis.autoencoder import Autoencoder, gaussian_divergence
 from tasks.eeg.eeg_artifact_synthesis.convnets import Generator
 from tasks.eeg.eeg_artifact_synthesis.diffusion import LEVELS, Diffusion, ddim, guided, released_sampler, scheduler
 from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled
@@ -221,35 +218,6 @@ def test_the_average_of_weights_follows_them() -> None:
     trained.step(0)
     expected = first + (1.0 - 2.0 / 11.0) * (trained.model.leave.weight - first)
     torch.testing.assert_close(trained.average.leave.weight, expected)
-
-
-def test_the_divergence_of_gaussians_and_the_bound_of_a_known_autoencoder() -> None:
-    mean, log_variance = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, math.log(4.0)]])
-    assert float(gaussian_divergence(mean, log_variance)) == pytest.approx(0.5 + 0.5 * (4.0 - 1.0 - math.log(4.0)))
-    model = Autoencoder(2, 3, (2, 16), 4)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.log_deviation.fill_(math.log(2.0))
-    x = torch.full((5, 2, 16), 3.0)
-    loss = model.loss(x, torch.zeros(5, dtype=torch.int64), torch.randn(5, 2))
-    assert float(loss.detach()) == pytest.approx(0.5 * (3.0 / 2.0) ** 2 + math.log(2.0))
-
-
-def test_the_bound_pulls_the_deviation_to_the_error() -> None:
-    """With everything else 0 and data of deviation 3, the bound is least at log 3: its slope there is 0."""
-    model = Autoencoder(2, 3, (1, 400), 4).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-    x = torch.randn(50, 1, 400, dtype=torch.float64)
-    x = 3.0 * x / x.square().mean().sqrt()
-    y, noise = torch.zeros(50, dtype=torch.int64), torch.zeros(50, 2, dtype=torch.float64)
-    for at, sign in ((math.log(3.0), 0.0), (math.log(2.0), -1.0), (math.log(4.0), 1.0)):
-        with torch.no_grad():
-            model.log_deviation.fill_(at)
-        (slope,) = torch.autograd.grad(model.loss(x, y, noise), model.log_deviation)
-        assert float(slope) == pytest.approx(0.0, abs=1e-9) if not sign else float(slope) * sign > 0.1
 
 
 def test_flops_of_a_step_count_forward_and_backward() -> None:

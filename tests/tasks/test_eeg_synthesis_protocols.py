@@ -16,7 +16,16 @@ from harness.errors import UsageError
 from tasks.blocks.training import generator
 from tasks.eeg.eeg_artifact_synthesis import published
 from tasks.eeg.eeg_artifact_synthesis.common_scale import augmentation_gain
-from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, asked_for, channel_indices, class_counts, drawn, resampled
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import (
+    Labelled,
+    Problem,
+    asked_for,
+    channel_indices,
+    class_counts,
+    drawn,
+    halves,
+    resampled,
+)
 from tasks.eeg.eeg_artifact_synthesis.surrogates import (
     fit_autoregression,
     phase_randomised,
@@ -159,7 +168,7 @@ def test_the_biased_discrepancy_is_the_plain_sum() -> None:
 
 
 def test_classes_are_drawn_in_equal_number_and_never_twice_without_replacement() -> None:
-    splits = problem(made([0, 0, 0, 1]), made([0, 1, 1, 1]), made([1, 1, 0, 0]))
+    splits = problem(made([0, 0, 0, 1]), made([0, 1, 1, 1]), made([1, 1, 0, 1, 0, 1, 0]))
     counts = class_counts(splits, 5)
     assert counts == [1, 2]
     assert class_counts(splits, 1) == [1, 1]
@@ -169,8 +178,24 @@ def test_classes_are_drawn_in_equal_number_and_never_twice_without_replacement()
     assert len(taken.x.unique(dim=0)) == 3
     many = drawn(splits.train, [5, 5], 3, replacement=True)
     assert many.y.tolist() == [0] * 5 + [1] * 5
-    with pytest.raises(UsageError, match="class two has 1 training, 0 validation and 2 test windows"):
+    with pytest.raises(UsageError, match="class two has 1 training, 0 validation and 4 test windows: it needs 1, 1 and 2"):
         class_counts(dataclasses.replace(splits, val=made([0, 0])), 5)
+    with pytest.raises(UsageError, match="class one has 3 training, 1 validation and 1 test windows"):
+        class_counts(dataclasses.replace(splits, test=made([0, 1, 1])), 5)
+
+
+def test_halves_share_no_window_and_hold_as_many_of_each_class() -> None:
+    split = made([0] * 7 + [1] * 10)
+    first, second = halves(split, 3)
+    dealt = torch.cat([first.x, second.x])[:, 0, 0]
+    assert sorted(dealt.tolist()) == list(range(17)), "each window once"
+    for half, counts in ((first, [4, 5]), (second, [3, 5])):
+        assert torch.bincount(half.y).tolist() == counts
+        assert torch.equal(half.y, split.y[half.x[:, 0, 0].long()]), "labels go with their windows"
+    assert torch.equal(halves(split, 3)[0].x, first.x)
+    assert not torch.equal(halves(split, 4)[0].x, first.x)
+    positions = torch.stack([halves(split, seed)[0].x[:, 0, 0].mean() for seed in range(200)])
+    assert abs(float(positions.mean()) - 8.0) < 0.5, "neither half is the earlier one"
 
 
 def test_channels_by_name() -> None:

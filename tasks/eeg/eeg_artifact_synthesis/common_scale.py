@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -11,18 +9,17 @@ from harness.trial import Trial
 from tasks.blocks.training import generator
 from tasks.eeg import classify, fidelity, manifold
 from tasks.eeg.bands import BANDS, band_error
-from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem
-from tasks.eeg.features import features
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, drawn
 
 _LAGS = 64
 
 
 def signal_metrics(trial: Trial, windows: Problem, real: Labelled, fake: Labelled) -> dict[str, float]:
-    """Spectra, covariance, autocorrelation, diversity and MMD^2 with one bandwidth for all methods, from the training windows."""
+    """Spectra, covariance, autocorrelation, diversity, and MMD^2 in the features' space with one bandwidth for all methods."""
     p, rate = trial.params, windows.rate
     errors = fidelity.band_errors(real.x, fake.x, rate, segment=p.segment)
-    sigma = fidelity.median_distance(windows.train.x)
-    mmd2, mmd_p = fidelity.discrepancy(real.x, fake.x, p.permutations, generator(trial.seed_for("relabelling")), sigmas=[sigma])
+    points, stream = (windows.space(real.x), windows.space(fake.x)), generator(trial.seed_for("relabelling"))
+    mmd2, mmd_p = fidelity.discrepancy(*points, p.permutations, stream, sigmas=[windows.bandwidth])
     return {
         "band_error": float(errors.mean()),
         **{band_error(band): float(error) for band, error in zip(BANDS, errors, strict=True)},
@@ -35,18 +32,21 @@ def signal_metrics(trial: Trial, windows: Problem, real: Labelled, fake: Labelle
     }
 
 
-def class_metrics(windows: Problem, real: Labelled, fake: Labelled, seed: int) -> tuple[dict[str, float], classify.Recovery]:
-    """What neighbourhoods and classifiers say of the windows and their labels, and the confusion of recovery."""
+def class_metrics(windows: Problem, real: Labelled, fake: Labelled, taught: int, seed: int) -> tuple[dict[str, float], classify.Recovery]:
+    """What neighbourhoods and classifiers say of the windows and their labels, and the confusion of recovery.
+
+    `taught` training windows of each class, drawn by the seed, are what the synthetic ones are added to.
+    """
     rate, classes = windows.rate, len(windows.classes)
     pair = (real.x, real.y, fake.x, fake.y, rate)
     recovered = classify.recovery(*pair, classes=classes)
+    known = torch.bincount(windows.train.y, minlength=classes).clamp_max(taught).tolist()
     metrics = {
-        **_neighbourhoods(real.x, fake.x, rate),
+        **_neighbourhoods(windows.space(real.x), windows.space(fake.x)),
         "recovery_accuracy": recovered.accuracy,
         "recovery_above_chance": recovered.accuracy - 1.0 / classes,
         "tstr_accuracy": classify.tstr(*pair, seed=seed),
-        "trts_accuracy": classify.trts(*pair, seed=seed),
-        "augmentation_gain": augmentation_gain(windows.train, real, fake, rate, seed),
+        "augmentation_gain": augmentation_gain(drawn(windows.train, known, seed), real, fake, rate, seed),
         "c2st_accuracy": classify.c2st(real.x, fake.x, rate, seed=seed),
     }
     return metrics, recovered
@@ -59,11 +59,7 @@ def augmentation_gain(train: Labelled, real: Labelled, fake: Labelled, rate: flo
     return with_fakes - without
 
 
-def _neighbourhoods(real: Tensor, fake: Tensor, rate: float) -> dict[str, float]:
-    """Precision, recall, density and coverage in the features' space, each feature standardised by the real side."""
-    known, made = features(real, rate), features(fake, rate)
-    if not bool(made.isfinite().all()):
-        return dict.fromkeys(("precision", "recall", "density", "coverage"), math.nan)
-    mean, deviation = known.mean(0), known.std(0).clamp_min(1e-6)
-    found = manifold.prdc((known - mean) / deviation, (made - mean) / deviation)
-    return {"precision": found.precision, "recall": found.recall, "density": found.density, "coverage": found.coverage}
+def _neighbourhoods(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """Precision and coverage of points in the features' space."""
+    found = manifold.prdc(real, fake)
+    return {"precision": found.precision, "coverage": found.coverage}

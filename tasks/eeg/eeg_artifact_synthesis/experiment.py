@@ -34,13 +34,14 @@ def train(trial: Trial) -> Mapping[str, float]:
 
 
 def score_on_common_scale(trial: Trial) -> Mapping[str, float]:
-    """Measure the trial's windows against as many of the test split, both in z-scores."""
+    """Measure the trial's windows against as many real ones of the test split, both in z-scores."""
     from tasks.eeg.eeg_artifact_synthesis import common_scale
     from tasks.eeg.spectra import mean_welch
 
     windows, real, fake, seconds = _both_sides(trial)
     signals = common_scale.signal_metrics(trial, windows, real, fake)
-    judged, recovered = common_scale.class_metrics(windows, real, fake, trial.seed_for("classifiers") % 2**32)
+    seed = trial.seed_for("classifiers") % 2**32
+    judged, recovered = common_scale.class_metrics(windows, real, fake, trial.params.taught, seed)
     log_spectra(trial, *(mean_welch(side.x, windows.rate, segment=trial.params.segment) for side in (real, fake)))
     log_bands(trial, signals)
     log_confusion(trial, windows, recovered)
@@ -61,13 +62,14 @@ def score_as_published(trial: Trial) -> Mapping[str, float]:
 
 
 def _both_sides(trial: Trial) -> tuple[Problem, Labelled, Labelled, dict[str, float]]:
-    """The data, real test windows and as many synthetic ones, and the seconds that making these took, where they were made here."""
-    from tasks.eeg.eeg_artifact_synthesis.labelled_windows import class_counts, drawn, problem
+    """The data, real windows of one half of the test split, as many synthetic ones, and the seconds that these took if made here."""
+    from tasks.eeg.eeg_artifact_synthesis.labelled_windows import class_counts, drawn, halves, problem
     from tasks.eeg.eeg_artifact_synthesis.synthesis import synthetic
 
     windows = problem(trial)
     fake, seconds = synthetic(trial, windows)
-    return windows, drawn(windows.test, class_counts(windows, trial.params.windows), trial.seed_for("test windows")), fake, seconds
+    first, _ = halves(windows.test, trial.seed_for("test halves"))
+    return windows, drawn(first, class_counts(windows, trial.params.windows), trial.seed_for("test windows")), fake, seconds
 
 
 def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from harness.trial import Trial
 from tasks.blocks.training import generator
 from tasks.datasets.eeg.resampling import resample
 from tasks.datasets.eeg_windows import EegWindows
+from tasks.eeg.features import FeatureSpace
+from tasks.eeg.fidelity import median_distance
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """Channels and samples of a window."""
         return self.train.x.shape[1], self.train.x.shape[2]
+
+    @cached_property
+    def space(self) -> FeatureSpace:
+        """Features in units of the training windows."""
+        return FeatureSpace.of(self.train.x, self.rate)
+
+    @cached_property
+    def bandwidth(self) -> float:
+        """The median distance of two training windows in that space: one kernel for all methods, whatever they make."""
+        return median_distance(self.space(self.train.x))
 
     def microvolts(self, x: Tensor) -> Tensor:
         """Windows in z-scores, in microvolts."""
@@ -93,13 +105,25 @@ def resampled(x: NDArray[np.float32], have: float, rate: float) -> Tensor:
 
 
 def class_counts(windows: Problem, most: int) -> list[int]:
-    """Windows of each class that are compared: `most`, or as many as val and test both hold. UsageError where a class has none."""
+    """Windows of each class that are compared: `most`, or as many as val and either half of test hold. UsageError where there are none."""
     kinds = len(windows.classes)
     held = [torch.bincount(split.y, minlength=kinds) for split in (windows.train, windows.val, windows.test)]
-    for name, *counts in zip(windows.classes, *(count.tolist() for count in held), strict=True):
-        if not all(counts):
-            raise UsageError(f"class {name} has {counts[0]} training, {counts[1]} validation and {counts[2]} test windows: each needs one")
-    return [min(most, *pair) for pair in zip(held[1].tolist(), held[2].tolist(), strict=True)]
+    for name, train, val, test in zip(windows.classes, *(count.tolist() for count in held), strict=True):
+        if not train or not val or test < 2:
+            raise UsageError(f"class {name} has {train} training, {val} validation and {test} test windows: it needs 1, 1 and 2")
+    return [min(most, val, test // 2) for val, test in zip(held[1].tolist(), held[2].tolist(), strict=True)]
+
+
+def halves(split: Labelled, seed: int) -> tuple[Labelled, Labelled]:
+    """The split in two without a common window: shuffled by the seed, then dealt in turn within each class.
+
+    Both hold the same stretches of time and people, so that what lies between them is what a perfect model would leave.
+    """
+    order = torch.randperm(len(split.y), generator=generator(seed))
+    order = order[split.y[order].argsort(stable=True)]
+    place = torch.arange(len(order)) - torch.searchsorted(split.y[order], split.y[order])
+    first, second = order[place % 2 == 0], order[place % 2 == 1]
+    return Labelled(split.x[first], split.y[first]), Labelled(split.x[second], split.y[second])
 
 
 def asked_for(counts: Sequence[int]) -> Tensor:

@@ -17,7 +17,7 @@ class Denoising:
     skips: bool
 
 
-FLOOR, GAN, VAE = "held-out", "wgan-gp", "vae"
+FLOOR, OTHERS, NOISE, GAN = "held-out", "validation", "white-noise", "wgan-gp"
 WORKING, MENDED, RELEASED = "ddpm-v", "ddpm-eps-no-skips", "ddpm-released"
 DDPM = {
     WORKING: Denoising("v", "cosine", True),
@@ -30,16 +30,17 @@ released decoder has no skips."""
 TRAINED_AS = {RELEASED: MENDED}
 """Whose training a method needs that only samples in another way."""
 DIFFUSION = (*DDPM, RELEASED)
-LEARNED = (GAN, VAE, *DDPM)
-SIMPLE = (FLOOR, "bootstrap", "phase-randomised", "ar")
+LEARNED = (GAN, *DDPM)
+SIMPLE = (FLOOR, OTHERS, NOISE, "bootstrap", "phase-randomised", "ar")
 """Methods without a network: they make their windows where these are scored."""
 
 METHODS = (
-    Method(FLOOR, "floor", "real windows of the validation split in the place of synthetic ones: real against real"),
+    Method(FLOOR, "floor", "the other half of the real test windows in the place of synthetic ones: nothing can be nearer"),
+    Method(OTHERS, "floor", "real windows of the validation split in their place: other stretches of time, or other people"),
+    Method(NOISE, "floor", "white noise of each channel's variance: no distance may prefer it to real windows"),
     Method("bootstrap", "control", "training windows, drawn with replacement: what pure memory gets"),
     Method("phase-randomised", "baseline", "training windows with random phases, the same for all channels"),
     Method("ar", "baseline", "one Gaussian autoregressive process a class over all channels, by least squares"),
-    Method(VAE, "baseline", "conditional variational autoencoder of the GAN's layers, learned deviation of the output"),
     Method(GAN, "proposed", "conditional Wasserstein GAN, gradient penalty, projection critic: the paper's recommendation"),
     Method(
         WORKING, "rival", "1-D U-Net, v-prediction, cosine schedule, DDIM, guidance; decoder with skips: the configuration file, working"

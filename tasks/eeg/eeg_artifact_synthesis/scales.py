@@ -12,12 +12,12 @@ from tasks.eeg.eeg_artifact_synthesis.methods import DDPM, GAN, RELEASED, WORKIN
 MAIN, COMPUTE, STEPS = "main", "compute-sweep", "steps-sweep"
 """Views: all methods with the whole training compute; shares of it; sampling steps."""
 
-_WIDE = {"ddpm_width": 64, "ddpm_blocks": 2, "gan_width": 64, "vae_width": 64, "latent": 128}
+_WIDE = {"ddpm_width": 64, "ddpm_blocks": 2, "gan_width": 64, "latent": 128}
 
 
 def _narrow(width: int, latent: int) -> dict[str, Any]:
     """All networks of one width, one block a level."""
-    return {"ddpm_width": width, "ddpm_blocks": 1, "gan_width": width, "vae_width": width, "latent": latent}
+    return {"ddpm_width": width, "ddpm_blocks": 1, "gan_width": width, "latent": latent}
 
 
 def scales(train: Experiment, common: Experiment, published: Experiment) -> dict[str, Scale]:
@@ -48,7 +48,7 @@ def scales(train: Experiment, common: Experiment, published: Experiment) -> dict
             description="Does it run: four channels at 160 Hz, networks of 8 channels, some tens of steps",
             grids=grids(
                 _narrow(8, 16)
-                | {"ddpm_batch": 8, "ddpm_lr": 3e-3, "ema": 0.98, "gan_batch": 16, "gan_lr": 1e-3, "vae_lr": 3e-3, "budget": 8e9}
+                | {"ddpm_batch": 8, "ddpm_lr": 3e-3, "ema": 0.98, "gan_batch": 16, "gan_lr": 1e-3, "budget": 8e9}
                 | {"rate": 160.0, "channels": "Fp1,C3,O1,T3", "windows": 16, "kept_steps": 10, "guidance": 1.0},
                 permutations=50,
                 shares=(0.25, 1.0),
@@ -61,7 +61,7 @@ def scales(train: Experiment, common: Experiment, published: Experiment) -> dict
             description="Eight channels at 160 Hz, networks of 16 to 64 channels, 9e11 FLOPs of training each",
             grids=grids(
                 _narrow(16, 32)
-                | {"ddpm_batch": 8, "ddpm_lr": 2e-3, "ema": 0.99, "gan_batch": 16, "gan_lr": 1e-3, "vae_lr": 1e-3, "budget": 9e11}
+                | {"ddpm_batch": 8, "ddpm_lr": 2e-3, "ema": 0.99, "gan_batch": 16, "gan_lr": 1e-3, "budget": 9e11}
                 | {"rate": 160.0},
                 shares=(1 / 16, 1 / 4, 1.0),
                 steps=(5, 10, 20, 50),

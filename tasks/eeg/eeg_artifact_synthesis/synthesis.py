@@ -11,8 +11,8 @@ from torch import Tensor
 from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks.training import generator
-from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, asked_for, class_counts, drawn
-from tasks.eeg.eeg_artifact_synthesis.methods import DIFFUSION, RELEASED, SIMPLE, TRAINED_AS
+from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, asked_for, class_counts, drawn, halves
+from tasks.eeg.eeg_artifact_synthesis.methods import DIFFUSION, FLOOR, NOISE, OTHERS, RELEASED, SIMPLE, TRAINED_AS
 
 
 def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, dict[str, float]]:
@@ -30,12 +30,16 @@ def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, dict[str, float
 
 
 def simple(trial: Trial, windows: Problem, counts: Sequence[int]) -> Tensor:
-    """The windows of a method without a network."""
+    """The windows of a method without a network, in z-scores."""
     from tasks.eeg.eeg_artifact_synthesis.surrogates import autoregressive, surrogates
 
     seed = trial.seed_for("synthesis")
-    if trial.method == "held-out":
+    if trial.method == FLOOR:
+        return drawn(halves(windows.test, trial.seed_for("test halves"))[1], counts, seed).x
+    if trial.method == OTHERS:
         return drawn(windows.val, counts, seed).x
+    if trial.method == NOISE:
+        return torch.randn((sum(counts), *windows.shape), generator=generator(seed))
     if trial.method == "bootstrap":
         return drawn(windows.train, counts, seed, replacement=True).x
     if trial.method == "phase-randomised":

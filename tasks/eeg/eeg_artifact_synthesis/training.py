@@ -12,12 +12,11 @@ from harness.trial import Trial
 from tasks.blocks.optim import Schedule
 from tasks.blocks.training import Loop, generator, train
 from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic
-from tasks.eeg.eeg_artifact_synthesis.autoencoder import Autoencoder, Variational
 from tasks.eeg.eeg_artifact_synthesis.convnets import Generator
 from tasks.eeg.eeg_artifact_synthesis.diffusion import Diffusion
 from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem
 from tasks.eeg.eeg_artifact_synthesis.learner import Batches, Learner
-from tasks.eeg.eeg_artifact_synthesis.methods import DDPM, GAN, LEARNED, VAE
+from tasks.eeg.eeg_artifact_synthesis.methods import DDPM, GAN, LEARNED
 from tasks.eeg.eeg_artifact_synthesis.unet import UNet
 
 _POINTS = 50
@@ -37,9 +36,6 @@ def learner(trial: Trial, windows: Problem, method: str) -> Learner:
             return Adversarial(
                 maker, critic, batches, latent=p.latent, batch=p.gan_batch, lr=p.gan_lr, critic_steps=p.critic_steps, penalty=p.penalty
             )
-        if method == VAE:
-            model = Autoencoder(p.latent, classes, shape, p.vae_width).to(trial.device)
-            return Variational(model, batches, latent=p.latent, batch=p.ddpm_batch, lr=p.vae_lr)
         if method not in DDPM:
             raise unknown("learned method", method, LEARNED)
         net = UNet(shape, classes, p.ddpm_width, p.ddpm_blocks, skips=DDPM[method].skips).to(trial.device)
