@@ -9,8 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.errors import UsageError
 from tasks.blocks.training import generator
-from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic, gradient_penalty
-from tasks.eeg.eeg_artifact_synthesis.convnets import Generator
+from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic, Generator, gradient_penalty
 from tasks.eeg.eeg_artifact_synthesis.diffusion import LEVELS, Diffusion, ddim, guided, released_sampler, scheduler
 from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled
 from tasks.eeg.eeg_artifact_synthesis.learner import Batches

@@ -26,13 +26,13 @@ from tasks.eeg.eeg_artifact_synthesis.labelled_windows import (
     halves,
     resampled,
 )
-from tasks.eeg.eeg_artifact_synthesis.surrogates import (
+from tasks.eeg.spectra import mean_welch
+from tasks.eeg.surrogates import (
     fit_autoregression,
     phase_randomised,
     simulate_autoregression,
     stabilised,
 )
-from tasks.eeg.spectra import mean_welch
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -174,7 +174,7 @@ def test_a_trial_leaves_curves_and_counts_in_both_protocols(trials: Trials, meth
     common = load(trials.task.experiment(COMMON).run)(trial)
     assert common["windows"] == common["real_windows"] == 24
     curves = {name for point in trial.curve for name in point}
-    assert {"psd", "psd_ratio", "band_error_at", "trace_eyem", "as_musc"} <= curves
+    assert {"psd", "psd_ratio", "trace_eyem", "as_musc"} <= curves
     published = trials.run(method, experiment=PUBLISHED)
     assert published["windows"] == (6 if method == "wgan-gp" else 24)
     assert published["real_windows"] == 24

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.trial import Trial
-from tasks.eeg.bands import BANDS, band_error
+from tasks.eeg.bands import BANDS
 
 if TYPE_CHECKING:
     from tasks.eeg.classify import Recovery
@@ -43,7 +42,6 @@ def score_on_common_scale(trial: Trial) -> Mapping[str, float]:
     seed = trial.seed_for("classifiers") % 2**32
     judged, recovered = common_scale.class_metrics(windows, real, fake, trial.params.taught, seed)
     log_spectra(trial, *(mean_welch(side.x, windows.rate, segment=trial.params.segment) for side in (real, fake)))
-    log_bands(trial, signals)
     log_confusion(trial, windows, recovered)
     log_traces(trial, windows, fake)
     return {**signals, **judged, **seconds, "windows": float(len(fake.x)), "real_windows": float(len(real.x))}
@@ -57,7 +55,6 @@ def score_as_published(trial: Trial) -> Mapping[str, float]:
     sides = published.compared(trial.method, windows.microvolts(real.x), fake.x, windows.rate)
     signals = published.measured(sides, windows.rate)
     log_spectra(trial, *published.spectra(sides, windows.rate))
-    log_bands(trial, signals)
     return {**signals, **seconds, "windows": float(len(sides.fake)), "real_windows": float(len(sides.real))}
 
 
@@ -79,12 +76,6 @@ def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:
             trial.log(frequency, psd=found, psd_ratio=found / true)
         elif frequency:
             trial.log(frequency, psd=found)
-
-
-def log_bands(trial: Trial, metrics: Mapping[str, float]) -> None:
-    """The error of each band at the geometric middle of its frequencies."""
-    for band in BANDS:
-        trial.log(math.sqrt(band.low * band.high), band_error_at=metrics[band_error(band)])
 
 
 def log_confusion(trial: Trial, windows: Problem, recovered: Recovery) -> None:

@@ -13,6 +13,7 @@ from harness.trial import Trial
 from tasks.blocks.training import generator
 from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem, asked_for, class_counts, drawn, halves
 from tasks.eeg.eeg_artifact_synthesis.methods import DIFFUSION, FLOOR, NOISE, OTHERS, RELEASED, SIMPLE, TRAINED_AS
+from tasks.eeg.surrogates import fit_autoregression, phase_randomised, simulate_autoregression, stabilised
 
 
 def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, dict[str, float]]:
@@ -31,8 +32,6 @@ def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, dict[str, float
 
 def simple(trial: Trial, windows: Problem, counts: Sequence[int]) -> Tensor:
     """The windows of a method without a network, in z-scores."""
-    from tasks.eeg.eeg_artifact_synthesis.surrogates import autoregressive, surrogates
-
     seed = trial.seed_for("synthesis")
     if trial.method == FLOOR:
         return drawn(halves(windows.test, trial.seed_for("test halves"))[1], counts, seed).x
@@ -43,8 +42,20 @@ def simple(trial: Trial, windows: Problem, counts: Sequence[int]) -> Tensor:
     if trial.method == "bootstrap":
         return drawn(windows.train, counts, seed, replacement=True).x
     if trial.method == "phase-randomised":
-        return surrogates(windows, counts, seed)
+        return phase_randomised(drawn(windows.train, counts, seed, replacement=True).x, seed + 1)
     return autoregressive(windows, counts, trial.params.ar_order, seed)
+
+
+def autoregressive(windows: Problem, counts: Sequence[int], order: int, seed: int) -> Tensor:
+    """Windows of one autoregressive process a class, fitted to the training windows of that class."""
+    stream, made = generator(seed), []
+    for kind, count in enumerate(counts):
+        own = windows.train.x[windows.train.y == kind]
+        mean = own.mean((0, 2)).unsqueeze(1)
+        coefficients, covariance = fit_autoregression(own - mean, order)
+        process = simulate_autoregression(stabilised(coefficients), covariance, count, own.shape[-1], stream)
+        made.append(process.to(own.dtype) + mean)
+    return torch.cat(made)
 
 
 def sampled_again(trial: Trial, windows: Problem, y: Tensor) -> Tensor:

@@ -11,8 +11,7 @@ from harness.errors import UsageError, unknown
 from harness.trial import Trial
 from tasks.blocks.optim import Schedule
 from tasks.blocks.training import Loop, generator, train
-from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic
-from tasks.eeg.eeg_artifact_synthesis.convnets import Generator
+from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic, Generator
 from tasks.eeg.eeg_artifact_synthesis.diffusion import Diffusion
 from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, Problem
 from tasks.eeg.eeg_artifact_synthesis.learner import Batches, Learner

@@ -1,14 +1,11 @@
-"""Windows without a network: training windows with other phases, and an autoregressive process for each class."""
+"""Windows without a network: recorded ones with other phases, and autoregressive processes."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from tasks.blocks.training import generator
-from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Problem, drawn
 
 _STABLE = 0.995
 """The largest modulus that a pole of the fitted process may have."""
@@ -29,11 +26,6 @@ def phase_randomised(x: Tensor, seed: int) -> Tensor:
     turned = spectrum * torch.polar(torch.ones_like(angles), angles)
     made: Tensor = torch.fft.irfft(turned, n=x.shape[-1]).to(x.dtype)
     return made
-
-
-def surrogates(windows: Problem, counts: Sequence[int], seed: int) -> Tensor:
-    """Phase-randomised training windows, so many of each class, drawn with replacement."""
-    return phase_randomised(drawn(windows.train, counts, seed, replacement=True).x, seed + 1)
 
 
 def fit_autoregression(x: Tensor, order: int) -> tuple[Tensor, Tensor]:
@@ -81,15 +73,3 @@ def simulate_autoregression(coefficients: Tensor, covariance: Tensor, count: int
         if step >= _WARM_UP * samples:
             kept.append(value)
     return torch.stack(kept, 2)
-
-
-def autoregressive(windows: Problem, counts: Sequence[int], order: int, seed: int) -> Tensor:
-    """Windows of one autoregressive process a class, fitted to the training windows of that class."""
-    stream, made = generator(seed), []
-    for kind, count in enumerate(counts):
-        own = windows.train.x[windows.train.y == kind]
-        mean = own.mean((0, 2)).unsqueeze(1)
-        coefficients, covariance = fit_autoregression(own - mean, order)
-        process = simulate_autoregression(stabilised(coefficients), covariance, count, own.shape[-1], stream)
-        made.append(process.to(own.dtype) + mean)
-    return torch.cat(made)
