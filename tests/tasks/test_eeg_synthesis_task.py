@@ -23,6 +23,7 @@ from tasks.eeg.eeg_artifact_synthesis.labelled_windows import Labelled, problem
 from tasks.eeg.eeg_artifact_synthesis.methods import LEARNED, RELEASED, SIMPLE
 from tasks.eeg.eeg_artifact_synthesis.synthesis import synthetic
 from tasks.eeg.eeg_artifact_synthesis.training import fit, learner, step_flops
+from tasks.eeg.features import features
 from tasks.eeg.spectra import mean_welch
 from tests.tasks.trials import Trials
 
@@ -99,16 +100,22 @@ def test_a_distance_that_puts_real_windows_last_decides_nothing(task: Task) -> N
         [
             *(score("held-out", 276.0, experiment=PUBLISHED), score("wgan-gp", 18.5, experiment=PUBLISHED)),
             *(score("held-out", 0.06), score("wgan-gp", 0.22), score("white-noise", 0.45)),
+            score("validation", 0.5),
         ]
     )
-    for id, holds in (("X-real-published-band", False), ("X-real-common-band", True), ("X-noise-common-band", True)):
+    for id, holds in (
+        ("X-real-published-band", False),
+        ("X-real-common-band", True),
+        ("X-noise-common-band", True),
+        ("X-others-common-band", False),
+    ):
         claim = task.claim(id)
         assert (claim.estimate(frame) in claim.holds) == holds
     for claim in task.claims:
         if claim.id.startswith(("C1-", "C2-")) and not claim.id.endswith("diversity"):
             protocol = "published" if "-published-" in claim.id else "common"
             short = "band" if claim.id.startswith("C1-") else claim.id.rsplit("-", 1)[1]
-            assert claim.stands_on == (f"X-real-{protocol}-{short}", f"X-noise-{protocol}-{short}")
+            assert claim.stands_on == tuple(f"X-{part}-{protocol}-{short}" for part in ("real", "noise", "others"))
 
 
 def test_near_chance_needs_real_windows_that_are_not(task: Task) -> None:
@@ -228,6 +235,17 @@ def test_noise_has_the_training_windows_variance_and_no_class(trials: Trials) ->
     assert float(made.x.std()) == pytest.approx(float(windows.train.x.std()), abs=0.03)
     density = mean_welch(made.x, windows.rate, segment=64).density.mean(0)[1:-1]
     assert float(density.max() / density.min()) < 1.6, "white"
+
+
+def test_the_discrepancy_is_one_kernel_s_between_features_in_units_of_the_training_windows(trials: Trials) -> None:
+    for method in ("white-noise", "bootstrap"):
+        windows, real, fake, _ = _both_sides(trials(method))
+        known = features(windows.train.x, windows.rate)
+        a, b, c = ((features(x, windows.rate) - known.mean(0)) / known.std(0) for x in (real.x, fake.x, windows.train.x))
+        wide = 2.0 * float(torch.pdist(c).median()) ** 2
+        within = [float((-torch.pdist(x).square() / wide).exp().mean()) for x in (a, b)]
+        expected = sum(within) - 2.0 * float((-torch.cdist(a, b).square() / wide).exp().mean())
+        assert trials.run(method)["mmd2"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_augmentation_adds_to_a_few_training_windows(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
