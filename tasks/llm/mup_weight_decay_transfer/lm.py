@@ -10,6 +10,7 @@ from torch import Tensor
 from harness.trial import Trial
 from tasks.blocks.decoder import Decoder, DecoderConfig, next_token_loss
 from tasks.blocks.diagnostics import geometric_mean, sublayer_gains
+from tasks.blocks.memory import DecoderSize
 from tasks.blocks.optim import Schedule, adamw
 from tasks.blocks.parametrization import initialize
 from tasks.blocks.training import Loop, generator, precision, train
@@ -37,6 +38,7 @@ def run(trial: Trial) -> Mapping[str, float]:
         schedule=schedule,
         batch=lambda _step: corpus.batch("train", params.batch, params.length, batches),
         loss=loss,
+        parts=parts(trial, corpus.vocab_size),
         streams={"batches": batches},
         log_every=max(1, params.steps // 20),
         tail=max(1, params.steps // 10),
@@ -51,6 +53,13 @@ def run(trial: Trial) -> Mapping[str, float]:
         for split in ("val", "test")
     }
     return metrics | gain_metrics(trial, model, corpus) | spectrum_metrics(model.matrices(), lr, decay)
+
+
+def parts(trial: Trial, vocab_size: int) -> int:
+    """In how many parts a batch is trained: 1 but at paper scale, where its backward pass would keep up to 190 GiB."""
+    params = trial.params
+    size = DecoderSize(width=params.width, depth=params.depth, head_dim=params.head_dim, vocab_size=vocab_size)
+    return size.parts(params.batch, params.length, params.precision)
 
 
 def build(trial: Trial, vocab_size: int) -> Decoder:

@@ -7,10 +7,14 @@ from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
 from tasks.blocks.hardware import H100
+from tasks.blocks.memory import DecoderSize, gib
 
 MUP = ("sqrt-width", "constant", "linear-width")
-_RATED, _DECAYED = ("sqrt-width", "constant", "standard-parametrisation"), ("sqrt-width",)
+_STANDARD = "standard-parametrisation"
+_RATED, _DECAYED = ("sqrt-width", "constant", _STANDARD), ("sqrt-width",)
 _MULTIPLIERS = {"lr_multiplier": (0.25, 0.5, 1.0, 2.0, 4.0), "decay_multiplier": (0.0625, 0.25, 1.0, 4.0, 16.0)}
+_LOWER = {"gpu": (0.0625, 0.125), "paper": (0.015625, 0.03125, 0.0625, 0.125)}
+"""More of the rates that the standard parametrisation is swept over: its best one falls by an octave or more a doubling of the width."""
 
 Point = Mapping[str, Any]
 
@@ -33,16 +37,21 @@ def _sweep(lm: Experiment, base: Point, widths: Sequence[int], data: str) -> lis
     ]
 
 
+def _lower(lm: Experiment, base: Point, widths: Sequence[int], rates: Sequence[float]) -> Grid:
+    return Grid(lm, view="sweep", points=[base], axes={"width": widths, "lr_multiplier": rates}, methods=(_STANDARD,), data="text-bpe")
+
+
 _LAPTOP_SWEEP = {"batch": 16, "steps": 400, "schedule": "cosine", "lr": 0.04, "vector_lr": 0.04, "head_lr": 0.04, "decay": 0.2}
 _GPU = {"base_width": 128, "depth": 2, "head_dim": 64, "length": 128, "batch": 32, "steps": 1200, "warmup": 100, "precision": "bfloat16"}
 _GPU_LM = _GPU | {"lr": 0.01, "vector_lr": 0.01, "head_lr": 0.01, "decay": 2.5}
+_GPU_SWEEP = _GPU_LM | {"decay": 0.5, "steps": 600, "schedule": "cosine"}
 _GPU_PAIR = {"steps": 3200, "base_width": 64, "lr": 0.01, "decay": 2.0}
 _PAPER_LM: dict[str, Any] = {
     **{"base_width": 256, "depth": 12, "head_dim": 64, "length": 1024, "batch": 128, "steps": 10_000, "warmup": 500},
     **{"lr": 0.004, "vector_lr": 0.004, "head_lr": 0.004, "decay": 0.5, "eval_windows": 1024, "precision": "bfloat16"},
 }
 _PAPER_PAIR = _GPU_PAIR | {"steps": 6400}
-_GPU_SHARE, _PAPER_SHARE = Resources(cpus=1, gpus=0.125), Resources(cpus=4, gpus=1)
+_GPU_SHARE, _PAPER_SHARE = Resources(cpus=1, gpus=1 / 12), Resources(cpus=4, gpus=1)
 
 
 def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
@@ -65,7 +74,8 @@ def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
         _spectra(pair, _GPU_PAIR | {"width": 128}),
         _rules(lm, _GPU_LM, (128, 256, 512, 1024), "text-bpe"),
         _spectra(lm, _GPU_LM | {"width": 256}, "text-bpe"),
-        *_sweep(lm, _GPU_LM | {"decay": 0.5, "steps": 600, "schedule": "cosine"}, (128, 256, 512, 1024), "text-bpe"),
+        *_sweep(lm, _GPU_SWEEP, (128, 256, 512, 1024), "text-bpe"),
+        _lower(lm, _GPU_SWEEP, (128, 256, 512, 1024), _LOWER["gpu"]),
     ]
     widths = (256, 512, 1024, 2048)
     paper = [
@@ -78,9 +88,10 @@ def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
             view="sweep",
             points=[_PAPER_LM | {"schedule": "cosine"}],
             axes={"width": widths, **_MULTIPLIERS},
-            methods=(*MUP, "standard-parametrisation"),
+            methods=(*MUP, _STANDARD),
             data="text-bpe",
         ),
+        _lower(lm, _PAPER_LM | {"schedule": "cosine"}, widths, _LOWER["paper"]),
     ]
     return {
         "smoke": Scale(
@@ -97,7 +108,7 @@ def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
             time_limit_s=300,
         ),
         "gpu": Scale(
-            description="Widths 128 to 1024, a two-block decoder on BPE tokens, eight trials to a card; "
+            description="Widths 128 to 1024, a two-block decoder on BPE tokens, twelve trials to a card; "
             "rate and decay sweeps at each width",
             grids=gpu,
             seeds=3,
@@ -118,13 +129,18 @@ def scales(pair: Experiment, lm: Experiment) -> dict[str, Scale]:
 
 _SHARES = {"gpu": _GPU_SHARE.gpus, "paper": _PAPER_SHARE.gpus}
 """Of a card that one trial has."""
+_VOCABULARY = {"gpu": 4096, "paper": 4096}
+"""Tokens of the scale's text: a BPE, or bytes."""
+_CROWDED = 3.0
+"""What eleven others on the card make of the time that launches take, at gpu scale."""
 
 
 def seconds_ffn(scale: str, _method: str, params: Mapping[str, Any]) -> float:
-    """Expected seconds of a trial of the pair: measured on one core of an EPYC server; on a GPU, launches and FLOPs of an H200."""
+    """Expected seconds of a trial of the pair: measured on one core of an EPYC server, and on an H100 with twelve trials on it."""
     entries, tokens = 8.0 * float(params["width"]) ** 2, float(params["batch"])
     if scale in _SHARES:
-        return 3.0 + float(params["steps"]) * max(1.5e-3, _gpu_arithmetic(tokens, entries, _SHARES[scale]))
+        launches = 3.5e-3 * (_CROWDED if scale == "gpu" else 1.0)
+        return 3.0 + float(params["steps"]) * (launches + _gpu_arithmetic(tokens, entries, _SHARES[scale]))
     return 0.1 + float(params["steps"]) * (1.2e-4 + 8e-11 * tokens * entries)
 
 
@@ -132,8 +148,10 @@ def seconds_lm(scale: str, _method: str, params: Mapping[str, Any]) -> float:
     """The same of the decoder: fixed cost of a step + traffic of activations + multiply-adds, on bytes; BPE tokens on a GPU."""
     width, depth, tokens = float(params["width"]), float(params["depth"]), float(params["batch"] * params["length"])
     if scale in _SHARES:
-        entries = 12.25 * depth * width**2 + 4096 * width
-        return 3.0 + float(params["steps"]) * max(1e-3 + 2.5e-3 * depth, _gpu_arithmetic(tokens, entries, _SHARES[scale]))
+        entries = 12.25 * depth * width**2 + _VOCABULARY[scale] * width
+        launches = (7e-4 + 1.7e-3 * depth) * (_CROWDED if scale == "gpu" else 1.0)
+        launches *= size(scale, params).parts(params["batch"], params["length"], params["precision"])
+        return 3.0 + float(params["steps"]) * (launches + _gpu_arithmetic(tokens, entries, _SHARES[scale]))
     entries = 12.25 * depth * width**2 + 256 * width
     return 0.1 + float(params["steps"]) * (4e-4 + (6e-4 + 5.5e-8 * tokens * width) * depth + 7e-11 * tokens * entries)
 
@@ -141,3 +159,21 @@ def seconds_lm(scale: str, _method: str, params: Mapping[str, Any]) -> float:
 def _gpu_arithmetic(tokens: float, entries: float, share: float) -> float:
     """6 FLOPs an entry and token at 200 TFLOP/s of the trial's share."""
     return 6.0 * tokens * entries / (2e14 * share)
+
+
+def size(scale: str, params: Mapping[str, Any]) -> DecoderSize:
+    """Of the decoder of a trial, on the text of its scale."""
+    return DecoderSize(width=params["width"], depth=params["depth"], head_dim=params["head_dim"], vocab_size=_VOCABULARY.get(scale, 256))
+
+
+def memory_ffn(_scale: str, _method: str, params: Mapping[str, Any]) -> float:
+    """Peak GiB of a trial of the pair: AdamW's four numbers a weight, and one matrix in double precision, three times, for its spectrum."""
+    weights = 8.0 * float(params["width"]) ** 2
+    return gib(16.0 * weights + 3.0 * 8.0 * weights / 2.0 + 4.0 * 1024 * 12.0 * float(params["width"]))
+
+
+def memory_lm(scale: str, _method: str, params: Mapping[str, Any]) -> float:
+    """The same of the decoder: a step on one part of the batch, or losses over 64 windows at once."""
+    decoder, length, arithmetic = size(scale, params), params["length"], params["precision"]
+    part = -(-params["batch"] // decoder.parts(params["batch"], length, arithmetic))
+    return gib(max(decoder.training(part * length, arithmetic), decoder.evaluation(min(64, params["eval_windows"]) * length)))

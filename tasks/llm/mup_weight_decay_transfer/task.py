@@ -21,7 +21,7 @@ from tasks.llm.mup_weight_decay_transfer.claims import (
     shape_distance,
     shape_noise,
 )
-from tasks.llm.mup_weight_decay_transfer.scales import MUP, scales, seconds_ffn, seconds_lm
+from tasks.llm.mup_weight_decay_transfer.scales import MUP, memory_ffn, memory_lm, scales, seconds_ffn, seconds_lm
 
 METHODS = (
     Method("sqrt-width", "proposed", "eta_2 ∝ 1/d, lambda_2 ∝ sqrt(d): the paper's rule"),
@@ -151,6 +151,7 @@ PAIR = Experiment(
     metrics=[_positive("gain", "ratio", "none", "RMS(f(x)) / RMS(x), geometric mean over the second half"), *_weights(_PAIR_CLASSES)],
     run="tasks.llm.mup_weight_decay_transfer.ffn:run",
     seconds=seconds_ffn,
+    memory=memory_ffn,
     statistics=_statistics("ffn", _PAIR_CLASSES),
     figures=[
         _over_width("gain-ffn", "Gain of the synthetic pair", "gain", _FLAT),
@@ -181,6 +182,7 @@ DECODER = Experiment(
     ],
     run="tasks.llm.mup_weight_decay_transfer.lm:run",
     seconds=seconds_lm,
+    memory=memory_lm,
     statistics=[
         Statistic(
             name="val_loss",
