@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from pathlib import Path
@@ -22,6 +23,7 @@ from tasks.blocks.complexity import multiply_adds
 from tasks.blocks.convnets import convnet, units
 from tasks.blocks.supervised import evaluate
 from tasks.blocks.training import Trained, generator
+from tasks.pruning.axes import remove
 from tasks.pruning.dense import dense_network
 from tasks.pruning.dynamic_pruning_ftwt import dynamic
 from tasks.pruning.dynamic_pruning_ftwt.claims import drop_at, gain, gains, mispredictions, over_random
@@ -32,6 +34,7 @@ from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
 from tasks.pruning.dynamic_pruning_ftwt.published import PUBLISHED
 from tasks.pruning.dynamic_pruning_ftwt.recipe import level_batch
 from tasks.pruning.dynamic_pruning_ftwt.soft import Softly
+from tests.tasks.pruning_toys import lived_in
 from tests.tasks.trials import Trials
 
 NAMES = [method.name for method in METHODS]
@@ -220,21 +223,81 @@ def test_open_gates_cost_what_torch_counts(arch: str) -> None:
         )
 
 
-def test_soft_pruning_lets_filters_grow_until_it_settles(trials: Trials) -> None:
+def test_soft_pruning_lets_filters_grow_up_to_the_least_kept_until_it_settles(trials: Trials) -> None:
     dense = dense_network(trials("sfp", {"reduction": 0.5}))
-    softly = Softly(dense, (1, 8, 8), 0.5)
-    weight = dense.get_submodule("features.0.conv").get_parameter("weight")
+    softly = Softly(dense, (1, 8, 8), 0.5, settling=3)
+    weight, norm = (dense.get_submodule(f"features.0.{name}").get_parameter("weight") for name in ("conv", "norm"))
     softly.silence()
     silent = weight.flatten(1).norm(dim=1) == 0
     assert 0 < int(silent.sum()) < len(weight)
+    assert (~silent).nonzero().flatten().tolist() == softly.kept["features.0.conv"].tolist()
     with torch.no_grad():
-        weight += 1.0
-    softly.bound()
-    norms = weight.flatten(1).norm(dim=1)
-    assert bool((norms[silent] > 0).all()), "free to grow"
-    assert float(norms[silent].max().detach()) <= float(norms[~silent].mean().detach()) * 1.0001, "but not beyond trained filters"
-    softly.hold()
-    assert torch.equal(weight.flatten(1).norm(dim=1) == 0, silent)
+        weight[silent] += 1e3
+        weight[int(silent.nonzero()[0])] *= 1e-6
+    kept, small = weight[~silent].clone(), weight[int(silent.nonzero()[0])].clone()
+    softly.after_step()
+    norms = weight.detach().flatten(1).norm(dim=1)
+    assert float(norms[silent].max()) == pytest.approx(float(norms[~silent].min())), "as large as the least that is kept"
+    assert torch.equal(weight[~silent], kept)
+    assert torch.equal(weight[int(silent.nonzero()[0])], small), "what is smaller grows as it likes"
+    with torch.no_grad():
+        weight[int((~silent).nonzero()[0])] *= 1e-9
+    softly.silence()
+    again = weight.flatten(1).norm(dim=1) == 0
+    assert not torch.equal(again, silent), "a filter that fell below it goes in its place"
+    assert bool((norm != 0).all())
+    softly.after_step()
+    assert not softly.settled
+    softly.after_step()
+    assert softly.settled
+    for _ in range(2):
+        with torch.no_grad():
+            weight += 1.0
+        softly.after_step()
+        assert torch.equal(weight.flatten(1).norm(dim=1) == 0, again), "held at nothing"
+        assert torch.equal(norm == 0, again)
+
+
+@pytest.mark.parametrize(("arch", "norm"), [("vgg7", True), ("vgg7", False), ("resnet8", True), ("mobilenet-v2", True)])
+def test_settled_filters_are_removed_without_a_change(arch: str, norm: bool) -> None:
+    """The silent network and the smaller one agree, after steps that move every weight and statistic."""
+    shape = (3, 16, 16)
+    model = lived_in(arch, shape, width=0.25, norm=norm)
+    softly = Softly(model, shape, 0.4, settling=2)
+    optimizer = torch.optim.SGD(softly.parameters(), lr=0.01, momentum=0.9)
+    optimizer.register_step_post_hook(lambda *_: softly.after_step())
+    softly.silence()
+    images = torch.randn(16, *shape, dtype=torch.float64, generator=generator(1))
+    softly.train()
+    for _ in range(4):
+        optimizer.zero_grad()
+        softly(images).square().mean().backward()
+        optimizer.step()
+    smaller = remove(model, shape, softly.kept).eval()
+    assert multiply_adds(smaller, shape) <= 0.6 * multiply_adds(model, shape)
+    torch.testing.assert_close(smaller(images), softly.eval()(images))
+
+
+def test_soft_pruning_goes_on_where_it_was(trials: Trials) -> None:
+    """What is silent, and for how long yet, is part of the network's state."""
+    dense = dense_network(trials("sfp", {"reduction": 0.5}))
+    first, second = (Softly(copy.deepcopy(dense), (1, 8, 8), 0.5, settling=2) for _ in range(2))
+    first.silence()
+    first.after_step()
+    first.after_step()
+    second.load_state_dict(first.state_dict())
+    assert second.settled
+    assert {name: kept.tolist() for name, kept in second.kept.items()} == {name: kept.tolist() for name, kept in first.kept.items()}
+
+
+def test_soft_pruning_silences_before_the_first_epoch_and_after_each(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight epochs of 12.5 steps, of which four are free: the pruning that begins the fifth finds the network settled."""
+    calls: list[int] = []
+    plain = Softly.silence
+    monkeypatch.setattr(Softly, "silence", lambda self: (calls.append(int(self.steps)), plain(self))[1])
+    metrics = trials.run("sfp", {"reduction": 0.5, "epochs": 8.0})
+    assert calls == [0, 13, 25, 38]
+    assert metrics["flops_reduction"] >= 50.0
 
 
 def test_importance_reads_training_images(trials: Trials) -> None:

@@ -50,9 +50,8 @@ def smaller(trial: Trial, dense: nn.Module) -> tuple[nn.Module, Trained]:
         model = fresh_network(trial, width=scaled_width(trial, params.reduction))
         # As many epochs as a pruned network saw in all, at the dense network's rates.
         return model, fit(trial, model, Recipe(params.dense_epochs + params.epochs, params.dense_lr, params.dense_schedule))
-    batch = level_batch(trial)
     if trial.method == SFP:
-        return soft_filter_pruning(trial, dense_network(trial), shape, batch[0])
-    importance = scores(dense, shape, trial.method, generator=generator(trial.seed_for("random")), batch=batch)
+        return soft_filter_pruning(trial, dense_network(trial), shape)
+    importance = scores(dense, shape, trial.method, generator=generator(trial.seed_for("random")), batch=level_batch(trial))
     model = remove(dense, shape, keep_at_reduction(dense, shape, importance, params.reduction))
     return model, fit(trial, model, after_dense(params))

@@ -21,7 +21,7 @@ METHODS = (
     Method("l1", "baseline", "filters of least L1 norm removed (Li et al. 2017), the same share of every layer"),
     Method("fpgm", "baseline", "filters nearest to the geometric median removed (He et al. 2019)"),
     Method("taylor", "baseline", "filters of least first-order effect on the loss removed (Molchanov et al. 2019)"),
-    Method("sfp", "baseline", "soft filter pruning (He et al. 2018): zeroed after every epoch, free to grow again, removed at the end"),
+    Method("sfp", "baseline", "soft filter pruning (He et al. 2018): zeroed before and after every epoch, free to grow for half of them"),
     Method("bn-scale", "baseline", "filters of least BatchNorm scale removed (Liu et al. 2017)"),
     Method("group-norm", "baseline", "group norm over everything a channel runs through (DepGraph, Fang et al. 2023)"),
     Method("random", "floor", "filters removed at random"),

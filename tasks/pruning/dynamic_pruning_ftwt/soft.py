@@ -1,8 +1,8 @@
-"""Soft filter pruning (He et al. 2018): filters are zeroed after every epoch but stay in training, and go at the end."""
+"""Soft filter pruning (He et al. 2018): filters are zeroed before the first epoch and after each, stay in training, and go at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,110 +12,107 @@ from tasks.blocks.complexity import Shape
 from tasks.blocks.optim import sgd
 from tasks.blocks.supervised import fit
 from tasks.blocks.training import Trained
-from tasks.pruning.axes import Axis, channel_axes, remove
+from tasks.datasets.images import spread
+from tasks.pruning.axes import Dim, channel_axes, remove
 from tasks.pruning.budget import keep_at_reduction
 from tasks.pruning.criteria import scores
 from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense
-from tasks.pruning.dynamic_pruning_ftwt.task import Params
 
 
 class Softly(nn.Module):
-    """A network whose filters of least L2 norm are silenced: for the moment, and for good once it is `settled`.
+    """A network whose filters of least L2 norm are silent: free to grow until it is `settled`, then gone in all but shape.
 
-    Only convolutions are zeroed, as published: a zeroed filter still passes on what its norm makes of nothing.
+    Free filters lose their convolution alone, as published: they still pass on what BatchNorm makes of nothing. Settled ones lose its
+    scale and shift too, so that they pass on nothing and their removal changes no logit.
     """
 
-    settled: Tensor
+    steps: Tensor
 
-    def __init__(self, model: nn.Module, shape: Shape, reduction: float) -> None:
+    def __init__(self, model: nn.Module, shape: Shape, reduction: float, settling: int) -> None:
+        """`settling`: the training step from which on silent filters stay so."""
         super().__init__()
-        self.model, self._shape, self._reduction = model, shape, reduction
+        self.model, self._shape, self._reduction, self._settling = model, shape, reduction, settling
         self._axes = channel_axes(model, shape)
-        self._dropped: list[tuple[nn.Parameter, Tensor]] = []
-        self.register_buffer("settled", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        for place, axis in enumerate(self._axes):
+            self.register_buffer(f"silent{place}", torch.zeros(axis.size, dtype=torch.bool, device=next(model.parameters()).device))
+        self._taken: int | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the classes."""
         logits: Tensor = self.model(images)
         return logits
 
-    def least(self) -> Mapping[str, Tensor]:
-        """The filters to keep: those of the greatest L2 norm, the same share of every layer."""
-        return keep_at_reduction(self.model, self._shape, scores(self.model, self._shape, "l2"), self._reduction)
+    @property
+    def settled(self) -> bool:
+        """Whether silent filters stay silent from now on."""
+        # A run that resumes has its count in the buffer; after that it is kept here, because reading it would wait for the device.
+        self._taken = int(self.steps) if self._taken is None else self._taken
+        return self._taken >= self._settling
+
+    @property
+    def kept(self) -> Mapping[str, Tensor]:
+        """The filters that are not silent, by axis."""
+        return {axis.name: (~self._silent(place)).nonzero().flatten() for place, axis in enumerate(self._axes)}
 
     def silence(self) -> None:
-        """Zero the filters that are least now."""
-        self._dropped = _filters(self.model, self._axes, self.least())
-        self.hold()
+        """Zero the filters of least L2 norm, the same share of every layer; those that were silent before are free again."""
+        keep = keep_at_reduction(self.model, self._shape, scores(self.model, self._shape, "l2"), self._reduction)
+        for place, axis in enumerate(self._axes):
+            silent = self._silent(place)
+            silent.fill_(True)[keep[axis.name].to(silent.device)] = False
+        self._zero("weight", "out", "depthwise")
 
     @torch.no_grad()
-    def hold(self) -> None:
-        """Zero them again. A run that resumes finds them by their norm, which is still zero."""
-        if not self._dropped:
-            self._dropped = _filters(self.model, self._axes, self.least())
-        for weight, index in self._dropped:
-            weight[index] = 0.0
+    def after_step(self) -> None:
+        """Bound what grew again, or hold it at nothing."""
+        self.steps += 1
+        self._taken = int(self.steps) if self._taken is None else self._taken + 1
+        if not self.settled:
+            self._bound()
+            return
+        self._zero("weight", "out", "depthwise", "norm")
+        self._zero("bias", "out", "depthwise", "norm")
 
-    @torch.no_grad()
-    def bound(self) -> None:
-        """Shrink filters that grew again to at most the mean norm of their layer's others, which BatchNorm makes no difference of.
+    def _bound(self) -> None:
+        """Shrink filters that grew again to at most the least norm that is kept in their layer, which BatchNorm makes no difference of.
 
-        It divides by the root of its epsilon where a filter gives nothing, so that their first steps are huge: unbounded they end ten
-        times as large as any trained filter, too large to learn, and the trained ones are pruned next.
+        It divides by the root of its epsilon where a filter gives nothing, so that its first steps are huge. Unbounded it ends ten times as
+        large as any trained filter, too large to learn, and at the next pruning the trained ones go in its place: what stays in the
+        end has hardly been trained. So bounded, a filter comes back once one that was kept has fallen below it.
         """
-        for weight, index in self._dropped:
+        for weight, silent in self._silenced("weight", "out", "depthwise"):
             norms = weight.flatten(1).norm(dim=1)
-            others = torch.ones_like(norms, dtype=torch.bool).index_fill_(0, index, False)
-            factor = (norms[others].mean() / norms[index].clamp_min(torch.finfo(norms.dtype).tiny)).clamp_max(1.0)
-            weight[index] *= factor.view(-1, *[1] * (weight.dim() - 1))
+            factor = (norms[~silent].min() / norms.clamp_min(torch.finfo(norms.dtype).tiny)).clamp_max(1.0)
+            weight *= torch.where(silent, factor, 1.0).view(-1, *[1] * (weight.dim() - 1))
+
+    @torch.no_grad()
+    def _zero(self, name: str, *dims: Dim) -> None:
+        for parameter, silent in self._silenced(name, *dims):
+            parameter[silent] = 0.0
+
+    def _silenced(self, name: str, *dims: Dim) -> Iterator[tuple[Tensor, Tensor]]:
+        """A parameter of every member of these kinds that has it, with the mask of what is silent there."""
+        for place, axis in enumerate(self._axes):
+            for module in axis.modules(*dims):
+                parameter = getattr(self.model.get_submodule(module), name)
+                if parameter is not None:
+                    yield parameter, self._silent(place)
+
+    def _silent(self, place: int) -> Tensor:
+        return self.get_buffer(f"silent{place}")
 
 
-def _filters(model: nn.Module, axes: list[Axis], keep: Mapping[str, Tensor]) -> list[tuple[nn.Parameter, Tensor]]:
-    """The convolutions' weights with the indices of the filters that are not kept."""
-    found = []
-    for axis in axes:
-        dropped = torch.ones(axis.size, dtype=torch.bool)
-        dropped[keep[axis.name].cpu()] = False
-        for name in axis.modules("out", "depthwise"):
-            weight = model.get_submodule(name).get_parameter("weight")
-            found.append((weight, dropped.nonzero().flatten().to(weight.device)))
-    return found
+def soft_filter_pruning(trial: Trial, model: nn.Module, shape: Shape) -> tuple[nn.Module, Trained]:
+    """The trained, physically smaller network.
 
-
-def soft_filter_pruning(trial: Trial, model: nn.Module, shape: Shape, images: Tensor) -> tuple[nn.Module, Trained]:
-    """The trained, physically smaller network; `images` are training images.
-
-    In the second half of the epochs the silenced filters stay so. As published they may grow to the end, which takes hundreds of epochs
-    to settle: BatchNorm brings a filter back to full scale within a few steps, however small its weights, and its removal then hurts.
-    Removal takes away the constants that silent filters passed on; measuring the norms anew absorbs these in the next layer.
+    Filters are free for half of the steps, and settled for the other: as published they may grow to the end, which takes hundreds of
+    epochs to come to rest, and what was free a moment ago would be removed untrained or missed.
     """
-    params: Params = trial.params
-    softly = Softly(model, shape, params.reduction)
+    params, recipe, images = trial.params, after_dense(trial.params), trial.dataset()
+    count = len(spread(images.count("train"), params.train_images or images.count("train")))
+    softly = Softly(model, shape, params.reduction, settling=recipe.schedule(count, params.batch).steps // 2)
     optimizer = sgd(softly, params.lr, decay=params.decay)
-
-    def after_epoch(epoch: int) -> None:
-        if epoch > 0:
-            softly.silence()
-        softly.settled.fill_(epoch >= params.epochs / 2)
-
-    optimizer.register_step_post_hook(lambda *_: softly.hold() if softly.settled else softly.bound())
-    trained = fit(trial, softly, after_dense(params), optimizer=optimizer, on_epoch=after_epoch)
-    if trained.diverged:
-        return model, trained
-    smaller = remove(model, shape, softly.least())
-    remeasure_norms(smaller, images)
-    return smaller, trained
-
-
-@torch.no_grad()
-def remeasure_norms(model: nn.Module, images: Tensor) -> None:
-    """Replace every BatchNorm's running statistics by those of `images`."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    model.train()
-    model(images)
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
+    optimizer.register_step_post_hook(lambda *_: softly.after_step())
+    trained = fit(trial, softly, recipe, optimizer=optimizer, on_epoch=lambda _: None if softly.settled else softly.silence())
+    return (model if trained.diverged else remove(model, shape, softly.kept)), trained

@@ -180,7 +180,7 @@ PRUNE = Experiment(
 
 TASK = Task(
     id="dynamic-pruning-ftwt",
-    version=1,
+    version=2,
     paper=Paper(
         arxiv="2110.08232",
         title="Fire Together Wire Together: A Dynamic Pruning Approach with Self-Supervised Mask Prediction",
