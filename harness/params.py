@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
 from harness.kinds import NONE, Kind, kinds_of, text
+from harness.user_files import FINGERPRINT
 
 if TYPE_CHECKING:
     from harness.task import Experiment
@@ -56,6 +57,8 @@ def declared(experiment: Experiment) -> None:
         if field.default is dataclasses.MISSING or not field.init:
             raise TaskError(f"experiment {experiment.name}: parameter {field.name} has no default that a trial could take")
         own = found[field.name]
+        if field.metadata.get("file") and (own.of is not str or own.optional):
+            raise TaskError(f"experiment {experiment.name}: parameter {field.name} is a file, and so a word, not {own}")
         numeric = all(part.of in (int, float) for part in own.items or (own,))
         if not numeric and (field.metadata.get("low"), field.metadata.get("high")) != (None, None):
             raise TaskError(f"experiment {experiment.name}: parameter {field.name} has a range, and is {own}")
@@ -73,6 +76,8 @@ def allowed_values(field: dataclasses.Field[Any], own: Kind) -> str:
     choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
     if choices is not None:
         return "one of " + ", ".join(text(choice) for choice in choices)
+    if field.metadata.get("file"):
+        return "a file (its path)"
     return str(own) if low is None and high is None else f"{own}, {_range(low, high)}"
 
 
@@ -81,6 +86,8 @@ def _allowed(experiment: Experiment, field: dataclasses.Field[Any], value: Any) 
     choices, low, high = (field.metadata.get(key) for key in ("choices", "low", "high"))
     if value is None:
         return value
+    if field.metadata.get("file") and value and not FINGERPRINT.fullmatch(value):
+        raise UsageError(f"parameter {field.name} of experiment {experiment.name} is a file: name it with --set {field.name}=PATH")
     if choices is not None and value not in [kind(experiment, field.name).value(choice) for choice in choices]:
         raise unknown(f"value of parameter {field.name}", text(value), [text(choice) for choice in choices])
     for one in value if isinstance(value, tuple) else (value,):

@@ -42,9 +42,13 @@ def param(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[Any] | None = None,
+    file: bool = False,
 ) -> Any:
-    """A field of a task's `Params` dataclass: its default, meaning, unit and allowed range (both ends included)."""
-    metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices}
+    """A field of a task's `Params` dataclass: its default, meaning, unit and allowed range (both ends included).
+
+    `file`: a word that users write as a path (`--set NAME=PATH`) and trials get as the fingerprint of the content, "" for none.
+    """
+    metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "file": file}
     return field(default=default, metadata=metadata)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import DataError
 from harness.shown import reason_of
+
+FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+"""The first 16 digits of a SHA-256, by which records name what a user brought."""
 
 
 def files_below(path: Path) -> tuple[list[Path], list[str]]:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness import data, ledger, registry
+from harness import data, given_files, ledger, registry
 from harness import looks as looking
 from harness.errors import UsageError, unknown
 from harness.kinds import split
@@ -51,7 +51,7 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     overrides = Overrides(
         seeds=options.seeds,
         first_seed=options.first_seed,
-        values=_values(options.set),
+        values=given_files.fingerprints(tasks, _values(options.set)),
         methods=tuple(options.method),
         experiments=tuple(options.experiment),
     )
