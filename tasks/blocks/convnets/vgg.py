@@ -1,4 +1,4 @@
-"""VGG with BatchNorm (Simonyan & Zisserman 2015) in the form used for small images: one linear layer behind the convolutions."""
+"""VGG (Simonyan & Zisserman 2015): as everybody has it for small images, and as torchvision has it for large ones."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class VGG(nn.Module):
     """3 x 3 convolutions in stages with a 2 x 2 max-pooling between them, global average, linear head.
 
     vgg11 to vgg19 also pool behind the last stage, which leaves one position of a 32 x 32 image; 28 x 28 images get a border of zeros.
+    For images of 64 pixels and more they average to 7 x 7 and have two hidden layers of 4,096, as published, without dropout.
     """
 
     def __init__(self, arch: str, *, shape: Shape, num_classes: int, width: float, norm: bool) -> None:
@@ -37,10 +38,14 @@ class VGG(nn.Module):
                 layers.append(nn.MaxPool2d(2))
         self.border = nn.ZeroPad2d(border) if border else nn.Identity()
         self.features = nn.Sequential(*layers)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Linear(channels, num_classes)
+        large = not small and min(shape[1:]) >= 64
+        self.pool = nn.AdaptiveAvgPool2d(7 if large else 1)
+        hidden = scaled(4096, width)
+        behind = [nn.Linear(49 * channels, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()]
+        self.hidden = nn.Sequential(*behind) if large else nn.Identity()
+        self.head = nn.Linear(hidden if large else channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, channels, height, width) -> logits (batch, num_classes)."""
-        logits: Tensor = self.head(self.pool(self.features(self.border(images))).flatten(1))
+        logits: Tensor = self.head(self.hidden(self.pool(self.features(self.border(images))).flatten(1)))
         return logits
