@@ -36,9 +36,35 @@ class Network(Supervised):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Brought(Network):
+    """A dense network that is trained here, or that the user brings.
+
+    The schedule `cifar-steps` is for setting results beside FTWT's CIFAR tables: with 200 epochs it is what their networks were trained by.
+    """
+
+    dense_schedule: str = param(
+        "cosine",
+        "its learning rate. cosine: to 0; steps: a tenth from 50 % and again from 75 % on; "
+        "cifar-steps: a tenth from 81, 122 and 151 of 200 on (FTWT's authors)",
+        choices=("cosine", "steps", "cifar-steps", "constant"),
+    )
+    checkpoint: str = param(
+        "",
+        "file of a trained network, which is then not trained here (torchvision's names, FTWT's or IFM's CIFAR names, or ours)",
+        file=True,
+    )
+    checkpoint_inputs: str = param(
+        "data",
+        "the images it was trained on. data: as the set normalises them (ImageNet's usual mean and deviation for an ImageFolder); "
+        "cifar: those of FTWT's code (deviation 0.20); unit: pixels from 0 to 1, as IFM's code has them",
+        choices=("data", "cifar", "unit"),
+    )
+
+
 def network_fields(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters in `params` that the dense network depends on."""
-    return {field.name: params[field.name] for field in dataclasses.fields(Network)}
+    return {field.name: params[field.name] for field in dataclasses.fields(Brought) if field.name in params}
 
 
 def requires_dense(method: str, params: Mapping[str, Any]) -> Requirement | None:

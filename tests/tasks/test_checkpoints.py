@@ -17,7 +17,8 @@ from tasks.blocks.complexity import Shape
 from tasks.blocks.convnets import convnet
 from tasks.blocks.convnets.checkpoints import load_checkpoint, names_of, read_checkpoint, renormalize
 from tasks.blocks.training import generator
-from tasks.datasets.images import Images, normalized
+from tasks.datasets.images import Images
+from tasks.datasets.placing import standardized
 from tests.tasks.pruning_toys import lived_in
 
 CIFAR, IMAGENET = (3, 32, 32), (3, 224, 224)
@@ -243,12 +244,12 @@ def test_biases_in_front_of_batchnorm_change_nothing_in_training_either() -> Non
 @pytest.mark.parametrize("inputs", ["cifar", "unit"])
 def test_images_are_turned_into_those_a_checkpoint_was_trained_on(inputs: str) -> None:
     mean, std = {"cifar": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)), "unit": ((0.0,) * 3, (1.0,) * 3)}[inputs]
-    pixels = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8, generator=generator(2))
+    pixels = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8, generator=generator(2))
     images = Images({}, {}, 10, (0.4, 0.5, 0.6), (0.25, 0.2, 0.3))
     model = convnet("resnet8", shape=CIFAR, num_classes=4, width=0.25, stream=generator(1)).eval()
-    wanted = model(normalized(pixels, mean, std))
+    wanted = model(standardized(pixels, mean, std))
     renormalize(model, images, inputs)
-    torch.testing.assert_close(model(normalized(pixels, images.mean, images.std)), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(standardized(pixels, images.mean, images.std)), wanted, rtol=1e-4, atol=1e-5)
 
 
 # Files

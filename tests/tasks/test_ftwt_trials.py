@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness import data, registry
+from harness import data, given_files, registry
 from harness.coverage import needs
 from harness.errors import UsageError
 from harness.plan import DataRef, Overrides, data_names, expand
@@ -23,8 +23,9 @@ from tasks.blocks.complexity import multiply_adds
 from tasks.blocks.convnets import convnet, units
 from tasks.blocks.supervised import evaluate
 from tasks.blocks.training import Trained, generator
+from tasks.pruning import dense
 from tasks.pruning.axes import remove
-from tasks.pruning.dense import dense_network
+from tasks.pruning.dense import dense_network, dense_recipe, train_dense
 from tasks.pruning.dynamic_pruning_ftwt import dynamic
 from tasks.pruning.dynamic_pruning_ftwt.claims import drop_at, gain, gains, mispredictions, over_random
 from tasks.pruning.dynamic_pruning_ftwt.flops import cost
@@ -298,6 +299,55 @@ def test_soft_pruning_silences_before_the_first_epoch_and_after_each(trials: Tri
     metrics = trials.run("sfp", {"reduction": 0.5, "epochs": 8.0})
     assert calls == [0, 13, 25, 38]
     assert metrics["flops_reduction"] >= 50.0
+
+
+def test_a_checkpoint_stands_for_the_dense_network_and_nothing_is_trained(
+    trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = dense_network(trials("l1"))
+    torch.save({"state_dict": trained.state_dict()}, tmp_path / "mine.pth")
+    (given,) = given_files.fingerprints([trials.task], {"checkpoint": [str(tmp_path / "mine.pth")]})["checkpoint"]
+    monkeypatch.setattr(dense, "fit", lambda *_: pytest.fail("it was trained"))
+    trial = trials("dense", {"checkpoint": given}, seed=1)
+    metrics = train_dense(trial)[1]
+    assert metrics["test_accuracy"] == evaluate(trial, trained, "test")["test_accuracy"]
+    assert "train_loss" not in metrics
+    assert [note.partition(":")[0] for note in trial.notes] == [f"started from mine.pth (SHA-256 {given}...)"]
+    pruned = trials("l1", {"checkpoint": given, "reduction": 0.5}, seed=1)
+    assert torch.equal(dense_network(pruned).state_dict()["head.weight"], trained.state_dict()["head.weight"])
+    with pytest.raises(UsageError, match="and this vgg7 needs"):
+        train_dense(trials("dense", {"checkpoint": given, "width": 0.2}))
+
+
+def test_a_checkpoint_of_other_images_gets_its_own(trials: Trials, tmp_path: Path) -> None:
+    """The set's pixels from 0 to 1, not as it normalises them, in training and wherever the network is loaded."""
+    torch.save(dense_network(trials("l1")).state_dict(), tmp_path / "mine.pth")
+    (given,) = given_files.fingerprints([trials.task], {"checkpoint": [str(tmp_path / "mine.pth")]})["checkpoint"]
+    plain, unit = (dense_network(trials("l1", {"checkpoint": given, "checkpoint_inputs": inputs})).eval() for inputs in ("data", "unit"))
+    images = trials("l1").dataset()
+    normalised, _ = images.take("val", slice(0, 5))
+    pixels = torch.from_numpy(np.array(images.pixels["val"][:5])).permute(0, 3, 1, 2) / 255.0
+    torch.testing.assert_close(unit(normalised), plain(pixels))
+    assert not torch.allclose(unit(normalised), plain(normalised), atol=0.1)
+
+
+def test_the_schedule_of_the_authors_is_a_choice(trials: Trials) -> None:
+    """A tenth at 81, 122 and 151 of 200 epochs, for the dense network and for one from scratch."""
+
+    def rates(name: str) -> list[float]:
+        params = trials("dense", {"dense_schedule": name, "dense_lr": 1.0, "dense_epochs": 200.0}).params
+        schedule = dense_recipe(params).schedule(100, 100)
+        weight = torch.nn.Parameter(torch.zeros(1))
+        found = []
+        for epoch in (0, 80, 81, 121, 122, 150, 151, 199):
+            optimizer = torch.optim.SGD([{"params": [weight], "initial_lr": 1.0}], lr=1.0)
+            schedule.set(optimizer, epoch)
+            found.append(optimizer.param_groups[0]["lr"])
+        return found
+
+    assert rates("cifar-steps") == pytest.approx([1.0, 1.0, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert rates("steps") == pytest.approx([1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01, 0.01])
+    assert dense_recipe(trials("dense").params, 7.0).epochs == 7.0
 
 
 def test_importance_reads_training_images(trials: Trials) -> None:

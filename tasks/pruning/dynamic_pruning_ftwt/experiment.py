@@ -9,12 +9,12 @@ from torch import nn
 
 from harness.errors import UsageError
 from harness.trial import Trial
-from tasks.blocks.supervised import Recipe, fit
+from tasks.blocks.supervised import fit
 from tasks.blocks.training import Trained, generator
 from tasks.pruning.axes import remove
 from tasks.pruning.budget import keep_at_reduction, scaled_width
 from tasks.pruning.criteria import scores
-from tasks.pruning.dense import dense_accuracy, dense_network, fresh_network, problem, train_dense
+from tasks.pruning.dense import dense_accuracy, dense_network, dense_recipe, fresh_network, problem, train_dense
 from tasks.pruning.dynamic_pruning_ftwt import dynamic
 from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, SCRATCH, SFP
 from tasks.pruning.dynamic_pruning_ftwt.recipe import after_dense, level_batch
@@ -49,7 +49,7 @@ def smaller(trial: Trial, dense: nn.Module) -> tuple[nn.Module, Trained]:
     if trial.method == SCRATCH:
         model = fresh_network(trial, width=scaled_width(trial, params.reduction))
         # As many epochs as a pruned network saw in all, at the dense network's rates.
-        return model, fit(trial, model, Recipe(params.dense_epochs + params.epochs, params.dense_lr, params.dense_schedule))
+        return model, fit(trial, model, dense_recipe(params, params.dense_epochs + params.epochs))
     if trial.method == SFP:
         return soft_filter_pruning(trial, dense_network(trial), shape)
     importance = scores(dense, shape, trial.method, generator=generator(trial.seed_for("random")), batch=level_batch(trial))

@@ -6,15 +6,13 @@ from torch import Tensor
 
 from harness.trial import Trial
 from tasks.blocks.supervised import Recipe
+from tasks.pruning.dense import CIFAR_STEPS
 from tasks.pruning.dynamic_pruning_ftwt.task import Params
-
-PUBLISHED = (81 / 200, 122 / 200, 151 / 200)
-"""Milestones of the authors' schedule, as shares of its epochs."""
 
 
 def after_dense(params: Params) -> Recipe:
     """The training of a pruned or gated network."""
-    return Recipe(params.epochs, params.lr, params.schedule, milestones=PUBLISHED)  # type: ignore[arg-type]
+    return Recipe(params.epochs, params.lr, params.schedule, milestones=CIFAR_STEPS)  # type: ignore[arg-type]
 
 
 def level_batch(trial: Trial) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from tasks.blocks.hardware import H100
 from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS
 from tasks.pruning.dynamic_pruning_ftwt.methods import CRITERIA, GATED, SCRATCH, SFP
 from tasks.pruning.dynamic_pruning_ftwt.published import CIFAR_BATCH, IMAGENET_BATCH, PUBLISHED, Published
-from tasks.pruning.params import DENSE, Network
+from tasks.pruning.params import DENSE, Brought
 
 CURVE = (0.4, 0.7, 0.9)
 """Reductions of the static curves. A dynamic method often saves more than it aims at: the last bounds what it reaches."""
@@ -28,18 +28,26 @@ _GPU = {
     **{"precision": "bfloat16", "level_images": 512, "rounds": 20},
 }
 _CIFAR = {
-    **{"batch": CIFAR_BATCH, "width": 1.0, "dense_epochs": 200.0, "dense_lr": 0.1, "dense_schedule": "steps", "decay": 5e-4},
+    **{"batch": CIFAR_BATCH, "width": 1.0, "dense_epochs": 200.0, "dense_lr": 0.1, "dense_schedule": "cifar-steps", "decay": 5e-4},
     **{"epochs": 200.0, "lr": 0.01, "schedule": "steps", "augment": True, "level_images": 2048, "rounds": 50},
 }
 _IMAGENET = _CIFAR | {
-    **{"batch": IMAGENET_BATCH, "dense_epochs": 90.0, "epochs": 60.0, "decay": 1e-4, "precision": "bfloat16", "level_images": 512},
+    **{
+        "batch": IMAGENET_BATCH,
+        "dense_epochs": 90.0,
+        "dense_schedule": "steps",
+        "epochs": 60.0,
+        "decay": 1e-4,
+        "precision": "bfloat16",
+        "level_images": 512,
+    },
 }
 
 
 def _curves(prune: Experiment, network: dict[str, Any], data: str) -> list[Grid]:
     """The dense network, dynamic methods at their targets, static ones along their curves."""
     # Only what the dense network depends on, so that this is the trial that the others need.
-    alone = {field.name: network[field.name] for field in fields(Network) if field.name in network}
+    alone = {field.name: network[field.name] for field in fields(Brought) if field.name in network}
     along: dict[tuple[str, ...], tuple[float, ...]] = {
         tuple(GATED): TARGETS,
         READ_AS_CURVES: CURVE[-1:],
@@ -117,7 +125,7 @@ def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
 def _dense_epochs(method: str, params: Mapping[str, Any]) -> float:
     """Epochs of the dense network that take as long: gates and targets cost a fifth, a narrow network saves about as much."""
     if method == DENSE:
-        return float(params["dense_epochs"])
+        return 0.0 if params["checkpoint"] else float(params["dense_epochs"])
     if method == SCRATCH:
         return 0.8 * float(params["dense_epochs"] + params["epochs"])
     return float(params["epochs"]) * (1.2 if method in GATED else 1.0)

@@ -11,11 +11,11 @@ from harness.task import Experiment, Figure, Metric, Paper, Statistic, Task, par
 from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS, claims, drop_at, on_curves
 from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
 from tasks.pruning.dynamic_pruning_ftwt.scales import scales, seconds
-from tasks.pruning.params import DENSE, Network, requires_dense
+from tasks.pruning.params import DENSE, Brought, requires_dense
 
 
 @dataclass(frozen=True, kw_only=True)
-class Params(Network):
+class Params(Brought):
     """A network, and how it is pruned and trained on. The defaults are laptop scale."""
 
     reduction: float = param(0.0, "share of the dense network's multiply-adds to save", low=0.0, high=0.99)
@@ -52,7 +52,14 @@ METRICS = (
         "dense_accuracy", "percent", "higher", "test accuracy of the dense network of the seed", split="test", counted=True, bounds=PERCENT
     ),
     Metric("accuracy_drop", "points", "lower", "dense_accuracy - test_accuracy", split="test", counted=True),
-    Metric("train_loss", "nats", "lower", "mean of the last steps; with the mask loss where that is on", bounds=POSITIVE),
+    Metric(
+        "train_loss",
+        "nats",
+        "lower",
+        "mean of the last steps, where any are taken; with the mask loss where that is on",
+        optional=True,
+        bounds=POSITIVE,
+    ),
     Metric(
         "multiply_adds",
         "count",

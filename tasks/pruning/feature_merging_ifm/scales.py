@@ -188,7 +188,7 @@ def seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
     steps = float(params["dense_epochs"]) * (float(params["train_images"]) or images) / float(params["batch"])
     step = 0.015 if gpu else _cpu_step(width, pixels, deep)
     if method == DENSE:
-        return (6.0 if gpu else 0.3) + steps * step
+        return (6.0 if gpu else 0.3) + (0.0 if params["checkpoint"] else steps * step)
     held_out = (float(params["eval_images"]) or 0.2 * images) / 64 * step
     merging = (5.0 if deep else 0.3) * width**2 if gpu else 0.1 + 0.3 * width
     return 0.1 + held_out + merging

@@ -12,25 +12,25 @@ from harness.task import Experiment, Figure, Metric, Paper, Requirement, Statist
 from tasks.pruning.feature_merging_ifm.claims import LAYERS, MiddleOverEnds, accuracy_lost, claims, complexity_accuracy, width_exponent
 from tasks.pruning.feature_merging_ifm.methods import MERGING, METHODS, REDUCING
 from tasks.pruning.feature_merging_ifm.scales import scales, seconds
-from tasks.pruning.params import DENSE, Network, network_fields
+from tasks.pruning.params import DENSE, Brought, network_fields
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share(Network):
+class Share(Brought):
     """A dense network of which every layer keeps the same share of its channels. Nothing is trained afterwards."""
 
     kept: float = param(1.0, "share of each layer's channels that stays, in whole channels", low=0.001, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicates(Network):
+class Duplicates(Brought):
     """A dense network whose channels are split into exact copies, which changes no output, and merged to as many as there were."""
 
     copies: int = param(2, "exact copies that every channel is split into", low=2, high=8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Threshold(Network):
+class Threshold(Brought):
     """A dense network whose channels merge as long as they are close."""
 
     beta: float = param(0.1, "a layer merges while its smallest squared distance is at most so much of its largest", low=1e-6, high=1.0)
@@ -148,7 +148,10 @@ _RUN = "tasks.pruning.feature_merging_ifm.experiment"
 SHARE = Experiment(
     "share",
     params=Share,
-    metrics=(*METRICS, Metric("train_loss", "nats", "lower", "mean over the last steps", methods=(DENSE,))),
+    metrics=(
+        *METRICS,
+        Metric("train_loss", "nats", "lower", "mean over the last steps; none of a checkpoint", methods=(DENSE,), optional=True),
+    ),
     run=f"{_RUN}:share",
     requires=_dense_first,
     seconds=seconds,
