@@ -143,6 +143,13 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--experiment", action="append", default=[], help="only this experiment of the task (repeat for several)")
     verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
     verb.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="data=NAME",
+        help="only trials that read this data set: the others need not be there (repeat for several)",
+    )
+    verb.add_argument(
         "--data",
         action="append",
         default=[],

@@ -116,13 +116,19 @@ class Overrides:
     """Parameter -> the values it takes instead of the scale's, as written by the user."""
     methods: Sequence[str] = ()
     experiments: Sequence[str] = ()
+    data: Sequence[str] = ()
+    """Data sets whose grids are wanted, by the names that the grids have; empty means all."""
 
     def digest(self) -> str:
         """A short name of what makes this another study; more seeds are the same study, continued."""
-        if not (self.values or self.methods or self.experiments):
+        if not (self.values or self.methods or self.experiments or self.data):
             return ""
         chosen: list[Any] = [sorted((k, list(v)) for k, v in self.values.items()), sorted(self.methods)]
-        text = json.dumps([*chosen, *([sorted(self.experiments)] if self.experiments else [])])
+        if self.experiments:
+            chosen.append(sorted(self.experiments))
+        if self.data:
+            chosen.append({"data": sorted(self.data)})
+        text = json.dumps(chosen)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
@@ -164,24 +170,31 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
     build = _Builder(task, scale, chosen)
     trials: dict[str, TrialSpec] = {}
     for seed, (grid, method, values) in itertools.product(range(overrides.first_seed, overrides.first_seed + seeds), cells):
-        *before, trial = build(grid.experiment, method, values, seed, data[grid.data] if grid.data else None)
-        for needed in before:
-            trials.setdefault(needed.id, needed)
-        views = [*(trials[trial.id].views if trial.id in trials else ()), *([grid.view] if grid.view else [])]
-        trials[trial.id] = replace(trial, views=tuple(dict.fromkeys(views)))
+        *before, trial = build(grid, grid.experiment, method, values, seed, data[grid.data] if grid.data else None)
+        for asked in (*before, replace(trial, views=(grid.view,) if grid.view else ())):
+            trials[asked.id] = _together(trials[asked.id], asked) if asked.id in trials else asked
     if not trials:
         raise UsageError(f"nothing to run: no grid of {task.id} at scale {scale} uses the chosen methods")
     return list(trials.values())
 
 
+def _together(one: TrialSpec, other: TrialSpec) -> TrialSpec:
+    """A trial that two grids ask for: in the views of both, with the most that either grants it."""
+    cpus, gpus = max(one.resources.cpus, other.resources.cpus), max(one.resources.gpus, other.resources.gpus)
+    return replace(one, views=tuple(dict.fromkeys([*one.views, *other.views])), resources=Resources(cpus=cpus, gpus=gpus))
+
+
 def _chosen(task: Task, scale: str, overrides: Overrides) -> list[Grid]:
-    """The grids of the experiments that were asked for."""
+    """The grids of the experiments and data sets that were asked for."""
     for name in overrides.experiments:
         task.experiment(name)
     grids = [grid for grid in task.scale(scale).grids if not overrides.experiments or grid.experiment.name in overrides.experiments]
     if not grids:
         raise UsageError(f"nothing to run: scale {scale} of {task.id} has no trial of experiment {', '.join(overrides.experiments)}")
-    return grids
+    chosen = [grid for grid in grids if not overrides.data or grid.data in overrides.data]
+    if not chosen:
+        raise UsageError(f"nothing to run: no such trial of {task.id} at scale {scale} reads {' or '.join(overrides.data)}")
+    return chosen
 
 
 def _parsed(grids: Sequence[Grid], values: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[Any]]]:
@@ -215,6 +228,7 @@ class _Builder:
 
     def __call__(
         self,
+        grid: Grid,
         experiment: Experiment,
         method: str,
         values: Mapping[str, Any],
@@ -222,7 +236,7 @@ class _Builder:
         data: DataRef | None,
         behind: Sequence[tuple[str, str, Mapping[str, Any]]] = (),
     ) -> list[TrialSpec]:
-        """The trial, preceded by what it needs; `behind` are experiment, method and parameters of the trials that need it."""
+        """The trial of a grid, preceded by what it needs; `behind` are experiment, method and parameters of the trials that need it."""
         own = (experiment.name, method, values)
         if own in behind or len(behind) > _MOST_LEVELS:
             raise TaskError(f"task {self.task.id}: {' needs '.join([*(name for _, name, _ in behind), method])}")
@@ -235,7 +249,7 @@ class _Builder:
             other = self.task.experiment(needed.experiment, TaskError) if needed.experiment else experiment
             if other.methods and needed.method not in other.methods:
                 raise TaskError(f"task {self.task.id}: {method} needs {needed.method}, which experiment {other.name} does not run")
-            before = self(other, needed.method, params.resolve(other, needed.params), seed, data, [*behind, own])
+            before = self(grid, other, needed.method, params.resolve(other, needed.params), seed, data, [*behind, own])
         trial = TrialSpec(
             task=self.task.id,
             version=self.task.version,
@@ -245,7 +259,9 @@ class _Builder:
             params=values,
             seed=seed,
             data=data,
-            resources=_asked(self.task, experiment, "resources", experiment.resources, self.name, method, values) or self.scale.resources,
+            resources=grid.resources
+            or _asked(self.task, experiment, "resources", experiment.resources, self.name, method, values)
+            or self.scale.resources,
             time_limit_s=self.scale.time_limit_s,
             expected_s=_asked(self.task, experiment, "seconds", experiment.seconds, self.name, method, values) or 0.0,
             expected_gib=_asked(self.task, experiment, "memory", experiment.memory, self.name, method, values) or 0.0,

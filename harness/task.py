@@ -278,6 +278,8 @@ class Grid:
     """Methods of this grid; empty means all of the experiment's."""
     data: str | None = None
     """Name of the data set the trials read; None means that the experiment makes its own inputs (synthetic)."""
+    resources: Resources | None = None
+    """What its trials occupy, and those that they require. None: what the experiment says, else the scale. Of two grids the most counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +292,7 @@ class Scale:
     time_limit_s: float
     """Limit of one trial, in seconds."""
     resources: Resources = Resources()
-    """What a trial occupies where its experiment says nothing else."""
+    """What a trial occupies where neither its grid nor its experiment says."""
     hardware: Hardware | None = None
     """What it was sized for."""
 

@@ -54,6 +54,7 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
         values=given_files.fingerprints(tasks, _values(options.set)),
         methods=tuple(options.method),
         experiments=tuple(options.experiment),
+        data=_only(options.only, tasks, options.scale),
     )
     name = options.study
     if name is None:
@@ -74,6 +75,20 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
             raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
     whole = not (overrides.digest() or options.data_kind)
     return Selection(tasks, options.scale, overrides, trials, store, whole, looks)
+
+
+def _only(items: Sequence[str], tasks: Sequence[Task], scale: str) -> tuple[str, ...]:
+    """The data sets that `--only data=NAME` names, each of which a task has to read at the scale."""
+    known = list(dict.fromkeys(name for task in tasks for name in data_names(task, scale)))
+    found: list[str] = []
+    for item in items:
+        key, separator, name = item.partition("=")
+        if not (separator and key == "data" and name):
+            raise UsageError(f"--only takes data=NAME, such as data={known[0] if known else 'digits'}, not {item!r}")
+        if name not in known:
+            raise unknown(f"data set of {', '.join(task.id for task in tasks)} at scale {scale}", name, known)
+        found.append(name)
+    return tuple(dict.fromkeys(found))
 
 
 def deciding(task: Task, scale: str) -> list[str]:

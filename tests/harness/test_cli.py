@@ -49,14 +49,14 @@ def test_the_options_are_frozen() -> None:
         name: " ".join(sorted(o for a in verb._actions for o in a.option_strings or [a.dest] if o not in ("-h", "--help")))
         for name, verb in verbs.choices.items()
     }
-    selection = "--cap --data --data-kind --experiment --first-seed --method --scale --seeds --set --store --study --until-decided"
+    selection = "--cap --data --data-kind --experiment --first-seed --method --only --scale --seeds --set --store --study --until-decided"
     assert grammar == {
         "list": "--field --store",
         "show": "--claim task",
         "plan": f"{selection} tasks",
         "run": (
-            "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --retry --scale --seeds --set --store "
-            "--study --tracking-uri --until-decided tasks"
+            "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --only --retry --scale --seeds --set "
+            "--store --study --tracking-uri --until-decided tasks"
         ),
         "status": "--store study",
         "report": "--open --store study",
