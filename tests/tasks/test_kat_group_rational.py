@@ -64,6 +64,13 @@ def test_the_paper_has_no_language_model_and_no_atomics() -> None:
     own_step = row("mlp-gelu", 1e-3, 0.0, 0.0, experiment="vit-cost") | {"metric.step_ratio": 1.1}
     assert clock.estimate(pd.DataFrame([own_step, own_step | {"method": "kat-released", "metric.step_ratio": 2.0}])) == pytest.approx(1.1)
     assert list(TASK.claim("C2-vit").stands_on) == [clock.id]
+    of_text = {claim.kind for claim in TASK.claims if "-lm" in claim.id}
+    assert of_text == {"extension"}, "its controls are no controls of the paper's claims"
+
+
+def test_the_cost_of_a_step_is_judged_where_the_fused_kernel_runs() -> None:
+    steps = {claim.id for claim in TASK.claims if claim.id.startswith(("C2-vit", "C2-lm", "C2-clock", "C4"))}
+    assert steps == {claim.id for claim in TASK.claims if set(claim.scales) == {"gpu", "paper"}}
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "gpu", "paper"])
@@ -108,6 +115,25 @@ def test_smoothing_and_bfloat16_reach_the_training(vit: Trials) -> None:
 
 def test_a_run_that_diverges_says_so(lm: Trials) -> None:
     assert math.isnan(lm.run("kat-vp", {"lr": 10.0, "decay": 1e4, "warmup": 0, "steps": 200})["val_loss"])
+
+
+@pytest.mark.parametrize("name", ["lm", "vit"])
+def test_matrices_and_rational_coefficients_decay_and_nothing_else(name: str, lm: Trials, vit: Trials) -> None:
+    """A step without gradients is decay alone: theta <- (1 - lr decay) theta."""
+    trial = (lm if name == "lm" else vit)("kat-released", {"lr": 0.1, "decay": 0.5})
+    model = experiment.problem_of(trial).build(trial, trial.method)
+    for parameter in model.parameters():
+        torch.nn.init.ones_(parameter)
+        parameter.grad = torch.zeros_like(parameter)
+    experiment.optimizer(trial, model).step()
+    decayed = {label for label, parameter in model.named_parameters() if bool((parameter != 1.0).all())}
+    block = ("attention.qkv.weight", "attention.out.weight", "mlp.fc1.weight", "mlp.fc2.weight")
+    rationals = [f"mlp.{act}.{part}" for act in ("act1", "act2") for part in ("numerator", "denominator")]
+    # The bias of the images' head belongs to the head's class, unlike in the released recipe: the README says so.
+    head = {"head.weight"} if name == "lm" else {"head.weight", "head.bias"}
+    assert decayed == head | {f"blocks.0.{part}" for part in (*block, *rationals)}
+    for label, parameter in model.named_parameters():
+        assert float(parameter.detach().mean()) == pytest.approx(0.95 if label in decayed else 1.0), label
 
 
 @pytest.mark.parametrize("method", ["mlp-gelu", "kat-released", "kan-spline"])

@@ -76,6 +76,24 @@ def test_a_rational_module_evaluates_its_start(groups: int) -> None:
     assert count(GroupRational(SWISH, groups)) == 6 + 4 * groups
 
 
+def test_a_channel_takes_the_denominator_of_its_own_group() -> None:
+    """Groups are runs of neighbouring channels, the first one first; every group differs, so that no other order passes."""
+    width, groups = 12, 4
+    module = GroupRational(SWISH, groups)
+    with torch.no_grad():
+        module.denominator.copy_(torch.arange(1.0, 17.0).view(groups, 4) / 10)
+    x = torch.linspace(-2, 2, 5 * width).view(5, width)
+    wanted = np.empty((5, width))
+    for channel in range(width):
+        group = channel // (width // groups)
+        own = Coefficients(SWISH.numerator, tuple((1.0 + 4 * group + np.arange(4)) / 10))
+        wanted[:, channel] = own(x[:, channel].double().numpy())
+    np.testing.assert_allclose(module(x).detach().numpy(), wanted, rtol=1e-5, atol=1e-6)
+    module(x)[:, 3:6].sum().backward()
+    assert module.denominator.grad is not None
+    assert (module.denominator.grad != 0).any(1).tolist() == [False, True, False, False]
+
+
 def test_every_rational_coefficient_learns_from_the_first_step() -> None:
     """The identity starts at b = 0, where a subgradient of 0 would hold it for ever."""
     module = GroupRational(IDENTITY, 4)

@@ -54,7 +54,10 @@ def trained(trial: Trial, problem: Problem) -> dict[str, float]:
 
 
 def optimizer(trial: Trial, model: nn.Module) -> torch.optim.AdamW:
-    """AdamW as the released recipe: one rate; gains, biases and embeddings are not decayed, rational coefficients are."""
+    """AdamW as the released recipe: one rate; gains, biases and embeddings are not decayed, rational coefficients are.
+
+    The bias of the images' head is of the head's class, and decayed with it.
+    """
     params = trial.params
     decayed, free = Rate(params.lr, params.decay), Rate(params.lr, 0.0)
     rates = {ParamClass.VECTOR: free, ParamClass.MATRIX: decayed, ParamClass.HEAD: decayed}
