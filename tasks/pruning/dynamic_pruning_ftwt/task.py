@@ -9,6 +9,7 @@ from harness.bounds import PERCENT, POSITIVE, SHARE
 from harness.estimates import Mean
 from harness.task import Experiment, Figure, Metric, Paper, Statistic, Task, param
 from tasks.pruning.dynamic_pruning_ftwt.claims import CURVES, TARGETS, claims, drop_at, on_curves
+from tasks.pruning.dynamic_pruning_ftwt.memory import memory
 from tasks.pruning.dynamic_pruning_ftwt.methods import GATED, METHODS, STATIC
 from tasks.pruning.dynamic_pruning_ftwt.scales import scales, seconds
 from tasks.pruning.params import DENSE, Brought, requires_dense
@@ -148,6 +149,7 @@ PRUNE = Experiment(
     run="tasks.pruning.dynamic_pruning_ftwt.experiment:run",
     requires=requires_dense,
     seconds=seconds,
+    memory=memory,
     statistics=[
         *(
             Statistic(

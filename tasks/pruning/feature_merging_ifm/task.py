@@ -10,6 +10,7 @@ from harness.bounds import CORRELATION, PERCENT, POSITIVE, Bounds
 from harness.estimates import Estimate, In, Mean
 from harness.task import Experiment, Figure, Metric, Paper, Requirement, Statistic, Task, param
 from tasks.pruning.feature_merging_ifm.claims import LAYERS, MiddleOverEnds, accuracy_lost, claims, complexity_accuracy, width_exponent
+from tasks.pruning.feature_merging_ifm.memory import memory
 from tasks.pruning.feature_merging_ifm.methods import MERGING, METHODS, REDUCING
 from tasks.pruning.feature_merging_ifm.scales import scales, seconds
 from tasks.pruning.params import DENSE, Brought, network_fields
@@ -155,6 +156,7 @@ SHARE = Experiment(
     run=f"{_RUN}:share",
     requires=_dense_first,
     seconds=seconds,
+    memory=memory,
     summary="The dense network, and what is left of it when every layer keeps the same share of its channels.",
     statistics=[column for norm, (name, _) in _NETWORKS.items() for column in _share_columns(norm, name)],
     figures=[_figure("kept", "Channels kept", "kept", "test_accuracy", "", norm, log_x=True, caption=_KEPT) for norm in _NETWORKS],
@@ -167,6 +169,7 @@ DUPLICATES = Experiment(
     methods=MERGING,
     requires=_dense_first,
     seconds=seconds,
+    memory=memory,
     summary="Exact copies of every channel merged again: a rule that keeps the function changes no logit.",
     statistics=[
         Statistic(
@@ -187,6 +190,7 @@ THRESHOLD = Experiment(
     methods=MERGING,
     requires=_dense_first,
     seconds=seconds,
+    memory=memory,
     summary="Channels merged as long as they are close: how many are left is the paper's feature complexity.",
     statistics=[column for norm, (name, _) in _NETWORKS.items() for column in _threshold_columns(norm, name)],
     figures=[

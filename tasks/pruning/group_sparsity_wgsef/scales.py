@@ -8,6 +8,8 @@ from typing import Any
 from harness.params import resolve
 from harness.task import Experiment, Grid, Resources, Scale
 from tasks.blocks.hardware import H100
+from tasks.blocks.memory import gib
+from tasks.pruning.memory import peak_gib, side
 
 PENALISED: Mapping[str, Sequence[str]] = {
     "envelope": ("wgsef", "wgsef-hspg"),
@@ -174,3 +176,16 @@ def seconds_train(scale: str, method: str, params: Mapping[str, Any]) -> float:
     steps = images / float(params["batch"])
     arithmetic = 6.0 * images * _GPU_FLOPS.get(arch, 5e8) * float(params["width"]) ** 2 / (1e14 * _SHARES[scale].gpus)
     return 5.0 + max(steps * 0.025, arithmetic)
+
+
+def memory_cost(_scale: str, _method: str, params: Mapping[str, Any]) -> float:
+    """Expected peak GiB of one timing: norms, their order and a dozen rows in double precision beside them."""
+    return gib(_BYTES_A_GROUP * float(params["groups"]))
+
+
+def memory_train(scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """Expected peak GiB of one training: half-space steps hold the groups as they were before the step, and their products."""
+    return peak_gib(params, side(scale, params), networks=7.0 if method in HALF_SPACE else 5.0)
+
+
+_BYTES_A_GROUP = 100.0

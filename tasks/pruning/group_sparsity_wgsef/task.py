@@ -12,7 +12,7 @@ from harness.sweeps import Chosen
 from harness.task import Better, Experiment, Figure, Method, Metric, Paper, Requirement, Statistic, Task, param
 from tasks.blocks.supervision import COST, LATENCY
 from tasks.pruning.group_sparsity_wgsef.claims import SWEEP, AtSparsity, claims
-from tasks.pruning.group_sparsity_wgsef.scales import PENALISED, scales, seconds_cost, seconds_train
+from tasks.pruning.group_sparsity_wgsef.scales import PENALISED, memory_cost, memory_train, scales, seconds_cost, seconds_train
 from tasks.pruning.params import DENSE, Network, network_fields
 
 METHODS = (
@@ -212,6 +212,7 @@ TRAIN = Experiment(
     run="tasks.pruning.group_sparsity_wgsef.experiment:run",
     requires=requires,
     seconds=seconds_train,
+    memory=memory_train,
     statistics=[*_statistics("units"), *_statistics("filters")],
     figures=[*_figures("units", "hidden units"), *_figures("filters", "filters")],
 )
@@ -226,6 +227,7 @@ TIME = Experiment(
     ],
     run="tasks.pruning.group_sparsity_wgsef.cost:run",
     seconds=seconds_cost,
+    memory=memory_cost,
     statistics=[
         Statistic(
             name=f"{name}_exponent",
