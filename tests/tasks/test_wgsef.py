@@ -213,6 +213,19 @@ def test_the_network_from_scratch_has_k_channels_and_its_own_scale(trials: Trial
     assert all(torch.equal(a, b) for a, b in zip(small.parameters(), twin.parameters(), strict=True))
 
 
+def test_each_method_has_the_penalty_of_its_name(trials: Trials) -> None:
+    def kind(method: str) -> str:
+        trial = trials(method)
+        model = experiment.fresh_network(trial)
+        axes = experiment.channel_axes(model, (1, 8, 8))
+        found = experiment.penalty(trial, experiment.Groups(model, axes), experiment.kept(axes, 0.25))
+        return type(found).__name__
+
+    lasso = {"group-lasso", "hspg", "group-lasso-finetune"}
+    wanted = {method: "GroupLasso" if method in lasso else "Envelope" if method in PENALISED else "NoneType" for method in FITTED}
+    assert {method: kind(method) for method in FITTED} == wanted
+
+
 def test_a_run_that_diverges_says_so(trials: Trials) -> None:
     assert math.isnan(trials.run("group-lasso", {"dense_lr": 10.0, "decay": 10.0, "lam": 0.0, "dense_epochs": 20.0})["val_loss"])
 
