@@ -21,6 +21,7 @@ from tasks.pruning.feature_merging_ifm.claims import LAYERS, MiddleOverEnds, acc
 from tasks.pruning.feature_merging_ifm.experiment import threshold
 from tasks.pruning.feature_merging_ifm.methods import CUTTING, MERGING, METHODS, NEED_BATCHNORM, REDUCING, WITHOUT_NORM
 from tasks.pruning.feature_merging_ifm.reduction import RULES
+from tests.harness.fabricated import study_of, verdicts_of
 from tests.tasks.trials import Trials
 
 TASK_ID = "feature-merging-ifm"
@@ -206,3 +207,37 @@ def test_the_published_number_stands_beside_vgg16_only(task: Task) -> None:
     assert task.claim("C1-loss-bn").published == pytest.approx(93.51 - 91.78)
     for scale in ("gpu", "paper"):
         assert {trial.params["arch"] for trial in planned(task, scale) if "beta" in trial.views and trial.params["norm"]} == {"vgg16"}
+
+
+def on_imagenet(trial: TrialSpec) -> dict[str, float] | None:
+    """What three networks left that are the same for every seed, as a checkpoint is: 50,000 images, one parameter in beta a hundred."""
+    if trial.data is None or trial.data.name != "imagenet" or trial.experiment != "threshold" or trial.method != "ifm":
+        return None
+    lost = {"resnet18": 0.5, "resnet34": 1.5, "resnet50": 0.1}[trial.params["arch"]]  # points for each percent of the parameters
+    gone = 100 * trial.params["beta"]
+    return {"parameters_kept": 100 - gone, "dense_accuracy": 73.0, "test_accuracy": round(500 * (73.0 - lost * gone)) / 500}
+
+
+def test_how_little_can_go_on_imagenet_is_decided_by_one_checkpoint(task: Task, tmp_path: Path) -> None:
+    """A network that loses half a point a percent: 2.5 points at 5 %, 7.5 at 15 %. One that loses three times as much, and a fifth."""
+    sets = {name: DataRef(name, name, "real", name) for name in data_names(task, "paper")}
+    study = study_of(tmp_path, task, on_imagenet, scale="paper", seeds=3, data=sets)
+    found = {verdict.claim: verdict for verdict in verdicts_of(study) if "imagenet" in verdict.claim}
+    said = {id.removeprefix("C1-imagenet-"): (round(verdict.interval.estimate, 2), verdict.verdict) for id, verdict in found.items()}
+    assert said == {
+        "resnet18-some": (2.5, "reproduced"),
+        "resnet18-no-more": (7.5, "reproduced"),
+        "resnet34-some": (7.5, "not reproduced"),
+        "resnet34-no-more": (22.5, "reproduced"),
+        "resnet50-some": (0.5, "reproduced"),
+        "resnet50-no-more": (1.5, "not reproduced"),
+    }
+    assert {claim.group for claim in task.claims if "imagenet" in claim.id} == {"C1-imagenet"}
+
+
+def test_a_checkpoint_needs_no_training_time(task: Task) -> None:
+    given = Overrides(values={"arch": ["resnet34"], "batch": ["256"], "checkpoint": ["0123456789abcdef"]}, experiments=("threshold",))
+    trials = expand(task, "paper", given, {name: DataRef(name, name, "real", name) for name in data_names(task, "paper")})
+    dense = [trial for trial in trials if trial.method == "dense" and trial.data and trial.data.name == "imagenet"]
+    assert len(dense) == 3
+    assert all(trial.params["checkpoint"] == "0123456789abcdef" and trial.expected_s < 300 for trial in dense)
