@@ -403,3 +403,17 @@ def test_the_constant_rival_is_chosen_on_training_images(trials: Trials, monkeyp
     trials.run("ftwt-paper")
     assert len(seen) == 1
     torch.testing.assert_close(seen[0], images, rtol=0, atol=0)
+
+
+# One data set of two
+
+
+def test_cifar_alone_runs_the_paper_scale(task: Task) -> None:
+    """ImageNet need not be there: four trials to a card and four CPUs each, where a photograph's trial takes all of both."""
+    ref = {"cifar10": DataRef("cifar10", "cifar10", "real", "0")}
+    alone = expand(task, "paper", Overrides(data=("cifar10",)), ref)
+    both = expand(task, "paper", Overrides(), ref | {"imagenet": DataRef("imagenet", "imagenet", "real", "1")})
+    assert {trial.id for trial in alone} == {trial.id for trial in both if trial.data and trial.data.name == "cifar10"}
+    assert (len(alone), len(both)) == (153, 180)
+    shapes = {(trial.data.name, trial.resources.cpus, trial.resources.gpus) for trial in both if trial.data}
+    assert shapes == {("cifar10", 4, 0.25), ("imagenet", 16, 1)}

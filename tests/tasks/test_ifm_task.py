@@ -241,3 +241,13 @@ def test_a_checkpoint_needs_no_training_time(task: Task) -> None:
     dense = [trial for trial in trials if trial.method == "dense" and trial.data and trial.data.name == "imagenet"]
     assert len(dense) == 3
     assert all(trial.params["checkpoint"] == "0123456789abcdef" and trial.expected_s < 300 for trial in dense)
+
+
+def test_a_trial_on_cifar_takes_a_quarter_of_a_card(task: Task) -> None:
+    trials = expand(task, "paper", Overrides(), {name: DataRef(name, name, "real", name) for name in data_names(task, "paper")})
+    assert {(trial.data.name, trial.resources.cpus, trial.resources.gpus) for trial in trials if trial.data} == {
+        ("cifar10", 4, 0.25),
+        ("imagenet", 16, 1),
+    }
+    alone = expand(task, "paper", Overrides(data=("cifar10",)), {"cifar10": DataRef("cifar10", "cifar10", "real", "cifar10")})
+    assert len(alone) == len([trial for trial in trials if trial.data and trial.data.name == "cifar10"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
@@ -27,6 +27,8 @@ class Studied:
     widths: Sequence[float] = ()
     decays: Sequence[float] = ()
     beta_view: str = "beta"
+    resources: Resources | None = None
+    """What a trial of these occupies; None: what the scale says."""
 
     def grids(self, share: Experiment, duplicates: Experiment, threshold: Experiment) -> list[Grid]:
         """The dense network, and every method's trials on it. Without BatchNorm some methods are ifm, or have nothing to restore."""
@@ -47,7 +49,7 @@ class Studied:
         for view, axes in views.items():
             if all(axes.values()):
                 grids.append(Grid(threshold, view=view, points=points, axes=axes, methods=merging, data=data))
-        return grids
+        return [replace(grid, resources=self.resources) for grid in grids]
 
 
 _BETAS = (0.01, 0.03, 0.05, 0.07, 0.1, 0.12, 0.15, 0.18, 0.2, 0.22, 0.24, 0.26, 0.3)
@@ -150,6 +152,7 @@ _PAPER = (
             at=(),
             betas=_IMAGENET_BETAS,
             beta_view=IMAGENET,
+            resources=Resources(cpus=16, gpus=1),
         )
         for arch in IMAGENET_NETWORKS
     ),
@@ -188,7 +191,7 @@ def scales(*experiments: Experiment) -> dict[str, Scale]:
             grids=grids(_PAPER),
             seeds=3,
             time_limit_s=4 * 24 * 3600,
-            resources=Resources(cpus=4, gpus=1),
+            resources=Resources(cpus=4, gpus=0.25),
             hardware=H100,
         ),
     }
