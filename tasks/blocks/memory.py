@@ -39,6 +39,45 @@ _LOGIT, _LOGIT_BACKWARD = 4.0, 8.0
 _EVALUATED_LOGIT = 10.0
 
 
+_BLOCK = {
+    "identity": (48.0, 28.0),
+    "activation": (64.0, 36.0),
+    "swiglu": (75.0, 44.0),
+    "crrelu": (112.0, 60.0),
+    "rational": (268.0, 248.0),
+    "rational-kernel": (72.0, 44.0),
+    "spline": (224.0, 166.0),
+}
+"""Bytes of a block of a vision transformer that backward keeps for one feature of one token, in single precision and bfloat16, by what
+stands between the attentions: a hidden layer of four times the width with that activation. The kernel keeps its inputs alone."""
+_ROTARY_BLOCK = (20.0, 14.0)
+"""What a decoder's attention and norms keep beyond that."""
+_AROUND = {True: ((12.0, 20.0), (10.0, 20.0)), False: ((4.25, 204.0), (4.25, 108.0))}
+"""Outside of blocks, for a feature and at all, of a decoder and of a vision transformer on patches of 4 x 4 pixels in three channels."""
+
+
+def transformer_kept(
+    tokens: float, width: int, depth: int, mlp: str, precision: Precision, *, decoder: bool = False, logits: int = 0
+) -> float:
+    """Bytes that the backward pass of a transformer keeps, its `mlp` one of `_BLOCK`; `logits` of each token, where each has a loss."""
+    column = 0 if precision == "float32" else 1
+    feature = _BLOCK[mlp][column] + (_ROTARY_BLOCK[column] if decoder else 0.0)
+    weights = 2.0 * 12.0 * depth * width**2 if precision == "bfloat16" else 0.0
+    around, least = _AROUND[decoder][column]
+    return tokens * (depth * (feature * width + 24.0) + around * width + least + _LOGIT * logits) + weights
+
+
+def parts_of(batch: int, kept: float, most_gib: float = MOST_KEPT_GIB) -> int:
+    """In how many parts a batch is trained whose backward pass keeps so many bytes, each at most `most_gib`; 1 where all of it fits.
+
+    It follows from sizes alone, not from the machine, so that a trial means the same everywhere.
+    """
+    parts = 1
+    while parts < batch and kept / batch * -(-batch // parts) > most_gib * GIB:
+        parts *= 2
+    return min(parts, batch)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecoderSize:
     """What of a `tasks.blocks.decoder.Decoder` decides its memory. `hidden` is 11/4 of the width unless given."""
@@ -71,14 +110,8 @@ class DecoderSize:
         return tokens * token + own.weight * (self.depth * self._block + self.vocab_size * self.width)
 
     def parts(self, batch: int, length: int, precision: Precision = "float32", most_gib: float = MOST_KEPT_GIB) -> int:
-        """In how many parts a batch of sequences is trained, so that none keeps more than `most_gib`: 1 where all of it fits.
-
-        It follows from sizes alone, not from the machine, so that a trial means the same everywhere.
-        """
-        parts = 1
-        while parts < batch and self.kept(-(-batch // parts) * length, precision) > most_gib * GIB:
-            parts *= 2
-        return min(parts, batch)
+        """`parts_of` a batch of sequences."""
+        return parts_of(batch, self.kept(batch * length, precision), most_gib)
 
     def training(self, tokens: float, precision: Precision = "float32", state: float = 2.0) -> float:
         """Peak bytes of a step on `tokens` at once: weights, gradients, `state` numbers a weight of the optimizer, what backward keeps."""

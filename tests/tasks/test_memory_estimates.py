@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
+from harness import registry
+from tasks.activations.crrelu.experiment import ACTIVATIONS
 from tasks.blocks.counting import kept_bytes, peak_bytes, state_bytes
 from tasks.blocks.decoder import Decoder, DecoderConfig, next_token_loss
-from tasks.blocks.memory import GIB, MOST_KEPT_GIB, PROCESS_GIB, DecoderSize, Precision, gib
+from tasks.blocks.memory import GIB, MOST_KEPT_GIB, PROCESS_GIB, DecoderSize, Precision, gib, transformer_kept
 from tasks.blocks.optim import Rate, adamw
 from tasks.blocks.parametrization import ParamClass
 from tasks.blocks.training import generator, precision
+from tasks.blocks.vit import ViT, ViTConfig
+from tasks.convolutions.orth_conv_lorth.experiment import network as conv_network
+from tasks.convolutions.orth_conv_lorth.task import _training_memory
+from tasks.kan.kat_group_rational.methods import DESIGNS
+from tasks.kan.kat_group_rational.mlp import make_mlp
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
@@ -125,3 +135,76 @@ def test_a_batch_is_cut_until_a_part_fits() -> None:
 def test_a_process_takes_room_of_its_own() -> None:
     assert gib(0.0) == PROCESS_GIB
     assert gib(10 * GIB) > 10.0 + PROCESS_GIB
+
+
+def scaled(make: Callable[[int], nn.Module], width: int, depth: int, arithmetic: Precision, *, decoder: bool) -> tuple[int, int]:
+    """What the backward pass of a real transformer keeps, and its tokens."""
+    batch, length = 12, 32
+    if decoder:
+        model: nn.Module = Decoder(DecoderConfig(vocab_size=256, width=width, depth=depth, head_dim=16, length=length), lambda: make(width))
+        inputs = torch.randint(256, (batch, length), generator=generator(0))
+    else:
+        config = ViTConfig(shape=(3, 16, 16), patch=4, num_classes=10, width=width, depth=depth, head_dim=16)
+        model, inputs, length = ViT(config, lambda: make(width)), torch.randn(batch, 3, 16, 16, generator=generator(0)), 16
+
+    def loss() -> Tensor:
+        with precision("cpu", arithmetic):
+            answers = model(inputs)
+        return next_token_loss(answers, inputs) if decoder else F.cross_entropy(answers.float(), torch.zeros(batch, dtype=torch.int64))
+
+    return kept_bytes(loss, [*model.parameters(), *model.buffers()]), batch * length
+
+
+@pytest.mark.parametrize("arithmetic", PRECISIONS)
+@pytest.mark.parametrize(
+    ("method", "mlp"), [("mlp-gelu", "activation"), ("mlp-swiglu", "swiglu"), ("kat-vp", "rational"), ("kan-spline", "spline")]
+)
+@pytest.mark.parametrize("decoder", [False, True])
+def test_transformers_with_the_mlps_of_kat_keep_what_the_formula_says(method: str, mlp: str, decoder: bool, arithmetic: Precision) -> None:
+    for width, depth in ((64, 2), (128, 3)):
+        counted, tokens = scaled(lambda w: make_mlp(DESIGNS[method], w, 8), width, depth, arithmetic, decoder=decoder)
+        expected = transformer_kept(tokens, width, depth, mlp, arithmetic, decoder=decoder, logits=256 * decoder)
+        assert counted == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("arithmetic", PRECISIONS)
+@pytest.mark.parametrize(("method", "mlp"), [("relu", "identity"), ("gelu", "activation"), ("mish", "activation"), ("crrelu", "crrelu")])
+def test_transformers_with_other_activations_keep_what_the_formula_says(method: str, mlp: str, arithmetic: Precision) -> None:
+    def make(width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(width, 4 * width), ACTIVATIONS[method](), nn.Linear(4 * width, width))
+
+    counted, tokens = scaled(make, 64, 3, arithmetic, decoder=False)
+    assert counted == pytest.approx(transformer_kept(tokens, 64, 3, mlp, arithmetic), rel=0.03)
+
+
+@pytest.mark.parametrize(("task", "experiment"), [("crrelu", "train"), ("orth-conv-lorth", "robustness"), ("kat-group-rational", "vit")])
+def test_what_these_tasks_expect_grows_with_what_they_train(task: str, experiment: str) -> None:
+    memory = registry.task(task).experiment(experiment).memory
+    assert memory
+    params = dataclasses.asdict(registry.task(task).experiment(experiment).params())
+    proposed = registry.task(task).methods[0].name
+    small, wide, large = (
+        memory("gpu", proposed, params | changes) - PROCESS_GIB
+        for changes in ({"batch": 512}, {"batch": 512, "width": 4 * params["width"]}, {"batch": 1024})
+    )
+    assert 1.5 * small < large < 2.01 * small
+    assert 3.0 * small < wide < 16.0 * small
+    assert small > 0.01
+
+
+def test_the_convolutions_keep_what_the_formula_says() -> None:
+    for width, side, channels in ((8, 8, 1), (32, 28, 1), (32, 32, 3)):
+        model = conv_network(
+            SimpleNamespace(  # type: ignore[arg-type]
+                params=SimpleNamespace(width=width),
+                dataset=lambda: SimpleNamespace(shape=(channels, side, side), num_classes=10),  # noqa: B023
+                seed_for=lambda _: 1,
+                device="cpu",
+            )
+        )
+        images = torch.randn(16, channels, side, side, generator=generator(0))
+        counted = kept_bytes(lambda: model(images).square().mean(), model.parameters())  # noqa: B023
+        scale = {8: "laptop", 28: "gpu", 32: "paper"}[side]
+        # Of 16 images more or less; an attack has at least 256 at once.
+        few, many = (_training_memory(scale, "lorth", {"width": width, "batch": batch}) for batch in (1024, 1040))
+        assert counted == pytest.approx((many - few) / (1.1 * 1.5) * GIB, rel=0.05)

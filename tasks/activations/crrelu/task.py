@@ -9,6 +9,7 @@ from harness.estimates import paired
 from harness.sweeps import Sweep
 from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
 from tasks.blocks.hardware import H100
+from tasks.blocks.memory import gib, transformer_kept
 from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
 
 _MODULE = "tasks.activations.crrelu.experiment"
@@ -48,6 +49,19 @@ def _seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:  # no
     return {"smoke": 0.3, "laptop": 2.5, "gpu": 60.0, "paper": 3600.0}[scale]
 
 
+_PATCHED = {"smoke": (8, 1), "laptop": (8, 1), "gpu": (28, 1), "paper": (32, 3)}
+"""Pixels across an image of a scale, and its channels."""
+
+
+def _memory(scale: str, method: str, params: Mapping[str, Any]) -> float:
+    """AdamW's four numbers a weight, and what the backward pass of a batch keeps."""
+    (side, channels), width = _PATCHED[scale], params["width"]
+    tokens = params["batch"] * (side // params["patch"]) ** 2
+    mlp = {"crrelu": "crrelu", "crrelu-frozen": "crrelu", "relu": "identity", FLOOR: "identity"}.get(method, "activation")
+    weights = 12.6 * params["depth"] * width**2 + (100 + channels * params["patch"] ** 2) * width
+    return gib(16.0 * weights + transformer_kept(tokens, width, params["depth"], mlp, params["precision"]))
+
+
 train = Experiment(
     "train",
     params=Train,
@@ -60,6 +74,7 @@ train = Experiment(
     methods=TRAINED,
     tuned=Sweep("lr", by="val_loss"),
     seconds=_seconds,
+    memory=_memory,
     summary="vision transformers that differ in their activation alone",
 )
 
@@ -76,6 +91,7 @@ entropy = Experiment(
     run=f"{_MODULE}:entropy",
     methods=(WORST, *BOUNDED, CRRELU),
     seconds=lambda *_: 0.02,
+    memory=lambda *_: gib(4e6),
     exact=True,
     summary="the entropy of a Gaussian behind increasing functions of one range",
 )

@@ -9,6 +9,7 @@ from harness.bounds import PERCENT, POSITIVE, SHARE
 from harness.sweeps import Sweep
 from harness.task import Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
 from tasks.blocks.hardware import H100
+from tasks.blocks.memory import gib
 from tasks.blocks.supervision import CLASSIFICATION, TRAINING, Supervised
 from tasks.convolutions.orth_conv_lorth.claims import KERNEL, LORTH, NONE, TAP, ZEROS, claims
 
@@ -44,6 +45,26 @@ class Train(Supervised):
     attack: float = param(1.0, "L2 norm of the attack, in pixels normalised to variance 1", low=0.0, high=1e3)
 
 
+_SIDES = {"smoke": (8, 1), "laptop": (8, 1), "gpu": (28, 1), "paper": (32, 3)}
+"""Pixels across an image of a scale, and its channels."""
+_ATTACKED = 256
+"""Images that are attacked at once."""
+
+
+def _kernel_memory(_scale: str, _method: str, params: Mapping[str, Any]) -> float:
+    """The map as one matrix a frequency, in double precision and complex, a few times over; or as one matrix, where its size is small."""
+    pairs, pixels = params["filters"] * params["channels"], (params["stride"] * params["size"]) ** 2
+    return gib(4.0 * 16.0 * pairs * pixels + 3.0 * 8.0 * pairs * params["size"] ** 2 * pixels * (params["size"] <= 8))
+
+
+def _training_memory(scale: str, _method: str, params: Mapping[str, Any]) -> float:
+    """What the backward pass of a batch keeps, in training or under attack, and Adam's four numbers a weight."""
+    (side, channels), width = _SIDES[scale], float(params["width"])
+    image = side**2 * (12.8 * width * (1.0 + 3.1 / side) + 12.0 * channels)
+    weights = 54.0 * width**2 + 9.0 * channels * width + 20.0 * width * (side / 4) ** 2
+    return gib(16.0 * weights + 1.5 * image * max(params["batch"], _ATTACKED))
+
+
 _positive = partial(Metric, bounds=POSITIVE)
 
 identity = Experiment(
@@ -53,6 +74,7 @@ identity = Experiment(
     run=f"{_MODULE}:identity",
     methods=(LORTH, ZEROS),
     seconds=lambda *_: 0.1,
+    memory=_kernel_memory,
     exact=True,
 )
 existence = Experiment(
@@ -74,6 +96,7 @@ existence = Experiment(
     run=f"{_MODULE}:existence",
     methods=(LORTH, TAP, KERNEL, ZEROS, NONE),
     seconds=lambda _scale, method, params: 0.1 if method == NONE else 1e-3 * params["steps"],
+    memory=_kernel_memory,
 )
 stability = Experiment(
     "stability",
@@ -86,6 +109,7 @@ stability = Experiment(
     run=f"{_MODULE}:stability",
     methods=(LORTH, ZEROS, NONE),
     seconds=lambda _scale, method, params: 0.3 + (method != NONE) * 1e-3 * params["steps"],
+    memory=_kernel_memory,
     exact=True,
 )
 robustness = Experiment(
@@ -101,6 +125,7 @@ robustness = Experiment(
     methods=(LORTH, KERNEL, NONE),
     tuned=Sweep("lr", by="val_loss"),
     seconds=lambda scale, *_: {"smoke": 0.5, "laptop": 3.0, "gpu": 120.0, "paper": 3600.0}[scale],
+    memory=_training_memory,
 )
 
 # (M, C, k, S), by the rule of existence; M = C S^2 with S <= k is a case of its own.

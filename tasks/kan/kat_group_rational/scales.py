@@ -7,7 +7,8 @@ from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
 from tasks.blocks.hardware import H100
-from tasks.kan.kat_group_rational.methods import SCHEDULED
+from tasks.blocks.memory import gib, parts_of, transformer_kept
+from tasks.kan.kat_group_rational.methods import DESIGNS, SCHEDULED
 
 TIMED = ("mlp-gelu", "mlp-swiglu", "kat-released", "kat-ungrouped", "kan-spline")
 """A start costs nothing, so the others' steps are those of these. mlp-gelu is timed against itself: the floor of the noise."""
@@ -137,3 +138,31 @@ def _gpu_step(params: Mapping[str, Any], tokens: float, share: float) -> float:
     """Launch-bound steps of 1 ms + 3 ms a block, or 6 FLOPs an entry and token at 200 TFLOP/s of the trial's share."""
     entries = 12.0 * float(params["depth"]) * float(params["width"]) ** 2
     return max(1e-3 + 3e-3 * float(params["depth"]), 6.0 * tokens * entries / (2e14 * share))
+
+
+_CLASSES = {"paper": 1000}
+_MLP = {"gelu": "activation", "swiglu": "swiglu", "rational": "rational", "spline": "spline"}
+
+
+def kept(scale: str, method: str, params: Mapping[str, Any], *, vision: bool) -> float:
+    """Bytes that the backward pass of a whole batch keeps. On a GPU the kernel evaluates the rational, which keeps its inputs alone."""
+    mlp = _MLP[DESIGNS[method].mlp]
+    mlp = "rational-kernel" if mlp == "rational" and scale in _SHARES else mlp
+    tokens = params["batch"] * ((_SIDE[scale] // params["patch"]) ** 2 if vision else params["length"])
+    sizes = (tokens, params["width"], params["depth"], mlp, params["precision"])
+    return transformer_kept(*sizes, decoder=not vision, logits=0 if vision else 256)
+
+
+def parts(scale: str, method: str, params: Mapping[str, Any], *, vision: bool) -> int:
+    """In how many parts a batch is trained: 1 but at paper scale."""
+    return parts_of(params["batch"], kept(scale, method, params, vision=vision))
+
+
+def memory(scale: str, method: str, params: Mapping[str, Any], *, vision: bool) -> float:
+    """Expected peak GiB of a trial: AdamW's four numbers a weight, of two networks in a timing, and what backward keeps of a part."""
+    timed = "rounds" in params
+    cut = 1 if timed else parts(scale, method, params, vision=vision)
+    outside = 512 if not vision else _CLASSES.get(scale, 10) + 3 * params["patch"] ** 2
+    weights = 12.6 * params["depth"] * params["width"] ** 2 + outside * params["width"]
+    # What the baseline of a timing keeps is gone before the other's step begins; its weights stay.
+    return gib((2.0 if timed else 1.0) * 16.0 * weights + kept(scale, method, params, vision=vision) / cut)

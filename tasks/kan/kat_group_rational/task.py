@@ -10,7 +10,7 @@ from harness.sweeps import Sweep
 from harness.task import Experiment, Figure, Metric, Paper, Task, param
 from tasks.kan.kat_group_rational.claims import claims
 from tasks.kan.kat_group_rational.methods import METHODS, RATIONAL, SCHEDULED, TRAINED
-from tasks.kan.kat_group_rational.scales import TIMED, scales, seconds
+from tasks.kan.kat_group_rational.scales import TIMED, memory, scales, seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +153,7 @@ LM = trained(
     params=DecoderTraining,
     metrics=_losses("nats/token"),
     seconds=partial(seconds, vision=False),
+    memory=partial(memory, vision=False),
     figures=_curves("lm", "language model"),
 )
 VIT = trained(
@@ -161,6 +162,7 @@ VIT = trained(
     params=VisionTraining,
     metrics=[*_losses("nats"), *ACCURACIES],
     seconds=partial(seconds, vision=True),
+    memory=partial(memory, vision=True),
     figures=_curves("vit", "vision transformer"),
 )
 timed = partial(Experiment, metrics=COSTS, run=_TIME)
@@ -169,6 +171,7 @@ LM_COST = timed(
     params=DecoderTiming,
     methods=TIMED,
     seconds=partial(seconds, vision=False),
+    memory=partial(memory, vision=False),
     figures=_steps("lm", "language model"),
 )
 VIT_COST = timed(
@@ -176,6 +179,7 @@ VIT_COST = timed(
     params=VisionTiming,
     methods=(*TIMED, *SCHEDULED),
     seconds=partial(seconds, vision=True),
+    memory=partial(memory, vision=True),
     figures=_steps("vit", "vision transformer"),
 )
 
