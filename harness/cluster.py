@@ -135,7 +135,7 @@ def _addable() -> list[tuple[dict[str, float], int]]:
 
 def worker_environment(shape: Resources) -> dict[str, str]:
     """Variables that a worker needs to see what its driver sees."""
-    passed = ("PAPERTRIAL_CACHE", "XDG_CACHE_HOME", "TRITON_INTERPRET")
+    passed = ("PAPERTRIAL_CACHE", "XDG_CACHE_HOME", "TRITON_INTERPRET", "KERNELS_BACKEND", "PAPERTRIAL_COMPILER")
     variables = {name: os.environ[name] for name in passed if name in os.environ}
     # The order of sets of text must not differ between workers.
     return variables | {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": str(max(1, int(shape.cpus))), TASK_PATHS: _task_paths()}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.trial import Trial
+from tasks.blocks import backends
 from tasks.blocks.optim import Schedule
 from tasks.datasets.placing import sent
 
@@ -39,7 +40,7 @@ class Loop:
     parts: int = 1
     """Parts that a batch is cut into, one after the other: the memory of one, the gradient of all."""
     compiler: str = ""
-    """A backend of torch.compile that `loss` goes through, such as inductor; empty runs it as it is written."""
+    """A backend of torch.compile that `loss` goes through, such as inductor; empty: what $PAPERTRIAL_COMPILER says, if it takes a batch."""
     streams: Mapping[str, torch.Generator] = field(default_factory=dict)
     """Every random stream that a step draws from; their states are part of a checkpoint."""
     log_every: int = 50
@@ -95,7 +96,7 @@ def train(trial: Trial, loop: Loop) -> Trained:
 
     Losses are read every `log_every` steps only, so that an accelerator is never waited for in between.
     """
-    with _repeatable(loop.device):
+    with _repeatable(loop.device), backends.recording(trial):
         return _train(trial, loop)
 
 
@@ -103,7 +104,7 @@ def _train(trial: Trial, loop: Loop) -> Trained:
     for group in (group for optimizer in loop.optimizers.values() for group in optimizer.param_groups):
         group.setdefault("initial_lr", group["lr"])
     start, recent, logged, spent = _restore(trial, loop)
-    take, began = _step(loop), time.perf_counter()
+    take, began = _step(trial, loop), time.perf_counter()
     steps, saved_at = loop.schedule.steps, time.monotonic()
     for step in range(start, steps):
         for optimizer in loop.optimizers.values():
@@ -121,13 +122,13 @@ def _train(trial: Trial, loop: Loop) -> Trained:
     return Trained(float(torch.stack(list(recent)).mean()), spent + time.perf_counter() - began)
 
 
-def _step(loop: Loop) -> Callable[[int], Tensor]:
+def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
     """One step of the loop: what it minimised, detached."""
     if loop.step is not None:
         by_itself = loop.step
         return lambda step: by_itself(step).detach()
     assert loop.loss is not None
-    loss = torch.compile(loop.loss, backend=loop.compiler) if loop.compiler else loop.loss
+    loss = _compiled(trial, loop, loop.loss)
 
     def whole(step: int) -> Tensor:
         value = loss(step) if loop.batch is None else loss(*_placed(loop.batch(step), loop.device))
@@ -155,6 +156,16 @@ def _step(loop: Loop) -> Callable[[int], Tensor]:
     return stepped
 
 
+def _compiled(trial: Trial, loop: Loop, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`loss` through the loop's compiler, or the one of the environment; a loss that draws its own batch stays as it is."""
+    compiler = loop.compiler or (backends.compiler() if loop.batch is not None else "")
+    if not compiler:
+        return loss
+    backends.note(trial, f"step={compiler}")
+    compiled: Callable[..., Tensor] = torch.compile(loss, backend=compiler)
+    return compiled
+
+
 def _placed(batch: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """The next batch is drawn and on its way while an accelerator is still at the last one."""
     return [sent(tensor, device) for tensor in batch]
@@ -162,17 +173,23 @@ def _placed(batch: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 @contextmanager
 def _repeatable(device: torch.device) -> Iterator[None]:
-    """On CUDA, prefer kernels that add in a fixed order (the backward pass of attention has others); the CPU's all do."""
+    """On CUDA, prefer kernels that add in a fixed order; the CPU's all do.
+
+    The backward pass of cuDNN's attention adds in any order and torch does not know it: flash and efficient attention do as they are told.
+    """
     if device.type != "cuda":
         yield
         return
     before, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    cudnn = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.enable_cudnn_sdp(False)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)
         torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 

@@ -13,8 +13,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
+from harness.errors import UsageError
 from harness.task import Experiment, Method, Metric, Paper, Task
 from harness.trial import Trial
+from kernels import rowwise_absmax_fake_quant
+from tasks.blocks import backends, training
 from tasks.blocks.optim import Rate, Schedule, adamw
 from tasks.blocks.parametrization import ParamClass
 from tasks.blocks.training import Loop, Trained, generator, train
@@ -177,6 +180,47 @@ def test_a_batch_drawn_apart_trains_as_one_drawn_in_the_loss(make_trial: MakeTri
 def test_a_compiled_loss_trains_as_the_plain_one(make_trial: MakeTrial) -> None:
     plain, compiled = finished(make_trial("plain"), batched()), finished(make_trial("compiled"), batched(compiler="aot_eager"))
     assert compiled[0].loss == pytest.approx(plain[0].loss, rel=1e-5)
+
+
+def test_a_step_is_compiled_when_the_environment_says_so_and_the_record_says_it(
+    make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make_trial("plain")
+    expected = finished(plain, batched())
+    monkeypatch.setenv(backends.COMPILER, "aot_eager")
+    compiled, apart = make_trial("compiled"), make_trial("apart")
+    assert finished(compiled, batched())[0].loss == pytest.approx(expected[0].loss, rel=1e-5)
+    train(apart, regression())
+    assert (plain.kernel_backend, compiled.kernel_backend, apart.kernel_backend) == ("", "step=aot_eager", "")
+
+
+def test_a_compiler_that_torch_does_not_know_is_refused_in_a_sentence(make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(backends.COMPILER, "inductr")
+    with pytest.raises(UsageError, match="did you mean 'inductor'"):
+        train(make_trial(), batched())
+
+
+def test_the_record_says_which_kernels_a_loop_ran(make_trial: MakeTrial) -> None:
+    loop = batched()
+    plain = loop.loss
+    assert plain is not None
+
+    def loss(x: Tensor, y: Tensor) -> Tensor:
+        return plain(rowwise_absmax_fake_quant(x, 4), y)
+
+    trial = make_trial()
+    trial.kernel_backend = "an_op=triton"
+    train(trial, Loop(**{**vars(loop), "loss": loss}))
+    assert trial.kernel_backend == "an_op=triton,rowwise_absmax_fake_quant=reference"
+
+
+def test_attention_on_cuda_is_one_that_repeats_and_the_choice_ends_with_the_loop() -> None:
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    with training._repeatable(torch.device("cuda")):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_loop_refuses_forms_that_it_would_not_follow() -> None:

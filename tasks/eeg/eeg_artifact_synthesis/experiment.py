@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.trial import Trial
+from tasks.blocks.backends import recorded
 from tasks.eeg.bands import BANDS
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def train(trial: Trial) -> Mapping[str, float]:
     return {**metrics, "sampling_seconds": 1000.0 * seconds / len(y), "windows": float(len(y))}
 
 
+@recorded
 def score_on_common_scale(trial: Trial) -> Mapping[str, float]:
     """Measure the trial's windows against as many real ones of the test split, both in z-scores."""
     from tasks.eeg.eeg_artifact_synthesis import common_scale
@@ -47,6 +49,7 @@ def score_on_common_scale(trial: Trial) -> Mapping[str, float]:
     return {**signals, **judged, **seconds, "windows": float(len(fake.x)), "real_windows": float(len(real.x))}
 
 
+@recorded
 def score_as_published(trial: Trial) -> Mapping[str, float]:
     """Measure the same windows as the paper does."""
     from tasks.eeg.eeg_artifact_synthesis import published

@@ -15,8 +15,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
 from harness.trial import Trial
-from kernels import backend
 from kernels.group_rational.reference import group_rational_reference
+from tasks.blocks.backends import recorded
 from tasks.blocks.training import generator, precision
 from tasks.kan.kat_group_rational.experiment import optimizer
 from tasks.kan.kat_group_rational.methods import BASELINE, DESIGNS
@@ -29,12 +29,10 @@ _SHORTER = 5
 """An activation takes a small part of a step: more rounds in the same time."""
 
 
+@recorded
 def run(trial: Trial) -> Mapping[str, float]:
     """Metrics of a timing; the record says which implementation of the rational it used."""
-    with backend.recording() as used:
-        metrics = measured(trial, problem_of(trial))
-    trial.kernel_backend = used.summary()
-    return metrics
+    return measured(trial, problem_of(trial))
 
 
 def measured(trial: Trial, problem: Problem) -> dict[str, float]:

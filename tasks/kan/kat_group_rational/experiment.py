@@ -9,20 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from harness.trial import Trial
-from kernels import backend
+from tasks.blocks.backends import recorded
 from tasks.blocks.optim import Rate, Schedule, adamw
 from tasks.blocks.parametrization import ParamClass
 from tasks.blocks.training import Loop, generator, precision, train
 from tasks.datasets.text_splits import Split
 from tasks.kan.kat_group_rational.problems import Problem, problem_of
+from tasks.kan.kat_group_rational.scales import parts
 
 
+@recorded
 def run(trial: Trial) -> Mapping[str, float]:
     """Metrics of a training run; the record says which implementation of the rational it used."""
-    with backend.recording() as used:
-        metrics = trained(trial, problem_of(trial))
-    trial.kernel_backend = used.summary()
-    return metrics
+    return trained(trial, problem_of(trial))
 
 
 def trained(trial: Trial, problem: Problem) -> dict[str, float]:
@@ -42,6 +41,7 @@ def trained(trial: Trial, problem: Problem) -> dict[str, float]:
         schedule=Schedule(params.steps, params.warmup, "cosine"),
         batch=lambda _step: problem.batch(batches),
         loss=loss,
+        parts=parts(trial.scale, trial.method, vars(params), vision=problem.classifies),
         streams={"batches": batches},
         log_every=max(1, params.steps // 20),
         tail=max(1, params.steps // 10),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.trial import Trial
+from tasks.blocks.backends import recorded
 from tasks.blocks.decoder import DecoderConfig, next_token_loss
 from tasks.blocks.matrix_optimizers import optimizer
 from tasks.blocks.olmo import OlmoDecoder, initialize_olmo
@@ -47,6 +48,7 @@ def qat(trial: Trial) -> Mapping[str, float]:
     return _losses(trial, model)
 
 
+@recorded
 def base(trial: Trial) -> Mapping[str, float]:
     """Train in full precision, then quantize: losses, what every scheme costs, error terms and outliers, and the rungs on the way."""
     model, params = build(trial), trial.params
