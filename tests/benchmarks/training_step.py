@@ -123,7 +123,7 @@ class Harness:
         self._optimizer = adamw(self.model, dict.fromkeys(ParamClass, Rate(LR, DECAY)), betas=BETAS, eps=EPS)
         self._batches = batches(shape)
         task = registry.task("misbehaving")
-        self._trial = Trial(task, expand(task, "smoke", Overrides(seeds=1), {})[0])
+        self._trial = Trial(task.experiments[0], expand(task, "smoke", Overrides(seeds=1), {})[0])
         self.losses: list[float] = []
 
     def steps(self, count: int) -> float:
