@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import PapertrialError
+from tasks.blocks import psgd
 from tasks.blocks.matrix_optimizers import OPTIMIZERS, Together, optimizer
 from tasks.blocks.optim import ADAM_EPS, Rate, Schedule
 from tasks.blocks.psgd import PSGDKron, refine, spectral_norm_bound, update_chance
@@ -186,16 +187,48 @@ def test_psgd_first_step(shape: tuple[int, int]) -> None:
     (grad,) = gradients(1, shape)
     before, after = stepped("psgd", shape, [grad], torch.float64)
     probe = torch.randn(shape, generator=generator(2)).double()
+    scale = float(grad.pow(4).mean()) ** -0.0625
     factors = []
-    for x, y, size in ((grad @ grad.T, probe @ probe.T, shape[0]), (grad.T @ grad, probe.T @ probe, shape[1])):
+    # Both factors are scaled alike: whitened by scale^2, the probe by its inverse.
+    first, second = scale**2 * grad, probe / scale**2
+    for x, y, size in ((first @ first.T, second @ second.T, shape[0]), (first.T @ first, second.T @ second, shape[1])):
         total = x + y
         row = total[total.square().sum(1).argmax()]
         bound = (total @ (row / row.norm())).norm()
-        factors.append(torch.eye(size).double() - 0.1 * torch.triu(x - y) / bound)
+        factors.append(scale * (torch.eye(size).double() - 0.1 * torch.triu(x - y) / bound))
     left, right = factors
     update = left.T @ left @ grad @ right.T @ right
     expected = (1 - LR * DECAY) * before - LR * update * min(1.0, 1.1 / float(update.square().mean().sqrt()))
     torch.testing.assert_close(after, expected, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [1e-2, 1e-5])
+def test_psgd_comes_to_its_rate_within_ten_steps(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shares() -> list[float]:
+        weight = nn.Parameter(torch.zeros(24, 40))
+        chosen, stream = PSGDKron([weight], lr=0.1, weight_decay=0.0, probes=generator(0)), generator(1)
+        found = []
+        for _ in range(10):
+            before = weight.detach().clone()
+            weight.grad = size * torch.randn(24, 40, generator=stream)
+            chosen.step()
+            found.append(float((weight.detach() - before).square().mean().sqrt()) / 0.1)
+        return found
+
+    assert min(shares()) > 0.3
+    monkeypatch.setattr(psgd, "initial_scale", lambda gradient: torch.ones(()))
+    assert max(shares()) < 0.1, "from the identity"
+
+
+def test_psgd_waits_for_a_gradient_that_is_not_zero() -> None:
+    weight = nn.Parameter(torch.zeros(5, 4))
+    chosen = PSGDKron([weight], lr=0.1, weight_decay=0.0, probes=generator(0))
+    for gradient in (torch.zeros(5, 4), torch.randn(5, 4, generator=generator(1))):
+        assert bool((weight == 0.0).all())
+        weight.grad = gradient
+        chosen.step()
+    assert bool(torch.isfinite(weight).all())
+    assert float(weight.detach().abs().max()) > 0.01
 
 
 def test_psgd_whitens_a_stationary_gradient() -> None:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -35,6 +36,7 @@ TINY = {
     "probe_windows": 4,
     "probe_every": 3,
     "ladder_top": 6.0,
+    "anneal_steps": 2,
     "calibration_windows": 4,
 }
 
@@ -45,7 +47,7 @@ def trials(tmp_path: Path, tiny_ref: DataRef) -> Trials:
 
 
 def planted(method: str, **columns: Any) -> dict[str, Any]:
-    usual = {"lr_multiplier": 1.0, "decay_multiplier": 1.0, "width": 128, "depth": 2}
+    usual = {"lr_multiplier": 1.0, "decay_multiplier": 1.0, "embedding_multiplier": 1.0, "width": 128, "depth": 2}
     row = {"experiment": "base", "view.base": True, "method": method, "seed": 0, "status": "ok", "metric.val_loss": 2.0}
     return row | {f"param.{name}": value for name, value in usual.items()} | {name.replace("__", "."): v for name, v in columns.items()}
 
@@ -102,7 +104,7 @@ def test_a_claim_over_all_optimizers_is_decided_in_parts(id: str, above: bool) -
 
 
 def test_the_least_rise_is_set_against_each_of_the_others() -> None:
-    rung = f"metric__{ladder.metric(2.4)}"
+    rung = f"metric__{ladder.metric(2.4, ladder.ANNEALED_RISE)}"
     frame = pd.DataFrame([planted(m, **{rung: v}) for m, v in zip(OPTIMIZERS, (0.1, 0.5, 0.2, 0.3, 0.05, 0.4), strict=True)])
     parts = {id: [part(frame) for part in TASK.claim(id).estimate.parts] for id in ("C2-shampoo-least", "C2-muon-most")}  # type: ignore[attr-defined]
     assert parts["C2-shampoo-least"] == pytest.approx([-0.05, -0.45, -0.15, -0.25, -0.35])
@@ -115,7 +117,10 @@ def test_the_common_loss_is_the_lowest_rung_that_all_reached() -> None:
         "muon": {2.4: 0.03, 2.35: 0.05, 2.3: 0.09},
         "shampoo": {2.4: 0.0, 2.35: 0.015, 2.3: 0.02, 2.25: 0.07},
     }
-    rows = [planted(m, **{f"metric__{ladder.metric(rung)}": value for rung, value in at.items()}) for m, at in reached.items()]
+    rows = [
+        planted(m, **{f"metric__{ladder.metric(rung, ladder.ANNEALED_RISE)}": value for rung, value in at.items()})
+        for m, at in reached.items()
+    ]
     # Columns hold a NaN where a trial did not get that far; a diverged trial of the sweep is not the selected one.
     rows.append(planted("adamw", param__lr_multiplier=2.0, status="diverged", metric__val_loss=math.nan))
     frame = pd.DataFrame(rows)
@@ -125,18 +130,57 @@ def test_the_common_loss_is_the_lowest_rung_that_all_reached() -> None:
     assert math.isnan(AtCommonLoss("muon")(none))
 
 
-def test_the_ladder_takes_the_first_checkpoint_at_a_rung() -> None:
-    curve = [{"step": 1.0, "probe_loss": 3.12}, {"step": 2.0, "probe_loss": 2.69, "w4a4_rise": 0.3}]
-    assert ladder.crossed(2.69, curve[:1], top=2.8)
-    assert not ladder.crossed(3.12, [], top=2.8)
-    curve += [{"step": 3.0, "probe_loss": 2.75}, {"step": 4.0, "probe_loss": 2.60, "w4a4_rise": 0.5}]
-    assert not ladder.crossed(2.69, curve, top=2.8)
-    assert ladder.rises(curve, 2.8) == {
-        **{ladder.metric(rung): 0.3 for rung in (2.8, 2.75, 2.7)},
-        **{ladder.metric(rung): 0.5 for rung in (2.65, 2.6)},
-    }
-    assert ladder.RUNGS[0] == 6.0
-    assert ladder.RUNGS[-1] == 1.0
+def test_a_rung_is_read_off_a_line_through_the_checkpoints_near() -> None:
+    losses, noise = (3.0, 2.75, 2.6, 2.52, 2.41, 2.3), (0.0, 0.01, -0.01, 0.02, -0.02, 0.0)
+    curve = [{"probe_loss": 5.0}]
+    curve += [
+        {"probe_loss": loss, "w4a4_rise": 1.0 - 0.1 * loss, "annealed_loss": loss - 0.2, "annealed_rise": 0.3 + error, "rate_left": 0.5}
+        for loss, error in zip(losses, noise, strict=True)
+    ]
+    found = ladder.rises(curve, 2.8)
+    on_the_way = {name: rung for name, rung in ladder.METRICS[ladder.RISE].items() if name in found}
+    assert sorted(on_the_way.values()) == pytest.approx([2.3 + 0.05 * i for i in range(11)]), "2.85 is above the top, 2.25 was not reached"
+    assert [found[name] for name in on_the_way] == pytest.approx([1.0 - 0.1 * rung for rung in on_the_way.values()])
+    assert max(rung for name, rung in ladder.METRICS[ladder.ANNEALED_RISE].items() if name in found) == 2.8
+    # 2.4 has the copies of losses 2.55, 2.4, 2.32 and 2.21 - outside - next to it: a mean of three errors, not the nearest one's.
+    near = np.array([2.55, 2.40, 2.32])
+    line = np.polyfit(near, 0.3 + np.array([0.01, -0.01, 0.02]), 1)
+    assert found[ladder.metric(2.4, ladder.ANNEALED_RISE)] == pytest.approx(np.polyval(line, 2.4))
+    assert ladder.rises(curve[:2], 2.8) == {}, "one checkpoint has nothing on its other side"
+    assert (ladder.RUNGS[0], ladder.RUNGS[-1]) == (6.0, 1.0)
+
+
+def test_an_annealed_copy_is_trained_on_and_leaves_the_run_alone(trials: Trials) -> None:
+    trial = trials("psgd", {"lr_multiplier": 0.5})
+    model = experiment.build(trial)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    made = experiment._optimizer(trial, model, experiment._stream(trial, "probes"))
+    calm = [experiment.annealed(trial, model, made) for _ in range(2)]
+    for parameter, kept, one, other in zip(model.parameters(), before, *(copy.parameters() for copy in calm), strict=True):
+        assert torch.equal(parameter, kept)
+        assert torch.equal(one, other)
+    assert any(not torch.equal(parameter, one) for parameter, one in zip(model.parameters(), calm[0].parameters(), strict=True))
+    assert made.param_groups[0]["lr"] == made.param_groups[0]["initial_lr"]
+    for group in made.param_groups:
+        group["lr"] = 0.0
+    for parameter, one in zip(model.parameters(), experiment.annealed(trial, model, made).parameters(), strict=True):
+        assert torch.equal(parameter, one), "the rate is what the run has left"
+
+
+def test_the_common_loss_is_read_off_annealed_copies_and_on_the_way_by_controls() -> None:
+    at = {"adamw": (0.1, 0.5, 0.1), "muon": (0.2, 0.4, 0.6), "shampoo": (0.0, 0.0, 0.0)}
+    rows = [
+        planted(
+            m,
+            **{
+                f"metric__{ladder.metric(2.4, family)}": v
+                for family, v in zip(("annealed_rise", "w4a4_rise", "rate_left"), three, strict=True)
+            },
+        )
+        for m, three in at.items()
+    ]
+    found = {id: TASK.claim(id).estimate(pd.DataFrame(rows)) for id in ("C2-muon", "C2-muon-on-the-way", "C2-rate-left")}
+    assert found == pytest.approx({"C2-muon": 0.1, "C2-muon-on-the-way": -0.1, "C2-rate-left": 0.5})
 
 
 def test_the_qat_drop_compares_like_with_like() -> None:
@@ -191,8 +235,10 @@ def test_the_schemes_have_their_metrics() -> None:
 def test_rates_follow_their_multipliers() -> None:
     hidden, others = rates("muon", Training(lr_multiplier=2.0, decay_multiplier=0.5))
     assert (hidden.lr, hidden.decay) == pytest.approx((2 * BASE_LR["muon"], 0.5 * DECAY))
-    assert (others.lr, others.decay) == pytest.approx((2 * OTHER_LR, 0.0))
-    assert set(BASE_LR) == set(OPTIMIZERS)
+    assert (others.lr, others.decay) == pytest.approx((2 * OTHER_LR["muon"], 0.0))
+    assert rates("muon", Training(embedding_multiplier=3.0))[1].lr == pytest.approx(3 * OTHER_LR["muon"])
+    assert rates("muon", Training(embedding_multiplier=3.0))[0].lr == BASE_LR["muon"]
+    assert set(BASE_LR) == set(OTHER_LR) == set(OPTIMIZERS)
 
 
 @pytest.mark.parametrize("method", OPTIMIZERS)
@@ -204,9 +250,8 @@ def test_what_a_trial_measures_fits_together(trials: Trials, method: str) -> Non
     assert metrics["rise_w4a4"] != 0.0
     assert abs(metrics["rise_w8a8"]) < 0.02
     assert metrics["share_a"] + metrics["share_b"] + metrics["share_c"] == pytest.approx(1.0)
-    reached = [rung for name, rung in ladder.METRICS.items() if name in metrics]
-    assert reached
-    assert max(reached) == ladder.RUNGS[0]
+    for family in ladder.FAMILIES:
+        assert [name for name in ladder.METRICS[family] if name in metrics], family
 
 
 def test_a_qat_trial_trains_with_quantization_from_the_same_initial_network(trials: Trials) -> None:
@@ -237,12 +282,12 @@ def test_an_interrupted_trial_finds_its_rungs_again(trials: Trials, monkeypatch:
     def breaks(trial: Trial, corpus: Any, model: OlmoDecoder, observe: Any) -> Any:
         made = loop(trial, corpus, model, observe)
 
-        def loss(step: int) -> Any:
+        def batch(step: int) -> Any:
             if step == 8:
                 raise MachineLostError
-            return made.loss(step)
+            return made.batch(step)
 
-        return type(made)(**{**vars(made), "loss": loss, "checkpoint_seconds": 0.0})
+        return type(made)(**{**vars(made), "batch": batch, "checkpoint_seconds": 0.0})
 
     monkeypatch.setattr(experiment, "_loop", breaks)
     with pytest.raises(MachineLostError):

@@ -144,6 +144,16 @@ class Added(nn.Module):
         return x + self.extra
 
 
+@pytest.mark.parametrize("at_once", [1, 32, 33])
+def test_tokens_are_read_in_parts_and_nothing_changes(at_once: int) -> None:
+    model = decoder()
+    rounded, read = quantized(model, SCHEMES["w4a4"]), tokens()
+    whole, parts = (decompose(model, rounded, read, size) for size in (read.numel(), at_once))
+    for one, other in zip(whole, parts, strict=True):
+        for term, value in vars(one).items():
+            assert getattr(other, term) == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+
+
 def test_an_exact_copy_has_no_error() -> None:
     model = decoder()
     for error in decompose(model, copy.deepcopy(model), tokens()):

@@ -9,10 +9,13 @@ from harness.claims import All, better, extreme, slope
 from harness.correlations import Correlation, CorrelationGap
 from harness.estimates import Difference, Estimate, Of, paired
 from harness.task import Above, Below, Claim, Experiment, Region
+from tasks.llm.optimizers_under_quantization.ladder import RATE, RISE
 from tasks.llm.optimizers_under_quantization.measured import AtCommonLoss, Efficiency, QatDrop
 
 OPTIMIZERS = ("adamw", "muon", "psgd", "scion", "shampoo", "soap")
 SIX = ("laptop", "gpu", "paper")
+BASE_RATES = {"decay_multiplier": 1.0, "embedding_multiplier": 1.0}
+"""Of what else is swept than the rate of all parameters."""
 RHO = {"shampoo": 0.879, "adamw": 0.863, "scion": 0.856, "muon": 0.852, "soap": 0.822, "psgd": 0.739}
 """The paper's parameter efficiencies at 4 bits."""
 
@@ -88,7 +91,7 @@ def _common_loss(base: Experiment) -> list[Claim]:
     def against_adamw(method: str, words: str, holds: Region) -> Claim:
         return Claim(
             id=f"C2-{method}",
-            statement=f"At the same loss before quantization, {words} under W4A4 than an AdamW-trained one",
+            statement=f"At the same loss before quantization, rates taken to zero, {words} under W4A4 than an AdamW-trained one",
             estimate=Difference(AtCommonLoss(method), AtCommonLoss("adamw")),
             holds=holds,
             source=table,
@@ -98,7 +101,31 @@ def _common_loss(base: Experiment) -> list[Claim]:
             note=accuracies,
         )
 
-    of_all = "At the same loss before quantization, {} under W4A4 than any of the other five"
+    def on_the_way(method: str, holds: Region) -> Claim:
+        words = "loses less" if method == "shampoo" else "loses more"
+        return Claim(
+            id=f"C2-{method}-on-the-way",
+            kind="control",
+            statement=f"At the same loss, its rate left as it was, a {method}-trained network {words} under W4A4 than an AdamW-trained one",
+            estimate=Difference(AtCommonLoss(method, RISE), AtCommonLoss("adamw", RISE)),
+            holds=holds,
+            source="ours: the comparison of checkpoints as it is usually made",
+            null=0.0,
+            unit="nats/token",
+            note="A network that comes to the common loss early has most of its rate left, and is compared with one that has hardly any.",
+        )
+
+    rate_left = Claim(
+        id="C2-rate-left",
+        kind="control",
+        statement="On its way Muon comes to the common loss with more of its rate left than AdamW",
+        estimate=Difference(AtCommonLoss("muon", RATE), AtCommonLoss("adamw", RATE)),
+        holds=Above(0.0),
+        source="ours: why networks are annealed before they are compared",
+        null=0.0,
+        unit="share of the peak rate",
+    )
+    of_all = "At the same loss before quantization, rates taken to zero, {} under W4A4 than any of the other five"
     about: dict[str, Any] = {"unit": "nats/token", "scales": SIX}
     shampoo: dict[str, Any] = {"group": "C2-shampoo", "source": f"notes on the paper; {table}", "note": accuracies, **about}
     muon: dict[str, Any] = {"group": "C2-muon", "source": "notes on the paper; at 350M by the table", "note": disagrees, **about}
@@ -106,6 +133,9 @@ def _common_loss(base: Experiment) -> list[Claim]:
     return [
         against_adamw("shampoo", "a Shampoo-trained network loses less", Below(0.0)),
         against_adamw("muon", "a Muon-trained network loses more", Above(0.0)),
+        on_the_way("shampoo", Below(0.0)),
+        on_the_way("muon", Above(0.0)),
+        rate_left,
         *extreme("C2-shampoo-least", "shampoo", _others("shampoo"), AtCommonLoss, most="lowest", says=less, **shampoo),
         *extreme("C2-muon-most", "muon", _others("muon"), AtCommonLoss, most="highest", says=more, **muon),
         *better("C2-muon-mmr", "muon", "adamw", base["mmr_median"], says=mmr, source="notes on the paper"),
@@ -239,7 +269,10 @@ def _outliers(base: Experiment) -> list[Claim]:
         "null": 0.0,
         "group": "C6",
     }
-    ratio, gives = base["mmr_median"].at(decay_multiplier=1.0), "A higher learning rate gives {} a higher max-to-median ratio"
+    ratio, gives = (
+        base["mmr_median"].at(**BASE_RATES),
+        "A higher learning rate gives {} a higher max-to-median ratio",
+    )
     rises = [
         claim for name in OPTIMIZERS for claim in slope(f"C6-{name}", name, ratio, over="lr_multiplier", says=gives.format(name), **about)
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class _Call:
 
 
 @torch.no_grad()
-def decompose(model: nn.Module, quantized: nn.Module, tokens: Tensor) -> list[LayerError]:
+def decompose(model: nn.Module, quantized: nn.Module, tokens: Tensor, at_once: int = 4096) -> list[LayerError]:
     """The error terms of every linear layer, every block and the last module, in the order in which they finish.
 
     The last entry's R is R_L, the error at the end of the network: that of the final norm where the head is tied to the embedding and
@@ -71,13 +71,19 @@ def decompose(model: nn.Module, quantized: nn.Module, tokens: Tensor) -> list[La
     residual paths, its input the residual stream. Both networks read `tokens` (batch, length) once and each module is evaluated at two
     further inputs, which makes the four that the split needs. Neither network may draw random numbers. Errors are NaN where f(h) is zero.
 
+    Norms are sums over tokens, so that rows of about `at_once` tokens are read at a time: what modules pass on is kept for these alone.
+
     UsageError: networks whose modules do not match.
     """
-    kinds = _kinds(model, tokens)
-    exact, rounded = _calls(model, kinds, tokens), _calls(quantized, kinds, tokens)
-    if [call.name for call in exact] != [call.name for call in rounded]:
-        raise UsageError("the quantized network does not evaluate the modules of the original one in the same order")
-    return [_terms(kinds[call.name], call, twin) for call, twin in zip(exact, rounded, strict=True)]
+    kinds, sums = _kinds(model, tokens), dict[str, _Sums]()
+    for rows in torch.split(tokens, max(1, at_once // tokens.shape[1])):
+        exact, rounded = _calls(model, kinds, rows), _calls(quantized, kinds, rows)
+        if [call.name for call in exact] != [call.name for call in rounded]:
+            raise UsageError("the quantized network does not evaluate the modules of the original one in the same order")
+        for call, twin in zip(exact, rounded, strict=True):
+            found = _sums(kinds[call.name], call, twin)
+            sums[call.name] = sums[call.name] + found if call.name in sums else found
+    return [_terms(name, kinds[name], found, model, quantized) for name, found in sums.items()]
 
 
 def _kinds(model: nn.Module, tokens: Tensor) -> dict[str, str]:
@@ -133,38 +139,66 @@ def _removed(handles: Sequence[RemovableHandle]) -> Iterator[None]:
             handle.remove()
 
 
-def _terms(kind: str, exact: _Call, rounded: _Call) -> LayerError:
+@dataclass(frozen=True)
+class _Sums:
+    """Squared norms over the tokens that were read."""
+
+    unit: Tensor
+    """|f(h)|^2"""
+    error: Tensor
+    carried: Tensor
+    added: Tensor
+    interaction: Tensor
+    inputs: Tensor
+    incoming: Tensor
+    passed: Tensor
+    """|M Dh|^2 of a linear layer, 0 of the rest"""
+
+    def __add__(self, other: _Sums) -> _Sums:
+        return _Sums(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+
+def _sums(kind: str, exact: _Call, rounded: _Call) -> _Sums:
     error = _difference(rounded.output, exact.output)
     crossed = _difference(rounded.replay(exact.x), exact.replay(rounded.x))
-    # a = (error - crossed) / 2 and b = (error + crossed) / 2: the formulas above with their terms in another order.
-    carried, added = _energy(error - crossed) / 4, _energy(error + crossed) / 4
-    interaction = (_energy(error) - _energy(crossed)) / 2
-    unit = _energy(exact.output)
     incoming = _difference(rounded.x, exact.x)
-    came_in = _energy(incoming) / _energy(exact.x)
-    gains = _linear_gains(exact, _weight(rounded.module), incoming, carried) if kind == "linear" and came_in != 0 else {}
+    # a = (error - crossed) / 2 and b = (error + crossed) / 2: the formulas above with their terms in another order.
+    return _Sums(
+        unit=_energy(exact.output),
+        error=_energy(error),
+        carried=_energy(error - crossed) / 4,
+        added=_energy(error + crossed) / 4,
+        interaction=(_energy(error) - _energy(crossed)) / 2,
+        inputs=_energy(exact.x),
+        incoming=_energy(incoming),
+        passed=_energy(incoming @ _middle(exact.module, rounded.module).T) if kind == "linear" else torch.zeros_like(_energy(error)),
+    )
+
+
+def _terms(name: str, kind: str, of: _Sums, model: nn.Module, quantized: nn.Module) -> LayerError:
+    came_in = of.incoming / of.inputs
+    gains = {}
+    if kind == "linear" and came_in != 0:
+        module, twin = model.get_submodule(name), quantized.get_submodule(name)
+        spectral = float((singular_values(_middle(module, twin))[0] / singular_values(_weight(module))[0]).square())
+        # |M|_2 and |W|_2 of the two cosines are together the inverse of the spectral term. With a bias, W h in cos psi is the layer's
+        # whole output: what the errors are relative to.
+        cosines = float((of.passed / of.incoming) / (of.unit / of.inputs))
+        gains = {"G1": spectral, "G2": cosines / spectral, "G3": float(of.carried / of.passed)}
     return LayerError(
-        name=exact.name,
+        name=name,
         kind=kind,
-        A=float(carried / unit),
-        B=float(added / unit),
-        C=float(interaction / unit),
-        R=float(_energy(error) / unit),
-        G=None if came_in == 0 else float(carried / unit / came_in),
+        A=float(of.carried / of.unit),
+        B=float(of.added / of.unit),
+        C=float(of.interaction / of.unit),
+        R=float(of.error / of.unit),
+        G=None if came_in == 0 else float(of.carried / of.unit / came_in),
         **gains,
     )
 
 
-def _linear_gains(exact: _Call, rounded_weight: Tensor, incoming: Tensor, carried: Tensor) -> dict[str, float]:
-    """G1, G2 and G3. With a bias, W h in cos psi is the layer's whole output: what the errors are relative to."""
-    weight = _weight(exact.module)
-    middle = (weight + rounded_weight) / 2
-    passed = _energy(incoming @ middle.T)
-    spectral = (singular_values(middle)[0] / singular_values(weight)[0]).square()
-    cos_phi_2 = passed / _energy(incoming)
-    cos_psi_2 = _energy(exact.output) / _energy(exact.x)
-    # |M|_2 and |W|_2 of the two cosines are together the inverse of the spectral term.
-    return {"G1": float(spectral), "G2": float(cos_phi_2 / cos_psi_2) / float(spectral), "G3": float(carried / passed)}
+def _middle(module: nn.Module, twin: nn.Module) -> Tensor:
+    return (_weight(module) + _weight(twin)) / 2
 
 
 def _weight(module: nn.Module) -> Tensor:

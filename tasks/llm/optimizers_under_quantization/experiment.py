@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from torch import Tensor
 from harness.trial import Trial
 from tasks.blocks.backends import recorded
 from tasks.blocks.decoder import DecoderConfig, next_token_loss
-from tasks.blocks.matrix_optimizers import optimizer
+from tasks.blocks.matrix_optimizers import Together, optimizer
 from tasks.blocks.olmo import OlmoDecoder, initialize_olmo
 from tasks.blocks.optim import Rate, Schedule
 from tasks.blocks.training import Loop, generator, precision, train
@@ -26,14 +27,17 @@ from tasks.llm.optimizers_under_quantization.qat import quantize_linears
 if TYPE_CHECKING:
     from tasks.llm.optimizers_under_quantization.task import Training
 
-Observe = Callable[[], Mapping[str, float]]
+Look = Callable[[Together], Mapping[str, float]]
+"""A look at the network on the way, given the optimizer that trains it."""
 
-BASE_LR: Mapping[str, float] = {"adamw": 1e-2, "muon": 3e-2, "psgd": 8e-3, "scion": 6e-2, "shampoo": 2e-2, "soap": 1.6e-2}
+BASE_LR: Mapping[str, float] = {"adamw": 1e-2, "muon": 0.12, "psgd": 5e-3, "scion": 0.24, "shampoo": 2e-2, "soap": 1.6e-2}
 """Peak rate of the hidden matrices, found on validation at the base size of the laptop scale (see the README's log)."""
-OTHER_LR = 1e-2
-"""Peak rate of AdamW on embedding and gains, under every optimizer."""
+OTHER_LR: Mapping[str, float] = dict.fromkeys(BASE_LR, 2e-2)
+"""Peak rate of AdamW on embedding and gains beside each optimizer, found in the same way."""
 DECAY = 0.1
 """Decoupled decay of the hidden matrices; the other parameters have none."""
+PART = 8192
+"""Tokens that go forward and backward at once: a larger batch is taken in parts, for the memory of one and the gradient of all."""
 
 
 def law(trial: Trial) -> Mapping[str, float]:
@@ -77,14 +81,14 @@ def build(trial: Trial) -> OlmoDecoder:
 def rates(method: str, params: Training) -> tuple[Rate, Rate]:
     """(hidden matrices, other parameters)."""
     matrices = Rate(BASE_LR[method] * params.lr_multiplier, DECAY * params.decay_multiplier)
-    return matrices, Rate(OTHER_LR * params.lr_multiplier, 0.0)
+    return matrices, Rate(OTHER_LR[method] * params.lr_multiplier * params.embedding_multiplier, 0.0)
 
 
-def _losses(trial: Trial, model: OlmoDecoder, observe: Observe | None = None) -> dict[str, float]:
+def _losses(trial: Trial, model: OlmoDecoder, look: Look | None = None) -> dict[str, float]:
     """Train the model and measure it; a NaN alone where it diverged."""
     params = trial.params
     hidden = sum(weight.numel() for weight in model.hidden_matrices().values())
-    trained = train(trial, _loop(trial, trial.dataset(), model, observe))
+    trained = train(trial, _loop(trial, trial.dataset(), model, look))
     if trained.diverged or not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
         return {"val_loss": math.nan}
     losses = {f"{split}_loss": mean_loss(model, *pair) for split, pair in _windows(trial).items()}
@@ -96,42 +100,93 @@ def _windows(trial: Trial) -> dict[str, Windows]:
     return {split: trial.dataset().windows(split, trial.params.eval_windows, trial.params.length) for split in ("val", "test")}
 
 
-def _loop(trial: Trial, corpus: Corpus, model: OlmoDecoder, observe: Observe | None) -> Loop:
-    params = trial.params
-    streams = {"batches": generator(trial.seed_for("batches")), "probes": generator(trial.seed_for("probes"))}
+def _optimizer(trial: Trial, model: OlmoDecoder, probes: torch.Generator) -> Together:
     matrices = list(model.hidden_matrices().values())
     others = [parameter for parameter in model.parameters() if all(parameter is not matrix for matrix in matrices)]
+    return optimizer(trial.method, matrices, others, *rates(trial.method, trial.params), probes)
 
-    def loss(_step: int) -> Tensor:
-        inputs, targets = corpus.batch("train", params.batch, params.length, streams["batches"])
-        inputs, targets = inputs.to(trial.device, non_blocking=True), targets.to(trial.device, non_blocking=True)
-        with precision(trial.device, params.precision):
+
+def _stream(trial: Trial, purpose: str) -> torch.Generator:
+    """A random stream on the trial's device."""
+    return torch.Generator(trial.device).manual_seed(trial.seed_for(purpose))
+
+
+def _loss(trial: Trial, model: OlmoDecoder) -> Callable[[Tensor, Tensor], Tensor]:
+    def loss(inputs: Tensor, targets: Tensor) -> Tensor:
+        with precision(trial.device, trial.params.precision):
             return next_token_loss(model(inputs), targets)
 
+    return loss
+
+
+def _loop(trial: Trial, corpus: Corpus, model: OlmoDecoder, look: Look | None) -> Loop:
+    params = trial.params
+    streams = {"batches": generator(trial.seed_for("batches")), "probes": _stream(trial, "probes")}
+    made = _optimizer(trial, model, streams["probes"])
     return Loop(
         model=model,
-        optimizer=optimizer(trial.method, matrices, others, *rates(trial.method, params), streams["probes"]),
+        optimizer=made,
         schedule=Schedule(params.steps, params.warmup, "cosine"),
-        loss=loss,
+        loss=_loss(trial, model),
+        batch=lambda _step: corpus.batch("train", params.batch, params.length, streams["batches"]),
+        parts=parts(params),
         streams=streams,
-        log_every=params.probe_every if observe else max(1, params.steps // 10),
-        observe=observe,
+        log_every=params.probe_every if look else max(1, params.steps // 10),
+        observe=(lambda: look(made)) if look else None,
         tail=max(1, params.steps // 10),
     )
 
 
-def _probe(trial: Trial, model: OlmoDecoder) -> Observe:
-    """Loss on a few validation windows and, whenever it comes to a new rung, the rise under W4A4 on all of them.
+def parts(params: Training) -> int:
+    """Parts that a batch is taken in."""
+    return min(params.batch, max(1, params.batch * params.length // PART))
 
-    What it finds lies in the trial's curve, which checkpoints keep: an interrupted run finds the rungs that it had passed.
+
+def _probe(trial: Trial, model: OlmoDecoder) -> Look:
+    """Loss on some validation windows and, from `ladder_top` down, the rise under W4A4 on them, of the network and of an annealed copy.
+
+    What it finds lies in the trial's curve, which checkpoints keep: an interrupted run finds what it had passed.
+    """
+    params = trial.params
+    windows = trial.dataset().windows("val", params.probe_windows, params.length)
+
+    def measured(network: OlmoDecoder, loss: float) -> float:
+        return mean_loss(quantized(network, SCHEMES["w4a4"]), *windows) - loss
+
+    def look(made: Together) -> Mapping[str, float]:
+        loss = mean_loss(model, *windows)
+        if not loss <= params.ladder_top:
+            return {ladder.LOSS: loss}
+        group = made.param_groups[0]
+        calm = annealed(trial, model, made)
+        calm_loss = mean_loss(calm, *windows)
+        return {
+            ladder.LOSS: loss,
+            ladder.RISE: measured(model, loss),
+            ladder.ANNEALED_LOSS: calm_loss,
+            ladder.ANNEALED_RISE: measured(calm, calm_loss),
+            ladder.RATE: group["lr"] / group["initial_lr"],
+        }
+
+    return look
+
+
+def annealed(trial: Trial, model: OlmoDecoder, made: Together) -> OlmoDecoder:
+    """A copy of the network, trained on for `anneal_steps` while all rates fall linearly to zero; the original stays as it is.
+
+    Batches are the same for every optimizer and every copy of a seed.
     """
     params, corpus = trial.params, trial.dataset()
-    few, all_windows = (corpus.windows("val", count, params.length) for count in (params.probe_windows, params.eval_windows))
-
-    def observe() -> Mapping[str, float]:
-        loss = mean_loss(model, *few)
-        if not ladder.crossed(loss, trial.curve, params.ladder_top):
-            return {ladder.LOSS: loss}
-        return {ladder.LOSS: loss, ladder.RISE: mean_loss(quantized(model, SCHEMES["w4a4"]), *all_windows) - mean_loss(model, *all_windows)}
-
-    return observe
+    calm, batches = copy.deepcopy(model), generator(trial.seed_for("anneal"))
+    own = _optimizer(trial, calm, _stream(trial, "anneal-probes"))
+    own.load_state_dict(copy.deepcopy(made.state_dict()))
+    loss, rates = _loss(trial, calm), [group["lr"] for group in own.param_groups]
+    for step in range(params.anneal_steps):
+        for group, rate in zip(own.param_groups, rates, strict=True):
+            group["lr"] = rate * (1.0 - (step + 1) / (params.anneal_steps + 1))
+        own.zero_grad(set_to_none=True)
+        batch = corpus.batch("train", params.batch, params.length, batches)
+        for part in zip(*(tensor.to(trial.device).chunk(parts(params)) for tensor in batch), strict=True):
+            (loss(*part) * (len(part[0]) / params.batch)).backward()
+        own.step()
+    return calm

@@ -13,25 +13,29 @@ from typing import TYPE_CHECKING
 from harness.errors import DataError, UsageError
 from harness.estimates import Estimate, In, Mean, Vectorised
 from harness.sweeps import Sweep
-from tasks.llm.optimizers_under_quantization.ladder import METRICS
+from tasks.llm.optimizers_under_quantization.ladder import ANNEALED_RISE, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.table import Floats, Table
 
-SWEEP = Sweep(("lr_multiplier", "decay_multiplier"), by="val_loss", better=("lower",))
+SWEEP = Sweep(("lr_multiplier", "decay_multiplier", "embedding_multiplier"), by="val_loss", better=("lower",))
 
 
 @dataclass(frozen=True)
 class AtCommonLoss(Vectorised):
-    """W4A4 rise of `subject` at the lowest rung of the ladder that the selected trial of every method of the seed reached."""
+    """A number of `subject` at the lowest rung of the ladder that the selected trial of every method of the seed reached.
+
+    `family` says which: of annealed copies, whose rate is zero under every optimizer, or of the networks on their way.
+    """
 
     subject: str
+    family: str = ANNEALED_RISE
     experiment: str = "base"
 
     def values(self, table: Table) -> Floats:
-        """The rise in nats a token, NaN where no rung was reached by all."""
+        """The number, NaN where no rung was reached by all."""
         import numpy as np
 
         from harness.table import picked
@@ -41,7 +45,7 @@ class AtCommonLoss(Vectorised):
         if len(methods) < 2 or self.subject not in methods:
             return found
         chosen = {name: SWEEP.chosen(rows) for name, rows in methods.items()}
-        for metric in METRICS:
+        for metric in METRICS[self.family]:
             at = {name: picked(rows.metric(metric), chosen[name]) for name, rows in methods.items()}
             found = np.where(np.isfinite([*at.values()]).all(axis=0), at[self.subject], found)
         return found

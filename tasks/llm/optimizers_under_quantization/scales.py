@@ -69,7 +69,7 @@ def scales(base: Experiment, qat: Experiment, law: Experiment) -> dict[str, Scal
             grids=[
                 Grid(base, view=FULL, axes=_SWEPT, data="text"),
                 Grid(qat, view="base", data="text"),
-                *further([{"depth": 1, "steps": 50, "warmup": 5}, {"depth": 3, "steps": 150, "warmup": 15}], "text"),
+                *further([{"depth": 1, "steps": 40, "warmup": 4}, {"depth": 3, "steps": 120, "warmup": 12}], "text"),
             ],
             seeds=5,
             time_limit_s=300,

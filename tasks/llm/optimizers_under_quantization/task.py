@@ -8,8 +8,9 @@ from typing import Any
 
 from harness.bounds import POSITIVE, SHARE
 from harness.estimates import Reading, Slope
-from harness.task import Experiment, Figure, Method, Metric, Paper, Statistic, Task, param
-from tasks.llm.optimizers_under_quantization.claims import claims
+from harness.task import Better, Experiment, Figure, Method, Metric, Paper, Statistic, Task, param
+from tasks.llm.optimizers_under_quantization.claims import BASE_RATES, claims
+from tasks.llm.optimizers_under_quantization.ladder import ANNEALED_RISE, RATE, RISE
 from tasks.llm.optimizers_under_quantization.ladder import METRICS as RUNGS
 from tasks.llm.optimizers_under_quantization.measured import SWEEP, QatDrop
 from tasks.llm.optimizers_under_quantization.scales import scales, seconds
@@ -33,9 +34,10 @@ class Training:
     head_dim: int = param(32, "width of one attention head", unit="channels", low=2, high=256)
     length: int = param(64, "tokens of a training sequence", unit="tokens", low=2, high=65536)
     batch: int = param(8, "sequences of a step", unit="sequences", low=1, high=65536)
-    steps: int = param(100, "optimizer steps", unit="steps", low=2, high=10_000_000)
-    warmup: int = param(10, "steps of linear warm-up", unit="steps", low=0, high=1_000_000)
+    steps: int = param(80, "optimizer steps", unit="steps", low=2, high=10_000_000)
+    warmup: int = param(8, "steps of linear warm-up", unit="steps", low=0, high=1_000_000)
     lr_multiplier: float = param(1.0, "multiplies every rate of the optimizer's base setting", low=1e-4, high=1e4)
+    embedding_multiplier: float = param(1.0, "multiplies the rate of embedding and gains apart", low=1e-4, high=1e4)
     decay_multiplier: float = param(1.0, "multiplies the decay of the hidden matrices", low=0.0, high=1e4)
     precision: str = param("float32", "arithmetic of the training's forward pass (bfloat16: autocast)", choices=("float32", "bfloat16"))
     eval_windows: int = param(96, "windows that losses and rises are means over", unit="windows", low=1, high=100_000)
@@ -45,9 +47,10 @@ class Training:
 class Quantized(Training):
     """Full precision, quantized on the way and afterwards."""
 
-    probe_every: int = param(10, "steps from one look at the probe loss to the next", unit="steps", low=1, high=1_000_000)
-    probe_windows: int = param(24, "validation windows of the probe, which only finds the rungs", unit="windows", low=1, high=100_000)
-    ladder_top: float = param(2.6, "highest rung of the common-loss ladder that is visited", unit="nats/token", low=0.0, high=20.0)
+    probe_every: int = param(8, "steps from one look at the network to the next", unit="steps", low=1, high=1_000_000)
+    probe_windows: int = param(48, "validation windows of a look", unit="windows", low=1, high=100_000)
+    ladder_top: float = param(2.8, "loss from which on looks quantize, and copies are annealed", unit="nats/token", low=0.0, high=20.0)
+    anneal_steps: int = param(8, "steps in which a copy's rates fall to zero", unit="steps", low=1, high=1_000_000)
     calibration_windows: int = param(32, "training windows that GPTQ is calibrated on", unit="windows", low=1, high=100_000)
 
 
@@ -69,6 +72,11 @@ LOSSES = (
     _positive("tokens", "tokens", "none", "that the network was trained on", split="none"),
 )
 _validated, _ratio = partial(Metric, split="val"), partial(Metric, split="val", bounds=POSITIVE)
+_AT_RUNGS: tuple[tuple[str, str, Better, str], ...] = (
+    (RISE, _NATS, "lower", "rise under w4a4 of the network on its way"),
+    (ANNEALED_RISE, _NATS, "lower", "rise under w4a4 of a copy whose rate was taken to zero"),
+    (RATE, "ratio", "none", "share of its peak rate that the network on its way had left"),
+)
 QUANTIZED = (
     *(_validated(f"rise_{name}", _NATS, "lower", f"rise of the validation loss under {name}") for name in SCHEMES),
     Metric("test_rise_w4a4", _NATS, "lower", "rise of the test loss under w4a4"),
@@ -88,8 +96,9 @@ QUANTIZED = (
     _ratio("mmr_mean", "ratio", "lower", "max / mean of |h| of a row"),
     _ratio("kurtosis", "ratio", "lower", "of a row, 3 for a Gaussian"),
     *(
-        _validated(name, _NATS, "lower", f"rise under w4a4 of the first checkpoint at {rung:.2f} nats or less", optional=True)
-        for name, rung in RUNGS.items()
+        _validated(name, unit, better, f"{words} at {rung:.2f} nats, by a line through the checkpoints near", optional=True)
+        for family, unit, better, words in _AT_RUNGS
+        for name, rung in RUNGS[family].items()
     ),
 )
 
@@ -110,14 +119,14 @@ def _columns(experiment: str, metrics: tuple[Metric, ...], view: str = "") -> li
 
 
 def _slope(name: str, metric: str, text: str) -> Statistic:
-    return Statistic(name=name, estimate=Slope(metric, "lr_multiplier", {"decay_multiplier": 1.0}), description=text)
+    return Statistic(name=name, estimate=Slope(metric, "lr_multiplier", BASE_RATES), description=text)
 
 
 def _over_lr(id: str, title: str, metric: str, caption: str = "") -> Figure:
-    return Figure(id=id, title=title, x="lr_multiplier", y=metric, where={"decay_multiplier": 1.0}, log_x=True, caption=caption)
+    return Figure(id=id, title=title, x="lr_multiplier", y=metric, where=BASE_RATES, log_x=True, caption=caption)
 
 
-_AT_BASE_RATES: dict[str, Any] = {"where": {"lr_multiplier": 1.0, "decay_multiplier": 1.0}}
+_AT_BASE_RATES: dict[str, Any] = {"where": {"lr_multiplier": 1.0, **BASE_RATES}}
 _SHOWN = tuple(metric for metric in QUANTIZED if not metric.optional and not metric.name.startswith("log_"))
 _RUN = "tasks.llm.optimizers_under_quantization.experiment"
 
@@ -141,7 +150,8 @@ BASE = Experiment(
         _over_lr("mmr", "Max-to-median ratio", "mmr_median", "Rising lines are the paper's C6."),
         _over_lr("kurtosis", "Kurtosis", "kurtosis"),
         Figure(id="probe", title="Probe loss on the way", x="step", y="probe_loss", **_AT_BASE_RATES),
-        Figure(id="probe-rise", title="Rise under W4A4 on the way down the ladder", x="step", y="w4a4_rise", **_AT_BASE_RATES),
+        Figure(id="probe-rise", title="Rise under W4A4 on the way", x="step", y="w4a4_rise", **_AT_BASE_RATES),
+        Figure(id="annealed-rise", title="Rise under W4A4 of annealed copies", x="step", y="annealed_rise", **_AT_BASE_RATES),
     ],
 )
 QAT = Experiment(
@@ -188,7 +198,7 @@ LAW = Experiment(
 
 TASK = Task(
     id="optimizers-under-quantization",
-    version=1,
+    version=2,
     paper=Paper(arxiv="2509.23500", title="Beyond Outliers: A Study of Optimizers Under Quantization", year=2025),
     methods=METHODS,
     experiments=(BASE, QAT, LAW),
