@@ -15,12 +15,19 @@ from harness.claims import All
 from harness.plan import DataRef
 from harness.task import Above, Below
 from harness.trial import Trial
-from tasks.blocks.olmo import OlmoDecoder
-from tasks.llm.optimizers_under_quantization import experiment, ladder
+from tasks.blocks.counting import kept_bytes, state_bytes
+from tasks.blocks.decoder import DecoderConfig, next_token_loss
+from tasks.blocks.matrix_optimizers import optimizer
+from tasks.blocks.olmo import OlmoDecoder, initialize_olmo
+from tasks.blocks.optim import Rate
+from tasks.blocks.training import generator, precision
+from tasks.llm.optimizers_under_quantization import experiment, ladder, scales
 from tasks.llm.optimizers_under_quantization.claims import OPTIMIZERS, RHO
 from tasks.llm.optimizers_under_quantization.experiment import BASE_LR, DECAY, OTHER_LR, rates
 from tasks.llm.optimizers_under_quantization.measured import AtCommonLoss, Efficiency, QatDrop
 from tasks.llm.optimizers_under_quantization.ptq import SCHEMES
+from tasks.llm.optimizers_under_quantization.qat import quantize_linears
+from tasks.llm.optimizers_under_quantization.scales import STATE, kept
 from tasks.llm.optimizers_under_quantization.task import BASE, LOSSES, TASK, Training
 from tasks.llm.optimizers_under_quantization.task import SCHEMES as DECLARED
 from tests.tasks.trials import Trials
@@ -156,8 +163,8 @@ def test_an_annealed_copy_is_trained_on_and_leaves_the_run_alone(trials: Trials)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     made = experiment._optimizer(trial, model, experiment._stream(trial, "probes"))
     calm = [experiment.annealed(trial, model, made) for _ in range(2)]
-    for parameter, kept, one, other in zip(model.parameters(), before, *(copy.parameters() for copy in calm), strict=True):
-        assert torch.equal(parameter, kept)
+    for parameter, start, one, other in zip(model.parameters(), before, *(copy.parameters() for copy in calm), strict=True):
+        assert torch.equal(parameter, start)
         assert torch.equal(one, other)
     assert any(not torch.equal(parameter, one) for parameter, one in zip(model.parameters(), calm[0].parameters(), strict=True))
     assert made.param_groups[0]["lr"] == made.param_groups[0]["initial_lr"]
@@ -268,6 +275,44 @@ def test_more_bits_come_nearer_to_full_precision(trials: Trials) -> None:
     full = trials.run("adamw", experiment="law")["val_loss"]
     distance = [abs(trials.run("adamw", {"bits": bits}, experiment="qat")["val_loss"] - full) for bits in (2, 8)]
     assert distance[1] < 0.2 * distance[0]
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+@pytest.mark.parametrize("quest", [False, True])
+def test_backward_keeps_what_the_estimate_says(arithmetic: str, quest: bool) -> None:
+    for width, depth, vocabulary in ((128, 2, 64), (256, 1, 300)):
+        values = vars(Training(width=width, depth=depth, head_dim=32, length=64, batch=8, precision=arithmetic))
+        model = OlmoDecoder(DecoderConfig(vocab_size=vocabulary, width=width, depth=depth, head_dim=32, length=64))
+        initialize_olmo(model, generator(0))
+        if quest:
+            quantize_linears(model, 4)
+        tokens = torch.randint(vocabulary, (2, 8, 64), generator=generator(0))
+
+        def loss(model: OlmoDecoder = model, tokens: torch.Tensor = tokens) -> torch.Tensor:
+            with precision("cpu", arithmetic):
+                return next_token_loss(model(tokens[0]), tokens[1])
+
+        counted = kept_bytes(loss, [*model.parameters(), *model.buffers()])
+        assert kept(values, vocabulary, quest=quest) == pytest.approx(counted, rel=0.05)
+
+
+@pytest.mark.parametrize("method", [name for name in OPTIMIZERS if name != "soap"])  # whose state lies in lists
+def test_an_optimizer_holds_what_the_estimate_says(method: str) -> None:
+    model = OlmoDecoder(DecoderConfig(vocab_size=32, width=64, depth=1, head_dim=16, length=8))
+    matrices = list(model.hidden_matrices().values())
+    made = optimizer(method, matrices, [model.embedding.weight], Rate(0.01, 0.1), Rate(0.01, 0.0), generator(0))
+    for matrix in matrices:
+        matrix.grad = torch.randn(matrix.shape, generator=generator(1))
+    made.step()
+    held = state_bytes(torch.nn.Module(), made.parts[0])
+    assert held / 4 / sum(matrix.numel() for matrix in matrices) == pytest.approx(STATE[method], rel=1e-3)
+
+
+def test_a_large_batch_is_taken_in_parts(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trials.run("muon", experiment="law", study="whole")
+    monkeypatch.setattr(scales, "PART", TINY["length"])
+    assert scales.parts(vars(trials("muon").params)) == TINY["batch"]
+    assert trials.run("muon", experiment="law", study="parts") == pytest.approx(whole, rel=1e-4)
 
 
 class MachineLostError(Exception):

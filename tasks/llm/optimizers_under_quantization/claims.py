@@ -14,7 +14,7 @@ from tasks.llm.optimizers_under_quantization.measured import AtCommonLoss, Effic
 
 OPTIMIZERS = ("adamw", "muon", "psgd", "scion", "shampoo", "soap")
 SIX = ("laptop", "gpu", "paper")
-BASE_RATES = {"decay_multiplier": 1.0, "embedding_multiplier": 1.0}
+BASE_RATES: dict[str, Any] = {"decay_multiplier": 1.0, "embedding_multiplier": 1.0}
 """Of what else is swept than the rate of all parameters."""
 RHO = {"shampoo": 0.879, "adamw": 0.863, "scion": 0.856, "muon": 0.852, "soap": 0.822, "psgd": 0.739}
 """The paper's parameter efficiencies at 4 bits."""

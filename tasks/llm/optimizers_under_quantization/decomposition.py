@@ -63,7 +63,7 @@ class _Call:
 
 
 @torch.no_grad()
-def decompose(model: nn.Module, quantized: nn.Module, tokens: Tensor, at_once: int = 4096) -> list[LayerError]:
+def decompose(model: nn.Module, quantized: nn.Module, tokens: Tensor, at_once: int = 2048) -> list[LayerError]:
     """The error terms of every linear layer, every block and the last module, in the order in which they finish.
 
     The last entry's R is R_L, the error at the end of the network: that of the final norm where the head is tied to the embedding and

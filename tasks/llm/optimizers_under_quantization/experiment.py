@@ -23,6 +23,7 @@ from tasks.llm.optimizers_under_quantization import ladder
 from tasks.llm.optimizers_under_quantization.measure import Windows, error_metrics, scheme_metrics
 from tasks.llm.optimizers_under_quantization.ptq import SCHEMES, quantized
 from tasks.llm.optimizers_under_quantization.qat import quantize_linears
+from tasks.llm.optimizers_under_quantization.scales import parts
 
 if TYPE_CHECKING:
     from tasks.llm.optimizers_under_quantization.task import Training
@@ -30,14 +31,12 @@ if TYPE_CHECKING:
 Look = Callable[[Together], Mapping[str, float]]
 """A look at the network on the way, given the optimizer that trains it."""
 
-BASE_LR: Mapping[str, float] = {"adamw": 1e-2, "muon": 0.12, "psgd": 5e-3, "scion": 0.24, "shampoo": 2e-2, "soap": 1.6e-2}
+BASE_LR: Mapping[str, float] = {"adamw": 1e-2, "muon": 0.12, "psgd": 5e-3, "scion": 0.2, "shampoo": 2e-2, "soap": 1.6e-2}
 """Peak rate of the hidden matrices, found on validation at the base size of the laptop scale (see the README's log)."""
-OTHER_LR: Mapping[str, float] = dict.fromkeys(BASE_LR, 2e-2)
+OTHER_LR: Mapping[str, float] = {"adamw": 2e-2, "muon": 2e-2, "psgd": 2e-2, "scion": 2e-2, "shampoo": 2e-2, "soap": 1e-2}
 """Peak rate of AdamW on embedding and gains beside each optimizer, found in the same way."""
 DECAY = 0.1
 """Decoupled decay of the hidden matrices; the other parameters have none."""
-PART = 8192
-"""Tokens that go forward and backward at once: a larger batch is taken in parts, for the memory of one and the gradient of all."""
 
 
 def law(trial: Trial) -> Mapping[str, float]:
@@ -129,17 +128,12 @@ def _loop(trial: Trial, corpus: Corpus, model: OlmoDecoder, look: Look | None) -
         schedule=Schedule(params.steps, params.warmup, "cosine"),
         loss=_loss(trial, model),
         batch=lambda _step: corpus.batch("train", params.batch, params.length, streams["batches"]),
-        parts=parts(params),
+        parts=parts(vars(params)),
         streams=streams,
         log_every=params.probe_every if look else max(1, params.steps // 10),
         observe=(lambda: look(made)) if look else None,
         tail=max(1, params.steps // 10),
     )
-
-
-def parts(params: Training) -> int:
-    """Parts that a batch is taken in."""
-    return min(params.batch, max(1, params.batch * params.length // PART))
 
 
 def _probe(trial: Trial, model: OlmoDecoder) -> Look:
@@ -186,7 +180,7 @@ def annealed(trial: Trial, model: OlmoDecoder, made: Together) -> OlmoDecoder:
             group["lr"] = rate * (1.0 - (step + 1) / (params.anneal_steps + 1))
         own.zero_grad(set_to_none=True)
         batch = corpus.batch("train", params.batch, params.length, batches)
-        for part in zip(*(tensor.to(trial.device).chunk(parts(params)) for tensor in batch), strict=True):
+        for part in zip(*(tensor.to(trial.device).chunk(parts(vars(params))) for tensor in batch), strict=True):
             (loss(*part) * (len(part[0]) / params.batch)).backward()
         own.step()
     return calm

@@ -13,7 +13,7 @@ from tasks.llm.optimizers_under_quantization.claims import BASE_RATES, claims
 from tasks.llm.optimizers_under_quantization.ladder import ANNEALED_RISE, RATE, RISE
 from tasks.llm.optimizers_under_quantization.ladder import METRICS as RUNGS
 from tasks.llm.optimizers_under_quantization.measured import SWEEP, QatDrop
-from tasks.llm.optimizers_under_quantization.scales import scales, seconds
+from tasks.llm.optimizers_under_quantization.scales import memory, scales, seconds
 
 METHODS = (
     Method("shampoo", "proposed", "L^(-1/4) M R^(-1/4), steps of a fixed RMS: the paper's winner under quantization"),
@@ -137,7 +137,8 @@ BASE = Experiment(
     metrics=(*LOSSES, *QUANTIZED),
     run=f"{_RUN}:base",
     tuned=SWEEP,
-    seconds=partial(seconds, afterwards=5.0),
+    seconds=partial(seconds, afterwards=6.0),
+    memory=memory,
     statistics=[
         *_columns("base", (*LOSSES[:2], *_SHOWN)),
         _slope("mmr_slope", "mmr_median", "d log MMR (median) / d log learning rate"),
@@ -162,6 +163,7 @@ QAT = Experiment(
     run=f"{_RUN}:qat",
     tuned=SWEEP,
     seconds=partial(seconds, quest=True),
+    memory=partial(memory, quest=True),
     statistics=[
         Statistic(
             name="qat_drop",
@@ -182,6 +184,7 @@ LAW = Experiment(
     run=f"{_RUN}:law",
     tuned=SWEEP,
     seconds=seconds,
+    memory=memory,
     statistics=_columns("law", LOSSES[:2]),
     figures=[
         Figure(
