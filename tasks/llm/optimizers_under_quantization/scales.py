@@ -17,7 +17,7 @@ _APART = {"embedding_multiplier": (0.4, 2.5)}
 _GPU_SHARE = {"gpu": 1 / 12, "paper": 1.0}
 """Of a card, for each trial."""
 _GPU = {"head_dim": 64, "length": 128, "batch": 64, "warmup": 60, "precision": "bfloat16", "eval_windows": 256}
-_GPU_PROBES = {"probe_every": 20, "probe_windows": 64, "ladder_top": 6.0, "anneal_steps": 10, "calibration_windows": 128}
+_GPU_PROBES = {"probe_every": 40, "probe_windows": 64, "ladder_top": 6.0, "anneal_steps": 10, "calibration_windows": 128}
 _PAPER = _GPU | {"length": 2048, "batch": 128, "warmup": 500, "head_dim": 128, "eval_windows": 2048}
 _PAPER_PROBES = _GPU_PROBES | {"probe_every": 250, "probe_windows": 256, "anneal_steps": 100, "calibration_windows": 256}
 _SIZES = {"50M": (640, 10), "125M": (768, 18), "350M": (1024, 28), "500M": (1280, 26), "760M": (1536, 27), "1.5B": (2048, 30)}
@@ -77,11 +77,11 @@ def scales(base: Experiment, qat: Experiment, law: Experiment) -> dict[str, Scal
             time_limit_s=300,
         ),
         "gpu": Scale(
-            description="Six optimizers on BPE tokens, 0.8M to 11M hidden parameters at two tokens each; twelve trials to a card",
+            description="Six optimizers on BPE tokens, 0.8M to 11M hidden parameters at 1.5 tokens each; twelve trials to a card",
             grids=[
-                *at_base(_sized(_GPU, 256, 4, 2.0), _GPU_PROBES, "text-bpe", _SWEPT),
-                *at_base(_sized(_GPU, 256, 4, 2.0), _GPU_PROBES, "text-bpe", _APART),
-                *further([_sized(_GPU, 128, 4, 2.0), _sized(_GPU, 384, 6, 2.0)], "text-bpe"),
+                *at_base(_sized(_GPU, 256, 4, 1.5), _GPU_PROBES, "text-bpe", _SWEPT),
+                Grid(base, view=FULL, points=[_sized(_GPU, 256, 4, 1.5) | _GPU_PROBES], axes=_APART, data="text-bpe"),
+                *further([_sized(_GPU, 128, 4, 1.5), _sized(_GPU, 384, 6, 1.5)], "text-bpe"),
             ],
             seeds=3,
             time_limit_s=400,
@@ -134,7 +134,7 @@ _VOCABULARY = {"gpu": 4096, "paper": 4096}
 """Tokens of the scale's text: a BPE, or bytes."""
 _KEPT: Mapping[str, Mapping[bool, tuple[float, float]]] = {
     "float32": {False: (92.0, 0.0), True: (109.0, 60.0)},
-    "bfloat16": {False: (66.0, 24.0), True: (75.0, 60.0)},
+    "bfloat16": {False: (66.0, 24.0), True: (75.0, 45.0)},
 }
 """Arithmetic -> whether it is QuEST's -> bytes that backward keeps of a block by token and channel, and by squared width: counted."""
 STATE = {"adamw": 2.0, "muon": 1.0, "scion": 1.0, "psgd": 4.5, "shampoo": 8.0, "soap": 9.0}
