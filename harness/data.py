@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, PapertrialError, UsageError
+from harness.hub_cache import hub_snapshot
 from harness.lazy import load
 from harness.masking import mask
 from harness.plan import DataRef
@@ -32,7 +33,7 @@ from harness.task import DATA_KINDS, DataKind
 from harness.user_files import content_digest, file_digest, files_below
 
 MANIFEST = "manifest.json"
-READING = 3
+READING = 4
 """Raised when readers of users' files refuse, leave out or read differently what they took before: what was adopted then is read
 again. What comes out the same has the same fingerprint."""
 MOST_NOTES = 20
@@ -100,6 +101,7 @@ class Dataset:
     """`(path: Path, target: Path) -> None`: the same from the user's own files; DataError names what it cannot read.
 
     Both may return sentences instead of None: each says what was left out (file, where in it) and why. They go into every record.
+    `adopt` may return them as `Adopted`, which says besides what kind the files are known to be.
     """
     open: str
     """`(folder: Path) -> Any`: what `Trial.dataset` hands out."""
@@ -117,11 +119,25 @@ class UserData:
     kind: DataKind | None = None
 
 
+@dataclass(frozen=True)
+class Adopted:
+    """What a reader of the user's files says of them."""
+
+    notes: Sequence[str] = ()
+    kind: DataKind | None = None
+    """Set where the files prove it, such as by published sums. What the user says goes before it; without both it is a stand-in."""
+
+
 def cache_root() -> Path:
     """Folder of prepared sets: $PAPERTRIAL_CACHE, else `papertrial` in the user's cache folder."""
     if "PAPERTRIAL_CACHE" in os.environ:
         return _expanded("PAPERTRIAL_CACHE", os.environ["PAPERTRIAL_CACHE"])
     return _expanded("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "papertrial"
+
+
+def file_memory() -> Path:
+    """Where what was found out about users' files is remembered."""
+    return cache_root() / "files.sqlite"
 
 
 def _expanded(setting: str, path: str) -> Path:
@@ -314,17 +330,22 @@ def _adopt(dataset: Dataset, user: UserData) -> DataRef:
         raise DataError(f"--data {dataset.name}={user.path}: cannot be read ({error})") from None
     if not there:
         raise DataError(f"--data {dataset.name}={user.path}: there is no such file or folder")
-    kind = user.kind or "stand-in"
+    path, source = hub_snapshot(path)
     files, left_out = files_below(path)
-    digest = content_digest(path, files, dataset.version, READING)
-    folder = cache_root() / "data" / dataset.name / f"user-{digest[:16]}-{kind}"
+    digest = content_digest(path, files, dataset.version, READING, memory=file_memory())
+    folder = cache_root() / "data" / dataset.name / f"user-{digest[:16]}-{user.kind or 'unsaid'}"
     if not folder.exists():
 
-        def adopt(target: Path) -> list[str]:
-            return [*left_out, *(load(dataset.adopt)(path, target) or ())]
+        def adopt(target: Path) -> Adopted:
+            read = _adopted(load(dataset.adopt)(path, target))
+            return Adopted((*left_out, *read.notes), user.kind or read.kind or "stand-in")
 
-        _build(folder, adopt, dataset, kind=kind, source=path.name)
+        _build(folder, adopt, dataset, kind=dataset.kind, source=source)
     return _verified(dataset.name, folder, mend=f"delete {folder} and run again")
+
+
+def _adopted(said: Adopted | Sequence[str] | None) -> Adopted:
+    return said if isinstance(said, Adopted) else Adopted(tuple(said or ()))
 
 
 def _build(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str) -> None:
@@ -353,18 +374,18 @@ def _write(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
     folder.parent.mkdir(parents=True, exist_ok=True)
     target = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        notes = [visible(note) for note in write(target) or ()]
+        written = _adopted(write(target))
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in sorted(target.iterdir()) if path.is_file()
         }
         described = {
             "name": dataset.name,
             "source": source,
-            "kind": kind,
+            "kind": written.kind or kind,
             "version": dataset.version,
             "fingerprint": _fingerprint(files),
             "files": files,
-            "notes": notes,
+            "notes": [visible(note) for note in written.notes],
         }
         (target / MANIFEST).write_text(json.dumps(described, indent=2) + "\n")
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import DataError
+from harness.file_memory import remembered
 from harness.shown import reason_of
 
 FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -51,10 +52,14 @@ def _unreadable(error: OSError) -> NoReturn:
     raise DataError(f"{error.filename}: cannot be read ({reason_of(error)})") from None
 
 
-def content_digest(path: Path, files: Sequence[Path], *reading: int) -> str:
-    """SHA-256 over the names and contents of the files below `path`, and over the versions of what reads them."""
+def content_digest(path: Path, files: Sequence[Path], *reading: int, memory: Path) -> str:
+    """SHA-256 over the names and contents of the files below `path`, and over the versions of what reads them.
+
+    Contents are read once: `memory` keeps their digests until a file's size or time of change differs.
+    """
     try:
-        lines = [f"{file.relative_to(path.parent)} {file_digest(file)}" for file in files]
+        digests = remembered(memory, "sha256", files, file_digest)
+        lines = [f"{file.relative_to(path.parent)} {digest}" for file, digest in zip(files, digests, strict=True)]
     except OSError as error:
         _unreadable(error)
     text = "\n".join([".".join(map(str, reading)), *lines])

@@ -7,8 +7,9 @@ from harness.data import Dataset
 DATASET = Dataset(
     name="cifar10",
     description=(
-        "Own data only: 60,000 photographs, 32 x 32 colour, 10 classes. The folder cifar-10-batches-py (or the one that holds it, as "
-        "torchvision leaves it) or Parquet files train*.parquet and test*.parquet with `img` and `label`"
+        "Own data only: 60,000 photographs, 32 x 32 colour, 10 classes. Folder cifar-10-batches-py (`real` by its MD5 sums) or "
+        "cifar-10-batches-bin, the one that holds it, or Parquet files train*.parquet and test*.parquet with `img` and `label`, also in a "
+        "cache of the Hugging Face hub"
     ),
     source="cs.toronto.edu",
     kind="real",

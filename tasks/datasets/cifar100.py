@@ -7,8 +7,9 @@ from harness.data import Dataset
 DATASET = Dataset(
     name="cifar100",
     description=(
-        "Own data only: 60,000 photographs, 32 x 32 colour, 100 classes. The folder cifar-100-python (or the one that holds it, as "
-        "torchvision leaves it) or Parquet files train*.parquet and test*.parquet with `img` and `fine_label`"
+        "Own data only: 60,000 photographs, 32 x 32 colour, 100 classes. Folder cifar-100-python (`real` by its MD5 sums) or "
+        "cifar-100-binary, the one that holds it, or Parquet files train*.parquet and test*.parquet with `img` and `fine_label`, also in a "
+        "cache of the Hugging Face hub"
     ),
     source="cs.toronto.edu",
     kind="real",

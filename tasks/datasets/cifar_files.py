@@ -1,15 +1,18 @@
-"""CIFAR-10 and CIFAR-100 as they are passed around: the published pickles, or the Parquet files of the Hugging Face hub."""
+"""CIFAR-10 and CIFAR-100 as they are passed around: the published pickles or binaries, or Parquet files of the Hugging Face hub."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from harness.data import Adopted
 from harness.errors import DataError
+from tasks.datasets.archives import is_archive, packed_in, unpack_with
+from tasks.datasets.cifar_binary import read_binaries
 from tasks.datasets.cifar_parquet import read_parquet
 from tasks.datasets.cifar_pickles import read_batches
 from tasks.datasets.images import Labels, Pixels, buckets, write_images
@@ -29,6 +32,11 @@ class Form:
     test: Mapping[str, str]
     pickle_labels: str
     parquet_labels: str
+    binary_folder: str
+    binary_train: Sequence[str]
+    binary_test: Sequence[str]
+    label_bytes: int
+    """In a record of the binary version."""
 
 
 CIFAR10 = Form(
@@ -44,6 +52,10 @@ CIFAR10 = Form(
     test={"test_batch": "40351d587109b95175f43aff81a1287e"},
     pickle_labels="labels",
     parquet_labels="label",
+    binary_folder="cifar-10-batches-bin",
+    binary_train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+    binary_test=("test_batch.bin",),
+    label_bytes=1,
 )
 CIFAR100 = Form(
     num_classes=100,
@@ -52,47 +64,72 @@ CIFAR100 = Form(
     test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     pickle_labels="fine_labels",
     parquet_labels="fine_label",
+    binary_folder="cifar-100-binary",
+    binary_train=("train.bin",),
+    binary_test=("test.bin",),
+    label_bytes=2,
 )
 
 
-def adopt_cifar10(path: Path, target: Path) -> list[str]:
+def adopt_cifar10(path: Path, target: Path) -> Adopted:
     """Write the splits of the user's CIFAR-10."""
     return adopt(CIFAR10, path, target)
 
 
-def adopt_cifar100(path: Path, target: Path) -> list[str]:
+def adopt_cifar100(path: Path, target: Path) -> Adopted:
     """Write the splits of the user's CIFAR-100, fine labels."""
     return adopt(CIFAR100, path, target)
 
 
-def adopt(form: Form, path: Path, target: Path) -> list[str]:
-    """The published test set is test; a tenth of the training set, chosen by the pixels, is val. DataError says what is wrong and where."""
+def adopt(form: Form, path: Path, target: Path) -> Adopted:
+    """The published test set is test; a tenth of the training set, chosen by the pixels, is val. DataError says what is wrong and where.
+
+    Pickles are opened only where their MD5 sums are the published ones, so they are `real`. No sums of the other files are published.
+    """
+    if is_archive(path):
+        raise DataError(f"{path}: an archive: unpack it with `{unpack_with(path)}` and name the folder that comes of it")
     if not path.is_dir():
         raise DataError(f"{path}: not a folder; an archive has to be unpacked first")
-    pixels, labels = _read(form, path, "train")
+    (pixels, labels), published = _read(form, path, "train")
+    test, tests_published = _read(form, path, "test")
     held = buckets(pixels) < _HELD_PERCENT
-    test = _read(form, path, "test")
-    return write_images(
+    notes = write_images(
         target,
         {"train": (pixels[~held], labels[~held]), "val": (pixels[held], labels[held]), "test": test},
         num_classes=form.num_classes,
         licence="",
     )
+    return Adopted(notes, "real" if published and tests_published else None)
 
 
-def _read(form: Form, path: Path, part: str) -> tuple[Pixels, Labels]:
-    """Pixels (count, 32, 32, 3) and labels of `train` or `test`."""
-    batches = form.train if part == "train" else form.test
-    for folder in (path, path / form.folder):
-        if any((folder / name).is_file() for name in (*form.train, *form.test)):
-            pieces = read_batches(folder, batches, form.pickle_labels, form.num_classes)
-            break
+def _read(form: Form, path: Path, part: str) -> tuple[tuple[Pixels, Labels], bool]:
+    """Pixels (count, 32, 32, 3) and labels of `train` or `test`, and whether their sums are the published ones."""
+    batches, binaries = (form.train, form.binary_train) if part == "train" else (form.test, form.binary_test)
+    pickled = _holding(path, form.folder, (*form.train, *form.test))
+    binary = _holding(path, form.binary_folder, (*form.binary_train, *form.binary_test))
+    if pickled:
+        pieces = read_batches(pickled, batches, form.pickle_labels, form.num_classes)
+    elif binary:
+        pieces = read_binaries(binary, binaries, form.label_bytes, form.num_classes)
     else:
         files = _shards(path, part)
         if not files:
-            raise DataError(f"{path}: there is neither {form.folder}/{next(iter(batches))} nor {part}*.parquet, here or one folder below")
+            raise DataError(_nothing(form, path, part))
         pieces = [read_parquet(file, form.parquet_labels, form.num_classes) for file in files]
-    return np.concatenate([pixels for pixels, _ in pieces]), np.concatenate([labels for _, labels in pieces])
+    return (np.concatenate([pixels for pixels, _ in pieces]), np.concatenate([labels for _, labels in pieces])), pickled is not None
+
+
+def _holding(path: Path, below: str, names: Sequence[str]) -> Path | None:
+    """The folder, this one or the one of the published name in it, that holds any of the files."""
+    return next((folder for folder in (path, path / below) if any((folder / name).is_file() for name in names)), None)
+
+
+def _nothing(form: Form, path: Path, part: str) -> str:
+    archive = packed_in(path)
+    if archive:
+        return f"{path}: holds no files of the set but an archive: unpack it with `{unpack_with(archive)}`"
+    names = f"{form.folder}/{next(iter(form.train))} nor {form.binary_folder}/{form.binary_train[0]} nor {part}*.parquet"
+    return f"{path}: there is neither {names}, here or one folder below"
 
 
 def _shards(path: Path, part: str) -> list[Path]:

@@ -22,6 +22,8 @@ from PIL import Image
 from harness import data, registry
 from harness.data import UserData, open_data, resolve
 from harness.errors import DataError
+from harness.plan import DataRef
+from tasks.datasets import cifar_files
 from tasks.datasets.cifar_files import CIFAR10, CIFAR100, Form, adopt
 from tasks.datasets.cifar_pickles import read_batches
 from tasks.datasets.images import Images, Pixels, open_images
@@ -78,6 +80,16 @@ def write_batches(folder: Path, form: Form, each: int = 40) -> Form:
     return replace(form, train={name: sums[name] for name in form.train}, test={name: sums[name] for name in form.test})
 
 
+def write_binaries(folder: Path, form: Form, each: int = 40) -> None:
+    """Tiny files of the binary version, with the pictures that `write_batches` writes; a coarse label is 255 where there is one."""
+    folder.mkdir(parents=True)
+    for seed, name in enumerate([*form.binary_train, *form.binary_test]):
+        pixels = pictures(each, seed)
+        labels = np.full((each, form.label_bytes), 255, np.uint8)
+        labels[:, -1] = marks(pixels, form.num_classes)
+        (folder / name).write_bytes(np.concatenate([labels, planes(pixels)], axis=1).tobytes())
+
+
 def write_batch(file: Path, batch: Any) -> None:
     file.write_bytes(python2(batch))
 
@@ -118,6 +130,77 @@ def test_the_sums_are_the_published_ones_and_checked_by_default(tmp_path: Path) 
         found = md5(tmp_path / name / first)
         with pytest.raises(DataError, match=rf"{first}: its MD5 is {found}, that of the published file {form.train[first]}"):
             resolve(registry.dataset(name), {name: UserData(tmp_path / name)})
+
+
+@pytest.mark.parametrize(("name", "form"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+@pytest.mark.parametrize("below", [False, True], ids=["the folder", "its root"])
+def test_the_binary_version_holds_what_the_pickles_hold(tmp_path: Path, name: str, form: Form, below: bool) -> None:
+    folder = tmp_path / "bin" / form.binary_folder
+    write_binaries(folder, form)
+    ref = resolve(registry.dataset(name), {name: UserData(folder.parent if below else folder)})
+    assert ref.kind == "stand-in", "nothing proves what these bytes are"
+    images = open_data(registry.dataset(name), ref)
+    pickled = taken(write_batches(tmp_path / "py", form), tmp_path / "py", tmp_path / "out")
+    for split in ("train", "val", "test"):
+        assert (images.pixels[split] == pickled.pixels[split]).all()
+        assert (images.labels[split] == pickled.labels[split]).all()
+
+
+def test_a_binary_that_is_cut_or_of_another_set_is_named(tmp_path: Path) -> None:
+    write_binaries(tmp_path / "set", CIFAR10, each=4)
+    file = tmp_path / "set" / "data_batch_3.bin"
+    whole = file.read_bytes()
+    other = b"\x0a" + whole[1:]
+    for content, said in ((whole[:-1], "12291 bytes are not records of 3073"), (b"", "0 bytes are not"), (other, "image 1: label 10")):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=rf"data_batch_3\.bin.*{said}"):
+            taken(CIFAR10, tmp_path / "set", tmp_path / "out")
+    file.unlink()
+    with pytest.raises(DataError, match=r"data_batch_3\.bin: there is no such file, although others"):
+        taken(CIFAR10, tmp_path / "set", tmp_path / "out")
+
+
+def test_pickles_with_the_published_sums_are_real_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar_files, "CIFAR10", write_batches(tmp_path / "set", CIFAR10))
+    dataset = registry.dataset("cifar10")
+    assert resolve(dataset, {"cifar10": UserData(tmp_path / "set")}, require_kind="real").kind == "real"
+    assert resolve(dataset, {"cifar10": UserData(tmp_path / "set", "stand-in")}).kind == "stand-in", "what the user says goes first"
+
+
+def hub_set(root: Path, commit: str = "c0ffee00", seed: int = 0) -> Path:
+    """A data set in the form of a cache of the hub: links to blobs, and a reference to the commit."""
+    snapshot = root / "snapshots" / commit / "plain_text"
+    snapshot.mkdir(parents=True)
+    (root / "refs").mkdir(exist_ok=True)
+    (root / "refs" / "main").write_text(commit)
+    for part, count in (("train", 60), ("test", 9)):
+        blob = root / "blobs" / f"{commit}{part}"
+        write_parquet(blob, pictures(count, seed), CIFAR10)
+        (snapshot / f"{part}-00000-of-00001.parquet").symlink_to(blob)
+    return root
+
+
+def test_a_cache_of_the_hub_is_read_where_its_reference_points(tmp_path: Path) -> None:
+    def found(path: Path) -> DataRef:
+        return resolve(registry.dataset("cifar10"), {"cifar10": UserData(path)})
+
+    home = tmp_path / "huggingface"
+    root = hub_set(home / "hub" / "datasets--uoft-cs--cifar10")
+    (home / "hub" / "models--much--else").mkdir()
+    references = [found(path) for path in (home, home / "hub", root, root / "snapshots" / "c0ffee00")]
+    assert len({ref.fingerprint for ref in references}) == 1
+    assert [ref.source for ref in references[:3]] == ["uoft-cs/cifar10@c0ffee00"] * 3
+    hub_set(root, "badcafe0", seed=5)
+    assert found(home).fingerprint != references[0].fingerprint, "the newer one"
+    (root / "refs" / "main").unlink()
+    with pytest.raises(DataError, match="has 2 snapshots and no refs/main: name one of badcafe0, c0ffee00"):
+        found(root)
+    (root / "refs" / "main").write_text("0ddba110")
+    with pytest.raises(DataError, match="snapshot 0ddba110, which refs/main names, is not there: fetch"):
+        found(root)
+    hub_set(home / "hub" / "datasets--b--other")
+    with pytest.raises(DataError, match=r"2 data sets of the hub \(datasets--b--other, datasets--uoft.*: name the folder of one"):
+        found(home)
 
 
 class Planted:
@@ -235,7 +318,7 @@ def test_parquet_of_another_set_or_none_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train.parquet", pictures(6, 0), CIFAR10)
     with pytest.raises(DataError, match=r"has no `img` and `fine_label` columns \(columns: img, label\)"):
         taken(CIFAR100, tmp_path, tmp_path / "out")
-    with pytest.raises(DataError, match=r"neither cifar-10-batches-py/test_batch nor test\*\.parquet"):
+    with pytest.raises(DataError, match=r"neither cifar-10-batches-py/data_batch_1 nor .* nor test\*\.parquet"):
         taken(CIFAR10, tmp_path, tmp_path / "out")
     (tmp_path / "train.parquet").write_bytes(b"PAR1 it is not")
     with pytest.raises(DataError, match=r"train\.parquet: not a Parquet file"):
@@ -289,7 +372,7 @@ def test_a_damaged_pickle_is_refused_or_holds_what_its_bytes_say(tmp_path_factor
 def test_an_empty_folder_and_an_archive_say_what_is_wanted(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "set.tar.gz").write_bytes(b"")
-    for path, said in (("empty", "there is neither cifar-"), ("set.tar.gz", "has to be unpacked first")):
+    for path, said in (("empty", "there is neither cifar-"), ("set.tar.gz", "unpack it with `tar -xf .*set.tar.gz -C ")):
         with pytest.raises(DataError, match=said):
             resolve(registry.dataset(name), {name: UserData(tmp_path / path)})
     with pytest.raises(DataError, match=f"--data {name}=PATH"):
