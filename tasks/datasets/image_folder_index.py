@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.data import READING, file_memory
 from harness.errors import DataError
+from harness.file_memory import remembered
+from tasks.datasets.photo_labels import is_list, labels_of
+from tasks.datasets.photo_root import photo_root
 from tasks.datasets.photographs import SUFFIXES, read_photograph
 from tasks.datasets.text_splits import SPLITS, Split
 
@@ -30,7 +32,7 @@ class _Photo:
     label: int
     split: Split
     size: int
-    digest: bytes
+    digest: str
     grey16: bool
     turned: bool
 
@@ -40,20 +42,26 @@ def adopt_folder(path: Path, target: Path) -> list[str]:
 
     The index holds every file's name, class and size, so that its fingerprint stands for the photographs without reading them.
     """
-    classes, notes = _classes(path)
+    root = photo_root(path)
+    classes, notes = _classes(root)
     photos: list[_Photo] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for label, name in enumerate(classes):
-            for part in ("train", "val"):
-                found, said = _class_photos(path, f"{part}/{name}", label, pool)
-                photos += found
-                notes += said
+    flat = not _class_folders(root / "val")
+    for label, name in enumerate(classes):
+        for part in ("train",) if flat else ("train", "val"):
+            candidates, said = _candidates(root, f"{part}/{name}")
+            found, broken = _looked(candidates, f"{part}/{name}", [label] * len(candidates))
+            photos += found
+            notes += said + broken
+    if flat:
+        found, said = _flat_photos(path, root, classes)
+        photos += found
+        notes += said
     files: dict[Split, list[tuple[str, int, int]]] = {split: [] for split in SPLITS}
     for photo in photos:
         files[photo.split].append((photo.name, photo.label, photo.size))
     if not files["val"]:
         raise DataError(f"{path}: {len(files['train'])} training images are too few to hold 2 % of them out")
-    index: dict[str, Any] = {"root": str(path), "classes": classes, "files": files}
+    index: dict[str, Any] = {"root": str(root), "classes": classes, "files": files}
     grey16 = [photo.name for photo in photos if photo.grey16]
     if grey16:
         index["grey16"] = grey16
@@ -61,33 +69,47 @@ def adopt_folder(path: Path, target: Path) -> list[str]:
     return [*notes, *_remarks(photos)]
 
 
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != "__MACOSX" and entry.name[0] != ".")
+
+
 def _classes(root: Path) -> tuple[list[str], list[str]]:
-    """The names of the classes, the same in both parts, and what else lies there."""
+    """The names of the classes, the same in both parts unless val/ is flat, and what else lies there."""
     notes: list[str] = []
-    parts: dict[str, list[str]] = {}
-    for part in ("train", "val"):
-        folder = root / part
-        if not folder.is_dir():
-            raise DataError(f"{folder}: there is no such folder; an ImageFolder has train/<class>/ and val/<class>/")
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        parts[part] = [entry.name for entry in entries if entry.is_dir() and entry.name != "__MACOSX"]
-        for entry in entries:
+    parts = {part: _class_folders(root / part) for part in ("train", "val")}
+    train, val = parts["train"], parts["val"]
+    for part in ("train", "val") if val else ("train",):
+        for entry in sorted(entry for entry in (root / part).iterdir() if not entry.name.startswith(".")):
             if entry.name == "__MACOSX":
                 notes.append(f"{part}/{entry.name}: left out, what macOS packs beside the files")
             elif entry.is_file() and entry.name.lower() not in _DESKTOP:
                 notes.append(f"{part}/{entry.name}: left out, it lies in no folder of a class")
-    train, val = parts["train"], parts["val"]
     if not train:
         raise DataError(f"{root / 'train'}: holds no folder of a class")
     for one, other, there, here in (("val", "train", train, val), ("train", "val", val, train)):
         missing = next((name for name in there if name not in here), None)
-        if missing is not None:
+        if missing is not None and val:
             raise DataError(f"{root / one / missing}: there is no such folder, although {other}/ has class {missing}")
     return train, notes
 
 
-def _class_photos(root: Path, place: str, label: int, pool: ThreadPoolExecutor) -> tuple[list[_Photo], list[str]]:
-    """The photographs of one class in one part, and what of its folder is left out."""
+def _flat_photos(path: Path, root: Path, classes: Sequence[str]) -> tuple[list[_Photo], list[str]]:
+    """The photographs of a val/ without folders, labelled by the lists that lie with them."""
+    candidates, notes = _candidates(root, "val")
+    labels = labels_of([file.name for file in candidates], path, root / "val", frozenset(classes))
+    notes += [f"val/{file.name}: left out, no list has its label" for file in candidates if file.name not in labels]
+    candidates = [file for file in candidates if file.name in labels]
+    places = {name: place for place, name in enumerate(classes)}
+    photos, broken = _looked(candidates, "val", [places[labels[file.name]] for file in candidates])
+    shown = {photo.label for photo in photos}
+    missing = next((name for name in classes if places[name] not in shown), None)
+    if missing is not None:
+        raise DataError(f"{root / 'val'}: holds no image that can be used of class {missing}, which train/ has")
+    return photos, [*notes, *broken]
+
+
+def _candidates(root: Path, place: str) -> tuple[list[Path], list[str]]:
+    """The files of a folder that may be photographs, and what else of it is left out."""
     folder = root / place
     candidates: list[Path] = []
     notes: list[str] = []
@@ -102,36 +124,47 @@ def _class_photos(root: Path, place: str, label: int, pool: ThreadPoolExecutor) 
             notes.append(f"{name}: left out, what macOS keeps beside a file")
         elif image:
             candidates.append(entry)
-        elif not entry.name.startswith(".") and entry.name.lower() not in _DESKTOP:
+        elif not entry.name.startswith(".") and entry.name.lower() not in _DESKTOP and not is_list(entry.name):
             notes.append(f"{name}: left out, not {', '.join(SUFFIXES)}")
     if not candidates:
         raise DataError(f"{folder}: holds no images ({', '.join(SUFFIXES)})")
+    return candidates, notes
+
+
+def _looked(candidates: Sequence[Path], place: str, labels: Sequence[int]) -> tuple[list[_Photo], list[str]]:
+    """The photographs among them, and the others by name."""
     photos: list[_Photo] = []
     broken: list[str] = []
-    for file, found in zip(candidates, pool.map(lambda file: _look(file, place, label), candidates), strict=True):
-        if isinstance(found, _Photo):
-            photos.append(found)
+    found = remembered(file_memory(), f"photograph-{READING}", candidates, _look)
+    for file, label, seen in zip(candidates, labels, map(json.loads, found), strict=True):
+        if isinstance(seen, str):
+            broken.append(f"{place}/{file.name}: left out, {seen}")
         else:
-            broken.append(f"{place}/{file.name}: left out, {found}")
-    if not photos:
+            photos.append(_Photo(f"{place}/{file.name}", label, _split(file, place), **seen))
+    if candidates and not photos:
         more = f", and so on for all {len(broken)}" if len(broken) > 1 else ""
-        raise DataError(f"{folder}: holds no image that can be used ({broken[0]}{more})")
-    return photos, [*notes, *broken]
+        raise DataError(f"{candidates[0].parent}: holds no image that can be used ({broken[0]}{more})")
+    return photos, broken
 
 
-def _look(file: Path, place: str, label: int) -> _Photo | str:
-    """A photograph, or the reason why it is none."""
+def _look(file: Path) -> str:
+    """What `_Photo` says of a photograph, or the reason why it is none; as JSON."""
     try:
         content = file.read_bytes()
         photo = read_photograph(content)
     except OSError as error:
-        return f"it cannot be read ({error.strerror})"
+        return json.dumps(f"it cannot be read ({error.strerror})")
     except ValueError as error:
-        return str(error)
+        return json.dumps(str(error))
+    digest = hashlib.sha256(content).hexdigest()
+    return json.dumps({"size": len(content), "digest": digest, "grey16": photo.grey16, "turned": _orientation(photo.image) != 1})
+
+
+def _split(file: Path, place: str) -> Split:
+    if place.split("/")[0] == "val":
+        return "test"
     bucket = int.from_bytes(hashlib.sha256(f"{file.parent.name}/{file.name}".encode(errors="surrogateescape")).digest()[:8], "big") % 100
-    split: Split = "test" if place.startswith("val/") else "val" if bucket < _VAL_PERCENT else "train"
-    turned = _orientation(photo.image) != 1
-    return _Photo(f"{place}/{file.name}", label, split, len(content), hashlib.sha256(content).digest(), photo.grey16, turned)
+    return "val" if bucket < _VAL_PERCENT else "train"
 
 
 def _orientation(image: Any) -> int:
@@ -146,7 +179,7 @@ def _remarks(photos: Sequence[_Photo]) -> Iterator[str]:
     turned = [photo.name for photo in photos if photo.turned]
     if turned:
         yield f"{_named(turned)}: read as stored, not turned as the EXIF orientation says; so do the published recipes"
-    first: dict[bytes, _Photo] = {}
+    first: dict[str, _Photo] = {}
     shared = []
     for photo in sorted(photos, key=lambda photo: SPLITS.index(photo.split)):
         other = first.setdefault(photo.digest, photo)

@@ -6,7 +6,10 @@ from harness.data import Dataset
 
 DATASET = Dataset(
     name="imagenet",
-    description="Own data only: an ImageFolder (train/<class>/*.JPEG, val/<class>/*.JPEG) of ImageNet-1k or other photographs",
+    description=(
+        "Own data only: an ImageFolder (train/<class>/*.JPEG, val/<class>/*.JPEG) of ImageNet-1k or other photographs, or Kaggle's "
+        "CLS-LOC tree; val/ may be flat beside its list of labels (the devkit's ground truth with meta.mat, LOC_val_solution.csv, val.csv)"
+    ),
     source="image-net.org",
     kind="real",
     version=1,
