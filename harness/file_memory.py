@@ -1,4 +1,4 @@
-"""What was found out about users' files, remembered by their size and time of change: a million photographs are read once."""
+"""What was found out about users' files, remembered by their size and times of change: a million photographs are read once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ _PIECE = 500
 """Files between two commits, so that what was found survives an interrupt; and within what SQLite takes in one query."""
 _SETTLED_NS = 2_000_000_000
 """A file that changed later than this before it was looked at may change again within one tick of its file system's clock."""
-_TABLE = "CREATE TABLE IF NOT EXISTS found (what TEXT, path BLOB, size INTEGER, mtime INTEGER, value TEXT, PRIMARY KEY (what, path))"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS seen "
+    "(what TEXT, path BLOB, size INTEGER, mtime INTEGER, ctime INTEGER, value TEXT, PRIMARY KEY (what, path))"
+)
 
-_State = tuple[int, int]
+_State = tuple[int, int, int]
+"""Size, mtime, and ctime, which a copy that keeps times does not keep."""
 
 
 def remembered(memory: Path, what: str, files: Sequence[Path], find: Callable[[Path], str]) -> list[str]:
-    """`find(file)` for each file, in order, on all cores; from `memory` where the file has the size and time that it had then.
+    """`find(file)` for each file, in order, on all cores; from `memory` where the file has the size and times that it had then.
 
     `what` names the finding and its version. OSError where a file cannot be looked at; a memory that cannot be used is done without.
     """
@@ -46,7 +50,7 @@ def _piece(
     rows = []
     for place, value in zip(missing, pool.map(lambda place: find(files[place]), missing), strict=True):
         values[place] = value
-        if states[place][1] < now - _SETTLED_NS:
+        if max(states[place][1:]) < now - _SETTLED_NS:
             rows.append((what, os.fsencode(files[place]), *states[place], value))
     _keep(database, rows)
     return [value for value in values if value is not None]
@@ -54,7 +58,7 @@ def _piece(
 
 def _state(file: Path) -> _State:
     status = file.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _opened(memory: Path) -> sqlite3.Connection:
@@ -68,19 +72,19 @@ def _opened(memory: Path) -> sqlite3.Connection:
     return database
 
 
-def _known(database: sqlite3.Connection, what: str, files: Sequence[Path]) -> dict[tuple[bytes, int, int], str]:
+def _known(database: sqlite3.Connection, what: str, files: Sequence[Path]) -> dict[tuple[bytes, int, int, int], str]:
     marks = ",".join("?" * len(files))
-    query = f"SELECT path, size, mtime, value FROM found WHERE what = ? AND path IN ({marks})"
+    query = f"SELECT path, size, mtime, ctime, value FROM seen WHERE what = ? AND path IN ({marks})"
     try:
         rows = database.execute(query, (what, *map(os.fsencode, files))).fetchall()
     except sqlite3.Error:
         return {}
-    return {(path, size, mtime): value for path, size, mtime, value in rows}
+    return {(path, size, mtime, ctime): value for path, size, mtime, ctime, value in rows}
 
 
-def _keep(database: sqlite3.Connection, rows: Sequence[tuple[str, bytes, int, int, str]]) -> None:
+def _keep(database: sqlite3.Connection, rows: Sequence[tuple[str, bytes, int, int, int, str]]) -> None:
     try:
         with database:
-            database.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", rows)
     except sqlite3.Error:
         return
