@@ -23,9 +23,15 @@ DENIED = re.compile(r"\b(not|no|nor|never|neither|hardly|loses?|costs?|misses|br
 ROWS = list(ROW.finditer((ROOT / "README.md").read_text()))
 
 
-def table(task: str, name: str) -> list[dict[str, str]]:
-    with (REFERENCE / f"{task}-laptop" / f"{name}.csv").open() as file:
+def table(task: str, name: str, scale: str = "laptop") -> list[dict[str, str]]:
+    with (REFERENCE / f"{task}-{scale}" / f"{name}.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def cited(task: str, pattern: str) -> list[dict[str, str]]:
+    """The lines of the verdicts that a citation names: at laptop scale, or after `gpu:` at that one."""
+    scale, _, name = pattern.rpartition(":")
+    return [line for line in table(task, "verdicts", scale or "laptop") if fnmatchcase(line["claim"], name)]
 
 
 def test_every_paper_with_a_committed_study_is_on_the_front_page() -> None:
@@ -41,23 +47,21 @@ def test_the_counts_are_those_of_the_papers_own_claims(row: re.Match[str]) -> No
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])
 def test_every_statement_cites_claims_whose_verdicts_allow_its_words(row: re.Match[str]) -> None:
-    verdicts = {line["claim"]: line["verdict"] for line in table(row["task"], "verdicts")}
     assert CITED.split(row["words"])[-1].strip(" .") == "", "a statement without a claim behind it"
     for words, patterns in statements(row["words"]):
         for pattern in patterns:
-            cited = {name: verdict for name, verdict in verdicts.items() if fnmatchcase(name, pattern)}
-            assert cited, f"{pattern}: no such claim"
-            for name, verdict in cited.items():
-                assert not (wrong := contradiction(words, verdict)), f"{name} is {verdict}, {wrong}: {words}"
+            found = cited(row["task"], pattern)
+            assert found, f"{pattern}: no such claim"
+            for line in found:
+                assert not (wrong := contradiction(words, line["verdict"])), f"{line['claim']} is {line['verdict']}, {wrong}: {words}"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])
 def test_every_interval_is_of_a_claim_that_its_statement_cites(row: re.Match[str]) -> None:
-    lines = table(row["task"], "verdicts")
     for words, patterns in statements(row["words"]):
-        cited = [line for line in lines if any(fnmatchcase(line["claim"], pattern) for pattern in patterns)]
-        known = _signs([_of(line) for line in [*cited, *table(row["task"], "leaderboard")]])
-        known += [tuple(10.0**value for value in _of(line)) for line in cited if line["unit"].startswith("log10")]
+        found = [line for pattern in patterns for line in cited(row["task"], pattern)]
+        known = _signs([_of(line) for line in [*found, *table(row["task"], "leaderboard")]])
+        known += [tuple(10.0**value for value in _of(line)) for line in found if line["unit"].startswith("log10")]
         for texts in QUOTED.findall(words):
             assert any(all(_rounds(value, text) for value, text in zip(sides, texts, strict=True)) for sides in known), (words, texts)
 
