@@ -73,9 +73,12 @@ class PSGDKron(torch.optim.Optimizer):
 
 
 def initial_scale(gradient: Tensor) -> Tensor:
-    """Of either factor at the start, a scalar: (mean g^4)^(-1/16), with which a Gaussian gradient comes to an RMS of 3^(-1/4)."""
+    """Of either factor at the start, a scalar: (mean g^2)^(-1/8), with which the preconditioned gradient has an RMS of one.
+
+    Source: class Kron of psgd-torch 0.6.1, preconditioner_type "whitening".
+    """
     largest = gradient.abs().max()
-    return (largest * (gradient / largest).pow(4).mean().pow(0.25)).pow(-0.25)
+    return (largest * (gradient / largest).square().mean().sqrt()).pow(-0.25)
 
 
 def update_chance(step: int) -> float:

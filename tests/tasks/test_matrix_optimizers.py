@@ -187,7 +187,7 @@ def test_psgd_first_step(shape: tuple[int, int]) -> None:
     (grad,) = gradients(1, shape)
     before, after = stepped("psgd", shape, [grad], torch.float64)
     probe = torch.randn(shape, generator=generator(2)).double()
-    scale = float(grad.pow(4).mean()) ** -0.0625
+    scale = float(grad.square().mean()) ** -0.125
     factors = []
     # Both factors are scaled alike: whitened by scale^2, the probe by its inverse.
     first, second = scale**2 * grad, probe / scale**2
