@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ class EegEpochs:
     test: Epochs
     rate: float
     """Samples a second."""
+    others: Mapping[str, EegEpochs] = field(default_factory=dict)
+    """Artifact -> its epochs and the EEG to mix them with, at a rate of their own; those above have the other artifacts."""
+
+    def of(self, artifact: str) -> EegEpochs:
+        """The epochs to mix that artifact with EEG at one rate."""
+        return self.others.get(artifact, self)
 
     def split(self, name: SplitName) -> Epochs:
         """The split of that name."""
@@ -47,8 +53,17 @@ class EegEpochs:
 def write_epochs(target: Path, epochs: EegEpochs, *, licence: str, about: Mapping[str, Any], step: float | None = None) -> None:
     """Write `{train,val,test}-{eeg,emg,eog}.npy` and `meta.json`; DataError where a split is empty or holds what is not finite.
 
-    With `step` (microvolts) values are kept as int16 multiples of it, cut off at 32,767 steps; without, as float32.
+    Epochs of another rate are `{artifact}-{split}-{kind}.npy`. With `step` (microvolts) values are kept as int16 multiples of it, cut off
+    at 32,767 steps; without, as float32.
     """
+    meta = {**_saved(target, epochs, "", step), "step": step}
+    if epochs.others:
+        meta["others"] = {artifact: _saved(target, other, f"{artifact}-", step) for artifact, other in epochs.others.items()}
+    (target / "meta.json").write_text(json.dumps({**meta, "licence": licence, **about}, indent=2) + "\n")
+
+
+def _saved(target: Path, epochs: EegEpochs, prefix: str, step: float | None) -> dict[str, Any]:
+    """Write the epochs of one rate; what `meta.json` says of them."""
     for name in SPLITS:
         split = epochs.split(name)
         for kind, waves in {"eeg": split.eeg, **split.artifacts}.items():
@@ -56,21 +71,24 @@ def write_epochs(target: Path, epochs: EegEpochs, *, licence: str, about: Mappin
                 raise DataError(f"too few {kind} epochs: the {name} split is empty")
             if not np.isfinite(waves).all():
                 raise DataError(f"the {kind} epochs of the {name} split hold values that are not finite")
-            np.save(target / f"{name}-{kind}.npy", quantized(waves, step))
+            np.save(target / f"{prefix}{name}-{kind}.npy", quantized(waves, step))
     counts = {name: {"eeg": len(epochs.split(name).eeg), **_counts(epochs.split(name))} for name in SPLITS}
-    meta = {"rate": epochs.rate, "artifacts": sorted(epochs.train.artifacts), "step": step, "epochs": counts, "licence": licence, **about}
-    (target / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+    return {"rate": epochs.rate, "artifacts": sorted(epochs.train.artifacts), "epochs": counts}
 
 
 def open_epochs(folder: Path) -> EegEpochs:
     """Open a prepared folder; float32 epochs are memory-mapped, int16 ones turned into microvolts in memory."""
     meta = json.loads((folder / "meta.json").read_text())
 
-    def waves(name: str, kind: str) -> Waves:
-        return microvolts(np.load(folder / f"{name}-{kind}.npy", mmap_mode="r"), meta["step"])
+    def opened(of: Mapping[str, Any], prefix: str) -> EegEpochs:
+        def waves(name: str, kind: str) -> Waves:
+            return microvolts(np.load(folder / f"{prefix}{name}-{kind}.npy", mmap_mode="r"), meta["step"])
 
-    splits = {name: Epochs(waves(name, "eeg"), {kind: waves(name, kind) for kind in meta["artifacts"]}) for name in SPLITS}
-    return EegEpochs(**splits, rate=meta["rate"])
+        splits = {name: Epochs(waves(name, "eeg"), {kind: waves(name, kind) for kind in of["artifacts"]}) for name in SPLITS}
+        return EegEpochs(splits["train"], splits["val"], splits["test"], of["rate"])
+
+    others = {artifact: opened(of, f"{artifact}-") for artifact, of in meta.get("others", {}).items()}
+    return replace(opened(meta, ""), others=others)
 
 
 def _counts(split: Epochs) -> dict[str, int]:

@@ -53,7 +53,7 @@ def draw_epochs(recording: Recording, counts: Mapping[Split, int]) -> EegEpochs:
         drawn[split] = Epochs(
             eeg.astype(np.float32), {kind: (waves * _AMPLITUDES[kind]).astype(np.float32) for kind, waves in artifacts.items()}
         )
-    return EegEpochs(**drawn, rate=RATE)
+    return EegEpochs(drawn["train"], drawn["val"], drawn["test"], RATE)
 
 
 def filtered(block: Recording) -> Recording:

@@ -54,8 +54,10 @@ def held_out_signals(trial: Trial) -> Signals:
 
 
 def _windows(trial: Trial, split: Split) -> tuple[Tensor, Tensor, float]:
-    epochs: EegEpochs = trial.dataset()
-    part, params = epochs.split(split), trial.params
+    data: EegEpochs = trial.dataset()
+    params = trial.params
+    epochs = data.of(params.artifact)
+    part = epochs.split(split)
     if params.artifact not in part.artifacts:
         raise UsageError(f"this data set has no {params.artifact} epochs: it has {', '.join(sorted(part.artifacts))}")
     eeg, artifacts = (
