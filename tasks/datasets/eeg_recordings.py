@@ -17,7 +17,7 @@ DATASET = Dataset(
     ),
     source="eeg-recordings",
     kind="real",
-    version=2,
+    version=3,
     prepare="",
     adopt="tasks.datasets.eeg.recorded_windows:adopt_recordings",
     open="tasks.datasets.eeg_windows:open_windows",

@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
+from tasks.datasets.eeg.halving import halved
 from tasks.datasets.text_splits import SPLITS
 from tasks.datasets.text_splits import Split as SplitName
 
+FEWEST_COMPARED = 6
+"""Windows on either side without which there are no five neighbours, nor five folds, to measure with."""
 _MOST = np.iinfo(np.int16).max
 
 
@@ -28,6 +31,8 @@ class Split:
     """(n,): index into `classes`."""
     groups: npt.NDArray[np.int64]
     """(n,): index into `groups` of the set. No group is in two splits."""
+    events: npt.NDArray[np.int64] | None = None
+    """(n,): windows of one number overlap, those of two share no signal; None where that is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +57,7 @@ class EegWindows:
 
 
 def write_windows(target: Path, windows: EegWindows, *, licence: str, about: Mapping[str, Any], step: float | None = None) -> None:
-    """Write `{train,val,test}.npy`, `...-labels.npy`, `...-groups.npy` and `meta.json`; DataError where a split is empty or a group in two.
+    """Write `{train,val,test}.npy`, their labels, groups and events, and `meta.json`; DataError where a split is empty or a group in two.
 
     With `step` (microvolts) values are kept as int16 multiples of it, cut off at 32,767 steps; without, as float32. `about` is what
     a reader of `meta.json` should know besides.
@@ -63,6 +68,8 @@ def write_windows(target: Path, windows: EegWindows, *, licence: str, about: Map
         np.save(target / f"{name}.npy", quantized(split.x, step))
         np.save(target / f"{name}-labels.npy", split.labels.astype(np.int64))
         np.save(target / f"{name}-groups.npy", split.groups.astype(np.int64))
+        if split.events is not None:
+            np.save(target / f"{name}-events.npy", split.events.astype(np.int64))
     meta = {
         "rate": windows.rate,
         "channels": windows.channels,
@@ -84,11 +91,24 @@ def open_windows(folder: Path) -> EegWindows:
             microvolts(np.load(folder / f"{name}.npy", mmap_mode="r"), meta["step"]),
             np.load(folder / f"{name}-labels.npy"),
             np.load(folder / f"{name}-groups.npy"),
+            np.load(file) if (file := folder / f"{name}-events.npy").exists() else None,
         )
         for name in SPLITS
     }
     channels, classes, groups = (tuple(meta[key]) for key in ("channels", "classes", "groups"))
     return EegWindows(**splits, rate=meta["rate"], channels=channels, classes=classes, groups=groups)
+
+
+def comparable(windows: EegWindows) -> int:
+    """How many windows of val can be set against as many of either half of test, class by class."""
+    val, test = windows.val, windows.test
+    events = np.arange(len(test.labels)) if test.events is None else test.events
+    pairs = 0
+    for kind in range(len(windows.classes)):
+        of_kind = np.flatnonzero(test.labels == kind)
+        smaller = min(map(len, halved(zip(of_kind.tolist(), events[of_kind].tolist(), strict=True))))
+        pairs += min(int((val.labels == kind).sum()), smaller)
+    return pairs
 
 
 def quantized(x: npt.NDArray[np.floating[Any]], step: float | None) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ DATASET = Dataset(
     ),
     source="tuar",
     kind="real",
-    version=2,
+    version=3,
     prepare="",
     adopt="tasks.datasets.eeg.recorded_windows:adopt_tuar",
     open="tasks.datasets.eeg_windows:open_windows",

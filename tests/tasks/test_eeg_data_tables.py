@@ -117,10 +117,10 @@ def test_events_of_bids(tmp_path: Path) -> None:
 def test_annotations_inside_count_before_the_events_of_bids_and_that_is_said(tmp_path: Path) -> None:
     root = tmp_path / "in"
     for seed in range(3):
-        write_edf(root / f"sub-{seed}_eeg.edf", noise(seed), spans=[(0.0, 20.0, "sleep")] if seed else [(3.0, 0.0, "trigger")])
+        write_edf(root / f"sub-{seed}_eeg.edf", noise(seed), spans=[(0.0, 20.0, "blink")] if seed else [(3.0, 0.0, "trigger")])
         write(root / f"sub-{seed}_events.tsv", b"onset\tduration\ttrial_type\n1\t4\tblink\n")
     windows, notes = adopt(root, tmp_path / "out", tuar=False)
-    assert set(of_group(windows, "sub-0")[1]) == {"blink"}
+    assert [len(of_group(windows, f"sub-{seed}")[1]) for seed in range(3)] == [3, 19, 19]
     assert [note for note in notes if "beside" in note] == [
         f"sub-{i}_eeg.edf: sub-{i}_events.tsv lies beside it too; its own annotations are read" for i in (1, 2)
     ]

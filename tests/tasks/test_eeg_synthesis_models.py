@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.errors import UsageError
 from tasks.blocks.training import generator
 from tasks.eeg.eeg_artifact_synthesis.adversarial import Adversarial, Critic, Generator, gradient_penalty
 from tasks.eeg.eeg_artifact_synthesis.diffusion import LEVELS, Diffusion, ddim, guided, released_sampler, scheduler
@@ -202,9 +201,16 @@ def test_only_skips_carry_the_encoder_to_the_decoder_past_the_bottleneck(method:
     assert moved is reaches
 
 
-def test_the_u_net_wants_samples_that_halve_twice_and_labels_levels_apart() -> None:
-    with pytest.raises(UsageError, match="250 samples are no multiple of 4"):
-        UNet((8, 250), 5, 4, 1, skips=True)
+@pytest.mark.parametrize("skips", [True, False])
+def test_the_u_net_keeps_windows_that_do_not_halve_twice(skips: bool) -> None:
+    torch.manual_seed(0)
+    model = UNet((2, 250), 5, 4, 1, skips=skips)
+    x, levels, y = torch.randn(3, 2, 250), torch.tensor([0.0, 5.0, 9.0]), torch.tensor([0, 1, 5])
+    longer = torch.cat([x, x[..., -1:], x[..., -1:]], -1)
+    assert torch.equal(model(x, levels, y), model(longer, levels, y)[..., :250]), "as if the last sample went on"
+
+
+def test_the_labels_of_noise_levels_are_apart() -> None:
     embedded = time_embedding(torch.tensor([0, 1, 500, 999]))
     assert embedded.shape == (4, 128)
     assert torch.equal(embedded[0], torch.cat([torch.zeros(64), torch.ones(64)]))

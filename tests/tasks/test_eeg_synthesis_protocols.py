@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.errors import UsageError
 from tasks.blocks.training import generator
+from tasks.datasets.eeg.halving import halved
 from tasks.eeg.eeg_artifact_synthesis import published
 from tasks.eeg.eeg_artifact_synthesis.common_scale import augmentation_gain
 from tasks.eeg.eeg_artifact_synthesis.labelled_windows import (
@@ -169,19 +170,19 @@ def test_the_biased_discrepancy_is_the_plain_sum() -> None:
 
 def test_classes_are_drawn_in_equal_number_and_never_twice_without_replacement() -> None:
     splits = problem(made([0, 0, 0, 1]), made([0, 1, 1, 1]), made([1, 1, 0, 1, 0, 1, 0]))
-    counts = class_counts(splits, 5)
+    counts = class_counts(splits, 5, 0)
     assert counts == [1, 2]
-    assert class_counts(splits, 1) == [1, 1]
+    assert class_counts(splits, 1, 0) == [1, 1]
     assert asked_for(counts).tolist() == [0, 1, 1]
     taken = drawn(splits.val, counts, 3)
     assert taken.y.tolist() == [0, 1, 1]
     assert len(taken.x.unique(dim=0)) == 3
     many = drawn(splits.train, [5, 5], 3, replacement=True)
     assert many.y.tolist() == [0] * 5 + [1] * 5
-    with pytest.raises(UsageError, match="class two has 1 training, 0 validation and 4 test windows: it needs 1, 1 and 2"):
-        class_counts(dataclasses.replace(splits, val=made([0, 0])), 5)
-    with pytest.raises(UsageError, match="class one has 3 training, 1 validation and 1 test windows"):
-        class_counts(dataclasses.replace(splits, test=made([0, 1, 1])), 5)
+    with pytest.raises(UsageError, match="class two has 1 training and 0 validation windows, and 2 and 2 in the halves of test: it needs"):
+        class_counts(dataclasses.replace(splits, val=made([0, 0])), 5, 0)
+    with pytest.raises(UsageError, match="class one has 3 training and 1 validation windows, and 1 and 0 in the halves"):
+        class_counts(dataclasses.replace(splits, test=made([0, 1, 1])), 5, 0)
 
 
 def test_halves_share_no_window_and_hold_as_many_of_each_class() -> None:
@@ -196,6 +197,38 @@ def test_halves_share_no_window_and_hold_as_many_of_each_class() -> None:
     assert not torch.equal(halves(split, 4)[0].x, first.x)
     positions = torch.stack([halves(split, seed)[0].x[:, 0, 0].mean() for seed in range(200)])
     assert abs(float(positions.mean()) - 8.0) < 0.5, "neither half is the earlier one"
+
+
+def test_halves_share_no_event_where_overlaps_are_known() -> None:
+    """Class one: five events of 1 to 4 windows. Class two: one event of five windows, cut in its middle."""
+    events = torch.tensor([0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5])
+    split = dataclasses.replace(made([0] * 11 + [1] * 5), events=events)
+    seen = set()
+    for seed in range(20):
+        first, second = halves(split, seed)
+        places = [half.x[:, 0, 0].long() for half in (first, second)]
+        assert not set(places[0].tolist()) & set(places[1].tolist())
+        mine, others = (set(events[place[half.y == 0]].tolist()) for place, half in zip(places, (first, second), strict=True))
+        assert not mine & others
+        assert mine | others == {0, 1, 2, 3, 4}
+        assert abs(int((first.y == 0).sum()) - int((second.y == 0).sum())) <= 1
+        parts = [sorted(place[half.y == 1].tolist()) for place, half in zip(places, (first, second), strict=True)]
+        assert sorted(parts) == [[11, 12], [14, 15]]
+        seen.add(tuple(parts[0]))
+        seen.add(tuple(sorted(mine)))
+        counts = class_counts(problem(made([0, 1]), made([0] * 9 + [1] * 9), split), 50, seed)
+        assert counts == [5, 2], "the smaller half decides"
+    assert len(seen) >= 4, "the seed says which half has which event, and which part of the only one"
+    pair = dataclasses.replace(made([0, 0]), events=torch.tensor([7, 7]))
+    assert [len(half.y) for half in halves(pair, 0)] == [1, 1]
+
+
+def test_an_event_of_more_than_half_of_a_class_is_cut_in_its_middle() -> None:
+    windows = [(place, 3) for place in (4, 2, 6, 5, 3, 7)] + [(9, 8)]
+    assert [sorted(half) for half in halved(windows)] == [[2, 3, 4], [6, 7, 9]]
+    assert [sorted(half) for half in halved(windows, 1)] == [[6, 7, 9], [2, 3, 4]]
+    assert halved([(1, 0), (2, 0), (3, 1)]) == ([1, 2], [3]), "two windows are not cut where another event is there"
+    assert halved([]) == ([], [])
 
 
 def test_channels_by_name() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,55 +18,76 @@ from tasks.datasets.eeg.channels import common, places_of
 from tasks.datasets.eeg.cutting import extract
 from tasks.datasets.eeg.duplicates import Recorded, landmarks, without_copies
 from tasks.datasets.eeg.montage import PLACES
+from tasks.datasets.eeg.options import ONSET, Options, read_options
 from tasks.datasets.eeg.reading import Part, channels_of, further_parts, needs_mne, read_signals, recordings_in
-from tasks.datasets.eeg.subjects import Piece, deal, subject_of
-from tasks.datasets.eeg.windowing import plan_windows
-from tasks.datasets.eeg_windows import EegWindows, write_windows
+from tasks.datasets.eeg.stratified import fitting
+from tasks.datasets.eeg.subject_table import subject_table
+from tasks.datasets.eeg.subjects import Piece, deal, of_classes, stretches, subject_of, windows_of
+from tasks.datasets.eeg.tuar_labels import Vocabulary, vocabulary
+from tasks.datasets.eeg.windowing import Plan, accounts, plan_at_onsets, plan_windows
+from tasks.datasets.eeg_windows import FEWEST_COMPARED, EegWindows, comparable, open_windows, write_windows
 from tasks.datasets.eeg_windows import Split as Windows
 from tasks.datasets.text_splits import SPLITS, Split
 
 RATE, SECONDS, STRIDE = 250.0, 2.0, 1.0
-"""Samples a second, length of a window and distance between two, seconds."""
-_ALIASES = {"elpp": "elec", "elst": "elec"}
-"""Electrode pops and electrostatic artifacts, which older versions of TUAR label apart."""
-
-Vocabulary = Callable[[str], tuple[str, ...]]
-"""Label of an annotation -> the classes that it means at once; none for a label to pass over."""
+"""Samples a second, length of a window inside events and distance between two, seconds."""
+AT_ONSET, BEFORE = 1.0, 0.5
+"""Length of a window at the onset of an event and how much of it lies before, seconds: the paper's."""
 
 
 def adopt_tuar(path: Path, target: Path) -> list[str]:
-    """Write the splits of a tree of the Temple University Artifact corpus; the eight channels and five classes are given."""
-    return _adopt(path, target, tuple(PLACES), _tuar_classes, CLASSES)
+    """Write the splits of a tree of the Temple University Artifact corpus. DataError where they are too small to compare anything."""
+    return _large_enough(path, target, write_tuar(path, target))
 
 
 def adopt_recordings(path: Path, target: Path) -> list[str]:
-    """Write the splits of any recordings with annotations; the channels are what they have in common, the classes what is annotated."""
-    return _adopt(path, target, None, lambda label: (label,), None)
+    """Write the splits of any recordings with annotations. DataError where they are too small to compare anything."""
+    return _large_enough(path, target, write_recordings(path, target))
 
 
-def _tuar_classes(label: str) -> tuple[str, ...]:
-    """`musc` -> itself, `eyem_musc` -> both, `elpp` -> `elec`; nothing for background and seizures."""
-    parts = tuple(_ALIASES.get(part, part) for part in label.lower().split("_"))
-    return tuple(dict.fromkeys(parts)) if set(parts) <= set(CLASSES) else ()
+def _large_enough(path: Path, target: Path, notes: list[str]) -> list[str]:
+    if (count := comparable(open_windows(target))) < FEWEST_COMPARED:
+        few = f"{count} windows of val can be set against as many of half of test, and {FEWEST_COMPARED} are needed"
+        raise DataError(f"{path}: too few windows: {few}. {'. '.join(notes[:5])}")
+    return notes
+
+
+def write_tuar(path: Path, target: Path) -> list[str]:
+    """The eight channels and five classes are given."""
+    options = read_options(path, CLASSES)
+    return _adopt(path, target, tuple(PLACES), vocabulary(options.labels), options.classes or CLASSES, options)
+
+
+def write_recordings(path: Path, target: Path) -> list[str]:
+    """The channels are what the recordings have in common, the classes what is annotated."""
+    options = read_options(path, None)
+    return _adopt(path, target, None, lambda label: (label,), options.classes or None, options)
 
 
 def _adopt(
-    path: Path, target: Path, channels: tuple[str, ...] | None, vocabulary: Vocabulary, classes: tuple[str, ...] | None
+    path: Path,
+    target: Path,
+    channels: tuple[str, ...] | None,
+    vocabulary: Vocabulary,
+    classes: tuple[str, ...] | None,
+    options: Options,
 ) -> list[str]:
     files = recordings_in(path)
     root = path if path.is_dir() else path.parent
     needs_mne()
+    table = subject_table(root) if path.is_dir() else None
     files, notes = _without_parts(files, root)
     if channels is None:
         channels = _common_channels(files, root)
-    read, rates = [], dict[float, list[str]]()
+    read, rates, tallies = [], dict[float, list[str]](), []
     for file in files:
         try:
-            recorded, rate, said = _windows_of(file, root, channels, vocabulary)
+            recorded, rate, plan, said = _windows_of(file, root, channels, vocabulary, options)
         except LeftOut as reason:
             notes.append(str(reason))
             continue
         notes += said
+        tallies.append(plan.tally)
         if rate != RATE:
             rates.setdefault(rate, []).append(str(recorded.piece.file))
         if recorded.piece.starts:
@@ -76,13 +97,29 @@ def _adopt(
     if not pieces:
         raise DataError(f"{path}: no window is left. {'. '.join(notes[:5])}")
     notes += [f"resampled from {rate:g} to {RATE:g} Hz: {_first(names)}" for rate, names in rates.items()]
-    dealt, said = deal(pieces)
+    dealt, said = deal(_chosen_classes(pieces, classes), table)
     if empty := [split for split in SPLITS if not dealt[split]]:
         raise DataError(f"{path}: the {empty[0]} split would be empty. {'. '.join([*said, *notes][:5])}")
     known = classes or tuple(sorted({label for piece in pieces for label in piece.classes}))
-    windows = _assembled(dealt, channels, known)
-    write_windows(target, windows, licence="", about={"files": sorted(str(piece.file) for piece in pieces)})
-    return [*notes, *said, *_missing_classes(windows)]
+    kept, lost = fitting({split: windows_of(dealt[split]) for split in SPLITS}, known)
+    if not kept:
+        why = ". ".join([*lost, *said, *notes][:5])
+        raise DataError(f"{path}: no class has enough windows in all three splits. {why}")
+    dealt = {split: [of_classes(piece, kept) for piece in dealt[split]] for split in SPLITS}
+    windows = _assembled(dealt, channels, tuple(kept))
+    about = {"files": sorted(str(piece.file) for piece in pieces), "windows_rule": options.windows, "labels_rule": options.labels}
+    write_windows(target, windows, licence="", about=about)
+    return [*lost, *said, accounts(tallies, _rule(options)), *notes]
+
+
+def _rule(options: Options) -> str:
+    if options.windows == ONSET:
+        return f"{AT_ONSET:g}-s windows from {BEFORE:g} s before each event"
+    return f"{SECONDS:g}-s windows inside events"
+
+
+def _chosen_classes(pieces: Sequence[Piece], classes: tuple[str, ...] | None) -> list[Piece]:
+    return [part for piece in pieces if (part := of_classes(piece, classes) if classes else piece).starts]
 
 
 def _without_parts(files: Sequence[Path], root: Path) -> tuple[list[Path], list[str]]:
@@ -106,24 +143,29 @@ def _common_channels(files: Sequence[Path], root: Path) -> tuple[str, ...]:
     return common(readable)
 
 
-def _windows_of(file: Path, root: Path, channels: tuple[str, ...], vocabulary: Vocabulary) -> tuple[Recorded, float, list[str]]:
-    """The windows of a recording, its rate in the file, and what to note; LeftOut where nothing of it can be used."""
+def _windows_of(
+    file: Path, root: Path, channels: tuple[str, ...], vocabulary: Vocabulary, options: Options
+) -> tuple[Recorded, float, Plan, list[str]]:
+    """The windows of a recording, its rate in the file, how they were chosen, and what to note; LeftOut where nothing of it can be used."""
     name = str(file.relative_to(root))
     annotated = annotations_of(file, root)
     signals = read_signals(file, name, channels, RATE)
     annotations, outside = within(annotated.annotations, signals.spans, annotated.source)
     labelled, passed = _labelled(annotations, channels, vocabulary, annotated.source)
     bad = [*signals.bad, *annotated.bad]
-    plan = plan_windows(labelled, bad, name, length=SECONDS, stride=STRIDE)
-    x = np.concatenate([_cut(part, plan.starts, len(channels)) for part in signals.parts])
-    piece = Piece(file.relative_to(root), subject_of(file), x, tuple(plan.classes), tuple(plan.starts), SECONDS)
+    if options.windows == ONSET:
+        seconds, plan = AT_ONSET, plan_at_onsets(labelled, bad, signals.spans, name, length=AT_ONSET, before=BEFORE)
+    else:
+        seconds, plan = SECONDS, plan_windows(labelled, bad, name, length=SECONDS, stride=STRIDE)
+    x = np.concatenate([_cut(part, plan.starts, len(channels), seconds) for part in signals.parts])
+    piece = Piece(file.relative_to(root), subject_of(file), x, tuple(plan.classes), tuple(plan.starts), seconds)
     recorded = Recorded(piece, signals.spans, landmarks(signals.parts, RATE))
-    return recorded, signals.rate, [*annotated.notes, *signals.notes, *outside, *passed, *plan.notes]
+    return recorded, signals.rate, plan, [*annotated.notes, *signals.notes, *outside, *passed, *plan.notes]
 
 
-def _cut(part: Part, starts: Sequence[float], channels: int) -> npt.NDArray[np.float32]:
+def _cut(part: Part, starts: Sequence[float], channels: int, seconds: float) -> npt.NDArray[np.float32]:
     """(n, channels, samples): the windows that lie in a part, each around zero."""
-    samples = round(SECONDS * RATE)
+    samples = round(seconds * RATE)
     inside = [start - part.span[0] for start in starts if part.span[0] - 1e-6 <= start < part.span[1] - 1e-6]
     if not inside:
         return np.empty((0, channels, samples), dtype=np.float32)
@@ -155,18 +197,15 @@ def _labelled(
 
 
 def _assembled(dealt: Mapping[Split, Sequence[Piece]], channels: tuple[str, ...], classes: tuple[str, ...]) -> EegWindows:
-    groups = tuple(dict.fromkeys(piece.group for split in SPLITS for piece in dealt[split]))
+    groups = tuple(dict.fromkeys(piece.group for split in SPLITS for piece in dealt[split] if piece.classes))
     splits = {}
     for split in SPLITS:
         labels = np.array([classes.index(label) for piece in dealt[split] for label in piece.classes], dtype=np.int64)
         owners = np.array([groups.index(piece.group) for piece in dealt[split] for _ in piece.classes], dtype=np.int64)
-        splits[split] = Windows(np.concatenate([piece.x for piece in dealt[split]]), labels, owners)
+        runs = [(number, run) for number, piece in enumerate(dealt[split]) for run in stretches(piece)]
+        events = np.unique(np.array(runs, dtype=np.int64), axis=0, return_inverse=True)[1].reshape(-1)
+        splits[split] = Windows(np.concatenate([piece.x for piece in dealt[split]]), labels, owners, events)
     return EegWindows(**splits, rate=RATE, channels=channels, classes=classes, groups=groups)
-
-
-def _missing_classes(windows: EegWindows) -> list[str]:
-    absent = {split: [name for label, name in enumerate(windows.classes) if label not in windows.split(split).labels] for split in SPLITS}
-    return [f"the {split} split has no window of {', '.join(names)}" for split, names in absent.items() if names]
 
 
 def _first(names: Sequence[str], most: int = 5) -> str:

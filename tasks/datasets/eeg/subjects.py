@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.datasets.eeg.stratified import HELD, by_hash, held, stratified
+from tasks.datasets.eeg.subject_table import WORDS, unlisted
 from tasks.datasets.text_splits import SPLITS, Split
 
-HELD = 0.15
-"""Share of the subjects that is test, and the share that is val."""
-_FOLDERS: dict[str, Split] = {
-    "train": "train",
-    "dev": "val",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "eval": "test",
-    "test": "test",
-}
 _PART = re.compile(r"_split-\d+")
 """BIDS: parts of one recording."""
 _NAMES = (re.compile(r"(sub-[^_]+)_.*"), re.compile(r"(.+?)_s\d+_t\d+"))
 """BIDS and the Temple corpora. Other files are a subject each."""
+_CLOSE = 1e-6
+"""Seconds that do not count."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +48,49 @@ def subject_of(file: PurePath) -> str:
 
 def split_of(file: PurePath) -> Split | None:
     """The split that a folder on the way to the file names, such as `train` or `eval`."""
-    return next((_FOLDERS[part.lower()] for part in file.parts[:-1] if part.lower() in _FOLDERS), None)
+    return next((WORDS[part.lower()] for part in file.parts[:-1] if part.lower() in WORDS), None)
 
 
-def deal(pieces: Sequence[Piece]) -> tuple[dict[Split, list[Piece]], list[str]]:
-    """Pieces of each split and what to note: as the folders say, else by subject 70 : 15 : 15, else (fewer than three) by time."""
+def deal(pieces: Sequence[Piece], table: tuple[str, dict[str, Split]] | None = None) -> tuple[dict[Split, list[Piece]], list[str]]:
+    """Pieces of each split and what to note: as the user's table says, else the folders, else by subject, else (fewer than three) by time.
+
+    By subject the windows of every class are split 70 : 15 : 15, the rarest first.
+    """
+    if table:
+        name, chosen = table
+        return _chosen(pieces, chosen), unlisted(name, chosen, {piece.group for piece in pieces})
     places = {split_of(piece.file) for piece in pieces}
     if {"train", "test"} <= places:
         return _by_folder(pieces)
     if len({piece.group for piece in pieces}) >= len(SPLITS):
-        return _by_subject(pieces), []
+        return _chosen(pieces, stratified(windows_of(pieces))), []
     return _by_time(pieces)
+
+
+def windows_of(pieces: Sequence[Piece]) -> dict[str, Counter[str]]:
+    """Group -> class -> windows."""
+    counts: dict[str, Counter[str]] = {}
+    for piece in pieces:
+        counts.setdefault(piece.group, Counter()).update(piece.classes)
+    return counts
+
+
+def of_classes(piece: Piece, classes: Sequence[str]) -> Piece:
+    """The windows of a piece that are of these classes."""
+    return _part(piece, [i for i, label in enumerate(piece.classes) if label in classes], piece.group)
+
+
+def stretches(piece: Piece) -> list[int]:
+    """Of each window, which run of overlapping windows it is in, from 0: two of one run share signal."""
+    runs, end = [-1], -np.inf
+    for start in piece.starts:
+        runs.append(runs[-1] + (start >= end - _CLOSE))
+        end = max(end, start + piece.length)
+    return runs[1:]
+
+
+def _chosen(pieces: Sequence[Piece], splits: Mapping[str, Split]) -> dict[Split, list[Piece]]:
+    return {split: [piece for piece in pieces if splits.get(piece.group) == split] for split in SPLITS}
 
 
 def _by_folder(pieces: Sequence[Piece]) -> tuple[dict[Split, list[Piece]], list[str]]:
@@ -85,22 +110,11 @@ def _by_folder(pieces: Sequence[Piece]) -> tuple[dict[Split, list[Piece]], list[
             notes.append(f"subject {subject} is in two splits, {split} and {taken[subject]}: {files} left out of {split}")
     notes += [f"{piece.file}: lies in no folder of a split, as others do; left out" for piece in pieces if split_of(piece.file) is None]
     if not dealt["val"]:
-        held = set(_order(dealt["train"])[: max(1, round(HELD * len(_order(dealt["train"]))))])
-        dealt["val"] = [piece for piece in dealt["train"] if piece.group in held]
-        dealt["train"] = [piece for piece in dealt["train"] if piece.group not in held]
+        order = by_hash({piece.group for piece in dealt["train"]})
+        chosen = set(order[: held(len(order))])
+        dealt["val"] = [piece for piece in dealt["train"] if piece.group in chosen]
+        dealt["train"] = [piece for piece in dealt["train"] if piece.group not in chosen]
     return dealt, notes
-
-
-def _by_subject(pieces: Sequence[Piece]) -> dict[Split, list[Piece]]:
-    order = _order(pieces)
-    held = max(1, round(HELD * len(order)))
-    chosen: dict[Split, list[str]] = {"train": order[2 * held :], "val": order[held : 2 * held], "test": order[:held]}
-    return {split: [piece for piece in pieces if piece.group in chosen[split]] for split in SPLITS}
-
-
-def _order(pieces: Sequence[Piece]) -> list[str]:
-    """The subjects in an order that has nothing to do with their names or with who else is there: by SHA-256."""
-    return sorted({piece.group for piece in pieces}, key=lambda group: hashlib.sha256(group.encode()).hexdigest())
 
 
 def _by_time(pieces: Sequence[Piece]) -> tuple[dict[Split, list[Piece]], list[str]]:
@@ -115,13 +129,13 @@ def _by_time(pieces: Sequence[Piece]) -> tuple[dict[Split, list[Piece]], list[st
             inside = [i for i, start in enumerate(piece.starts) if start >= low and start + piece.length <= high]
             lost -= len(inside)
             if inside:
-                dealt[split].append(_part(piece, inside))
+                first, last = piece.starts[inside[0]], piece.starts[inside[-1]] + piece.length
+                dealt[split].append(_part(piece, inside, f"{piece.group}, {piece.file.name} {first:.0f}-{last:.0f} s"))
         lost += count
     subjects = len({piece.group for piece in pieces})
     return dealt, [f"recordings of {subjects} subject(s) only: split by time, not by subject; {lost} windows across the cuts left out"]
 
 
-def _part(piece: Piece, inside: Sequence[int]) -> Piece:
+def _part(piece: Piece, inside: Sequence[int], group: str) -> Piece:
     starts = tuple(piece.starts[i] for i in inside)
-    group = f"{piece.group}, {piece.file.name} {starts[0]:.0f}-{starts[-1] + piece.length:.0f} s"
-    return replace(piece, group=group, x=piece.x[inside], classes=tuple(piece.classes[i] for i in inside), starts=starts)
+    return replace(piece, group=group, x=piece.x[list(inside)], classes=tuple(piece.classes[i] for i in inside), starts=starts)

@@ -24,7 +24,7 @@ def train(trial: Trial) -> Mapping[str, float]:
     from tasks.eeg.eeg_artifact_synthesis.training import fit
 
     windows = problem(trial)
-    y = asked_for(class_counts(windows, trial.params.windows))
+    y = asked_for(class_counts(windows, trial.params.windows, trial.seed_for("test halves")))
     model, metrics = fit(trial, windows)
     began = time.perf_counter()
     x = model.sample(y.to(trial.device), generator(trial.seed_for("sampling"))).cpu()
@@ -68,8 +68,9 @@ def _both_sides(trial: Trial) -> tuple[Problem, Labelled, Labelled, dict[str, fl
 
     windows = problem(trial)
     fake, seconds = synthetic(trial, windows)
-    first, _ = halves(windows.test, trial.seed_for("test halves"))
-    return windows, drawn(first, class_counts(windows, trial.params.windows), trial.seed_for("test windows")), fake, seconds
+    seed = trial.seed_for("test halves")
+    first, _ = halves(windows.test, seed)
+    return windows, drawn(first, class_counts(windows, trial.params.windows, seed), trial.seed_for("test windows")), fake, seconds
 
 
 def log_spectra(trial: Trial, real: Spectrum, fake: Spectrum) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.errors import UsageError, unknown
 from harness.trial import Trial
 from tasks.blocks.training import generator
+from tasks.datasets.eeg.halving import halved
 from tasks.datasets.eeg.resampling import resample
 from tasks.datasets.eeg_windows import EegWindows
 from tasks.eeg.features import FeatureSpace
@@ -26,6 +27,8 @@ class Labelled:
 
     x: Tensor
     y: Tensor
+    events: Tensor | None = None
+    """(n,), int64: windows of one number overlap; None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,12 @@ def _prepared(data: EegWindows, rate: float, channels: str) -> Problem:
     """Kept for the next trial of the process: nearly all of a study ask for the same, and resampling takes longer than most scores."""
     chosen = channel_indices(data.channels, channels)
     splits = [
-        Labelled(resampled(split.x[:, chosen], data.rate, rate), torch.tensor(split.labels)) for split in (data.train, data.val, data.test)
+        Labelled(
+            resampled(split.x[:, chosen], data.rate, rate),
+            torch.tensor(split.labels),
+            None if split.events is None else torch.tensor(split.events),
+        )
+        for split in (data.train, data.val, data.test)
     ]
     x = splits[0].x
     mean, deviation = x.mean((0, 2)).unsqueeze(1), x.std((0, 2)).unsqueeze(1)
@@ -86,7 +94,7 @@ def _prepared(data: EegWindows, rate: float, channels: str) -> Problem:
     for name, value in zip(names, deviation.flatten().tolist(), strict=True):
         if not value > 0.0:
             raise UsageError(f"channel {name} is flat in the training windows: leave it out with --set channels=...")
-    train, val, test = (Labelled((split.x - mean) / deviation, split.y) for split in splits)
+    train, val, test = (replace(split, x=(split.x - mean) / deviation) for split in splits)
     return Problem(train, val, test, mean, deviation, rate, names, tuple(data.classes))
 
 
@@ -104,24 +112,35 @@ def resampled(x: NDArray[np.float32], have: float, rate: float) -> Tensor:
     return torch.tensor(np.ascontiguousarray(resample(x, have, rate)), dtype=torch.float32)
 
 
-def class_counts(windows: Problem, most: int) -> list[int]:
+def class_counts(windows: Problem, most: int, seed: int) -> list[int]:
     """Windows of each class that are compared: `most`, or as many as val and either half of test hold. UsageError where there are none."""
     kinds = len(windows.classes)
-    held = [torch.bincount(split.y, minlength=kinds) for split in (windows.train, windows.val, windows.test)]
-    for name, train, val, test in zip(windows.classes, *(count.tolist() for count in held), strict=True):
-        if not train or not val or test < 2:
-            raise UsageError(f"class {name} has {train} training, {val} validation and {test} test windows: it needs 1, 1 and 2")
-    return [min(most, val, test // 2) for val, test in zip(held[1].tolist(), held[2].tolist(), strict=True)]
+    sides = (windows.train, windows.val, *halves(windows.test, seed))
+    held = [torch.bincount(side.y, minlength=kinds).tolist() for side in sides]
+    for name, train, val, first, second in zip(windows.classes, *held, strict=True):
+        if not (train and val and first and second):
+            raise UsageError(
+                f"class {name} has {train} training and {val} validation windows, and {first} and {second} in the halves of test: "
+                "it needs one of each"
+            )
+    return [min(most, *counts) for counts in zip(*held[1:], strict=True)]
 
 
 def halves(split: Labelled, seed: int) -> tuple[Labelled, Labelled]:
-    """The split in two without a common window: shuffled by the seed, then dealt in turn, class after class.
+    """The split in two without a common window, or, where overlaps are known, a common event: class after class, by the seed.
 
     Both hold the same stretches of time and people, so that what lies between them is what a perfect model would leave.
     """
-    order = torch.randperm(len(split.y), generator=generator(seed))
+    stream = generator(seed)
+    order = torch.randperm(len(split.y), generator=stream)
     order = order[split.y[order].argsort(stable=True)]
-    first, second = order[0::2], order[1::2]
+    if split.events is None:
+        first, second = order[0::2], order[1::2]
+    else:
+        coins = torch.randint(2, (int(split.y.max()) + 1,), generator=stream).tolist()
+        labels, events = split.y.tolist(), split.events.tolist()
+        dealt = [halved(((i, events[i]) for i in order.tolist() if labels[i] == kind), coin) for kind, coin in enumerate(coins)]
+        first, second = (torch.tensor([place for parts in dealt for place in parts[side]], dtype=torch.int64) for side in (0, 1))
     return Labelled(split.x[first], split.y[first]), Labelled(split.x[second], split.y[second])
 
 

@@ -18,7 +18,7 @@ from tasks.eeg.surrogates import fit_autoregression, phase_randomised, simulate_
 
 def synthetic(trial: Trial, windows: Problem) -> tuple[Labelled, dict[str, float]]:
     """The trial's synthetic windows in z-scores, class by class, and the seconds that sampling 1,000 took where they were not kept."""
-    counts = class_counts(windows, trial.params.windows)
+    counts = class_counts(windows, trial.params.windows, trial.seed_for("test halves"))
     y, began = asked_for(counts), time.perf_counter()
     if trial.method in SIMPLE:
         x = simple(trial, windows, counts)

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from harness.errors import UsageError
-
 _CONDITION = 128
 """Numbers that describe noise level and label."""
 MULTIPLIERS = (1, 2, 4)
@@ -62,13 +60,11 @@ class UNet(nn.Module):
 
     Levels of width, 2 width and 4 width channels at 1, 1/2 and 1/4 of the samples; `blocks` residual blocks on either side of each. With
     `skips` every decoder block reads the encoder's block of its level beside its input; without, the encoder's features reach the
-    decoder through the bottleneck alone. Label `classes` is the null label. UsageError unless the samples are a multiple of 4.
+    decoder through the bottleneck alone. Label `classes` is the null label. Samples that are no multiple of 4 are padded with the last one.
     """
 
     def __init__(self, shape: tuple[int, int], classes: int, width: int, blocks: int, *, skips: bool) -> None:
         super().__init__()
-        if shape[1] % 4:
-            raise UsageError(f"the U-Net halves a window twice: {shape[1]} samples are no multiple of 4, choose another rate")
         self.null, self.skips = classes, skips
         self.embedding = nn.Embedding(classes + 1, _CONDITION)
         self.condition = nn.Sequential(nn.Linear(_CONDITION, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION))
@@ -91,6 +87,9 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, steps: Tensor, y: Tensor) -> Tensor:
         """(n, channels, t), noise levels (n,) and labels (n,) -> (n, channels, t)."""
         condition = self.condition(time_embedding(steps) + self.embedding(y))
+        samples = x.shape[-1]
+        if samples % 4:
+            x = F.pad(x, (0, -samples % 4), mode="replicate")
         h, seen = self.enter(x), []
         for level, shrink in zip(self.down, self.shrink, strict=True):
             for block in _blocks(level):
@@ -102,7 +101,7 @@ class UNet(nn.Module):
             for block in _blocks(level):
                 h = block(torch.cat([h, seen.pop()], 1) if self.skips else h, condition)
             h = grow(h)
-        left: Tensor = self.leave(h)
+        left: Tensor = self.leave(h)[..., :samples]
         return left
 
 
