@@ -76,7 +76,7 @@ def test_a_tuar_tree_runs_from_end_to_end(tmp_path: Path, papertrial: Run, monke
     monkeypatch.setattr(classify, "TREES", 8)
     root = tuar_tree(tmp_path / "tuar")
     words = ["run", "eeg-artifact-synthesis", "--scale", "smoke", "--local", "--tracking-uri", "none", "--study", "own", "--seeds", "1"]
-    words += ["--data", "eeg-artifacts=@tuar", "--data", f"tuar:real={root}", "--experiment", "common-scale", "--set", "budget=2e8"]
+    words += ["--data", "eeg-artifacts=@tuar", "--data", f"tuar:real={root}", "--experiment", "common-scale", "--set", "budget=2e9"]
     code, _, err = papertrial(*words, "--method", "held-out", "--method", "wgan-gp")
     assert code == 0, err[-2000:]
     windows, notes = adopted(root)

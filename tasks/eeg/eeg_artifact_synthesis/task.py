@@ -13,6 +13,7 @@ from harness.estimates import Reading
 from harness.task import Experiment, Figure, Matrix, Metric, Paper, Requirement, Span, Statistic, Task, Traces, param
 from tasks.eeg.bands import BANDS, band_error
 from tasks.eeg.eeg_artifact_synthesis.claims import claims
+from tasks.eeg.eeg_artifact_synthesis.memory import scoring_gib, training_gib
 from tasks.eeg.eeg_artifact_synthesis.methods import FLOOR, GAN, LEARNED, METHODS, NOISE, OTHERS, RELEASED, SIMPLE, TRAINED_AS, WORKING
 from tasks.eeg.eeg_artifact_synthesis.scales import COMPUTE, MAIN, STEPS, scales, seconds_scoring, seconds_training
 
@@ -194,6 +195,7 @@ TRAIN = Experiment(
     metrics=[TRAIN_LOSS, *COSTS, MADE],
     run=_run("train"),
     seconds=seconds_training,
+    memory=training_gib,
     statistics=_columns("train", COSTS, MAIN),
 )
 COMMON = Experiment(
@@ -204,6 +206,7 @@ COMMON = Experiment(
     run=_run("score_on_common_scale"),
     requires=needs_training,
     seconds=partial(seconds_scoring, measuring=2.5),
+    memory=scoring_gib,
     statistics=_columns("common-scale", SIGNALS, MAIN),
     figures=[
         _over_frequency(
@@ -249,6 +252,7 @@ PUBLISHED = Experiment(
     run=_run("score_as_published"),
     requires=needs_training,
     seconds=partial(seconds_scoring, measuring=0.2),
+    memory=scoring_gib,
     statistics=_columns("as-published", PUBLISHED_SIGNALS),
     figures=[_compared("published", "the paper's evaluation")],
 )

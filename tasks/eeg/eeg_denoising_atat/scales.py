@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.task import Experiment, Grid, Resources, Scale
 from tasks.blocks.hardware import H100
+from tasks.eeg.eeg_denoising_atat.memory import window
 from tasks.eeg.eeg_denoising_atat.methods import AUTOENCODER, CLASSICAL, FLOOR, GATED, HIGHEST, LEARNED, LEVELS, LOWEST, NETWORKED
 
 EVERY_LEVEL, HALF_CLEAN, WIDTHS, EYES = "levels", "half-clean", "widths", "eog"
@@ -106,13 +107,15 @@ def scales(train: Experiment, score: Experiment) -> dict[str, Scale]:
 
 _CPU_STEP = {"fcnn": 0.002, "rnn": 0.005, "cnn": 0.1, "complex-cnn": 0.2, AUTOENCODER: 0.005}
 _GPU_STEP = 0.008
+_GPU_LSTM = 2e-5
+"""Seconds of a sample of the window: an LSTM takes one after the other, however wide a GPU is."""
 
 
 def training_seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
     """Expected seconds of a training: measured on a core of an EPYC server; on a GPU, estimates with eight trials to a card."""
     steps = float(params["windows"]) / float(params["batch"])
     if scale in ("gpu", "paper"):
-        return 5.0 + steps * _GPU_STEP
+        return 5.0 + steps * (_GPU_STEP + (_GPU_LSTM * window(params) if method == "rnn" else 0.0))
     return 0.3 + steps * _CPU_STEP.get(method, 0.006) * max(1.0, float(params["width"]))
 
 

@@ -13,6 +13,7 @@ from harness.estimates import Mean, Reading
 from harness.task import Experiment, Figure, Metric, Paper, Requirement, Span, Statistic, Task, Traces, param
 from tasks.eeg.bands import BANDS
 from tasks.eeg.eeg_denoising_atat.claims import claims
+from tasks.eeg.eeg_denoising_atat.memory import scoring_gib, training_gib
 from tasks.eeg.eeg_denoising_atat.methods import (
     AUTOENCODER,
     FLOOR,
@@ -214,6 +215,7 @@ SCORE = Experiment(
     requires=requires_training,
     selecting=("at-budget",),
     seconds=scoring_seconds,
+    memory=scoring_gib,
     statistics=[
         _column("cc", "cc", EVERY_LEVEL, _MEAN),
         _column("cc_minus_7db", "cc", EVERY_LEVEL, "EMG at -7 dB", snr=LOWEST),
@@ -289,6 +291,7 @@ TRAIN = Experiment(
     requires=requires_autoencoder,
     selecting=("at-budget",),
     seconds=training_seconds,
+    memory=training_gib,
     statistics=[
         Statistic(
             name="val_cc",
