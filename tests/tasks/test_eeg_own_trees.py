@@ -190,6 +190,7 @@ def test_the_rarest_class_is_dealt_first_and_its_owner_goes_to_train() -> None:
 def test_three_subjects_of_a_class_are_enough(count: int) -> None:
     dealt = stratified({f"s{i}": {"shiv": 2 + 300 * (i == 1), "musc": 20} for i in range(count)} | {"t": {"musc": 9}})
     assert {dealt[f"s{i}"] for i in range(count)} == set(SPLITS)
+    assert set(stratified({f"s{i}": {"shiv": 20} for i in range(count)}).values()) == set(SPLITS), "shares alone leave test empty"
 
 
 def at(start: float, stop: float, label: str, channel: str = "") -> tuple[str, Annotation]:
