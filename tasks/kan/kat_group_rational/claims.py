@@ -92,7 +92,7 @@ def _of_both(name: str, where: str, training: Experiment, cost: Experiment, kind
             cost["step_ratio"].of(GELU),
             Within(0.8, 1.25),
             "control of C2",
-            kind=control,
+            kind="control",
             scales=_FUSED,
             aim="equivalent",
             margin_source="ours: the margin of C2, which a clock must be able to see",
