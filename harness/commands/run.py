@@ -40,8 +40,7 @@ def run(options: argparse.Namespace) -> int:
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
         for note in data.notes:
             warn(console, f"{data.source}: {note}")
-    left = left_to_do(store, selection.trials, ledger.read(store).records, retry=options.retry)
-    memory.check(left, selection.tasks, None if _on_a_cluster(options) else memory.here(), alone=options.local)
+    _check_memory(selection, options)
     store.check_writable()
     stop = Stop(
         f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
@@ -59,6 +58,14 @@ def run(options: argparse.Namespace) -> int:
             trials, result = selection.trials, run_trials(selection.trials, options.retry)
         _finish(store, options, console)
     return _tell(result, trials, store, console, options.words)
+
+
+def _check_memory(selection: Selection, options: argparse.Namespace) -> None:
+    """ResourceError where a trial that is left to do does not fit. The ledger is read only where one of the plan does not."""
+    machine = None if _on_a_cluster(options) else memory.here()
+    if memory.too_large(selection.trials, selection.tasks, machine, alone=options.local):
+        left = left_to_do(selection.store, selection.trials, ledger.read(selection.store).records, retry=options.retry)
+        memory.check(left, selection.tasks, machine, alone=options.local)
 
 
 def _on_a_cluster(options: argparse.Namespace) -> bool:
