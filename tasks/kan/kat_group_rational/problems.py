@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
 from harness.trial import Trial
+from tasks.blocks.batches import images_of
 from tasks.blocks.decoder import Decoder, DecoderConfig, next_token_loss
 from tasks.blocks.vit import ViT, ViTConfig
 from tasks.datasets.corpus import Corpus
@@ -98,6 +99,5 @@ def _vit(trial: Trial) -> Problem:
 
 def _images(trial: Trial) -> Images | FolderImages:
     """Photographs scaled as the released recipe, which is DeiT's, scales them."""
-    images = trial.dataset()
-    assert isinstance(images, Images | FolderImages)
+    images = images_of(trial)
     return replace(images, resampling="bicubic") if isinstance(images, FolderImages) else images
