@@ -131,19 +131,13 @@ def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
     loss = _compiled(trial, loop, loop.loss)
 
     def whole(step: int) -> Tensor:
-        value = loss(step) if loop.batch is None else loss(*_placed(loop.batch(step), loop.device))
+        value = loss(step) if loop.batch is None else loss(*placed(loop.batch(step), loop.device))
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
     def in_parts(step: int) -> Tensor:
         assert loop.batch is not None
-        batch = _placed(loop.batch(step), loop.device)
-        total = torch.zeros((), device=loop.device)
-        for part in zip(*(tensor.chunk(loop.parts) for tensor in batch), strict=True):
-            value = loss(*part) * (len(part[0]) / len(batch[0]))
-            value.backward()  # type: ignore[no-untyped-call]
-            total += value.detach()
-        return total
+        return backward_in_parts(loss, placed(loop.batch(step), loop.device), loop.parts)
 
     def stepped(step: int) -> Tensor:
         for optimizer in loop.optimizers.values():
@@ -156,6 +150,16 @@ def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
     return stepped
 
 
+def backward_in_parts(loss: Callable[..., Tensor], batch: Sequence[Tensor], parts: int) -> Tensor:
+    """Backward pass of a batch's mean loss, one part of it after the other: the memory of one, the gradient of all. The loss, detached."""
+    total = torch.zeros((), device=batch[0].device)
+    for part in zip(*(tensor.chunk(parts) for tensor in batch), strict=True):
+        value = loss(*part) * (len(part[0]) / len(batch[0]))
+        value.backward()  # type: ignore[no-untyped-call]
+        total += value.detach()
+    return total
+
+
 def _compiled(trial: Trial, loop: Loop, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """`loss` through the loop's compiler, or the one of the environment; a loss that draws its own batch stays as it is."""
     compiler = loop.compiler or (backends.compiler() if loop.batch is not None else "")
@@ -166,7 +170,7 @@ def _compiled(trial: Trial, loop: Loop, loss: Callable[..., Tensor]) -> Callable
     return compiled
 
 
-def _placed(batch: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+def placed(batch: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """The next batch is drawn and on its way while an accelerator is still at the last one."""
     return [sent(tensor, device) for tensor in batch]
 
@@ -220,6 +224,6 @@ def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor], int, float]:
     return step, recent, int(state["logged"]), float(state["seconds"])
 
 
-def generator(seed: int) -> torch.Generator:
-    """A random stream of its own, on the CPU so that it gives the same numbers beside every device."""
-    return torch.Generator().manual_seed(seed)
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random stream of its own; on the CPU, unless what it draws is large, it gives the same numbers beside every device."""
+    return torch.Generator(device).manual_seed(seed)

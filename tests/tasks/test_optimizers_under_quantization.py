@@ -161,7 +161,7 @@ def test_an_annealed_copy_is_trained_on_and_leaves_the_run_alone(trials: Trials)
     trial = trials("psgd", {"lr_multiplier": 0.5})
     model = experiment.build(trial)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    made = experiment._optimizer(trial, model, experiment._stream(trial, "probes"))
+    made = experiment._optimizer(trial, model, generator(trial.seed_for("probes"), trial.device))
     calm = [experiment.annealed(trial, model, made) for _ in range(2)]
     for parameter, start, one, other in zip(model.parameters(), before, *(copy.parameters() for copy in calm), strict=True):
         assert torch.equal(parameter, start)

@@ -16,7 +16,7 @@ from tasks.blocks.decoder import DecoderConfig, next_token_loss
 from tasks.blocks.matrix_optimizers import Together, optimizer
 from tasks.blocks.olmo import OlmoDecoder, initialize_olmo
 from tasks.blocks.optim import Rate, Schedule
-from tasks.blocks.training import Loop, generator, precision, train
+from tasks.blocks.training import Loop, backward_in_parts, generator, placed, precision, train
 from tasks.datasets.corpus import Corpus
 from tasks.llm.evaluation import mean_loss
 from tasks.llm.optimizers_under_quantization import ladder
@@ -105,11 +105,6 @@ def _optimizer(trial: Trial, model: OlmoDecoder, probes: torch.Generator) -> Tog
     return optimizer(trial.method, matrices, others, *rates(trial.method, trial.params), probes)
 
 
-def _stream(trial: Trial, purpose: str) -> torch.Generator:
-    """A random stream on the trial's device."""
-    return torch.Generator(trial.device).manual_seed(trial.seed_for(purpose))
-
-
 def _loss(trial: Trial, model: OlmoDecoder) -> Callable[[Tensor, Tensor], Tensor]:
     def loss(inputs: Tensor, targets: Tensor) -> Tensor:
         with precision(trial.device, trial.params.precision):
@@ -120,7 +115,7 @@ def _loss(trial: Trial, model: OlmoDecoder) -> Callable[[Tensor, Tensor], Tensor
 
 def _loop(trial: Trial, corpus: Corpus, model: OlmoDecoder, look: Look | None) -> Loop:
     params = trial.params
-    streams = {"batches": generator(trial.seed_for("batches")), "probes": _stream(trial, "probes")}
+    streams = {"batches": generator(trial.seed_for("batches")), "probes": generator(trial.seed_for("probes"), trial.device)}
     made = _optimizer(trial, model, streams["probes"])
     return Loop(
         model=model,
@@ -172,7 +167,7 @@ def annealed(trial: Trial, model: OlmoDecoder, made: Together) -> OlmoDecoder:
     """
     params, corpus = trial.params, trial.dataset()
     calm, batches = copy.deepcopy(model), generator(trial.seed_for("anneal"))
-    own = _optimizer(trial, calm, _stream(trial, "anneal-probes"))
+    own = _optimizer(trial, calm, generator(trial.seed_for("anneal-probes"), trial.device))
     own.load_state_dict(copy.deepcopy(made.state_dict()))
     loss, rates = _loss(trial, calm), [group["lr"] for group in own.param_groups]
     for step in range(params.anneal_steps):
@@ -180,7 +175,6 @@ def annealed(trial: Trial, model: OlmoDecoder, made: Together) -> OlmoDecoder:
             group["lr"] = rate * (1.0 - (step + 1) / (params.anneal_steps + 1))
         own.zero_grad(set_to_none=True)
         batch = corpus.batch("train", params.batch, params.length, batches)
-        for part in zip(*(tensor.to(trial.device).chunk(parts(vars(params))) for tensor in batch), strict=True):
-            (loss(*part) * (len(part[0]) / params.batch)).backward()
+        backward_in_parts(loss, placed(batch, torch.device(trial.device)), parts(vars(params)))
         own.step()
     return calm
