@@ -32,9 +32,12 @@ class Room:
         return self.gib / self.at_once
 
 
-def here() -> Hardware:
-    """This machine: its CPUs, its memory (the container's where that is less), and its smallest GPU as often as it has GPUs."""
-    cards = _gpus()
+def here(trials: Sequence[TrialSpec]) -> Hardware:
+    """This machine: its CPUs, its memory (the container's where that is less), and its smallest GPU as often as it has GPUs.
+
+    GPUs are looked for only where one of the trials asks for any: the driver's tool may take a second.
+    """
+    cards = _gpus() if any(trial.resources.gpus for trial in trials) else []
     return Hardware(
         name="this machine",
         gpus=len(cards),

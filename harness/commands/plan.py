@@ -69,7 +69,7 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
             console.print(f"data {data.name} is not here yet: {state(registry.dataset(data.name))}", style="yellow")
     for sentence in _over_limit(selection.trials):
         console.print(sentence, style="yellow")
-    machine = memory.here()
+    machine = memory.here(selection.trials)
     for sentence in memory.too_large(selection.trials, selection.tasks, machine):
         console.print(sentence, style="yellow", markup=False, soft_wrap=True)
     for shape in {trial.resources for trial in left}:

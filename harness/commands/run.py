@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_memory(selection: Selection, options: argparse.Namespace) -> None:
     """ResourceError where a trial that is left to do does not fit. The ledger is read only where one of the plan does not."""
-    machine = None if _on_a_cluster(options) else memory.here()
+    machine = None if _on_a_cluster(options) else memory.here(selection.trials)
     if memory.too_large(selection.trials, selection.tasks, machine, alone=options.local):
         left = left_to_do(selection.store, selection.trials, ledger.read(selection.store).records, retry=options.retry)
         memory.check(left, selection.tasks, machine, alone=options.local)

@@ -31,7 +31,7 @@ def on(monkeypatch: pytest.MonkeyPatch, papertrial: Command) -> Command:
     """`on(machine, words...)` runs the command line there."""
 
     def command(machine: Hardware, *words: str) -> Said:
-        monkeypatch.setattr(memory, "here", lambda: machine)
+        monkeypatch.setattr(memory, "here", lambda trials: machine)
         return papertrial(*words)
 
     return command
@@ -124,7 +124,7 @@ def test_the_expectation_survives_json_and_older_plans_have_none() -> None:
 
 
 def test_this_machine_has_cpus_and_memory() -> None:
-    machine = memory.here()
+    machine = memory.here([])
     assert machine.cpus >= 1
     assert machine.memory_gib > 0.1
 
@@ -135,10 +135,12 @@ def test_cards_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatc
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert (memory.here().gpus, memory.here().gpu_gib) == (2, 40.0)
+    asking = trials("gpu", 1.0)
+    assert (memory.here(asking).gpus, memory.here(asking).gpu_gib) == (2, 40.0)
+    assert memory.here(trials("smoke", 1.0)).gpus == 0, "none asks for one"
     for visible, gpus in (("0", 1), ("GPU-bb", 1), ("1,0", 2), ("", 0)):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        assert memory.here().gpus == gpus
+        assert memory.here(asking).gpus == gpus
 
 
 @pytest.mark.parametrize("about", [{"gpus": 1}, {"gpu_gib": 80.0}, {"cpus": 0}, {"memory_gib": -1.0}])
