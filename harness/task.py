@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -90,6 +90,8 @@ class Metric:
     """Whether a clock measured it, so that no two runs agree to the bit."""
     counted: bool = False
     """Whether it is a share of examples: it moves in steps of one example."""
+    censored: bool = False
+    """Whether it may be a lower bound, such as a time that was not reached: a trial returns `<name>_censored` beside it, 1 where it is."""
     bounds: Bounds = UNBOUNDED
     """The range that it cannot leave: `POSITIVE` (times, errors, ratios), `SHARE`, `PERCENT`, `CORRELATION`."""
 
@@ -178,8 +180,13 @@ class Experiment:
     params: type
     metrics: Sequence[Metric]
     """All that an `ok` trial returns, but for those that are optional or that other methods return."""
-    run: str
-    """`package.module:function`, a string so that listing tasks imports no experiment."""
+    run: str = ""
+    """`package.module:function`, a string so that listing tasks imports no experiment. Empty: a program of `run_batch` with one member."""
+    run_batch: str = ""
+    """`package.module:function` that trains many trials as one program (`harness.packing.Program`); empty where there is none."""
+    alike: Callable[[str, Mapping[str, Any]], Hashable | None] | None = None
+    """What trials of one program agree on, from (method, parameters), such as what decides shapes; None for a trial that runs by itself.
+    Without it all trials of a method that agree on every parameter share a program."""
     methods: Sequence[str] = ()
     """Methods that it runs; empty means all of the task's."""
     tuned: Sweep | None = None
@@ -208,8 +215,11 @@ class Experiment:
         _refuse_odd("experiment", [self.name], path=True)
         if not (dataclasses.is_dataclass(self.params) and self.params.__dataclass_params__.frozen):  # type: ignore[attr-defined]
             raise TaskError(f"experiment {self.name}: params must be a frozen dataclass")
-        if self.run.count(":") != 1:
-            raise TaskError(f"experiment {self.name}: run must be 'package.module:function', not {self.run!r}")
+        for what, name in (("run", self.run), ("run_batch", self.run_batch)):
+            if name.count(":") != 1 and (name or not (self.run or self.run_batch)):
+                raise TaskError(f"experiment {self.name}: {what} must be 'package.module:function', not {name!r}")
+        if self.alike and not self.run_batch:
+            raise TaskError(f"experiment {self.name}: `alike` says which trials share a program, and there is no `run_batch`")
         params.declared(self)
         for what, names in (
             ("method", self.methods),

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from harness import gate, provenance, registry
+from harness import gate, packing, provenance, registry
 from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
 from harness.isolation import isolated
-from harness.lazy import load
 from harness.opened import OpenedData
 from harness.plan import TrialSpec
 from harness.record import Curve, Record, Status
@@ -74,7 +73,7 @@ class Worker:
         device, backend = "cpu", ""
         try:
             experiment = registry.task(spec.task).experiment(spec.experiment)
-            run = load(experiment.run)
+            run = packing.runner(experiment)
             device = _prepare_device(self._context.resources)
             with isolated(int(spec.id, 16)):
                 clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost

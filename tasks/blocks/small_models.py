@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor
 
+from harness.packing import Metrics, Progress
+from harness.trial import Trial
 from tasks.blocks.small_networks import Network, Tensors
 from tasks.blocks.training import generator
 
@@ -215,6 +217,44 @@ def train_many(
             pack = _Pack(network, [members[place] for place in chosen], loss, optimizer, observe, device, dtype)
             runs.update(zip(chosen, pack.train(points, gradient, schedule), strict=True))
     return [runs[place] for place in range(len(members))]
+
+
+def train_trials(
+    trials: Sequence[Trial],
+    network: Network,
+    member: Callable[[Trial], Member],
+    metrics: Callable[[Trial, Run], Metrics],
+    *,
+    logged: Sequence[str] = (),
+    loss: Loss = cross_entropy,
+    optimizer: SGD | Adam = Adam(decoupled=True),
+    points: Sequence[int] | None = None,
+    observe: Observe | None = None,
+    gradient: Callable[[Tensor, Tensor], Tensor] | None = None,
+    schedule: Callable[[int], float] = lambda _: 1.0,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[Progress]:
+    """An experiment's `run_batch`: trials that share `network`, each trained as `member(trial)` and scored by `metrics(trial, run)`.
+
+    `logged` are the measures that become curves of the trial.
+    """
+    runs = train_many(
+        network,
+        [member(trial) for trial in trials],
+        loss=loss,
+        optimizer=optimizer,
+        points=points,
+        observe=observe,
+        gradient=gradient,
+        schedule=schedule,
+        device=trials[0].device,
+        dtype=dtype,
+    )
+    for trial, run in zip(trials, runs, strict=True):
+        for name in logged:
+            for step, value in run.curve(name):
+                trial.log(step, **{name: value})
+        yield trial, metrics(trial, run)
 
 
 def _fitting(network: Network, member: Member, device: str) -> int:

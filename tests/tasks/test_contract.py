@@ -19,7 +19,7 @@ import torch
 from harness import coverage, gate, memory, registry
 from harness.checkpoints import Checkpoints
 from harness.errors import TaskError
-from harness.lazy import load
+from harness.packing import runner
 from harness.params import resolve
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
 from harness.task import Experiment, Grid, Task
@@ -209,7 +209,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
             loops.clear()
             drawn.clear()
             held_out.clear()
-            metrics = dict(load(found.experiment.run)(trial))
+            metrics = dict(runner(found.experiment)(trial))
         batches = [batch for loop in loops for batch in loop.drawn] if loops else drawn
         return Run(metrics, batches, sum(loop.steps for loop in loops), below, frozenset(held_out))
 
@@ -390,7 +390,7 @@ def test_what_is_not_finite_is_a_divergence(name: str, experiment: str, tmp_path
     found = case(name, experiment)
     method = _asked(found)[0]
     trial = found.trials(tmp_path)(method, found.values(method))
-    run = load(found.experiment.run)
+    run = runner(found.experiment)
 
     def poisoned(given: Trial) -> Mapping[str, float]:
         metrics = dict(run(given))

@@ -10,7 +10,7 @@ from harness import params, registry
 from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
-from harness.lazy import load
+from harness.packing import runner
 from harness.plan import DataRef, TrialSpec
 from harness.store import StudyStore
 from harness.task import Experiment, Task
@@ -50,7 +50,7 @@ class Trials:
     def run(self, method: str, values: Mapping[str, Any] | None = None, **how: Any) -> dict[str, float]:
         """The metrics of that trial."""
         trial = self(method, values, **how)
-        return dict(load(self.task.experiment(trial.experiment).run)(trial))
+        return dict(runner(self.task.experiment(trial.experiment))(trial))
 
     def _made(self, experiment: Experiment, method: str, values: Mapping[str, Any], seed: int, given: Any, scale: str, study: str) -> Trial:
         store = StudyStore(str(self._folder), study)
@@ -61,7 +61,7 @@ class Trials:
             other = self.task.experiment(needed.experiment) if needed.experiment else experiment
             below = self._made(other, needed.method, params.resolve(other, needed.params), seed, given, scale, study)
             if below.id not in artifacts:
-                load(other.run)(below)
+                runner(other)(below)
         spec = TrialSpec(
             task=self.task.id,
             version=self.task.version,
