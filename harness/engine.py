@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,7 @@ from harness.errors import ResourceError, StoreError
 from harness.frames import CurveWriter
 from harness.ledger import Ledger, LedgerContents
 from harness.plan import TrialSpec
+from harness.queue import Batch, Queue
 from harness.record import Record, Status, counted
 from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
@@ -64,6 +65,7 @@ def run_trials(
     local: bool = False,
     address: str | None = None,
     retry: bool = False,
+    packs: bool = True,
     before: LedgerContents | None = None,
     stop: Stop | None = None,
     observe: Observe = lambda _record: None,
@@ -71,6 +73,7 @@ def run_trials(
 ) -> RunResult:
     """Run what is left of `trials`, writing curves and then records as each group comes back.
 
+    Without `packs` no two trials share a program.
     `before` is what the ledger holds, for a caller that has read it. `stop` is installed by a caller that goes on writing after a signal.
     `observe` sees every new record after it is safe; `announce` is told which trials there are to run and how many run at
     once, when that is known.
@@ -84,7 +87,10 @@ def run_trials(
         handling = nullcontext(stop) if stop else Stop().installed()
         with closing(_Sink(store, observe)) as sink, handling as stop:
             try:
-                with session(local, address, stop), closing(_execute(store, todo, states, stop, local=local, announce=announce)) as groups:
+                with (
+                    session(local, address, stop),
+                    closing(_execute(store, todo, states, stop, local=local, packs=packs, announce=announce)) as groups,
+                ):
                     for outcomes in groups:
                         sink.write(outcomes)
                         recorded |= {outcome.record.trial_id: outcome.record for outcome in outcomes}
@@ -149,7 +155,14 @@ class _Sink:
 
 
 def _execute(
-    store: StudyStore, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop, *, local: bool, announce: Announce
+    store: StudyStore,
+    trials: Sequence[TrialSpec],
+    states: Mapping[str, Status],
+    stop: Stop,
+    *,
+    local: bool,
+    packs: bool,
+    announce: Announce,
 ) -> Generator[list[Outcome], None, None]:
     """Groups of outcomes, one resource shape after another: pools never wait for CPUs that another pool's idle actors hold."""
     by_shape: dict[Resources, list[TrialSpec]] = {}
@@ -160,40 +173,68 @@ def _execute(
     announce(trials, max(slots))
     for shape, group in by_shape.items():
         if local:
-            yield from _run_local(contexts[shape], group, states, stop)
+            yield from _run_local(contexts[shape], group, states, stop, packs=packs)
         else:
-            yield from _run_pool(contexts[shape], _balanced(group), states, stop)
+            yield from _run_pool(contexts[shape], _balanced(group), states, stop, packs=packs)
 
 
-def _run_local(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop) -> Iterator[list[Outcome]]:
-    worker, dependencies = Worker(context), Dependencies(trials, states)
-    ready, given_up = deque(dependencies.start.released), deque(dependencies.start.lost)
-    while ready or given_up:
-        if given_up:
-            trial, why = given_up.popleft()
-            outcome = lost(trial, context, "failed", why)
-        else:
-            # What a trial makes of being interrupted is not what it measures: its outcome counts only where nothing was raised in it.
+def _run_local(
+    context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop, *, packs: bool
+) -> Iterator[list[Outcome]]:
+    worker, dependencies, queue = Worker(context), Dependencies(trials, states), Queue(1, packs=packs)
+    queue.add(dependencies.start.released)
+    given_up = deque(dependencies.start.lost)
+    try:
+        while queue or given_up:
+            if given_up:
+                groups: Iterable[list[Outcome]] = [[lost(trial, context, "failed", why)] for trial, why in [given_up.popleft()]]
+            else:
+                batch = queue.next(lambda: 1)
+                assert batch is not None
+                groups = _execute_here(worker, batch, queue, stop)
+            for outcomes in groups:
+                yield outcomes
+                for outcome in outcomes:
+                    resolved = dependencies.resolve(outcome.record.trial_id, outcome.record.status)
+                    queue.add(resolved.released)
+                    given_up.extend(resolved.lost)
+    finally:
+        worker.drop()
+
+
+def _execute_here(worker: Worker, batch: Batch, queue: Queue, stop: Stop) -> Iterator[list[Outcome]]:
+    """The outcomes of a batch. What a trial makes of being interrupted is not what it measures: outcomes of a signal's slice are lost."""
+    if batch.program is None:
+        for trial in batch.trials:
             with stop.interrupts():
-                outcome = _execute_here(worker, ready.popleft())
-        yield [outcome]
-        resolved = dependencies.resolve(outcome.record.trial_id, outcome.record.status)
-        ready.extend(resolved.released)
-        given_up.extend(resolved.lost)
+                outcome = worker.execute(trial, batch.packing.get(trial.id, ""))
+                if outcome.record.status == "oom":
+                    outcome = worker.execute(trial, batch.packing.get(trial.id, ""))
+                    outcome = replace(outcome, record=replace(outcome.record, attempts=2))
+            yield [outcome]
+        return
+    with stop.interrupts():
+        found = worker.begin(batch.trials, batch.pace)
+    if batch.pace is None:
+        queue.began(batch, found)
+    while True:
+        ended = {outcome.record.trial_id for outcome in found.outcomes}
+        batch.trials = [trial for trial in batch.trials if trial.id not in ended]
+        yield list(found.outcomes)
+        if not found.left:
+            break
+        with stop.interrupts():
+            found = worker.go_on()
+    if found.problem:
+        queue.broke(batch, found.problem)
 
 
-def _execute_here(worker: Worker, trial: TrialSpec) -> Outcome:
-    outcome = worker.execute(trial)
-    if outcome.record.status != "oom":
-        return outcome
-    outcome = worker.execute(trial)
-    return replace(outcome, record=replace(outcome.record, attempts=2))
-
-
-def _run_pool(context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop) -> Iterator[list[Outcome]]:
+def _run_pool(
+    context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop, *, packs: bool
+) -> Iterator[list[Outcome]]:
     from harness.pool import Pool
 
-    yield from Pool(context, trials, states, stop.check).run()
+    yield from Pool(context, trials, states, stop.check, packs=packs).run()
 
 
 def _pool_slots(shape: Resources) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.checksums import PLACEHOLDER, is_intact, seal
 from harness.errors import Say, StoreError, quiet
 from harness.kinds import cell
-from harness.record import SCHEMA_VERSION, STATUSES, Curve, Record
+from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION, STATUSES, Curve, Record
 from harness.shown import sentence
 from harness.store import StudyStore
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _VERSION_KEY, _CHECKSUM_KEY = b"papertrial.schema_version", b"papertrial.checksum"
-_FIRST_WITH_CHECKSUM = 4
 _LINE, _WRITTEN = "ledger.line", "written"
 """Columns that order the attempts of a trial in its curves; `written`, the clock's, is of schema 3 and before."""
 MAX_CURVE_PARTS = 256
@@ -63,6 +62,8 @@ def read_trials(data: bytes) -> pd.DataFrame:
         frame.insert(list(frame).index("scale") + 1, "experiment", "")
     if version < 4:
         frame["notes"] = ""
+    if version < 5:
+        frame["packed"], frame["packing"] = 1, ""
     _check_records(frame)
     return frame
 
@@ -82,7 +83,7 @@ def _read(data: bytes) -> tuple[pd.DataFrame, int]:
         raise StoreError(f"it is no Parquet file that can be read: {sentence(error)}") from None
     if not 1 <= version <= SCHEMA_VERSION:
         raise StoreError(f"it has schema version {version}; this papertrial reads 1 to {SCHEMA_VERSION}")
-    if version >= _FIRST_WITH_CHECKSUM and intact is None:
+    if version >= FIRST_WITH_CHECKSUMS and intact is None:
         raise StoreError("its checksum is gone: it was damaged or edited")
     return frame, version
 

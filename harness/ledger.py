@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn
 from harness.checksums import FIELD, is_signed, signed
 from harness.errors import StoreError
 from harness.plan import trial_id
-from harness.record import SCHEMA_VERSION, Record, counted
+from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION, Record, counted
 from harness.store import LEDGER, StudyStore
 
 NUMBER = "line"
@@ -98,8 +98,8 @@ def _record(fields: Any) -> Record:
     if FIELD in fields or version or NUMBER in fields:
         if not is_signed(fields):
             raise ValueError("its checksum is not its own: it was damaged or edited")
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"it has schema version {version!r}, and this papertrial writes {SCHEMA_VERSION}")
+        if type(version) is not int or not FIRST_WITH_CHECKSUMS <= version <= SCHEMA_VERSION:
+            raise ValueError(f"it has schema version {version!r}; this papertrial reads {FIRST_WITH_CHECKSUMS} to {SCHEMA_VERSION}")
     record = Record.from_json(fields)
     own = trial_id(
         record.task,

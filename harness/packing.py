@@ -1,10 +1,14 @@
-"""Many trials of one experiment as one program: what `run_batch` gives, and which trials may share it."""
+"""Many trials of one experiment as one program: which may share it, and what its author gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
+from harness import registry
+from harness.errors import TaskError
 from harness.lazy import load
+from harness.plan import TrialSpec
 from harness.task import Experiment
 from harness.trial import Trial
 
@@ -33,3 +37,29 @@ def runner(experiment: Experiment) -> Callable[[Trial], Metrics]:
         return ended[0]
 
     return alone
+
+
+def shared(spec: TrialSpec) -> Hashable | None:
+    """Trials for which this is equal may share a program; None for one that runs by itself.
+
+    TaskError when the experiment's `alike` raises, or gives what cannot be compared.
+    """
+    experiment = registry.task(spec.task).experiment(spec.experiment)
+    if not experiment.run_batch:
+        return None
+    try:
+        agreed: Hashable = (
+            experiment.alike(spec.method, spec.params) if experiment.alike else (spec.method, json.dumps(dict(spec.params), sort_keys=True))
+        )
+        hash(agreed)
+    except Exception as error:
+        raise TaskError(f"task {spec.task}: `alike` of experiment {spec.experiment} raised {type(error).__name__}: {error}") from error
+    if agreed is None:
+        return None
+    return spec.task, spec.scale, spec.experiment, spec.data.fingerprint if spec.data else "", spec.time_limit_s, agreed
+
+
+def without_program(spec: TrialSpec) -> str:
+    """Why a trial of an experiment that has a program for many runs by itself; empty where there is nothing to say."""
+    has_program = bool(registry.task(spec.task).experiment(spec.experiment).run_batch)
+    return f"by itself: {spec.method} has no packed form" if has_program and shared(spec) is None else ""

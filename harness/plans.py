@@ -14,13 +14,11 @@ from harness.checksums import FIELD, is_signed, signed
 from harness.errors import PapertrialError, Say, StoreError, quiet
 from harness.looks import Look
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
-from harness.record import SCHEMA_VERSION
+from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
 from harness.shown import sentence
 from harness.store import PLAN, PLAN_COPY, StudyStore
 
 _FIRST_WITH_EXPERIMENTS = 3
-_WITH_LOOKS = 5
-"""Schema of a plan that has looks: who does not know them would judge it as if there were one. Others keep the schema of records."""
 
 
 class DamagedPlanError(StoreError):
@@ -66,10 +64,9 @@ def save_plan(
     merged = old | {trial.id: trial if trial.views else replace(trial, views=views.get(trial.id, ())) for trial in trials}
     rows = [trial.to_json() for trial in merged.values()]
     looked = {"looks": [[look.seeds, look.level] for look in found.looks or looks]} if found.looks or looks else {}
-    version = _WITH_LOOKS if looked else SCHEMA_VERSION
-    head = {FIELD: signed({"schema_version": version, **looked, "trials": rows})[FIELD], **looked}
+    head = {FIELD: signed({"schema_version": SCHEMA_VERSION, **looked, "trials": rows})[FIELD], **looked}
     lines = ",\n".join(json.dumps(row) for row in rows)
-    text = f'{{"schema_version": {version}, {json.dumps(head)[1:-1]}, "trials": [\n{lines}\n]}}\n'
+    text = f'{{"schema_version": {SCHEMA_VERSION}, {json.dumps(head)[1:-1]}, "trials": [\n{lines}\n]}}\n'
     for name in (PLAN, PLAN_COPY):
         store.write_text(name, text)
     return list(merged.values())
@@ -178,12 +175,11 @@ def _parsed(store: StudyStore, name: str, text: bytes) -> Plan:
             f"{store.uri}/{name} is of schema {version}, from before tasks had experiments: its trials have other ids than those of today; "
             "its records can be read from trials/*.parquet, and a run under another --study makes new ones"
         )
-    if version > max(SCHEMA_VERSION, _WITH_LOOKS):
+    if version > SCHEMA_VERSION:
         raise StoreError(
-            f"{store.uri}/{name} is of schema {version}; this papertrial reads {max(SCHEMA_VERSION, _WITH_LOOKS)}: it was "
-            "written by a newer one"
+            f"{store.uri}/{name} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one"
         )
-    if version >= SCHEMA_VERSION and FIELD not in contents:
+    if version >= FIRST_WITH_CHECKSUMS and FIELD not in contents:
         raise ValueError("its checksum is gone")
     trials = [TrialSpec.from_json(trial) for trial in contents["trials"]]
     if len({trial.id for trial in trials}) < len(trials):

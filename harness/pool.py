@@ -15,10 +15,12 @@ import ray
 from harness.cluster import slots, worker_environment
 from harness.dependencies import Dependencies, Resolved
 from harness.errors import ResourceError
+from harness.pack import SLICE_SECONDS, Problem
 from harness.plan import TrialSpec
+from harness.queue import Batch, Queue
 from harness.record import Status
 from harness.shown import sentence
-from harness.worker import BATCH_SECONDS, Context, Outcome, Worker, lost
+from harness.worker import BATCH_SECONDS, Context, Outcome, Slice, Worker, lost
 
 MAX_BATCH = 512
 MAX_ATTEMPTS = 2
@@ -31,17 +33,9 @@ START_LIMIT_S = 900.0
 
 
 @dataclass(eq=False)
-class _Batch:
-    trials: list[TrialSpec]
-    attempt: int = 1
-    alone: bool = False
-    """Nothing else runs beside it: a second chance for a trial that ran out of memory."""
-
-
-@dataclass(eq=False)
 class _Actor:
     handle: Any
-    batch: _Batch | None = None
+    batch: Batch | None = None
     deadline: float = math.inf
     warm: bool = False
     """It has brought a batch back."""
@@ -68,20 +62,25 @@ class Pool:
     """Runs trials of one shape. Iterate `run` for groups of outcomes in the order they finish.
 
     `recorded` are the states of trials that ran before, for those that need them; `check` is called twice a second or more and
-    raises when the run is to stop.
+    raises when the run is to stop; without `packs` no two trials share a program.
     """
 
     def __init__(
-        self, context: Context, trials: Sequence[TrialSpec], recorded: Mapping[str, Status], check: Callable[[], None] = lambda: None
+        self,
+        context: Context,
+        trials: Sequence[TrialSpec],
+        recorded: Mapping[str, Status],
+        check: Callable[[], None] = lambda: None,
+        *,
+        packs: bool = True,
     ) -> None:
         shape = context.resources
         self._context = context
         self._check = check
         self._size = min(slots(shape), len(trials))
         self._dependencies = Dependencies(trials, recorded)
-        self._queue: deque[TrialSpec] = deque()
-        self._split: deque[_Batch] = deque()
-        self._memory_queue: deque[_Batch] = deque()
+        self._queue = Queue(self._size, packs=packs)
+        self._memory_queue: deque[Batch] = deque()
         self._cost = _Cost()
         self._starting: dict[Any, _Actor] = {}
         self._running: dict[Any, _Actor] = {}
@@ -98,7 +97,7 @@ class Pool:
             for _ in range(self._size if self._queue else 0):
                 self._start_actor()
             waiting_since = time.monotonic()
-            while self._queue or self._split or self._memory_queue or self._running:
+            while self._queue or self._memory_queue or self._running:
                 self._check()
                 self._assign()
                 outcomes = self._collect()
@@ -116,7 +115,7 @@ class Pool:
 
     def _admit(self, resolved: Resolved) -> list[Outcome]:
         """Queue what may start now; the outcomes of what never will, and of what needs that."""
-        self._queue += resolved.released
+        self._queue.add(resolved.released)
         outcomes = [lost(trial, self._context, "failed", why) for trial, why in resolved.lost]
         for trial, _ in resolved.lost:
             outcomes += self._admit(self._dependencies.resolve(trial.id, "failed"))
@@ -128,22 +127,27 @@ class Pool:
 
     def _assign(self) -> None:
         while self._idle and (batch := self._next_batch()):
-            actor = self._idle.pop()
-            actor.batch = batch
-            # A worker comes back after a bounded time of work, so that only its last trial can run up to its limit.
-            longest = max(trial.time_limit_s for trial in batch.trials)
-            actor.deadline = time.monotonic() + BATCH_SECONDS + longest + (GRACE_S if actor.warm else FIRST_GRACE_S)
-            self._running[actor.handle.execute_all.remote(batch.trials)] = actor
+            self._send(self._idle.pop(), batch)
 
-    def _next_batch(self) -> _Batch | None:
+    def _send(self, actor: _Actor, batch: Batch, *, going_on: bool = False) -> None:
+        actor.batch = batch
+        # A worker comes back after a bounded time of work, so that only its last trial can run up to its limit.
+        longest = max(trial.time_limit_s for trial in batch.trials)
+        work = SLICE_SECONDS if batch.program is not None else BATCH_SECONDS
+        actor.deadline = time.monotonic() + work + longest + (GRACE_S if actor.warm else FIRST_GRACE_S)
+        if going_on:
+            reference = actor.handle.go_on.remote()
+        elif batch.program is not None:
+            reference = actor.handle.begin.remote(batch.trials, batch.pace)
+        else:
+            reference = actor.handle.execute_all.remote(batch.trials, batch.packing)
+        self._running[reference] = actor
+
+    def _next_batch(self) -> Batch | None:
         if any(actor.batch and actor.batch.alone for actor in self._running.values()):
             return None
-        if self._split:
-            return self._split.popleft()
-        if self._queue:
-            fair = math.ceil(len(self._queue) / (2 * self._size))
-            count = min(self._cost.batch_size(), fair)
-            return _Batch([self._queue.popleft() for _ in range(count)])
+        if batch := self._queue.next(self._cost.batch_size):
+            return batch
         return self._memory_queue.popleft() if self._memory_queue and not self._running else None
 
     def _collect(self) -> list[Outcome]:
@@ -175,41 +179,68 @@ class Pool:
         batch, actor.batch = actor.batch, None
         assert batch is not None
         try:
-            outcomes: list[Outcome] = ray.get(reference)
+            found: list[Outcome] | Slice = ray.get(reference)
         except ray.exceptions.RayError as error:
             ray.kill(actor.handle)
             self._start_actor()
             return self._after_death(batch, error)
         actor.warm = True
-        if outcomes[-1].retire:
+        if isinstance(found, Slice):
+            return self._go_on(actor, batch, found)
+        self._free(actor, found[-1].retire)
+        left = batch.trials[len(found) :]
+        if left:
+            self._queue.again(Batch(left, batch.attempt, packing=batch.packing))
+        self._cost.add(found)
+        return [kept for outcome in found if (kept := self._concluded(batch, outcome))]
+
+    def _go_on(self, actor: _Actor, batch: Batch, found: Slice) -> list[Outcome]:
+        """Take what a program has brought, and send its worker back to it unless it has ended."""
+        if batch.pace is None:
+            self._queue.began(batch, found)
+        ended = {outcome.record.trial_id for outcome in found.outcomes}
+        outcomes = [kept for outcome in found.outcomes if (kept := self._concluded(batch, outcome))]
+        batch.trials = [trial for trial in batch.trials if trial.id not in ended]
+        if found.left:
+            self._send(actor, batch, going_on=True)
+            return outcomes
+        self._free(actor, found.retire)
+        if found.problem:
+            self._queue.broke(batch, found.problem)
+        return outcomes
+
+    def _free(self, actor: _Actor, retire: bool) -> None:
+        if retire:
             ray.kill(actor.handle)
             self._start_actor()
         else:
             self._idle.append(actor)
-        left = batch.trials[len(outcomes) :]
-        if left:
-            self._split.append(_Batch(left, batch.attempt))
-        self._cost.add(outcomes)
-        return [kept for outcome in outcomes if (kept := self._concluded(batch, outcome))]
 
-    def _concluded(self, batch: _Batch, outcome: Outcome) -> Outcome | None:
+    def _concluded(self, batch: Batch, outcome: Outcome) -> Outcome | None:
         """The outcome with its number of attempts; None when an out-of-memory trial gets its second chance, alone."""
         if outcome.record.status == "oom" and not batch.alone:
             trial = next(trial for trial in batch.trials if trial.id == outcome.record.trial_id)
-            self._memory_queue.append(_Batch([trial], batch.attempt + 1, alone=True))
+            self._memory_queue.append(Batch([trial], batch.attempt + 1, alone=True, packing=batch.packing))
             return None
         return dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, attempts=batch.attempt))
 
-    def _after_death(self, batch: _Batch, error: Exception) -> list[Outcome]:
+    def _after_death(self, batch: Batch, error: Exception) -> list[Outcome]:
         """A batch that killed its worker is halved until the poisonous trial is alone; that one gets a last attempt, then a record."""
+        if batch.program is not None:
+            self._queue.broke(batch, Problem("failed", f"the worker process died while running it: {sentence(error)}"))
+            return []
         if len(batch.trials) > 1:
             middle = len(batch.trials) // 2
-            self._split += [_Batch(batch.trials[:middle], batch.attempt), _Batch(batch.trials[middle:], batch.attempt)]
+            for half in (batch.trials[:middle], batch.trials[middle:]):
+                self._queue.again(Batch(half, batch.attempt, packing=batch.packing))
             return []
         short_of_memory = isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error)
         if batch.attempt < MAX_ATTEMPTS:
-            again = _Batch(batch.trials, batch.attempt + 1, alone=short_of_memory)
-            (self._memory_queue if short_of_memory else self._split).append(again)
+            again = Batch(batch.trials, batch.attempt + 1, alone=short_of_memory, packing=batch.packing)
+            if short_of_memory:
+                self._memory_queue.append(again)
+            else:
+                self._queue.again(again)
             return []
         message = f"the worker process died while running this trial\n{error}"
         return [self._lost(batch, "oom" if short_of_memory else "failed", message)]
@@ -221,13 +252,16 @@ class Pool:
             assert actor.batch is not None
             ray.kill(actor.handle)
             self._start_actor()
-            if len(actor.batch.trials) > 1:
+            if actor.batch.program is not None:
+                self._queue.broke(actor.batch, Problem("timeout", "it ran longer than the limit of a trial and its worker was killed"))
+            elif len(actor.batch.trials) > 1:
                 # One by one: each further guess at who is stuck would cost its limit again.
-                self._split += [_Batch([trial], actor.batch.attempt) for trial in actor.batch.trials]
+                for trial in actor.batch.trials:
+                    self._queue.again(Batch([trial], actor.batch.attempt, packing=actor.batch.packing))
             else:
                 limit = actor.batch.trials[0].time_limit_s
                 outcomes.append(self._lost(actor.batch, "timeout", f"ran longer than its limit of {limit:g} s and its worker was killed"))
         return outcomes
 
-    def _lost(self, batch: _Batch, status: Status, error: str) -> Outcome:
+    def _lost(self, batch: Batch, status: Status, error: str) -> Outcome:
         return lost(batch.trials[0], self._context, status, error, attempts=batch.attempt)

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "diverged", "timeout", "oom")
-SCHEMA_VERSION = 4
-"""2: data_notes. 3: experiment, a part of the trial's id. 4: notes; a checksum in whatever a study keeps."""
+SCHEMA_VERSION = 5
+"""2: data_notes. 3: experiment, a part of the trial's id. 4: notes; a checksum in whatever a study keeps. 5: packed and packing."""
+FIRST_WITH_CHECKSUMS = 4
 
 Curve = list[dict[str, float]]
 """Rows that `Trial.log` wrote: `step` and the logged metrics."""
@@ -55,6 +56,10 @@ class Record:
     kernel_backend: str = ""
     notes: str = ""
     """What else has to be known of how the trial ran, a sentence a line."""
+    packed: int = 1
+    """Trials that its program trained as one. Of more than one, `seconds` is the trial's share of the program's."""
+    packing: str = ""
+    """Why it shared its program with others or with none; empty where its experiment has no program for many."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: numbers that JSON cannot hold (NaN, infinities) become strings."""

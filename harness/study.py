@@ -15,7 +15,7 @@ from harness.kinds import cell
 from harness.looks import Look
 from harness.plan import TrialSpec
 from harness.plans import read_plan
-from harness.record import SCHEMA_VERSION
+from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
 from harness.store import ENV, LEDGER, PLAN, StudyStore
 from harness.task import Task
 
@@ -153,7 +153,7 @@ def load_env(store: StudyStore, say: Say = quiet) -> Mapping[str, Any]:
             raise ValueError("it is no JSON object")
         if (FIELD in env or "schema_version" in env) and not is_signed(env):
             raise ValueError("its checksum is not its own: it was damaged or edited")
-        if env.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        if env.get("schema_version", SCHEMA_VERSION) not in range(FIRST_WITH_CHECKSUMS, SCHEMA_VERSION + 1):
             raise ValueError(f"it has schema version {env['schema_version']!r}")
         command = env.get("command", [])
         if not isinstance(command, list) or not all(isinstance(word, str) for word in command):

@@ -32,6 +32,7 @@ class Trial:
         checkpoints: Checkpoints | None = None,
         artifacts: Artifacts | None = None,
         source_digest: str = "",
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         self.id = spec.id
         self.experiment = spec.experiment
@@ -47,7 +48,9 @@ class Trial:
         self.notes: list[str] = []
         """What else has to be known of how it ran, a sentence each."""
         self._source_digest = source_digest
-        self._started = time.perf_counter()
+        started = time.perf_counter()
+        self.elapsed = elapsed or (lambda: time.perf_counter() - started)
+        """Seconds that this attempt has cost so far; of a program with others, this trial's share."""
         self._spec = spec
         self._open_data = open_data
         self._checkpoints = checkpoints
@@ -84,7 +87,7 @@ class Trial:
         It is made of what `keep` takes; a UsageError names what is not.
         """
         if self._checkpoints is not None:
-            seconds = self.seconds_before + time.perf_counter() - self._started
+            seconds = self.seconds_before + self.elapsed()
             self._checkpoints.save(self.id, Checkpoint(step, state, self.curve, seconds, self._source_digest))
 
     def restore(self) -> tuple[int, Any] | None:

@@ -8,22 +8,26 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
-from harness import gate, packing, provenance, registry
+from harness import gate, provenance, registry
 from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
 from harness.isolation import isolated
+from harness.lazy import load
 from harness.opened import OpenedData
+from harness.pack import SLICE_SECONDS, Pace, Pack, Problem, counted_in, is_out_of_memory, probe
+from harness.packing import Program, runner
 from harness.plan import TrialSpec
 from harness.record import Curve, Record, Status
 from harness.store import StudyStore
-from harness.task import Resources
+from harness.task import Experiment, Resources
 from harness.time_limit import TrialTimeout, time_limit
 from harness.trial import Trial
 
@@ -53,56 +57,117 @@ class Outcome:
     retire: bool = False
 
 
+@dataclass(frozen=True)
+class Slice:
+    """What a program of many trials did since it was last asked."""
+
+    pace: Pace | None = None
+    taken: int = 0
+    """Trials at the front of those it was given that are members; 0 where packing does not pay."""
+    outcomes: Sequence[Outcome] = ()
+    left: bool = False
+    """Whether it goes on."""
+    problem: Problem | None = None
+    """Why it ended before its trials did."""
+    retire: bool = False
+
+
+@dataclass(frozen=True)
+class _Under:
+    """A program under way."""
+
+    pack: Pack
+    specs: Mapping[str, TrialSpec]
+    pace: Pace
+    device: str
+
+
+class _Readable(Artifacts):
+    """Artifacts of a trial that is only tried: it finds what others kept, and keeps nothing."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._store = artifacts._store
+
+    def save(self, trial_id: str, state: Any) -> None:
+        """Forget it."""
+
+
 class Worker:
-    """Executes trials one after another."""
+    """Executes trials one after another, or many of them as one program."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         store = StudyStore(context.store_uri, context.study)
         self._checkpoints, self._artifacts = Checkpoints(store), Artifacts(store)
         self._rss_limit = math.inf
+        self._pack: _Under | None = None
         self._opened = OpenedData(lambda data: open_data(registry.dataset(data.name), data))
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(context.resources.cpus)))
 
-    def execute(self, spec: TrialSpec) -> Outcome:
-        """The outcome of a trial, whatever it raises; what an interruption of the run made of it is for the caller to forget."""
+    def execute(self, spec: TrialSpec, packing: str = "") -> Outcome:
+        """The outcome of a trial, whatever it raises; what an interruption of the run made of it is for the caller to forget.
+
+        `packing` is why it shares no program with others.
+        """
         started, clock = datetime.now(UTC), time.perf_counter()
         trial: Trial | None = None
-        metrics: dict[str, float] = {}
-        curve: Curve = []
-        device, backend = "cpu", ""
+        metrics: Mapping[str, float] = {}
+        status: Status = "ok"
+        device, error = "cpu", ""
         try:
             experiment = registry.task(spec.task).experiment(spec.experiment)
-            run = packing.runner(experiment)
+            run = runner(experiment)
             device = _prepare_device(self._context.resources)
             with isolated(int(spec.id, 16)):
                 clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
-                trial = Trial(
-                    experiment,
-                    spec,
-                    device=device,
-                    open_data=self._open,
-                    checkpoints=self._checkpoints,
-                    artifacts=self._artifacts,
-                    source_digest=self._context.source_digests.get(spec.task, ""),
-                )
+                trial = self._trial(spec, device)
                 with time_limit(spec.time_limit_s), _only_this_process():
                     returned = run(trial)
-                metrics = gate.metrics(experiment, spec.method, returned)
-            bad = [name for name, value in metrics.items() if not math.isfinite(value)]
-            status: Status = "diverged" if bad else "ok"
-            error = f"not finite: {', '.join(bad)}" if bad else ""
+                metrics, status, error = _passed(experiment, spec, returned)
         except TrialTimeout as problem:
             status, error = "timeout", f"ran longer than its limit of {spec.time_limit_s:g} s\n{gate.error(problem)}"
         except BaseException as problem:
-            status = "oom" if _is_out_of_memory(problem) else "failed"
+            status = "oom" if is_out_of_memory(problem) else "failed"
             error = gate.error(problem)
         seconds = (trial.seconds_before if trial else 0.0) + time.perf_counter() - clock
+        self._opened.settle()
+        outcome = self._outcome(
+            spec, trial, metrics, status, error, seconds=seconds, started=started.isoformat(timespec="milliseconds"), device=device
+        )
+        return replace(outcome, record=replace(outcome.record, packing=gate.text(packing)), retire=self._retire(error))
+
+    def _trial(self, spec: TrialSpec, device: str, elapsed: Callable[[], float] | None = None, *, scratch: bool = False) -> Trial:
+        """A trial as its code sees it; what a scratch one saves or keeps goes nowhere."""
+        return Trial(
+            registry.task(spec.task).experiment(spec.experiment),
+            spec,
+            device=device,
+            open_data=self._open,
+            checkpoints=None if scratch else self._checkpoints,
+            artifacts=_Readable(self._artifacts) if scratch else self._artifacts,
+            source_digest=self._context.source_digests.get(spec.task, ""),
+            elapsed=elapsed,
+        )
+
+    def _outcome(
+        self,
+        spec: TrialSpec,
+        trial: Trial | None,
+        metrics: Mapping[str, float],
+        status: Status,
+        error: str,
+        *,
+        seconds: float,
+        started: str,
+        device: str,
+    ) -> Outcome:
+        """The record of a trial that has ended, and its curve, as far as both pass the gate."""
+        curve: Curve = []
+        backend = ""
         try:
             curve, backend = (gate.curve(trial.curve), gate.text(trial.kernel_backend, gate.MOST_NAME)) if trial else ([], "")
         except Exception as problem:
             metrics, status, error = {}, "failed", gate.error(problem)
-        self._opened.settle()
         if status in ("ok", "diverged"):
             self._checkpoints.discard(spec.id)
         record = self._record(
@@ -110,21 +175,70 @@ class Worker:
             metrics=metrics,
             status=status,
             error=error,
-            started=started.isoformat(timespec="milliseconds"),
+            started=started,
             seconds=seconds,
             device=_device_name(device),
             peak_memory_mib=_peak_memory(device),
             kernel_backend=backend,
             notes=gate.text("\n".join(trial.notes)) if trial else "",
         )
-        return Outcome(record, curve, retire=self._retire(error))
+        return Outcome(record, curve)
 
-    def execute_all(self, specs: Sequence[TrialSpec]) -> list[Outcome]:
+    def begin(self, specs: Sequence[TrialSpec], pace: Pace | None) -> Slice:
+        """Start one program for as many of `specs` as `pace` says, after a probe where there is none, and drive its first slice."""
+        experiment = registry.task(specs[0].task).experiment(specs[0].experiment)
+        try:
+            program: Program = load(experiment.run_batch)
+            device = _prepare_device(self._context.resources)
+            if pace is None:
+                with _only_this_process():
+                    pace = probe(program, specs, lambda spec, elapsed: self._trial(spec, device, elapsed, scratch=True))
+                self._opened.settle()
+            if pace.size < 2:
+                return Slice(pace=pace)
+            taken = specs[: pace.size]
+            pack = Pack(program, taken, lambda spec, elapsed: self._trial(spec, device, elapsed))
+            self._pack = _Under(pack, {spec.id: spec for spec in taken}, pace, device)
+        except TrialTimeout as late:
+            return Slice(pace, len(specs), problem=Problem("timeout", gate.error(late)))
+        except BaseException as problem:
+            return Slice(pace, len(specs), problem=Problem("oom" if is_out_of_memory(problem) else "failed", gate.error(problem)))
+        return replace(self.go_on(), taken=len(taken))
+
+    def go_on(self) -> Slice:
+        """Drive the program under way for another slice."""
+        under = self._pack
+        assert under is not None
+        with _only_this_process():
+            ended, problem = under.pack.advance(SLICE_SECONDS)
+        self._opened.settle()
+        outcomes = []
+        for one in ended:
+            spec = under.specs[one.trial.id]
+            try:
+                metrics, status, error = _passed(registry.task(spec.task).experiment(spec.experiment), spec, one.metrics)
+            except Exception as wrong:
+                metrics, status, error = {}, "failed", gate.error(wrong)
+            outcome = self._outcome(spec, one.trial, metrics, status, error, seconds=one.seconds, started=one.started, device=under.device)
+            outcomes.append(replace(outcome, record=counted_in(outcome.record, under.pack.members, under.pace)))
+        left = under.pack.left and problem is None
+        if not left:
+            self._pack = None
+        retire = not left and self._retire(problem.error if problem else "")
+        return Slice(under.pace, len(under.specs), outcomes, left=left, problem=problem, retire=retire)
+
+    def drop(self) -> None:
+        """End the program under way, if there is one; what its members have saved stays."""
+        if self._pack is not None:
+            self._pack.pack.close()
+        self._pack = None
+
+    def execute_all(self, specs: Sequence[TrialSpec], packing: Mapping[str, str] = MappingProxyType({})) -> list[Outcome]:
         """Outcomes of a batch in order; shorter than the batch once its work is worth the way back, or when this process should go."""
         outcomes: list[Outcome] = []
         enough = time.monotonic() + BATCH_SECONDS
         for spec in specs:
-            outcomes.append(self.execute(spec))
+            outcomes.append(self.execute(spec, packing.get(spec.id, "")))
             if outcomes[-1].retire or time.monotonic() > enough:
                 break
         return outcomes
@@ -173,6 +287,13 @@ def blank_record(spec: TrialSpec, context: Context, **outcome: Any) -> Record:
     )
 
 
+def _passed(experiment: Experiment, spec: TrialSpec, returned: Any) -> tuple[Mapping[str, float], Status, str]:
+    """Metrics, status and error of what a trial returned. SaidError where it does not pass the gate."""
+    metrics = gate.metrics(experiment, spec.method, returned)
+    bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+    return metrics, "diverged" if bad else "ok", f"not finite: {', '.join(bad)}" if bad else ""
+
+
 @contextmanager
 def _only_this_process() -> Iterator[None]:
     """A child that a trial forked and that comes back from it ends here: it must not go on with the study."""
@@ -200,10 +321,6 @@ def _prepare_device(resources: Resources) -> str:
         torch.cuda.set_per_process_memory_fraction(min(1.0, resources.gpus))
     torch.cuda.reset_peak_memory_stats()
     return "cuda"
-
-
-def _is_out_of_memory(problem: BaseException) -> bool:
-    return isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError"
 
 
 def _device_name(device: str) -> str:

@@ -52,8 +52,9 @@ def test_trials_come_back_from_parquet_one_file_a_task(store: StudyStore) -> Non
 @pytest.mark.parametrize("file", FROZEN, ids=lambda file: file.stem)
 def test_a_file_of_an_older_schema_is_read_for_ever(file: Path) -> None:
     frame = read_trials(file.read_bytes())
-    assert frame["experiment"].tolist() == (["train", "train"] if file.stem == "trials-v3" else ["", ""])
-    assert frame["notes"].tolist() == ["", ""]
+    assert frame["experiment"].tolist() == (["train", "train"] if file.stem >= "trials-v3" else ["", ""])
+    assert frame["notes"].tolist() == frame["packing"].tolist() == ["", ""]
+    assert frame["packed"].tolist() == [1, 1]
     assert frame["trial_id"].tolist() == ["0000000000000001", "0000000000000002"]
     assert frame["status"].tolist() == ["ok", "diverged"]
     assert frame["metric.loss"].tolist()[0] == 0.25

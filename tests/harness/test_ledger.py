@@ -23,7 +23,7 @@ from harness.store import LEDGER, StudyStore
 from tests.harness.conftest import Command
 from tests.harness.damage import mutated_bytes, mutated_json, small_files
 
-FROZEN = Path(__file__).parent / "frozen" / "study-v3"
+FROZEN = Path(__file__).parent / "frozen"
 
 
 def record(id: str, **changes: object) -> Record:
@@ -228,17 +228,19 @@ def test_what_no_parser_likes_is_named(store: StudyStore, text: str) -> None:
 
 
 def test_a_line_of_a_newer_schema_is_named(store: StudyStore) -> None:
-    contents = lines(store, signed({"schema_version": 5, **own("a").to_json()}))
-    assert contents.unreadable == {1: "it has schema version 5, and this papertrial writes 4"}
+    contents = lines(store, signed({"schema_version": 6, **own("a").to_json()}))
+    assert contents.unreadable == {1: "it has schema version 6; this papertrial reads 4 to 5"}
 
 
-def test_the_ledger_of_schema_3_is_read_for_ever(store: StudyStore) -> None:
+@pytest.mark.parametrize(("version", "lines"), [(3, {0}), (4, set(range(1, 13)))])
+def test_the_ledger_of_an_older_schema_is_read_for_ever(store: StudyStore, version: int, lines: set[int]) -> None:
     file(store).parent.mkdir()
-    shutil.copy(FROZEN / "ledger.jsonl", file(store))
+    shutil.copy(FROZEN / f"study-v{version}" / "ledger.jsonl", file(store))
     contents = ledger.read(store)
     assert len(contents.records) == 12
     assert not contents.unreadable
-    assert set(contents.lines.values()) == {0}
+    assert set(contents.lines.values()) == lines
+    assert {record.packed for record in contents.records.values()} == {1}
     assert {record.status for record in contents.records.values()} == {"ok"}
 
 

@@ -1,0 +1,127 @@
+"""What goes to workers next: single trials in batches, trials that can share a program in packs, halves of what failed first."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.pack import MOST_MEMBERS, Pace, Problem
+from harness.packing import shared, without_program
+from harness.plan import TrialSpec
+from harness.shown import sentence
+from harness.worker import Slice
+
+ALONE = "by itself: no other trial that shares its program was left"
+UNPACKED = "by itself: --no-packing"
+
+
+@dataclass(eq=False)
+class Batch:
+    """Trials that one worker gets at once."""
+
+    trials: list[TrialSpec]
+    attempt: int = 1
+    alone: bool = False
+    """Nothing else runs beside it: a second chance for a trial that ran out of memory."""
+    program: Hashable | None = None
+    """What its trials agree on where they share a program; None where they run one after another."""
+    pace: Pace | None = None
+    """What a probe of such a program found; None before there was one."""
+    packing: Mapping[str, str] = field(default_factory=dict)
+    """Why trials share no program, by id."""
+
+
+class Queue:
+    """Trials that may start, of one resource shape, for `workers` workers."""
+
+    def __init__(self, workers: int, *, packs: bool = True) -> None:
+        self._workers, self._packs = max(1, workers), packs
+        self._plain: deque[TrialSpec] = deque()
+        self._packing: dict[str, str] = {}
+        self._first: deque[Batch] = deque()
+        self._groups: dict[Hashable, deque[TrialSpec]] = {}
+        self._paces: dict[Hashable, Pace] = {}
+        self._probing: set[Hashable] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._first or self._plain or self._groups)
+
+    def add(self, trials: Iterable[TrialSpec]) -> None:
+        """Trials that may start now."""
+        for trial in trials:
+            program = shared(trial)
+            if program is not None and self._packs:
+                self._groups.setdefault(program, deque()).append(trial)
+                continue
+            if why := UNPACKED if program is not None else without_program(trial):
+                self._packing[trial.id] = why
+            self._plain.append(trial)
+
+    def again(self, batch: Batch) -> None:
+        """A batch that goes before all that waits."""
+        self._first.append(batch)
+
+    def next(self, size: Callable[[], int]) -> Batch | None:
+        """The next batch; `size` says how many single trials travel together. None where nothing may start yet."""
+        if self._first:
+            return self._first.popleft()
+        if batch := self._pack():
+            return batch
+        if self._plain:
+            count = min(size(), math.ceil(len(self._plain) / (2 * self._workers)))
+            return self._singles([self._plain.popleft() for _ in range(count)])
+        return None
+
+    def began(self, batch: Batch, found: Slice) -> None:
+        """What the worker of a pack said first: its pace, and which of its trials it took."""
+        self._probing.discard(batch.program)
+        if batch.program is None or not found.pace:
+            return
+        batch.pace = self._paces[batch.program] = found.pace
+        rest, batch.trials = batch.trials[found.taken :], batch.trials[: found.taken]
+        if rest:
+            self._groups.setdefault(batch.program, deque()).extendleft(reversed(rest))
+
+    def broke(self, batch: Batch, problem: Problem) -> None:
+        """Halve a program that ended before its trials did, until the one that ends it is alone."""
+        self._probing.discard(batch.program)
+        if problem.status == "oom" and batch.program in self._paces:
+            self._paces[batch.program] = Pace(max(1, len(batch.trials) // 2), self._paces[batch.program].gain)
+        middle = math.ceil(len(batch.trials) / 2)
+        for half in (batch.trials[:middle], batch.trials[middle:]):
+            if len(half) > 1:
+                self.again(Batch(half, batch.attempt, program=batch.program, pace=batch.pace))
+            elif half:
+                why = f"by itself: its program ended early ({sentence(problem.error)})"
+                self.again(Batch(half, batch.attempt, packing={half[0].id: why}))
+
+    def _pack(self) -> Batch | None:
+        """Of the group with the most work left, as much as its pace says and leaves something for the other workers."""
+        waiting = [program for program in self._groups if program not in self._probing]
+        for program in sorted(waiting, key=lambda program: -sum(trial.expected_s for trial in self._groups[program])):
+            group, pace = self._groups[program], self._paces.get(program)
+            if len(group) == 1 or (pace and pace.size < 2):
+                why = ALONE if len(group) == 1 else f"by itself: packing did not pay ({pace})"
+                self._packing |= dict.fromkeys((trial.id for trial in group), why)
+                self._plain.extend(self._groups.pop(program))
+                continue
+            if pace is None:
+                self._probing.add(program)
+                return Batch(self._take(program, MOST_MEMBERS), program=program)
+            # Where there are fewer groups than workers, a group leaves something for the others.
+            shares = math.ceil(self._workers / len(waiting))
+            return Batch(self._take(program, min(pace.size, math.ceil(len(group) / shares))), program=program, pace=pace)
+        return None
+
+    def _take(self, program: Hashable, most: int) -> list[TrialSpec]:
+        """The first trials of a group, which is gone when none is left."""
+        group = self._groups[program]
+        taken = [group.popleft() for _ in range(min(most, len(group)))]
+        if not group:
+            del self._groups[program]
+        return taken
+
+    def _singles(self, trials: Sequence[TrialSpec]) -> Batch:
+        return Batch(list(trials), packing={trial.id: self._packing[trial.id] for trial in trials if trial.id in self._packing})
