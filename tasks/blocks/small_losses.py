@@ -1,7 +1,4 @@
-"""Losses by example for packed networks, and whether an example is right.
-
-A loss takes outputs (..., examples, outputs) and targets (..., examples) or (..., examples, outputs) and gives (..., examples).
-"""
+"""Losses by example for packed networks, and whether an example is right."""
 
 from __future__ import annotations
 
@@ -12,12 +9,41 @@ import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Outputs (..., examples, outputs) and targets -> the loss of every example (..., examples)."""
+"""Outputs (..., examples, outputs) and targets, classes (..., examples) or numbers like the outputs -> losses (..., examples)."""
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Of classes, by example."""
     return -_of_class(outputs.log_softmax(-1), targets)
+
+
+def cross_entropy_in(dtype: torch.dtype) -> Loss:
+    """Cross-entropy of softmax in an arithmetic of its own, whatever that of the network (2501.04697: float16, float32, float64).
+
+    Only the mean over the examples is taken in no less than the network's precision: in float16 it would overflow.
+    """
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        losses = -_of_class(outputs.to(dtype).log_softmax(-1), targets)
+        return losses.to(torch.promote_types(dtype, outputs.dtype))
+
+    return loss
+
+
+def stablemax_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """-log(s(x_y) / sum_k s(x_k)), s(x) = x + 1 for x >= 0 and 1 / (1 - x) below (2501.04697).
+
+    In float64 like the authors' `utils.py`, and so are the losses. Each branch stays finite where it is not taken: no gradient is NaN.
+    """
+    x = outputs.double()
+    s = torch.where(x < 0, 1.0 / (1.0 - x.clamp(max=0.0)), 1.0 + x)
+    return s.sum(-1).log() - _of_class(s, targets).log()
+
+
+def centred_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """|o - (e_y - 1/M)|^2 of M outputs o less their mean: the zero-mean loss of 2509.21519, sum o^2 - 2 o_y + 1 - 1/M for classes y."""
+    centred = outputs - outputs.mean(-1, keepdim=True)
+    return centred.square().sum(-1) - 2.0 * _of_class(centred, targets) + (1.0 - 1.0 / outputs.shape[-1])
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

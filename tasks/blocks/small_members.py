@@ -23,9 +23,10 @@ class Member:
     """(examples,) classes or (examples, outputs) numbers that it is trained and, unless `truth` is given, measured on."""
     splits: Tensors
     """Masks (examples,) by name. It is trained on `train` and on nothing else; every split is measured."""
-    lr: float
+    lr: float | Mapping[str, float]
+    """One, or one of every parameter by name; the same holds for `decay`."""
     steps: int
-    decay: float = 0.0
+    decay: float | Mapping[str, float] = 0.0
     truth: Tensor | None = None
     """Targets that its splits other than `train` are measured on, where its own are corrupted."""
     batch: int = 0

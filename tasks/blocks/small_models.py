@@ -16,10 +16,18 @@ from torch import Tensor
 
 from harness.packing import Metrics, Progress
 from harness.trial import Trial
-from tasks.blocks.small_losses import Loss, correct, cross_entropy, squared_error
+from tasks.blocks.small_losses import (
+    Loss,
+    centred_squared_error,
+    correct,
+    cross_entropy,
+    cross_entropy_in,
+    squared_error,
+    stablemax_cross_entropy,
+)
 from tasks.blocks.small_members import Member, Observe, Run, View, log_spaced, steps_to_threshold
 from tasks.blocks.small_networks import Network
-from tasks.blocks.small_optimizers import SGD, Adam, AdamW, Optimizer
+from tasks.blocks.small_optimizers import SGD, Adam, AdamW, Muon, Optimizer, PerParameter, perp_grad
 from tasks.blocks.small_packs import Pack, Recipe, Tick
 from tasks.blocks.training import generator
 
@@ -29,14 +37,20 @@ __all__ = [
     "AdamW",
     "Loss",
     "Member",
+    "Muon",
     "Observe",
     "Optimizer",
+    "PerParameter",
     "Run",
     "View",
+    "centred_squared_error",
     "correct",
     "cross_entropy",
+    "cross_entropy_in",
     "log_spaced",
+    "perp_grad",
     "squared_error",
+    "stablemax_cross_entropy",
     "steps_to_threshold",
     "train_many",
     "train_trials",

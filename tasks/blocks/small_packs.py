@@ -59,7 +59,7 @@ class Pack:
         drawn = [network.initial(generator(member.seed)) for member in members]
         self._shapes = {name: value.shape for name, value in drawn[0].items()}
         self._weights = self._on(torch.stack([torch.cat([value.flatten() for value in start.values()]) for start in drawn]))
-        self._state = recipe.optimizer.state(self._weights)
+        self._state = [torch.zeros_like(self._weights) for _ in range(recipe.optimizer.slots)]
         self._measured: list[Measured] = [[] for _ in members]
         self._batches = [_Batches(m.seed, len(m.rows), m.batch) for m in members] if members[0].batch else []
         self._streams = [_stream(m.seed, "noise") for m in members] if network.noise(generator(0), 1) else []
@@ -79,7 +79,7 @@ class Pack:
         self._seen = self._stack([m.inputs[r] for m, r in zip(members, rows, strict=True)])
         self._wanted = self._stack([m.targets[r] for m, r in zip(members, rows, strict=True)])
         self._fixed = {name: self._stack([_tensor(m.fixed[name]) for m in members]) for name in members[0].fixed}
-        self._rates = torch.tensor([[m.lr, m.decay] for m in members], dtype=torch.float64, device=recipe.device)
+        self._lr, self._decay = self._rates([m.lr for m in members]), self._rates([m.decay for m in members])
 
     @property
     def live(self) -> range:
@@ -145,9 +145,8 @@ class Pack:
         if self._recipe.gradient:
             pairs = zip(self._parts(weights).values(), self._parts(slope).values(), strict=True)
             slope = torch.cat([self._recipe.gradient(weight, g).flatten(1) for weight, g in pairs], dim=1)
-        lr, decay = torch.split(self._rates[live], 1, dim=1)
-        count = self._each(lambda step: step + 1)
-        now = Step(self._each(self._recipe.schedule) * lr, decay, count)
+        lr = self._each(self._recipe.schedule) * self._lr[live]
+        now = Step(lr, self._decay[live], self._each(lambda step: step + 1), self._shapes)
         self._recipe.optimizer.step(weights, slope, [part[live] for part in self._state], now)
 
     def _gradient(self, weights: Tensor, inputs: Tensor, targets: Tensor, fixed: Tensors) -> Tensor:
@@ -190,6 +189,18 @@ class Pack:
     def _parts(self, weights: Tensor) -> dict[str, Tensor]:
         pieces = torch.split(weights, [shape.numel() for shape in self._shapes.values()], dim=1)
         return {name: piece.reshape(-1, *shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
+
+    def _rates(self, given: Sequence[float | Mapping[str, float]]) -> Tensor:
+        """(members, 1), or (members, parameters) where one has them by name. ValueError for other names than the network's."""
+        if not any(isinstance(one, Mapping) for one in given):
+            return torch.tensor(given, dtype=torch.float64, device=self._recipe.device).unsqueeze(1)
+        named = [one if isinstance(one, Mapping) else dict.fromkeys(self._shapes, one) for one in given]
+        wrong = next((one for one in named if one.keys() != self._shapes.keys()), None)
+        if wrong is not None:
+            raise ValueError(f"rates or decays of {', '.join(wrong)}; the network has {', '.join(self._shapes)}")
+        values = torch.tensor([[one[name] for name in self._shapes] for one in named], dtype=torch.float64, device=self._recipe.device)
+        sizes = torch.tensor([shape.numel() for shape in self._shapes.values()], device=self._recipe.device)
+        return values.repeat_interleave(sizes, dim=1)
 
     def _stack(self, tensors: Sequence[Tensor]) -> Tensor:
         same = all(tensor is tensors[0] for tensor in tensors)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from kernels.sym_matmul.coefficients import Coefficients
 from kernels.sym_matmul.op import newton_schulz
 from tasks.blocks.shampoo import MATCHED_RMS
 
@@ -25,12 +26,13 @@ def spectral_norm(apply: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor],
     return float(apply(x).norm())
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    """Five quintics towards U V^T of `matrix` = U S V^T (Jordan et al. 2024, "Muon"), shape and dtype kept.
+def orthogonalize(matrix: Tensor, coefficients: Coefficients = "muon") -> Tensor:
+    """Five quintics towards U V^T of `matrix` = U S V^T (Jordan et al. 2024, "Muon"), (..., rows, columns), shape and dtype kept.
 
     Accelerators iterate in bfloat16, as torch's Muon does; CPUs without bfloat16 arithmetic are some 50 times faster in float32.
     """
-    return newton_schulz(matrix.to(torch.bfloat16) if matrix.is_cuda else matrix).to(matrix.dtype)
+    worked = matrix.to(torch.bfloat16) if matrix.is_cuda else matrix
+    return newton_schulz(worked, coefficients=coefficients).to(matrix.dtype)
 
 
 class _Spectral(torch.optim.Optimizer):

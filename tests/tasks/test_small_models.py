@@ -21,8 +21,6 @@ from tasks.blocks.small_models import (
     Member,
     Run,
     View,
-    correct,
-    cross_entropy,
     log_spaced,
     squared_error,
     steps_to_threshold,
@@ -350,12 +348,3 @@ def test_networks_that_make_no_sense_are_refused() -> None:
     for wrong in ({"widths": (3,)}, {"widths": (3, 1), "std": (1.0, 1.0)}, {"widths": (3, 4, 2), "readout": "mean"}):
         with pytest.raises(ValueError, match=r"widths|std|mean"):
             MLP(**wrong)  # type: ignore[arg-type]
-
-
-def test_losses_are_torchs() -> None:
-    outputs, labels = torch.randn(2, 9, 4, generator=generator(0)), torch.randint(4, (2, 9), generator=generator(1))
-    torch.testing.assert_close(cross_entropy(outputs, labels), F.cross_entropy(outputs.mT, labels, reduction="none"))
-    hot = F.one_hot(labels, 4).float()
-    torch.testing.assert_close(squared_error(outputs, labels).mean(), F.mse_loss(outputs, hot))
-    assert correct(hot, labels).tolist() == [[1.0] * 9] * 2
-    assert math.isnan(float(correct(torch.full((1, 3), math.inf), torch.tensor([0]))))
