@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from harness.censoring import companion
 from harness.record import Curve
 from harness.shown import plain
 from harness.task import Experiment
@@ -50,11 +51,12 @@ def number(value: Any, what: str) -> float:
 def metrics(experiment: Experiment, method: str, returned: Any) -> dict[str, float]:
     """What `run` returned, as floats. SaidError for an undeclared name, a value that is no number, a declared metric that is missing.
 
-    A trial that diverged, with a metric that is NaN or infinite, may leave others out.
+    A trial that diverged, with a metric that is NaN or infinite, may leave others out. A censored metric comes with its companion, 0 or 1.
     """
     if not isinstance(returned, Mapping) or not returned:
         raise SaidError(f"run must return a mapping of metrics to numbers, not {_shown(returned)}")
-    declared = {metric.name for metric in experiment.metrics}
+    companions = {metric.name: companion(metric.name) for metric in experiment.metrics if metric.censored}
+    declared = {metric.name for metric in experiment.metrics} | {*companions.values()}
     for name in returned:
         if not isinstance(name, str) or name not in declared:
             known = ", ".join(sorted(declared))
@@ -65,7 +67,19 @@ def metrics(experiment: Experiment, method: str, returned: Any) -> dict[str, flo
     missing = [metric.name for metric in experiment.metrics if metric.returned_by(method) and metric.name not in kept]
     if missing and all(math.isfinite(value) for value in kept.values()):
         raise SaidError(f"run returned no {', '.join(missing)}, which experiment {experiment.name} declares for {method}")
+    for name, beside in companions.items():
+        _check_companion(name, beside, kept)
     return kept
+
+
+def _check_companion(name: str, beside: str, kept: Mapping[str, float]) -> None:
+    """SaidError unless a censored metric that is a number says whether it is a bound."""
+    if beside in kept and kept[beside] not in (0.0, 1.0):
+        raise SaidError(f"metric {beside} is {kept[beside]:g}: 1 where {name} is a lower bound, 0 where it was reached")
+    if beside in kept and name not in kept:
+        raise SaidError(f"run returned {beside} without {name}, of which it says whether it is a bound")
+    if beside not in kept and math.isfinite(kept.get(name, math.nan)):
+        raise SaidError(f"run returned {name} without {beside}, which says whether it is a bound (harness.censoring.reached makes both)")
 
 
 def point(step: Any, values: Mapping[str, Any]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from harness import params
 from harness.bounds import UNBOUNDED, Bounds
+from harness.censoring import companion
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
 from harness.estimates import Estimate, In, Reading
 from harness.sweeps import Sweep
@@ -91,7 +92,8 @@ class Metric:
     counted: bool = False
     """Whether it is a share of examples: it moves in steps of one example."""
     censored: bool = False
-    """Whether it may be a lower bound, such as a time that was not reached: a trial returns `<name>_censored` beside it, 1 where it is."""
+    """Whether it may be a lower bound, such as a time that was not reached: a trial returns `<name>_censored` beside it, 1 where it is.
+    `harness.censoring.reached` makes both. The companion is not declared."""
     bounds: Bounds = UNBOUNDED
     """The range that it cannot leave: `POSITIVE` (times, errors, ratios), `SHARE`, `PERCENT`, `CORRELATION`."""
 
@@ -229,6 +231,7 @@ class Experiment:
             _refuse_odd(f"experiment {self.name}: {what}", names)
         _refuse_odd(f"experiment {self.name}: figure", [figure.id for figure in self.figures or ()], path=True)
         _refuse_twins(f"experiment {self.name}: metric", [metric.name for metric in self.metrics])
+        _refuse_companions(self)
         _refuse_twins(f"experiment {self.name}: statistic", [statistic.name for statistic in self.statistics or ()])
         if self.tuned:
             for name in self.tuned.over:
@@ -489,6 +492,16 @@ def _refuse_twins(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise TaskError(f"{what} {name!r} is declared twice")
+
+
+def _refuse_companions(experiment: Experiment) -> None:
+    """TaskError for a declared metric whose name says that it is the companion of another."""
+    names = [metric.name for metric in experiment.metrics]
+    for metric in experiment.metrics:
+        beside = companion(metric.name)
+        if beside in names:
+            why = "trials return it undeclared" if metric.censored else f"declare {metric.name} with censored=True instead"
+            raise TaskError(f"experiment {experiment.name}: metric {beside!r} says whether {metric.name} is a bound: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)
