@@ -8,9 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from harness.censoring import companion
 from harness.coverage import Need, needs
+from harness.ends import Ends, ends_of
 from harness.errors import TaskError
-from harness.estimates import Estimate, Replicated, select, values_of
+from harness.estimates import Estimate, Replicated, select
 from harness.kinds import cell
 from harness.looks import Look, reached
 from harness.plan import TrialSpec
@@ -37,6 +41,8 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 Cell = Mapping[str, Any]
 """Columns of a frame of trials, and the values that they have in a part of it."""
 _WHOLE: Cell = {}
+Range = tuple[float, float]
+"""The lowest and the highest value that a number may have."""
 
 
 def _within(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
@@ -92,10 +98,19 @@ class SeedValues:
     """What an estimate gave: a number per usable seed, and the seeds that will never give one."""
 
     values: Mapping[int, float]
+    """Of a number that is only known to lie in a range the finite end, the middle of two, NaN without one."""
     lost: Mapping[int, Mapping[str, int]]
     """Lost seed -> how many of its trials ended in each status that is not `ok`; empty when all did well."""
     waiting: frozenset[int]
     """Seeds of which a needed trial has left no record yet."""
+    ranges: Mapping[int, Range] = field(default_factory=dict)
+    """Lowest and highest value in the seeds of which censoring leaves it open, see `harness.ends`."""
+
+    @property
+    def ends(self) -> Ends:
+        """Lowest and highest value of all seeds that give one, (seeds,)."""
+        found = [self.ranges.get(seed, (value, value)) for seed, value in self.values.items()]
+        return Ends(np.array([low for low, _ in found]), np.array([high for _, high in found]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +145,7 @@ class Evidence:
         frame = self.study.records(self.task, self.scale)
         frame = frame[frame["seed"].isin(self.seeds)] if self.look else frame
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        return _viewed(_plain(frame[kept].reset_index(drop=True)), self._trials)
+        return _viewed(_plain(_marked(frame[kept].reset_index(drop=True), self.task)), self._trials)
 
     @cached_property
     def planned(self) -> pd.DataFrame:
@@ -217,20 +232,23 @@ class Evidence:
         values: dict[int, float] = {}
         lost: dict[int, Mapping[str, int]] = {}
         whole = set(complete.index[complete])
-        found: dict[Any, float] = {}
+        found: dict[Any, Range] = {}
         for seeds, table in self._tables(experiment, method, cell):
             usable = [place for place, seed in enumerate(seeds) if seed in whole]
             if usable:
-                numbers = self._values(estimate, table.of_replicates(usable))
+                numbers = self._ends(estimate, table.of_replicates(usable))
                 found |= dict(zip((seeds[place] for place in usable), numbers, strict=True))
+        ranges: dict[int, Range] = {}
         for seed in sorted(found):
-            value = found[seed]
-            if math.isfinite(value):
-                values[int(seed)] = value
+            low, high = found[seed]
+            if math.isfinite(low) and low == high:
+                values[int(seed)] = low
+            elif low < high:
+                values[int(seed)], ranges[int(seed)] = _shown(low, high), (low, high)
             else:
                 status = self.rows_read(estimate, frames[seed])["status"]
                 lost[int(seed)] = {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
-        return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]))
+        return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]), ranges)
 
     @property
     def confidence(self) -> float:
@@ -276,8 +294,25 @@ class Evidence:
                     found.setdefault(f"{need.method}: {edge}", set()).add(seed)
         return [f"{edge} in {len(where)} of {len(seeds)} seeds" for edge, where in found.items()]
 
-    def _values(self, estimate: Estimate, table: Table) -> list[float]:
+    def _ends(self, estimate: Estimate, table: Table) -> list[Range]:
         try:
-            return [float(value) for value in values_of(estimate, table)]
+            found = ends_of(estimate, table)
         except Exception as error:
             raise TaskError(f"task {self.task.id}: an estimate raised {type(error).__name__}: {error} ({estimate!r})") from error
+        return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
+
+
+def _shown(low: float, high: float) -> float:
+    if math.isfinite(low):
+        return (low + high) / 2 if math.isfinite(high) else low
+    return high if math.isfinite(high) else math.nan
+
+
+def _marked(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """With the companion of every censored metric: 1 in a row that does not say what its number is, so that it passes for no value."""
+    declared = [(own.name, metric.name) for own in task.experiments for metric in own.metrics if metric.censored]
+    for name in dict.fromkeys(name for _, name in declared):
+        column, own = f"metric.{companion(name)}", frame["experiment"].isin([where for where, other in declared if other == name])
+        said = frame[column].fillna(1.0) if column in frame else 1.0
+        frame = frame.assign(**{column: np.where(own, said, 0.0)})
+    return frame

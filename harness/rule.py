@@ -19,8 +19,8 @@ Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
 OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not tested")
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_TESTED = range(4)
 Outcomes = npt.NDArray[np.intp]
-Why = Literal["lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles"]
-WHYS: tuple[Why, ...] = ("lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles")
+Why = Literal["lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles", "bounds"]
+WHYS: tuple[Why, ...] = ("lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles", "bounds")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from harness.bounds import UNBOUNDED, Bounds
 from harness.task import Region
 
 Floats = npt.NDArray[np.float64]
+Side = Literal["exact", "at least", "at most", "between", "unknown"]
+"""What is known of a number."""
 CONFIDENCE = 0.95
 _ARITHMETIC = 2.0**-40
 """Relative size of what sums in double precision may differ by."""
@@ -31,6 +33,8 @@ class Interval:
     low: float
     high: float
     n: int
+    side: Side = "exact"
+    """Whether the estimate is the mean, or only a bound of it, because values of seeds are: see `harness.partial`."""
 
     def inside(self, region: Region) -> bool:
         """Whether every value of the interval lies in the (open) region."""
@@ -41,10 +45,15 @@ class Interval:
         return self.high <= region.low or self.low >= region.high
 
     def __str__(self) -> str:
+        if self.side == "unknown":
+            return "unknown"
+        sign = {"at least": "≥ ", "at most": "≤ "}.get(self.side, "")
         if self.n < 2 or not math.isfinite(self.estimate):
-            return number(self.estimate)
-        digits = decimals(self.estimate, (self.high - self.low) / 2)
-        return f"{number(self.estimate, digits)} [{number(self.low, digits)}, {number(self.high, digits)}]"
+            return f"{sign}{number(self.estimate)}"
+        # A bound has one end: its distance tells the digits as half the width of two does.
+        ends = [abs(end - self.estimate) for end in (self.low, self.high) if math.isfinite(end)]
+        digits = decimals(self.estimate, (self.high - self.low) / 2 if self.side == "exact" else max(ends, default=math.inf))
+        return f"{sign}{number(self.estimate, digits)} [{number(self.low, digits)}, {number(self.high, digits)}]"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.censoring import companion
 from harness.errors import TaskError
 from harness.estimates import Vectorised
 
@@ -22,8 +23,8 @@ class Sweep:
     """Trials that differ in the parameters `over` compete; the best in the metric `by` is selected, a further metric breaks its ties.
 
     A diverged trial is infinitely bad. Nothing is selected while another one is missing its numbers, or when all diverged: a sweep
-    never chooses among survivors. Of trials that agree in every metric the one with the largest values of `over` is selected where
-    `ties` says so, else the one that the grid names first.
+    never chooses among survivors. A bound of a censored metric competes as its value, and is larger than an equal number. Of trials
+    that agree in every metric the one with the largest values of `over` is selected where `ties` says so, else the first of the grid.
     """
 
     over: Sequence[str]
@@ -62,7 +63,12 @@ class Sweep:
         if len(self.better) != len(self.by):
             raise TaskError(f"a sweep by {', '.join(self.by)} does not say which way is better: take it from the experiment as `tuned`")
         signs = [1.0 if better == "higher" else -1.0 for better in self.better]
-        keys = [sign * competing.metric(name) for sign, name in zip(signs, self.by, strict=True)]
+        keys = []
+        for sign, name in zip(signs, self.by, strict=True):
+            keys.append(sign * competing.metric(name))
+            if competing.has(f"metric.{companion(name)}"):
+                # The truth lies above a bound: of equal numbers the bound is the larger one.
+                keys.append(sign * (np.nan_to_num(competing.metric(companion(name)), nan=1.0) != 0))
         if self.ties == "largest":
             shape = (competing.replicates, len(competing))
             keys += [np.broadcast_to(competing.column(f"param.{name}").astype(float), shape) for name in self.over]

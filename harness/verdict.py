@@ -14,7 +14,8 @@ from harness.claims import All
 from harness.estimates import Estimate
 from harness.evidence import Evidence, SeedValues
 from harness.looks import added
-from harness.rule import OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
+from harness.partial import Partial, Ruling, counted, ruling
+from harness.rule import INCONCLUSIVE, OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
 from harness.sequential import at_looks
 from harness.stats import CONFIDENCE, MOST_SEEDS, Interval, Sample, number, smallest_error
 from harness.task import Aim, Claim, ClaimKind
@@ -69,6 +70,8 @@ class Verdict:
     """Probability of "reproduced" where there is no effect, by the test alone; 0 of a claim whose edge is not that of no effect."""
     confidence: float = CONFIDENCE
     """Of the interval: at a look of a study that runs until its claims are decided it is wider."""
+    censored: int = 0
+    """Seeds whose value is only a bound; the interval says on which side."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ def _one(evidence: Evidence, claim: Claim, estimate: Estimate) -> _Finding:
     found = evidence.per_seed(estimate)
     step, rounding = evidence.resolution(estimate)
     sample = Sample.of(list(found.values.values()), step=step, rounding=rounding, bounds=claim.bounds)
+    if found.ranges:
+        return _of_bounds(evidence, claim, found, Partial(found.ends, step, rounding, claim.bounds))
     own = evidence.own_interval(estimate)
     interval = own(evidence.confidence) if own else sample.interval(evidence.confidence)
     p = smallest_error(own, claim.holds) if own else sample.p(claim.holds)
@@ -165,6 +170,17 @@ def _one(evidence: Evidence, claim: Claim, estimate: Estimate) -> _Finding:
     over_seeds = None if own else sample
     reason = _reason(WHYS[int(decisions.why[0])], claim, found, over_seeds, interval)
     return _Finding(OUTCOMES[int(decisions.outcomes[0])], reason, interval, found, p, over_seeds, decisions)
+
+
+def _of_bounds(evidence: Evidence, claim: Claim, found: SeedValues, partial: Partial) -> _Finding:
+    """Seeds of which censoring leaves some known on one side only."""
+    interval, error = partial.interval(evidence.confidence), 1 - evidence.confidence
+    if found.lost:
+        ruled = Ruling(INCONCLUSIVE, math.nan, f"{_lost_reason(found)} Of the others {counted(partial)}.")
+    else:
+        ruled = ruling(partial, claim.holds, exact=claim.exact, error=error)
+    decisions = Decisions(np.array([ruled.outcome]), np.array([ruled.p]), np.array([WHYS.index("bounds")]))
+    return _Finding(OUTCOMES[ruled.outcome], ruled.reason, interval, found, ruled.p, None, decisions)
 
 
 def _reason(why: Why, claim: Claim, found: SeedValues, sample: Sample | None, interval: Interval) -> str:
@@ -290,9 +306,10 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         margin_source=claim.margin_source,
         p=math.nan if claim.exact else finding.p,
         effect=math.nan if claim.exact else sample.effect(null),
-        ratio=_ratio(finding.interval.estimate, published, claim.null or 0.0),
+        ratio=math.nan if finding.found.ranges else _ratio(finding.interval.estimate, published, claim.null or 0.0),
         size=_size(finding, published, decides),
         confidence=evidence.confidence,
+        censored=len(finding.found.ranges),
         by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
 
@@ -309,7 +326,7 @@ def _ratio(estimate: float, published: float | None, null: float) -> float:
 def _size(finding: _Finding, published: float | None, decides: Literal["value", "direction"]) -> Size:
     if published is None or not finding.interval.n:
         return ""
-    if decides == "direction" or not (finding.sample is None or finding.sample.decidable):
+    if decides == "direction" or finding.found.ranges or not (finding.sample is None or finding.sample.decidable):
         return "not comparable"
     range_ = finding.sample.prediction() if finding.sample else finding.interval
     return "agrees" if range_.low <= published <= range_.high else "differs"
