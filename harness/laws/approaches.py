@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
+from harness.formula import is_formula
 from harness.laws import derived, formula, isoflop
 from harness.laws.fit import fit
 from harness.laws.prediction import Prediction
@@ -80,7 +81,7 @@ def _key(known: Mapping[tuple[str, str], Estimate], name: str, label: str) -> tu
 def _name(columns: Mapping[str, str], name: str) -> str:
     """A column inside a formula: in backquotes, or as the formula that it is."""
     theirs = columns.get(name, name)
-    return f"({theirs})" if formula.is_formula(theirs) else f"`{theirs}`"
+    return f"({theirs})" if is_formula(theirs) else f"`{theirs}`"
 
 
 def notes(rows: Sequence[Approach]) -> list[str]:
