@@ -512,12 +512,12 @@ class MeanOver(Vectorised):
     def values(self, table: Table) -> Floats:
         import numpy as np
 
-        found = [*_along(self.over, self.estimate, table.select(self.where)).values()]
+        found = [*along(self.over, self.estimate, table.select(self.where)).values()]
         found = {"smallest": found[:1], "largest": found[-1:], "": found}[self.only]
         return np.mean(found, axis=0) if found else table.nothing()
 
 
-def _along(over: str, estimate: Estimate, rows: Table) -> dict[Any, Floats]:
+def along(over: str, estimate: Estimate, rows: Table) -> dict[Any, Floats]:
     """`estimate` of the trials at each value of the parameter `over` on their own, by the value, smallest first; empty without it."""
     return {value: values_of(estimate, group) for value, group in rows.groups(f"param.{over}").items()}
 
@@ -540,7 +540,7 @@ class RankTrend(Vectorised):
     def values(self, table: Table) -> Floats:
         import numpy as np
 
-        found = _curves(_along(self.over, self.estimate, table.select(self.where)), table)
+        found = _curves(along(self.over, self.estimate, table.select(self.where)), table)
         return np.asarray(rank_correlation(np.arange(found.shape[1]), found))
 
 
@@ -555,7 +555,7 @@ class PowerTrend(Vectorised):
     def values(self, table: Table) -> Floats:
         import numpy as np
 
-        found = _along(self.over, self.estimate, table.select(self.where))
+        found = along(self.over, self.estimate, table.select(self.where))
         return log_log_slopes(np.array([*found], dtype=float), _curves(found, table))
 
 
