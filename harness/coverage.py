@@ -17,7 +17,7 @@ from harness.sweeps import Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.task import Experiment, Figure, Grid, Matrix, Task, Traces
+    from harness.task import Experiment, Figure, Grid, Matrix, Phase, Task, Traces
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,9 @@ def _check_anywhere(task: Task, what: str, need: Need) -> None:
         raise TaskError(f"task {task.id}, {what}: no grid of any scale plans {need}")
 
 
-def _figure_needs(experiment: Experiment, figure: Figure | Traces | Matrix) -> Iterator[Need]:
-    x, y, at = (getattr(figure, name, "") for name in ("x", "y", "at"))
-    metrics = [at, y if x != "step" else ""]
+def _figure_needs(experiment: Experiment, figure: Figure | Traces | Matrix | Phase) -> Iterator[Need]:
+    x, y, z, at = (getattr(figure, name, "") for name in ("x", "y", "z", "at"))
+    metrics = [z] if z else [at, y if x != "step" else ""]
     if x and x != "step":
         experiment.parameter(x)
     methods: Sequence[str | None] = figure.methods or [None]

@@ -27,6 +27,7 @@ DataKind = Literal["real", "stand-in", "semi-synthetic", "synthetic"]
 Split = Literal["train", "val", "test", "none"]
 ClaimKind = Literal["paper", "control", "check", "extension"]
 Aim = Literal["direction", "equivalent", "not worse"]
+Along = Literal["monotone", "rises", "falls", "peak"]
 
 DATA_KINDS: tuple[DataKind, ...] = ("real", "stand-in", "semi-synthetic", "synthetic")
 SCALES = ("smoke", "laptop", "gpu", "paper")
@@ -195,7 +196,7 @@ class Experiment:
     """What is swept, and the metric of the validation split that selects."""
     statistics: Sequence[Statistic] | None = None
     """The leaderboard's columns. None: every metric, at what the sweep selects, once a view."""
-    figures: Sequence[Figure | Traces | Matrix] | None = None
+    figures: Sequence[Figure | Traces | Matrix | Phase] | None = None
     """None: the sweep, if there is one."""
     requires: Callable[[str, Mapping[str, Any]], Requirement | None] | None = None
     """The trial that a trial of (method, parameters) needs first; None where it needs none."""
@@ -230,6 +231,9 @@ class Experiment:
         ):
             _refuse_odd(f"experiment {self.name}: {what}", names)
         _refuse_odd(f"experiment {self.name}: figure", [figure.id for figure in self.figures or ()], path=True)
+        for figure in self.figures or ():
+            if isinstance(figure, Phase):
+                _check_phase(self, figure)
         _refuse_twins(f"experiment {self.name}: metric", [metric.name for metric in self.metrics])
         _refuse_companions(self)
         _refuse_twins(f"experiment {self.name}: statistic", [statistic.name for statistic in self.statistics or ()])
@@ -467,6 +471,54 @@ class Matrix:
     x_label: str = ""
     y_label: str = ""
     caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A phase diagram, one panel a method: the mean over seeds of `z` as colour over two parameters, and where it crosses `level`.
+
+    The boundary is where a seed's trials cross the level along `x` (`harness.thresholds`), for each value of `y`: over seeds, with its
+    interval. Where the grid holds no crossing, its edge is a bound and shown as one.
+    """
+
+    id: str
+    title: str
+    x: str
+    """A parameter that is a number, as is `y`. Values need no even distances, and each `y` may have values of `x` of its own."""
+    y: str
+    z: str
+    """A metric."""
+    level: float = 0.5
+    along: Along = "monotone"
+    """How `z` goes along `x`: *rises*, *falls*, *monotone* (whichever of the two fits the means of a panel better), or to a *peak* with a
+    boundary on both sides of it, such as a band of learning rates that train."""
+    view: str = ""
+    """The part of the experiment's trials that is drawn; empty means all."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    methods: Sequence[str] = ()
+    """Methods that are drawn; empty means all."""
+    log_x: bool = False
+    """A logarithmic axis, on which crossings are then found; 0 stands a step below the smallest value."""
+    log_y: bool = False
+    x_label: str = ""
+    """Empty means the parameter and its unit."""
+    y_label: str = ""
+    caption: str = ""
+
+
+def _check_phase(experiment: Experiment, figure: Phase) -> None:
+    """TaskError unless both axes are parameters that are numbers, and what is drawn is a metric with a level that it can cross."""
+    what = f"experiment {experiment.name}, figure {figure.id}"
+    bounds = experiment.metric(figure.z).bounds
+    for name in (figure.x, figure.y):
+        experiment.parameter(name)
+        own = params.kind(experiment, name)
+        if not own.ordered:
+            raise TaskError(f"{what}: an axis of a phase diagram is a number, and parameter {name} is {own}")
+    if figure.x == figure.y:
+        raise TaskError(f"{what}: both axes are {figure.x}")
+    if not bounds.low < figure.level < bounds.high:
+        raise TaskError(f"{what}: {figure.z} lies between {bounds.low:g} and {bounds.high:g} and never crosses {figure.level:g}")
 
 
 def _refuse_odd(what: str, names: Sequence[str], *, path: bool = False) -> None:

@@ -11,7 +11,7 @@ from harness.estimates import select
 from harness.evidence import Evidence
 from harness.kinds import NONE, Kind, text
 from harness.stats import Interval, half_width
-from harness.task import Experiment, Figure, Matrix, Span, Task, Traces
+from harness.task import Experiment, Figure, Matrix, Phase, Span, Task, Traces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ MOST_MARKERS = 40
 MOST_POINTS = 240
 """Points of a drawn line: more than the eye or a printer resolves at this size only make the file larger."""
 
-AnyFigure = Figure | Traces | Matrix
+AnyFigure = Figure | Traces | Matrix | Phase
 Trace = tuple[Sequence[float], Sequence[float]]
 
 

@@ -23,7 +23,7 @@ from harness.report.figures import (
 )
 from harness.stats import Interval
 from harness.svg import COLOURS, GRID, INK, PAGE, embedded_svg, label_log
-from harness.task import Experiment, Matrix, Span, Traces
+from harness.task import Experiment, Matrix, Phase, Span, Traces
 
 WIDE = 3
 """A grid of more methods than this takes the whole width of the page."""
@@ -75,6 +75,8 @@ def _plot(evidence: Evidence, experiment: Experiment, figure: AnyFigure) -> Plot
         return _traces(figure, trace_grid(evidence, experiment, figure), methods)
     if isinstance(figure, Matrix):
         return _matrices(figure, matrix_grid(evidence, experiment, figure))
+    if isinstance(figure, Phase):
+        return Plot(id=figure_id(evidence, figure), title=figure.title, caption=figure.caption)
     return _lines(line_figure(evidence, experiment, figure), methods)
 
 
