@@ -1,4 +1,4 @@
-"""What a trained network is measured by: singular values and sublayer gains."""
+"""What a trained network is measured by: singular values, sublayer gains, and how periodic its weights are."""
 
 from __future__ import annotations
 
@@ -67,3 +67,26 @@ def spectrum_shape(spectra: Sequence[Tensor]) -> dict[str, float]:
     for name, quantile in SHAPE_QUANTILES.items():
         shape[name] = geometric_mean([float(values.quantile(quantile) / values.square().mean().sqrt()) for values in spectra])
     return shape
+
+
+def inverse_participation_ratio(weights: Tensor, dim: int) -> Tensor:
+    """sum |F|^4 / (sum |F|^2)^2 over the frequencies of the real Fourier transform F along `dim`, which goes (2310.13061, section 2).
+
+    1 for a single frequency, 1 / frequencies where all are equally strong, 0 for weights that are all zero; their scale changes nothing.
+    """
+    spectrum = torch.fft.rfft(weights, dim=dim).abs()
+    peak = spectrum.amax(dim, keepdim=True)
+    power = (spectrum / peak.where(peak != 0, 1.0)).square()  # relative to the peak: squares of small weights are zero in float32
+    ratio: Tensor = power.square().sum(dim) / power.sum(dim).square().clamp_min(1.0)
+    return ratio
+
+
+def bimodality_coefficient(values: Tensor) -> Tensor:
+    """Sarle's (skewness^2 + 1) / kurtosis over the last dimension: 1 for two points, 5/9 for a uniform and 1/3 for a normal distribution.
+
+    More than 5/9 speaks for two modes, or for a long tail. 0 where all values are equal.
+    """
+    centred = values - values.mean(-1, keepdim=True)
+    second, third, fourth = (centred.pow(power).mean(-1) for power in (2, 3, 4))
+    spread = second.where(second != 0, 1.0)
+    return ((third.square() / spread**3 + 1.0) * spread.square() / fourth.where(fourth != 0, 1.0)).where(second != 0, second)

@@ -1,14 +1,24 @@
-"""Singular values, gains and spectrum shapes against known values."""
+"""Singular values, gains, spectrum shapes, participation ratios and bimodality against known values."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import nn
 
-from tasks.blocks.diagnostics import geometric_mean, rms, singular_values, spectrum_shape, sublayer_gains
+from tasks.blocks.diagnostics import (
+    bimodality_coefficient,
+    geometric_mean,
+    inverse_participation_ratio,
+    rms,
+    singular_values,
+    spectrum_shape,
+    sublayer_gains,
+)
 from tasks.blocks.training import generator
 from tasks.llm.mup_weight_decay_transfer.measure import finite, spectrum_metrics
 
@@ -69,3 +79,31 @@ def test_finite_sees_one_bad_entry() -> None:
     assert finite({"in": [torch.zeros(3, 3)]})
     assert not finite({"in": [torch.zeros(3, 3)], "out": [bad]})
     assert rms(torch.tensor([3.0, 4.0])) == pytest.approx(math.sqrt(12.5))
+
+
+def test_a_participation_ratio_counts_frequencies() -> None:
+    n = torch.arange(31, dtype=torch.float64)
+    waves = [torch.cos(2 * math.pi * k * n / 31 + k) for k in (2, 5)]
+    rows = torch.stack([waves[0], waves[0] + waves[1], torch.eye(31, dtype=torch.float64)[3], torch.zeros(31, dtype=torch.float64)])
+    assert inverse_participation_ratio(rows, 1).tolist() == pytest.approx([1.0, 0.5, 1 / 16, 0.0], abs=1e-12)
+    assert inverse_participation_ratio(rows.T, 0).tolist() == inverse_participation_ratio(rows, 1).tolist()
+    assert inverse_participation_ratio((rows * 1e-30).float(), 1).tolist() == pytest.approx([1.0, 0.5, 1 / 16, 0.0], abs=1e-5)
+    assert inverse_participation_ratio(torch.full((5,), math.nan), 0).isnan()
+
+
+def test_a_participation_ratio_is_the_published_formula() -> None:
+    rows = torch.randn(20, 23, generator=generator(4), dtype=torch.float64)
+    spectrum = np.abs(np.fft.rfft(rows.numpy(), axis=1))
+    published = (np.linalg.norm(spectrum, 4, axis=1) / np.linalg.norm(spectrum, 2, axis=1)) ** 4
+    np.testing.assert_allclose(inverse_participation_ratio(rows, 1).numpy(), published, rtol=1e-12)
+
+
+def test_bimodality_of_known_distributions() -> None:
+    two, uniform = torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=torch.float64), torch.linspace(0, 1, 10001, dtype=torch.float64)
+    assert float(bimodality_coefficient(two)) == pytest.approx(1.0)
+    assert float(bimodality_coefficient(uniform)) == pytest.approx(5 / 9, abs=1e-4)
+    skewed = torch.rand(4, 200, generator=generator(1), dtype=torch.float64) ** 3
+    expected = (scipy.stats.skew(skewed.numpy(), axis=1) ** 2 + 1) / scipy.stats.kurtosis(skewed.numpy(), axis=1, fisher=False)
+    np.testing.assert_allclose(bimodality_coefficient(skewed).numpy(), expected, rtol=1e-10)
+    assert float(bimodality_coefficient(torch.full((7,), 0.25))) == 0.0
+    assert bimodality_coefficient(torch.tensor([0.0, math.nan])).isnan()
