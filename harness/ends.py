@@ -62,7 +62,7 @@ class Ends:
     @property
     def exact(self) -> Bools:
         """Where the two are one; also where there is no number."""
-        return (self.low == self.high) | np.isnan(self.low)
+        return np.asarray((self.low == self.high) | np.isnan(self.low))
 
     def __neg__(self) -> Ends:
         return Ends(-self.high, -self.low)
@@ -151,7 +151,7 @@ def _is_bound(rows: Table, name: str) -> Bools:
     """(replicates, rows): a number that does not say what it is is at least a bound."""
     if not rows.has(f"metric.{companion(name)}"):
         return np.zeros((rows.replicates, len(rows)), dtype=bool)
-    return np.isfinite(rows.metric(name)) & (rows.metric(companion(name)) != 0)
+    return np.asarray(np.isfinite(rows.metric(name)) & (rows.metric(companion(name)) != 0))
 
 
 def _of_metric(rows: Table, name: str) -> Ends:
@@ -318,7 +318,7 @@ def _through(function: Callable[[float], float], value: float) -> float:
 def _combined(estimate: Combined, table: Table) -> Ends:
     found = [ends_of(part, table) for part in estimate.parts]
     stacked = Ends(np.stack([own.low for own in found], axis=1), np.stack([own.high for own in found], axis=1))
-    lost, known = np.isnan(stacked.low).any(axis=1), stacked.exact.all(axis=1)
+    lost, known = np.asarray(np.isnan(stacked.low).any(axis=1)), np.asarray(stacked.exact.all(axis=1))
     rises = any(estimate.function is function for function in MONOTONE)
 
     def side(values: Floats, otherwise: float) -> Floats:

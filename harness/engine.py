@@ -214,7 +214,7 @@ def _execute_here(worker: Worker, batch: Batch, queue: Queue, stop: Stop) -> Ite
             yield [outcome]
         return
     with stop.interrupts():
-        found = worker.begin(batch.trials, batch.pace)
+        found = worker.begin(batch.trials, batch.pace, batch.most)
     if batch.pace is None:
         queue.began(batch, found)
     while True:

@@ -138,7 +138,7 @@ class Pool:
         if going_on:
             reference = actor.handle.go_on.remote()
         elif batch.program is not None:
-            reference = actor.handle.begin.remote(batch.trials, batch.pace)
+            reference = actor.handle.begin.remote(batch.trials, batch.pace, batch.most)
         else:
             reference = actor.handle.execute_all.remote(batch.trials, batch.packing)
         self._running[reference] = actor

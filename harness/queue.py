@@ -29,6 +29,8 @@ class Batch:
     """What its trials agree on where they share a program; None where they run one after another."""
     pace: Pace | None = None
     """What a probe of such a program found; None before there was one."""
+    most: int = MOST_MEMBERS
+    """Members that its program may have; the rest is for other workers."""
     packing: Mapping[str, str] = field(default_factory=dict)
     """Why trials share no program, by id."""
 
@@ -43,6 +45,8 @@ class Queue:
         self._first: deque[Batch] = deque()
         self._groups: dict[Hashable, deque[TrialSpec]] = {}
         self._paces: dict[Hashable, Pace] = {}
+        self._parts: dict[Hashable, int] = {}
+        """Members of each of the equal parts that what is left of a group is cut into."""
         self._probing: set[Hashable] = set()
 
     def __bool__(self) -> bool:
@@ -82,19 +86,23 @@ class Queue:
         batch.pace = self._paces[batch.program] = found.pace
         rest, batch.trials = batch.trials[found.taken :], batch.trials[: found.taken]
         if rest:
-            self._groups.setdefault(batch.program, deque()).extendleft(reversed(rest))
+            group = self._groups.setdefault(batch.program, deque())
+            group.extendleft(reversed(rest))
+            programs = max(self._shares(), math.ceil(len(group) / found.pace.size))
+            self._parts[batch.program] = math.ceil(len(group) / programs)
 
     def broke(self, batch: Batch, problem: Problem) -> None:
         """Halve a program that ended before its trials did, until the one that ends it is alone."""
         self._probing.discard(batch.program)
         if problem.status == "oom" and batch.program in self._paces:
             self._paces[batch.program] = Pace(max(1, len(batch.trials) // 2), self._paces[batch.program].gain)
+        first = sentence(problem.error.partition("\n")[0])
         middle = math.ceil(len(batch.trials) / 2)
         for half in (batch.trials[:middle], batch.trials[middle:]):
             if len(half) > 1:
                 self.again(Batch(half, batch.attempt, program=batch.program, pace=batch.pace))
             elif half:
-                why = f"by itself: its program ended early ({sentence(problem.error)})"
+                why = f"by itself: its program ended early ({first})"
                 self.again(Batch(half, batch.attempt, packing={half[0].id: why}))
 
     def _pack(self) -> Batch | None:
@@ -108,12 +116,15 @@ class Queue:
                 self._plain.extend(self._groups.pop(program))
                 continue
             if pace is None:
+                most = math.ceil(len(group) / self._shares())
                 self._probing.add(program)
-                return Batch(self._take(program, MOST_MEMBERS), program=program)
-            # Where there are fewer groups than workers, a group leaves something for the others.
-            shares = math.ceil(self._workers / len(waiting))
-            return Batch(self._take(program, min(pace.size, math.ceil(len(group) / shares))), program=program, pace=pace)
+                return Batch(self._take(program, MOST_MEMBERS), program=program, most=most)
+            return Batch(self._take(program, min(pace.size, self._parts.get(program, pace.size))), program=program, pace=pace)
         return None
+
+    def _shares(self) -> int:
+        """Workers for every group: where there are fewer groups, each leaves something for others."""
+        return math.ceil(self._workers / max(1, len(self._groups.keys() | self._probing)))
 
     def _take(self, program: Hashable, most: int) -> list[TrialSpec]:
         """The first trials of a group, which is gone when none is left."""

@@ -184,8 +184,11 @@ class Worker:
         )
         return Outcome(record, curve)
 
-    def begin(self, specs: Sequence[TrialSpec], pace: Pace | None) -> Slice:
-        """Start one program for as many of `specs` as `pace` says, after a probe where there is none, and drive its first slice."""
+    def begin(self, specs: Sequence[TrialSpec], pace: Pace | None, most: int) -> Slice:
+        """Start one program for as many of `specs` as `pace` says and at most `most`, and drive its first slice.
+
+        Where there is no pace, a probe finds it first.
+        """
         experiment = registry.task(specs[0].task).experiment(specs[0].experiment)
         try:
             program: Program = load(experiment.run_batch)
@@ -196,7 +199,7 @@ class Worker:
                 self._opened.settle()
             if pace.size < 2:
                 return Slice(pace=pace)
-            taken = specs[: pace.size]
+            taken = specs[: min(pace.size, most)]
             pack = Pack(program, taken, lambda spec, elapsed: self._trial(spec, device, elapsed))
             self._pack = _Under(pack, {spec.id: spec for spec in taken}, pace, device)
         except TrialTimeout as late:

@@ -109,6 +109,7 @@ def _run_trials(
             local=options.local,
             address=options.address,
             retry=retry,
+            packs=not options.no_packing,
             before=contents,
             stop=stop,
             observe=observe,

@@ -55,8 +55,8 @@ def test_the_options_are_frozen() -> None:
         "show": "--claim task",
         "plan": f"{selection} tasks",
         "run": (
-            "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --only --retry --scale --seeds --set "
-            "--store --study --tracking-uri --until-decided tasks"
+            "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --no-packing --only --retry --scale "
+            "--seeds --set --store --study --tracking-uri --until-decided tasks"
         ),
         "status": "--store study",
         "report": "--open --store study",

@@ -1,0 +1,314 @@
+"""Trials that share a program: equal to those that do not, whatever their neighbours do and whatever is killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from harness import ledger, packing, registry
+from harness.engine import run_trials
+from harness.errors import TaskError
+from harness.frames import read_curves, read_trials, write_trials
+from harness.pack import Pace, Problem
+from harness.plan import Overrides, TrialSpec, expand
+from harness.queue import Batch, Queue
+from harness.record import Record
+from harness.store import StudyStore
+from harness.task import Experiment, Metric
+from harness.worker import Context, Slice, Worker
+from tests.harness.conftest import Command
+from tests.harness.processes import Process
+
+PAYS = {"shared_s": "0.004"}
+
+
+def plan(*behaviours: str, seeds: int = 3, methods: tuple[str, ...] = ("plain", "shifted"), **values: str) -> list[TrialSpec]:
+    """Trials of the throw-away task; a step of their program costs the same with one member and with many."""
+    given = {"behaviour": list(behaviours or ["good"]), **{name: text.split(",") for name, text in {**PAYS, **values}.items()}}
+    overrides = Overrides(seeds=seeds, values=given, methods=methods)
+    return expand(registry.task("together"), "smoke", overrides, {})
+
+
+def of(trials: list[TrialSpec], records: Mapping[str, Record], behaviour: str) -> list[Record]:
+    return [records[trial.id] for trial in trials if trial.params["behaviour"] == behaviour]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StudyStore:
+    return StudyStore(str(tmp_path), "study")
+
+
+@pytest.fixture
+def stepped(executions: Callable[[], list[str]]) -> Callable[[], list[tuple[str, int, int]]]:
+    """(trial id, step, members of its program) of every step that was taken in this process."""
+
+    def read() -> list[tuple[str, int, int]]:
+        words = [line.split(":") for line in executions()]
+        return [(id, int(step), int(members)) for id, step, members in words]
+
+    return read
+
+
+def measured(records: Mapping[str, Record]) -> dict[str, Mapping[str, float]]:
+    return {id: record.metrics for id, record in records.items()}
+
+
+def test_packed_trials_measure_and_log_what_they_do_one_by_one(store: StudyStore, tmp_path: Path) -> None:
+    trials, apart = plan(seeds=10, rate="0.25,0.5"), StudyStore(str(tmp_path), "apart")
+    packed = run_trials(store, trials, local=True).records
+    alone = run_trials(apart, trials, local=True, packs=False).records
+    assert measured(packed) == measured(alone)
+    assert min(record.packed for record in packed.values()) >= 8
+    assert {record.packing for record in alone.values()} == {"by itself: --no-packing"}
+    assert all(record.packing.startswith(f"{record.packed} trials at once, ") for record in packed.values())
+    curves = [read_curves(one).sort_values(["trial_id", "step"])[["trial_id", "step", "total"]] for one in (store, apart)]
+    assert curves[0].values.tolist() == curves[1].values.tolist()
+    write_trials(store, packed.values())
+    assert read_trials(store.read_bytes("trials/together.parquet"))["packed"].min() >= 8
+
+
+def test_on_ray_too(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
+    trials = plan(seeds=10, rate="0.25,0.5")
+    packed = run_trials(store, trials).records
+    assert measured(packed) == measured(run_trials(StudyStore(str(tmp_path), "apart"), trials, packs=False).records)
+    assert {record.status for record in packed.values()} == {"ok"}
+    assert min(record.packed for record in packed.values()) > 1
+
+
+def test_the_cost_of_a_program_is_shared_by_the_members_that_are_in_it(store: StudyStore) -> None:
+    trials = plan(seeds=4, methods=("plain",), steps="3,30", shared_s="0.01")
+    records = run_trials(store, trials, local=True).records
+    short, long = ([records[trial.id].seconds for trial in trials if trial.params["steps"] == steps] for steps in (3, 30))
+    # 3 steps of 0.01 s among eight, then 27 among four.
+    assert max(short) < min(long)
+    assert sum(short) + sum(long) == pytest.approx(4 * min(short) + 4 * min(long), rel=0.2)
+    assert min(long) / max(short) == pytest.approx(1 + 27 * 2 / 3, rel=0.5)
+    assert sum(short) + sum(long) < 2 * 30 * 0.01 + 1.0, "the program's seconds are given out once, not to every member"
+
+
+@pytest.mark.parametrize(("shared", "own", "pays"), [("0.004", "0", True), ("0", "0.002", False)])
+def test_the_probe_packs_where_it_pays_and_nowhere_else(store: StudyStore, shared: str, own: str, pays: bool) -> None:
+    trials = plan(seeds=6, methods=("plain",), shared_s=shared, own_s=own, steps="40")
+    records = run_trials(store, trials, local=True).records
+    assert {record.packed for record in records.values()} == ({6} if pays else {1})
+    if not pays:
+        assert all(record.packing.startswith("by itself: packing did not pay") for record in records.values())
+
+
+def test_a_method_without_a_packed_form_runs_alone_and_its_record_says_so(store: StudyStore) -> None:
+    trials = plan(methods=("plain", "unpacked"))
+    records = run_trials(store, trials, local=True).records
+    assert {(records[t.id].packed, records[t.id].packing) for t in trials if t.method == "unpacked"} == {
+        (1, "by itself: unpacked has no packed form")
+    }
+    assert {records[t.id].packed for t in trials if t.method == "plain"} == {3}
+
+
+def test_the_last_of_its_kind_runs_alone(store: StudyStore) -> None:
+    (record,) = run_trials(store, plan(seeds=1, methods=("plain",)), local=True).records.values()
+    assert record.packed == 1
+    assert "no other trial" in record.packing
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize(("behaviour", "status"), [("raise", "failed"), ("undeclared", "failed"), ("nan", "diverged"), ("mute", "ok")])
+def test_one_bad_member_is_found_and_the_others_end_as_if_it_were_not_there(
+    store: StudyStore, tmp_path: Path, request: pytest.FixtureRequest, local: bool, behaviour: str, status: str
+) -> None:
+    if not local:
+        request.getfixturevalue("ray_here")
+    good = plan(seeds=8)
+    bad = plan(behaviour, seeds=1, methods=("plain",))
+    trials = [*good[:7], *bad, *good[7:]]
+    records = run_trials(store, trials, local=local).records
+    assert [record.status for record in of(trials, records, behaviour)] == [status]
+    assert {record.status for record in of(trials, records, "good")} == {"ok"}
+    alone = run_trials(StudyStore(str(tmp_path), "apart"), good, local=True, packs=False).records
+    assert {id: records[id].metrics for id in alone} == measured(alone)
+    if behaviour in ("raise", "mute"):
+        assert of(trials, records, behaviour)[0].packing.startswith("by itself: its program ended early (")
+        assert min(record.packed for record in of(trials, records, "good")) >= 1
+    else:
+        assert of(trials, records, behaviour)[0].packed > 1, "what one member returns breaks no program"
+
+
+def test_a_member_that_ends_twice_ends_its_program(store: StudyStore) -> None:
+    trials = plan("twice", seeds=2, methods=("plain",))
+    records = run_trials(store, trials, local=True).records
+    assert {record.status for record in records.values()} == {"ok"}
+
+
+def test_members_of_different_shapes_are_told_apart_by_halving(store: StudyStore) -> None:
+    trials = plan(width="1,2", seeds=4, methods=("plain",))
+    records = run_trials(store, trials, local=True).records
+    assert {record.status for record in records.values()} == {"ok"}
+
+
+def test_a_program_too_large_for_the_memory_is_made_smaller(store: StudyStore) -> None:
+    trials = plan("memory", seeds=8, methods=("plain",), steps="8")
+    records = run_trials(store, trials, local=True).records
+    assert {record.status for record in records.values()} == {"ok"}
+    assert max(record.packed for record in records.values()) <= 2
+
+
+def test_a_member_past_its_time_limit_is_found_and_the_others_end(store: StudyStore) -> None:
+    trials = [dataclasses.replace(trial, time_limit_s=1.5) for trial in plan("good", "hang", seeds=2, methods=("plain",))]
+    trials = [trial for trial in trials if trial.params["behaviour"] == "good" or trial.seed == 0]
+    records = run_trials(store, trials, local=True).records
+    assert [record.status for record in of(trials, records, "hang")] == ["timeout"]
+    assert {record.status for record in of(trials, records, "good")} == {"ok"}
+
+
+def test_a_member_that_kills_its_worker_is_found(store: StudyStore, ray_here: None) -> None:
+    trials = plan("good", seeds=6, methods=("plain",)) + plan("die", seeds=1, methods=("plain",))
+    records = run_trials(store, trials).records
+    (poison,) = of(trials, records, "die")
+    assert poison.status == "failed"
+    assert poison.error.startswith("the worker process died")
+    assert {record.status for record in of(trials, records, "good")} == {"ok"}
+
+
+def test_after_the_death_of_a_worker_members_go_on_from_what_they_saved(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
+    kept = plan("checkpointed", "die-once", seeds=4, methods=("plain",), steps="9")
+    trials = [trial for trial in kept if trial.params["behaviour"] == "checkpointed" or trial.seed == 0]
+    records = run_trials(store, trials).records
+    assert {record.status for record in records.values()} == {"ok"}
+    alone = run_trials(StudyStore(str(tmp_path), "apart"), trials, local=True, packs=False).records
+    assert measured(records) == measured(alone)
+
+
+def test_a_study_killed_three_times_and_gone_on_with_equals_one_run_one_by_one(tmp_path: Path) -> None:
+    words = ["run", "together", "--scale", "smoke", "--study", "s", "--seeds", "6", "--local", "--method", "plain", "--method", "shifted"]
+    values = ["--set", "behaviour=checkpointed", "--set", "steps=40,60", "--set", "shared_s=0.01"]
+    chance = random.Random(14)
+    for kill in range(3):
+        packed = Process(tmp_path, *words, *values)
+        packed.until_executed(len(packed.executed()) + chance.randint(100, 300))
+        packed.process.send_signal(signal.SIGKILL)
+        packed.process.wait()
+        left = 24 - len(ledger.read(StudyStore(str(packed.store), "s")).records)
+        assert left > 0, f"kill {kill} came too late"
+    again = Process(tmp_path, *words, *values)
+    assert again.end() == 0, again.out
+    alone = Process(tmp_path / "alone", *words, *values, "--no-packing")
+    assert alone.end() == 0, alone.out
+    found, wanted = (ledger.read(StudyStore(str(one.store), "s")).records for one in (again, alone))
+    assert measured(found) == measured(wanted)
+    assert len(found) == 24
+    curves = [read_curves(StudyStore(str(one.store), "s")).sort_values(["trial_id", "step"])["total"].tolist() for one in (again, alone)]
+    assert curves[0] == curves[1]
+    # A member's steps are taken once, but for the probes' and for one a kill.
+    steps = Counter(word.rpartition(":")[0] for word in again.executed())
+    assert max(steps.values()) <= 1 + 4 * 2 + 3
+
+
+def test_a_first_slice_that_is_stopped_leaves_no_half_records(tmp_path: Path) -> None:
+    stopped = Process(
+        tmp_path, "run", "together", "--scale", "smoke", "--study", "s", "--local", "--set", "steps=2000", "--set", "shared_s=0.01"
+    )
+    stopped.until_executed(400)
+    stopped.process.send_signal(signal.SIGTERM)
+    assert stopped.end() == 1
+    assert "go on with: papertrial run together" in stopped.out
+    assert all(record.status == "ok" for record in ledger.read(StudyStore(str(stopped.store), "s")).records.values())
+
+
+def test_no_packing_is_an_option_of_the_command_line(papertrial: Command, tmp_path: Path) -> None:
+    said = papertrial("run", "together", "--scale", "smoke", "--local", "--no-packing", "--tracking-uri", "none", "--study", "s")
+    assert said.code == 0
+    lines = [json.loads(line) for line in (tmp_path / "results" / "s" / "ledger.jsonl").read_text().splitlines()]
+    assert {line["packed"] for line in lines} == {1}
+
+
+def test_an_experiment_without_run_is_a_program_of_one(store: StudyStore) -> None:
+    declared = registry.task("together").experiments[0]
+    only = dataclasses.replace(declared, run="")
+    worker = Worker(Context(store_uri=store.parent_uri, study=store.name))
+    (spec,) = plan(seeds=1, methods=("plain",))
+    trial = worker._trial(spec, "cpu")
+    assert packing.runner(only)(trial) == packing.runner(declared)(worker._trial(spec, "cpu"))
+
+
+def test_declarations_that_cannot_be_meant_are_refused() -> None:
+    declared = registry.task("together").experiments[0]
+    for wrong, says in (
+        ({"run": "", "run_batch": ""}, "run must be"),
+        ({"run_batch": "nowhere"}, "run_batch must be"),
+        ({"run_batch": ""}, "there is no `run_batch`"),
+    ):
+        with pytest.raises(TaskError, match=says):
+            dataclasses.replace(declared, **wrong)
+    assert isinstance(declared, Experiment)
+    assert isinstance(declared.metrics[0], Metric)
+
+
+def test_what_trials_agree_on_is_said_by_alike_and_by_their_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = plan(seeds=2, methods=("plain",))
+    assert packing.shared(one) == packing.shared(other) is not None
+    assert packing.shared(one) != packing.shared(plan(seeds=1, methods=("plain",), own_s="0.5")[0])
+    assert packing.shared(one) != packing.shared(dataclasses.replace(other, time_limit_s=5.0))
+    assert packing.shared(plan(seeds=1, methods=("unpacked",))[0]) is None
+    experiment = registry.task("together").experiments[0]
+    monkeypatch.setitem(experiment.__dict__, "alike", lambda _method, params: params["lr"])
+    with pytest.raises(TaskError, match=r"`alike` of experiment train raised KeyError"):
+        packing.shared(one)
+
+
+# The queue alone
+
+
+def test_packs_leave_work_for_every_worker_and_what_was_not_taken_comes_back() -> None:
+    trials = plan(seeds=20, methods=("plain",))
+    queue = Queue(2)
+    queue.add(trials)
+    probing = queue.next(lambda: 1)
+    assert probing is not None
+    assert probing.pace is None
+    assert (len(probing.trials), probing.most) == (20, 10), "half is for the other worker"
+    assert queue.next(lambda: 1) is None, "its size is not known yet"
+    queue.began(probing, Slice(Pace(8, 4.0), taken=8))
+    assert len(probing.trials) == 8
+    sizes = []
+    while batch := queue.next(lambda: 1):
+        assert batch.pace == Pace(8, 4.0)
+        sizes.append(len(batch.trials))
+    assert sizes == [6, 6], "as many as take equal parts of what is left"
+    assert not queue
+
+
+def test_what_does_not_pay_joins_the_single_trials() -> None:
+    trials = plan(seeds=4, methods=("plain",))
+    queue = Queue(1)
+    queue.add(trials)
+    probing = queue.next(lambda: 1)
+    assert probing is not None
+    queue.began(probing, Slice(Pace(1, 1.0)))
+    assert probing.trials == []
+    singles = [batch for _ in range(4) if (batch := queue.next(lambda: 1))]
+    assert [batch.program for batch in singles] == [None] * 4
+    assert [trial for batch in singles for trial in batch.trials] == trials
+
+
+def test_a_program_that_breaks_is_halved_until_one_is_alone() -> None:
+    trials = plan(seeds=5, methods=("plain",))
+    queue = Queue(1)
+    queue.broke(Batch(list(trials), program="p", pace=Pace(8, 2.0)), Problem("failed", "ValueError: no\ntrace"))
+    found, rounds = [], 0
+    while batch := queue.next(lambda: 1):
+        rounds += 1
+        if batch.program is None:
+            found += batch.trials
+            assert batch.packing == {batch.trials[0].id: "by itself: its program ended early (ValueError: no)"}
+        else:
+            queue.broke(batch, Problem("failed", "ValueError: no\ntrace"))
+    assert sorted(trial.id for trial in found) == sorted(trial.id for trial in trials)
+    assert rounds == 2 * 5 - 2
+    assert not math.isnan(rounds)
