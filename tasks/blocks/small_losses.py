@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -48,10 +47,12 @@ def centred_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean over the outputs, by example; classes stand for their one-hot vectors."""
-    wanted = targets if targets.is_floating_point() else F.one_hot(targets, outputs.shape[-1])
-    if wanted.shape != outputs.shape:
-        raise ValueError(f"targets {tuple(wanted.shape)} for outputs {tuple(outputs.shape)}")
-    return (outputs - wanted).square().mean(-1)
+    if not targets.is_floating_point():
+        at = targets.unsqueeze(-1)
+        return outputs.scatter_add(-1, at, outputs.new_full((), -1.0).expand_as(at)).square().mean(-1)
+    if targets.shape != outputs.shape:
+        raise ValueError(f"targets {tuple(targets.shape)} for outputs {tuple(outputs.shape)}")
+    return (outputs - targets).square().mean(-1)
 
 
 def correct(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tasks.blocks.small_losses import Loss, correct
 from tasks.blocks.small_members import Measured, Member, Observe, Run, View, log_spaced
-from tasks.blocks.small_networks import Network, Tensors
+from tasks.blocks.small_networks import Network, Tensors, packed
 from tasks.blocks.small_optimizers import Optimizer, Step
 from tasks.blocks.training import generator
 
@@ -71,7 +71,7 @@ class Pack:
         for place, (member, at, done) in enumerate(zip(members, points, self._measured, strict=True)):
             for step in {0, member.steps, *at} - {step for step, _ in done}:
                 self._points.setdefault(step - self._began[place], []).append(place)
-        self._forward = torch.func.vmap(network)
+        self._forward = packed(network)
         self._inputs, self._targets = self._stack([m.inputs for m in members]), self._stack([m.targets for m in members])
         self._truth = self._stack([m.targets if m.truth is None else m.truth for m in members])
         self._splits = {name: self._stack([m.splits[name] for m in members]) for name in members[0].splits}

@@ -60,10 +60,10 @@ def test_stablemax_has_its_closed_gradient() -> None:
 
 
 def test_stablemax_is_taken_in_double_precision() -> None:
-    """The loss of a fitted example: 1e-9 is lost beside 1 in float32."""
-    outputs = torch.tensor([[1e9, -1e9]], requires_grad=True)
+    """The loss of a fitted example: 1e-10 is lost beside 1 in float32."""
+    outputs = torch.tensor([[1e5, -1e5]], requires_grad=True)
     loss = stablemax_cross_entropy(outputs, torch.tensor([0]))
-    assert float(loss.detach()) == pytest.approx(1e-18, rel=0.5, abs=1e-15)
+    assert float(loss.detach()) == pytest.approx(1e-10, rel=1e-4)
     (slope,) = torch.autograd.grad(loss.sum(), outputs)
     assert slope.dtype == torch.float32
     assert slope[0, 1] > 0
@@ -77,7 +77,7 @@ def test_softmax_collapses_where_its_arithmetic_does(dtype: torch.dtype, bits: i
         outputs = torch.tensor([[[gap + beyond, 0.0]]], dtype=torch.float64, requires_grad=True)
         value = loss(outputs, torch.tensor([[0]]))
         (slope,) = torch.autograd.grad(value.sum(), outputs)
-        assert (float(value) > 0) == alive
+        assert (float(value.detach()) > 0) == alive
         assert (float(slope[0, 0, 0]) != 0) == alive
 
 

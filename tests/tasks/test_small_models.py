@@ -26,7 +26,7 @@ from tasks.blocks.small_models import (
     steps_to_threshold,
     train_many,
 )
-from tasks.blocks.small_networks import MLP, committee
+from tasks.blocks.small_networks import ACTIVATIONS, MLP, Tensors, committee, packed
 from tasks.blocks.training import generator
 
 DIGITS = torch.float64
@@ -283,6 +283,48 @@ def test_indices_are_their_one_hot_vectors() -> None:
         left, right = (train_many(net, members(3, inputs=x), dtype=DIGITS) for x in (index, hot))
         for one, other in zip(left, right, strict=True):
             same(one, other)
+
+
+def networks() -> list[MLP]:
+    plain = [dataclasses.replace(NET, activation=name) for name in ACTIVATIONS]
+    scaled = [dataclasses.replace(NET, parametrisation=p, bias_scale=0.3, gain=1.5) for p in ("ntk", "mean-field")]
+    return [*plain, *scaled, MLP(widths=(70, 5, 3), bias=True), MLP(widths=(6, 3)), committee(6, 9)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("network", networks(), ids=lambda net: f"{net.activation} {net.parametrisation} {net.widths}")
+@pytest.mark.parametrize("kind", ["numbers", "index"])
+def test_the_written_out_form_is_the_mapped_one(network: MLP, kind: str) -> None:
+    """Outputs and gradients; of the inputs 70 is more than are taken as one-hot vectors."""
+    stream = generator(4)
+    starts = [network.initial(stream) for _ in range(3)]
+    parameters = {name: torch.stack([start[name] for start in starts]).requires_grad_() for name in starts[0]}
+    numbers = torch.randn(3, 8, network.widths[0], generator=stream, dtype=torch.float64)
+    inputs = numbers if kind == "numbers" else torch.randint(network.widths[0], (3, 8, 2), generator=stream)
+    keep = {f"keep{i}": torch.rand(3, 8, width, generator=stream, dtype=torch.float64) for i, width in enumerate(network.widths[1:-1])}
+    fixed = {"scale": torch.tensor([1.0, 2.0, 3.0]).double(), "curvature": torch.tensor([0.1, 0.4, 0.9]).double(), **keep}
+    found = []
+    for forward in (packed(network), torch.func.vmap(network)):
+        outputs = forward(parameters, inputs, fixed)
+        found.append([outputs, *torch.autograd.grad(outputs.square().sum(), list(parameters.values()))])
+    for ours, mapped in zip(*found, strict=True):
+        torch.testing.assert_close(ours, mapped, rtol=1e-11, atol=1e-11)
+
+
+def test_other_networks_are_mapped_over_the_members() -> None:
+    """What an author's own network does along an axis is not known: here it is centred over the examples."""
+
+    class Centred(MLP):
+        def __call__(self, parameters: Tensors, inputs: Tensor, fixed: Tensors) -> Tensor:
+            outputs = super().__call__(parameters, inputs, fixed)
+            return outputs - outputs.mean(0)
+
+    own = [Centred(widths=(6, 4, 3)), MLP(widths=(6, 4, 3), activation=lambda h, _: h - h.mean(0))]
+    for network in own:
+        together = train_many(network, members(3), dtype=DIGITS)
+        for member, run in zip(members(3), together, strict=True):
+            same(run, train_many(network, [member], dtype=DIGITS)[0])
+        outputs = packed(network)({k: v.unsqueeze(0) for k, v in network.initial(generator(0)).items()}, data()[0].unsqueeze(0), {})
+        assert outputs.shape == (1, 40, 3)
 
 
 def test_a_gradient_is_replaced_before_the_optimizer_and_the_schedule_scales_rates() -> None:

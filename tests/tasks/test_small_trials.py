@@ -20,9 +20,9 @@ from harness.plan import TrialSpec
 from harness.store import StudyStore
 from harness.task import Experiment, Metric
 from harness.trial import Trial
-from tasks.blocks import small_models
+from tasks.blocks import small_models, small_packs
 from tasks.blocks.small_models import SGD, Adam, AdamW, Member, Optimizer, Pause, Run, train_many, train_trials
-from tasks.blocks.small_networks import MLP
+from tasks.blocks.small_networks import MLP, Network, packed
 from tests.tasks.test_small_models import DIGITS, NET, members
 
 DROPPED = dataclasses.replace(NET, dropout=0.3)
@@ -113,8 +113,12 @@ def agree(left: Bench, right: Bench, tolerance: float) -> None:
 
 def test_a_trial_is_given_as_soon_as_it_ends_and_leaves_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    plain = MLP.__call__
-    monkeypatch.setattr(torch.func, "vmap", lambda network: lambda p, x, f: (sizes.append(len(x)), vmapped(network)(p, x, f))[1])
+
+    def counting(network: Network) -> Any:
+        forward = packed(network)
+        return lambda parameters, inputs, fixed: (sizes.append(len(inputs)), forward(parameters, inputs, fixed))[1]
+
+    monkeypatch.setattr(small_packs, "packed", counting)
     bench = Bench(tmp_path, NET)
     said = list(bench.program(range(5), points=[]))
     ended = [one[0].params.place for one in said if isinstance(one, tuple)]
@@ -126,11 +130,8 @@ def test_a_trial_is_given_as_soon_as_it_ends_and_leaves_the_program(tmp_path: Pa
     assert shares[:3] == pytest.approx([0, 5 / 80, 10 / 80])
     assert shares[-1] == 1.0
     assert said.index(shares[12]) > [isinstance(one, tuple) for one in said].index(True) == 12
-    assert plain is MLP.__call__
     assert sizes == [5, *[5] * 12, 5, *[3] * 5, 3, *[1] * 5, 1]
 
-
-vmapped = torch.func.vmap
 
 WAYS: dict[str, tuple[Optimizer, dict[str, Any]]] = {
     "sgd, batches": (SGD(0.9), {"batch": 5}),
