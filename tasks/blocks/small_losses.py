@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -48,8 +48,7 @@ def centred_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean over the outputs, by example; classes stand for their one-hot vectors."""
     if not targets.is_floating_point():
-        at = targets.unsqueeze(-1)
-        return outputs.scatter_add(-1, at, outputs.new_full((), -1.0).expand_as(at)).square().mean(-1)
+        return _less_one_hot(outputs, targets).square().mean(-1)
     if targets.shape != outputs.shape:
         raise ValueError(f"targets {tuple(targets.shape)} for outputs {tuple(outputs.shape)}")
     return (outputs - targets).square().mean(-1)
@@ -59,6 +58,29 @@ def correct(outputs: Tensor, targets: Tensor) -> Tensor:
     """1 where the largest output is the class, 0 where not, NaN where outputs are not finite: a diverged network has no accuracy."""
     right = (outputs.argmax(-1) == targets).to(outputs.dtype)
     return right.where(outputs.isfinite().all(-1), torch.nan)
+
+
+def _squared_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    missed = outputs - targets if targets.is_floating_point() else _less_one_hot(outputs, targets)
+    return missed.mul_(2.0 / outputs.shape[-1])
+
+
+def _centred_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    missed = _less_one_hot(outputs - outputs.mean(-1, keepdim=True), targets)
+    return missed.add_(1.0 / outputs.shape[-1]).mul_(2.0)
+
+
+SLOPES: Mapping[Loss, Loss] = {
+    squared_error: _squared_slope,
+    centred_squared_error: _centred_slope,
+    cross_entropy: lambda outputs, targets: _less_one_hot(outputs.log_softmax(-1).exp_(), targets),
+}
+"""Gradients in closed form of the losses of examples, by their outputs: some need a tenth of the time of automatic ones."""
+
+
+def _less_one_hot(values: Tensor, targets: Tensor) -> Tensor:
+    at = targets.unsqueeze(-1)
+    return values.scatter_add(-1, at, values.new_full((), -1.0).expand_as(at))
 
 
 def _of_class(values: Tensor, targets: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from kernels.sym_matmul.coefficients import Coefficients
 from tasks.blocks.shampoo import MATCHED_RMS
@@ -90,16 +91,48 @@ class Adam:
 
     def step(self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], now: Step) -> None:
         """One step of all members in place."""
-        first, second = state
+        lr = now.lr.to(weights.dtype)
         if self.decoupled:
             weights.mul_((1.0 - now.lr * now.decay).to(weights.dtype))
         else:
             gradient = gradient + now.decay.to(weights.dtype) * weights
+        if isinstance(now.count, Tensor) or not state[0].is_contiguous():
+            weights.sub_(lr * self._direction(gradient.contiguous(), state, now.count))
+        else:
+            weights.addcmul_(lr, self._fused(gradient.contiguous(), state, now.count))
+
+    def _direction(self, gradient: Tensor, state: Sequence[Tensor], count: float | Tensor) -> Tensor:
+        """Of a step of length 1, for members at any steps."""
+        first, second = state
+        one, two = ((1.0 - beta**count) for beta in self.betas)
         first.lerp_(gradient, 1.0 - self.betas[0])
         second.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1.0 - self.betas[1])
-        corrected = (1.0 - self.betas[1] ** now.count) ** 0.5
-        root = second.sqrt().div_(corrected.to(weights.dtype) if isinstance(corrected, Tensor) else corrected).add_(self.eps)
-        weights.sub_((now.lr / (1.0 - self.betas[0] ** now.count)).to(weights.dtype) * first.div(root))
+        one, two = (torch.as_tensor(c, dtype=gradient.dtype, device=gradient.device) for c in (one, two**0.5))
+        return first.div(second.sqrt().div_(two).add_(self.eps).mul_(one))
+
+    def _fused(self, gradient: Tensor, state: Sequence[Tensor], count: float) -> Tensor:
+        """What torch's one-pass Adam adds to zeros at rate 1: a third of the time, because all lies in the cache once.
+
+        It also spares the square roots of zeros, which cost many times those of other numbers.
+        """
+        moved, steps = torch.zeros_like(gradient), torch.tensor(count - 1.0, device=gradient.device)
+        adam(
+            [moved],
+            [gradient],
+            [state[0]],
+            [state[1]],
+            [],
+            [steps],
+            fused=True,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=1.0,
+            weight_decay=0.0,
+            eps=self.eps,
+            maximize=False,
+        )
+        return moved
 
 
 def AdamW(betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Adam:  # noqa: N802 - a constructor by its usual name

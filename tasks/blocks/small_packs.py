@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.blocks.small_losses import Loss, correct
+from tasks.blocks.small_losses import SLOPES, Loss, correct
 from tasks.blocks.small_members import Measured, Member, Observe, Run, View, log_spaced
 from tasks.blocks.small_networks import Network, Tensors, packed
 from tasks.blocks.small_optimizers import Optimizer, Step
@@ -151,8 +151,11 @@ class Pack:
 
     def _gradient(self, weights: Tensor, inputs: Tensor, targets: Tensor, fixed: Tensors) -> Tensor:
         leaf = weights.detach().requires_grad_()
-        losses = self._recipe.loss(self._forward(self._parts(leaf), inputs, fixed), targets).mean(-1)
-        return torch.autograd.grad(losses.sum(), leaf)[0]
+        outputs = self._forward(self._parts(leaf), inputs, fixed)
+        if self._recipe.loss in SLOPES:
+            slope = SLOPES[self._recipe.loss](outputs.detach(), targets)
+            return torch.autograd.grad(outputs, leaf, slope.div_(outputs.shape[-2]))[0]
+        return torch.autograd.grad(self._recipe.loss(outputs, targets).mean(-1).sum(), leaf)[0]
 
     def _due(self) -> list[tuple[int, int, Mapping[str, float]]]:
         """Measure the members for which it is time."""

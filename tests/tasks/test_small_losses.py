@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from tasks.blocks.small_losses import SLOPES, Loss
 from tasks.blocks.small_models import (
     centred_squared_error,
     correct,
@@ -101,3 +102,14 @@ def test_the_zero_mean_loss_is_the_distance_to_centred_one_hot_vectors() -> None
     torch.testing.assert_close(centred_squared_error(outputs + 7.0, labels), centred_squared_error(outputs, labels), rtol=1e-12, atol=1e-12)
     assert float(centred_squared_error(torch.zeros(1, 5), torch.tensor([2]))) == pytest.approx(1 - 1 / 5)
     assert torch.autograd.gradcheck(lambda o: centred_squared_error(o, labels), outputs.requires_grad_())
+
+
+@pytest.mark.parametrize("loss", SLOPES, ids=lambda loss: loss.__name__)
+def test_written_out_gradients_are_the_automatic_ones(loss: Loss) -> None:
+    outputs, labels = drawn(torch.float64)
+    given = [labels, outputs.roll(1)] if loss is squared_error else [labels]
+    for targets in given:
+        free = outputs.clone().requires_grad_()
+        (wanted,) = torch.autograd.grad(loss(free, targets).sum(), free)
+        torch.testing.assert_close(SLOPES[loss](outputs, targets), wanted, rtol=1e-12, atol=1e-14)
+        assert torch.equal(outputs, drawn(torch.float64)[0]), "the outputs stay what they are"
