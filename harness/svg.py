@@ -13,6 +13,10 @@ from harness.shown import visible
 COLOURS = ("#1f5fbf", "#c2500a", "#1b7a43", "#8a3ab9", "#b3234d", "#0c7285", "#876400", "#5b6675")
 COLOURS_ON_DARK = ("#7db2ff", "#ffa163", "#63d18d", "#cb9dff", "#ff8da6", "#5fcfe3", "#e0c25c", "#abb8c9")
 GRID, INK, PAGE = "#d5dae1", "#1a2230", "#fefefd"
+WIDTH, PAGE_WIDTH = 6.0, 12.4
+"""Inches of a figure, and of one that takes the page's width."""
+WIDE = 3
+"""A grid of more methods than this takes the whole width of the page."""
 _STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",

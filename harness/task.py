@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from harness import params
 from harness.bounds import UNBOUNDED, Bounds
@@ -490,15 +490,15 @@ class Phase:
     """A metric."""
     level: float = 0.5
     along: Along = "monotone"
-    """How `z` goes along `x`: *rises*, *falls*, *monotone* (whichever of the two fits the means of a panel better), or to a *peak* with a
-    boundary on both sides of it, such as a band of learning rates that train."""
+    """How `z` goes along `x`: it *rises*, *falls*, is *monotone* (which of the two, the means of all panels say), or has a *peak* with a
+    boundary on both sides, such as a band of learning rates that train."""
     view: str = ""
     """The part of the experiment's trials that is drawn; empty means all."""
     where: Mapping[str, Any] = field(default_factory=dict)
     methods: Sequence[str] = ()
     """Methods that are drawn; empty means all."""
     log_x: bool = False
-    """A logarithmic axis, on which crossings are then found; 0 stands a step below the smallest value."""
+    """A logarithmic axis, on which crossings are then found; 0 stands a step below the smallest value and takes no part in them."""
     log_y: bool = False
     x_label: str = ""
     """Empty means the parameter and its unit."""
@@ -517,6 +517,8 @@ def _check_phase(experiment: Experiment, figure: Phase) -> None:
             raise TaskError(f"{what}: an axis of a phase diagram is a number, and parameter {name} is {own}")
     if figure.x == figure.y:
         raise TaskError(f"{what}: both axes are {figure.x}")
+    if figure.along not in get_args(Along):
+        raise unknown(f"way of {figure.z} along {figure.x}", figure.along, get_args(Along), error=TaskError)
     if not bounds.low < figure.level < bounds.high:
         raise TaskError(f"{what}: {figure.z} lies between {bounds.low:g} and {bounds.high:g} and never crosses {figure.level:g}")
 

@@ -123,13 +123,13 @@ def figure_id(evidence: Evidence, figure: AnyFigure) -> str:
 def line_figure(evidence: Evidence, experiment: Experiment, figure: Figure) -> LineFigure:
     """A figure of one line a method."""
     curves = figure.x == "step"
-    x_label = "step" if curves else _metric_label(experiment, figure.at) if figure.at else _parameter_label(experiment, figure.x)
+    x_label = "step" if curves else metric_label(experiment, figure.at) if figure.at else parameter_label(experiment, figure.x)
     return LineFigure(
         id=figure_id(evidence, figure),
         title=figure.title,
         caption=figure.caption,
         x_label=figure.x_label or x_label,
-        y_label=figure.y_label or _metric_label(experiment, figure.y),
+        y_label=figure.y_label or metric_label(experiment, figure.y),
         log_x=figure.log_x,
         log_y=figure.log_y,
         curves=curves,
@@ -152,9 +152,9 @@ def _parameter_series(evidence: Evidence, experiment: Experiment, figure: Figure
     if labels:
         named = (part[x].map(_label) for part in (rows, planned))
         rows, planned = (part.assign(**{x: pd.Categorical(next(named), labels, ordered=True)}) for part in (rows, planned))
-    place = _finite(rows[at]) if at else rows[x]
+    place = finite(rows[at]) if at else rows[x]
     found = (
-        rows.assign(value=_finite(rows[y]), place=place)
+        rows.assign(value=finite(rows[y]), place=place)
         .groupby(cell, observed=True)
         .agg(sum=("value", "sum"), count=("value", "count"), place=("place", "mean" if at else "first"))
     )
@@ -206,7 +206,7 @@ def trace_grid(evidence: Evidence, experiment: Experiment, figure: Traces) -> Tr
     return TraceGrid(
         id=figure_id(evidence, figure),
         rows=[heading for heading, _ in figure.ys],
-        methods=_in_order(evidence.task, {method for _, method in lines}),
+        methods=in_order(evidence.task, {method for _, method in lines}),
         lines=lines,
         x_label=figure.x_label,
     )
@@ -224,7 +224,7 @@ def matrix_grid(evidence: Evidence, experiment: Experiment, figure: Matrix) -> M
         id=figure_id(evidence, figure),
         rows=figure.rows,
         columns=[heading for heading, _ in figure.columns],
-        methods=_in_order(evidence.task, {method for method, _, _ in cells}),
+        methods=in_order(evidence.task, {method for method, _, _ in cells}),
         cells=cells,
         x_label=figure.x_label,
         y_label=figure.y_label,
@@ -245,7 +245,7 @@ def _logged(evidence: Evidence, experiment: Experiment, figure: AnyFigure, name:
     if name not in curves or rows.empty:
         return pd.DataFrame({"trial_id": [], "step": [], "value": [], "method": [], "seed": []})
     points = curves.loc[curves["trial_id"].isin(rows["trial_id"]), ["trial_id", "step", name]].rename(columns={name: "value"})
-    return points.assign(value=_finite(points["value"])).dropna().merge(rows[["trial_id", "method", "seed"]], on="trial_id")
+    return points.assign(value=finite(points["value"])).dropna().merge(rows[["trial_id", "method", "seed"]], on="trial_id")
 
 
 def _over_seeds(points: pd.DataFrame) -> pd.DataFrame:
@@ -267,21 +267,25 @@ def _series(task: Task, points: pd.DataFrame) -> list[Series]:
     return found
 
 
-def _in_order(task: Task, methods: set[str]) -> list[str]:
+def in_order(task: Task, methods: set[str]) -> list[str]:
+    """Names of methods in the task's order."""
     return [method.name for method in task.methods if method.name in methods]
 
 
-def _finite(values: pd.Series[float]) -> pd.Series[float]:
+def finite(values: pd.Series[float]) -> pd.Series[float]:
+    """The same with NaN for what is infinite."""
     import numpy as np
 
     return values.astype(float).replace([np.inf, -np.inf], np.nan)
 
 
-def _parameter_label(experiment: Experiment, name: str) -> str:
+def parameter_label(experiment: Experiment, name: str) -> str:
+    """A parameter's name and unit, as an axis says them."""
     return _with_unit(name, str(experiment.parameter(name).metadata.get("unit", "")))
 
 
-def _metric_label(experiment: Experiment, name: str) -> str:
+def metric_label(experiment: Experiment, name: str) -> str:
+    """A metric's name and unit, as an axis says them."""
     return _with_unit(name, next((metric.unit for metric in experiment.metrics if metric.name == name), ""))
 
 

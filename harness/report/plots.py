@@ -21,14 +21,14 @@ from harness.report.figures import (
     rows_of,
     trace_grid,
 )
+from harness.report.heat_maps import phase_svg
+from harness.report.phases import PhaseGrid, phase_grid, phase_notes
 from harness.stats import Interval
-from harness.svg import COLOURS, GRID, INK, PAGE, embedded_svg, label_log
+from harness.svg import COLOURS, GRID, INK, PAGE, PAGE_WIDTH, WIDE, WIDTH, embedded_svg, label_log
 from harness.task import Experiment, Matrix, Phase, Span, Traces
 
-WIDE = 3
-"""A grid of more methods than this takes the whole width of the page."""
-_WIDTH, _PAGE_WIDTH, _HEIGHT = 6.0, 12.4, 3.7
-"""Inches: of a figure, of one that takes the page's width, and the height of one with up to two rows of legend."""
+_HEIGHT = 3.7
+"""Inches of a figure with up to two rows of legend."""
 _LEGEND_ROW, _LEGEND_CHARACTERS = 0.19, 76
 """Inches of each further row, and characters of the legend's font across a figure."""
 _MARGIN, _TRACE = 0.9, 0.85
@@ -76,7 +76,7 @@ def _plot(evidence: Evidence, experiment: Experiment, figure: AnyFigure) -> Plot
     if isinstance(figure, Matrix):
         return _matrices(figure, matrix_grid(evidence, experiment, figure))
     if isinstance(figure, Phase):
-        return Plot(id=figure_id(evidence, figure), title=figure.title, caption=figure.caption)
+        return _phases(figure, phase_grid(evidence, experiment, figure))
     return _lines(line_figure(evidence, experiment, figure), methods)
 
 
@@ -149,6 +149,27 @@ def _matrices(figure: Matrix, grid: MatrixGrid) -> Plot:
     )
 
 
+def _phases(figure: Phase, grid: PhaseGrid) -> Plot:
+    where, names = f"{grid.z_label} = {grid.level:g}", ", ".join(panel.method for panel in grid.panels) or "no method yet"
+    return Plot(
+        id=grid.id,
+        title=figure.title,
+        caption=" ".join([figure.caption, *phase_notes(grid)]).strip(),
+        svg=phase_svg(grid) if grid.measured else "",
+        described=f"{figure.title}: phase diagram of {grid.z_label} over {grid.x_label} and {grid.y_label} for {names}, with the boundary "
+        f"at {where}, whose numbers are in the table below",
+        wide=len(grid.panels) > WIDE,
+        summary="the boundary as numbers",
+        headings=("method", grid.y_label, f"{grid.x_label} at {where}", "between", "seeds"),
+        rows=[
+            [panel.method, f"{point.y:g}", str(point), point.band, f"{point.seeds}/{point.planned}"]
+            for panel in grid.panels
+            for boundary in panel.boundaries
+            for point in boundary
+        ],
+    )
+
+
 def _colour(method: str, methods: Sequence[str]) -> str:
     """The colour of a method: the same in every figure and table of its task."""
     return COLOURS[methods.index(method) % len(COLOURS)]
@@ -157,7 +178,7 @@ def _colour(method: str, methods: Sequence[str]) -> str:
 def line_svg(figure: LineFigure, methods: Sequence[str]) -> str:
     """The figure as an `<svg>` element. `methods` is the task's order, which fixes each method's colour and marker."""
     extra_rows = max(0, math.ceil(len(figure.series) / _legend_columns(figure)) - 2)
-    return embedded_svg(figure.id, _WIDTH, _HEIGHT + _LEGEND_ROW * extra_rows, lambda page: _draw(page.add_subplot(), figure, methods))
+    return embedded_svg(figure.id, WIDTH, _HEIGHT + _LEGEND_ROW * extra_rows, lambda page: _draw(page.add_subplot(), figure, methods))
 
 
 def _draw(axes: Any, figure: LineFigure, methods: Sequence[str]) -> None:
@@ -288,7 +309,7 @@ def trace_svg(grid: TraceGrid, methods: Sequence[str]) -> str:
                 if i + 1 == len(grid.rows):
                     axes.set_xlabel(grid.x_label, fontsize=8)
 
-    width = _PAGE_WIDTH if len(grid.methods) > WIDE else _WIDTH
+    width = PAGE_WIDTH if len(grid.methods) > WIDE else WIDTH
     return embedded_svg(grid.id, width, _MARGIN + _TRACE * len(grid.rows), draw)
 
 
@@ -319,7 +340,7 @@ def matrix_svg(grid: MatrixGrid) -> str:
                 axes.set_yticks([i + 0.5 for i in range(len(grid.rows))], grid.rows, fontsize=8)
                 axes.set_ylabel(grid.y_label, fontsize=8)
 
-    side = (_PAGE_WIDTH if len(grid.methods) > WIDE else _WIDTH) / across
+    side = (PAGE_WIDTH if len(grid.methods) > WIDE else WIDTH) / across
     tall = side * len(grid.rows) / max(len(grid.columns), 1)
     return embedded_svg(grid.id, side * across, (min(tall, side) + _MARGIN) * down, draw)
 
