@@ -396,7 +396,7 @@ def test_what_is_not_finite_is_a_divergence(name: str, experiment: str, tmp_path
         metrics = dict(run(given))
         return {**metrics, next(iter(metrics)): math.nan}
 
-    monkeypatch.setattr("harness.worker.load", lambda _: poisoned)
+    monkeypatch.setattr("harness.worker.runner", lambda _: poisoned)
     worker = Worker(Context(store_uri=str(tmp_path), study="study"))
     monkeypatch.setattr(worker, "_open", lambda _: found.data())
     spec = TrialSpec.from_json(trial._spec.to_json())
