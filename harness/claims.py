@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.bounds import CORRELATION
 from harness.errors import TaskError, unknown
 from harness.estimates import Difference, Estimate, Farthest, In, Of, OptimumShift, PowerTrend, RankTrend, Reading, Slope, paired
+from harness.model_selection import AiccGain
 from harness.task import Above, Aim, Below, Claim, Region, Within
 
 if TYPE_CHECKING:
@@ -74,6 +75,28 @@ def slope(id: str, method: str, reading: Reading, *, over: str, holds: Region, s
     estimate = Of(method, In(reading.experiment, fitted, reading.view))
     words = says or f"{_name(reading)} of {method} grows as {over} to a power that is {holds}"
     return [_claim(id, words, estimate, holds, "exponent", about)]
+
+
+def follows(id: str, method: str, number: In, *, over: str, law: str, rivals: Sequence[str], says: str = "", **about: Any) -> list[Claim]:
+    """`number` of a method follows `law` along `over` rather than each of `rivals`, by AICc: a claim for each, `id-1` and on.
+
+    Laws are formulas over the parameter with one free factor, as `AiccGain` says; `number` is an estimate of one experiment, such as
+    `threshold(train["test_accuracy"], over="fraction")`.
+    """
+    if not rivals:
+        raise TaskError(f"claim {id}: a law is set against at least one other")
+    words = says or f"{method} follows {law} along {over} rather than {{}}"
+    return [
+        _claim(
+            f"{id}-{place}" if len(rivals) > 1 else id,
+            words.format(rival),
+            Of(method, In(number.experiment, AiccGain(over, number.estimate, law, rival), number.view)),
+            Above(0.0),
+            "AICc",
+            {"null": 0.0, "group": id if len(rivals) > 1 else "", **about},
+        )
+        for place, rival in enumerate(rivals, start=1)
+    ]
 
 
 def monotone(

@@ -12,6 +12,7 @@ from harness.estimates import Estimate, Vectorised, along
 from harness.formula import evaluate, names
 
 if TYPE_CHECKING:
+    from harness.ends import Ends
     from harness.table import Floats, Table
 
 LEAST_POINTS = 4
@@ -58,6 +59,16 @@ class AiccGain(Vectorised):
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = len(places) * (np.log(other) - np.log(best))
         return np.where(positive.all(axis=1), gain, math.nan)
+
+    def ends(self, table: Table) -> Ends:
+        """AICc gained in each replicate; any number where a value of the estimate is only a bound."""
+        import numpy as np
+
+        from harness import ends
+
+        values, (_, curves) = self.values(table), ends.along(self, table)
+        unsure = ~curves.exact.all(axis=1) & ~np.isnan(curves.low).any(axis=1) & (curves.low.shape[1] >= LEAST_POINTS)
+        return ends.Ends(np.where(unsure, -math.inf, values), np.where(unsure, math.inf, values))
 
 
 def _centred(values: Floats) -> Floats:

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import TaskError
-from harness.estimates import Estimate, Vectorised, along
+from harness.estimates import Estimate, In, Reading, Vectorised, along
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from harness.ends import Ends
     from harness.table import Bools, Floats, Index, Table
 
     Sides = npt.NDArray[np.int8]
@@ -113,7 +114,7 @@ class Threshold(Vectorised):
 
     `Threshold("fraction", train["test_accuracy"], level=0.5)` is where half of the test examples are right. With `scale="log"` the curve is
     interpolated over the logarithm of the parameter. `rises` says which way the estimate goes along the parameter. NaN when a trial that
-    it needs gave no number.
+    it needs gave no number. Where the grid holds no crossing it is a range that is open beyond the grid (`harness.ends`).
     """
 
     over: str
@@ -148,3 +149,19 @@ class Threshold(Vectorised):
 
         crossed = self.crossings(table)
         return np.where(crossed.side == 0, crossed.at, math.nan)
+
+    def ends(self, table: Table) -> Ends:
+        """The crossing in each replicate, or the range beyond the grid; any number where what crosses is itself a bound."""
+        import numpy as np
+
+        from harness import ends
+
+        crossed, (_, curves) = self.crossings(table), ends.along(self, table)
+        unsure = ~curves.exact.all(axis=1) & ~np.isnan(curves.low).any(axis=1)
+        low, high = np.where(crossed.side < 0, -math.inf, crossed.at), np.where(crossed.side > 0, math.inf, crossed.at)
+        return ends.Ends(np.where(unsure, -math.inf, low), np.where(unsure, math.inf, high))
+
+
+def threshold(reading: Reading, *, over: str, level: float = 0.5, scale: Literal["linear", "log"] = "linear", rises: bool = True) -> In:
+    """`Threshold` of a reading on the trials of its view alone: `threshold(train["test_accuracy"].at("sweep"), over="fraction")`."""
+    return In(reading.experiment, Threshold(over, reading, level, scale, rises, reading.where), reading.view)

@@ -95,7 +95,10 @@ def test_the_boundary_is_the_median_over_seeds_of_each_seeds_crossing(tmp_path: 
     assert (points[-1].low, points[-1].high, points[-1].beyond) == (pytest.approx(0.4), math.inf, 1)
 
 
-@pytest.mark.parametrize(("seeds", "rank", "confidence"), [(1, 0, 0.0), (5, 0, 1 - 2 / 32), (6, 0, 1 - 2 / 64), (10, 1, 1 - 2 * 11 / 1024)])
+@pytest.mark.parametrize(
+    ("seeds", "rank", "confidence"),
+    [(1, 0, 0.0), (5, 0, 1 - 2 / 32), (6, 0, 1 - 2 / 64), (8, 0, 1 - 2 / 256), (10, 1, 1 - 22 / 1024)],
+)
 def test_the_band_is_the_interval_of_the_median_by_order_statistics(tmp_path: Path, seeds: int, rank: int, confidence: float) -> None:
     axes = {"share": [i / 50 for i in range(51)], "noise": [0.0]}
     figure = dataclasses.replace(PHASE, y="rate")
@@ -166,6 +169,16 @@ def test_a_lost_trial_empties_its_cell_and_a_crossing_beside_it(tmp_path: Path) 
     assert "leaves out seeds without a number beside the crossing at 1 of 3 places" in caption
 
 
+def test_a_seed_that_lost_one_of_a_cells_trials_is_left_out_of_it(tmp_path: Path) -> None:
+    def outcome(trial: TrialSpec) -> Any:
+        return "failed" if trial.seed == 1 and trial.params["rate"] == 1.0 else 0.2 * trial.seed + 0.1 * trial.params["rate"]
+
+    axes = {"share": [0.1, 0.9], "noise": [0.0, 0.1], "rate": [0.0, 1.0]}
+    cells = grid_of(tmp_path, PHASE, outcome, axes=axes).cells
+    assert {(cell.seeds, cell.planned) for cell in cells} == {(2, 3)}
+    assert [cell.mean for cell in cells] == pytest.approx([(0.05 + 0.45) / 2] * len(cells))
+
+
 def test_a_logarithmic_axis_crosses_on_it_and_keeps_zero_apart(tmp_path: Path) -> None:
     figure = dataclasses.replace(PHASE, x="rate", log_x=True)
     axes = {"rate": [0.0, 1e-4, 1e-2, 1.0], "noise": [0.0, 0.1, 0.2]}
@@ -217,6 +230,17 @@ def test_the_boundary_is_drawn_where_it_lies(tmp_path: Path) -> None:
     heights = [y for _, y in line]
     assert np.diff(heights) / (heights[1] - heights[0]) == pytest.approx([1.0, 1.0, 2.0], rel=1e-3), "noise rises upwards, to scale"
     assert heights[1] < heights[0]
+
+
+def test_the_band_is_drawn_between_its_ends(tmp_path: Path) -> None:
+    figure = dataclasses.replace(PHASE, methods=("left",))
+    text = phase_svg(grid_of(tmp_path, figure, step(lambda t: (0.2, 0.4, 0.8)[t.seed])))
+    (line,) = _lines(text, "m1", 2)[:1]
+    (shape,) = re.findall(r'xlink:href="#(\w+)"[^>]*style="fill: var\(--m1, #c2500a\); fill-opacity: 0.3', text)
+    (band,) = re.findall(rf'<path id="{shape}" d="([^"]*)"', text)
+    across = [float(x) for x in re.findall(r"[ML] (-?[0-9.]+)", band)]
+    middle = line[0][0]
+    assert (max(across) - middle) / (middle - min(across)) == pytest.approx(2.0, rel=1e-3)
 
 
 def test_a_triangle_an_empty_cell_and_a_diverged_one_are_drawn(tmp_path: Path) -> None:

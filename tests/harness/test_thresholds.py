@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from scipy.optimize import isotonic_regression
 
+from harness.claims import follows
+from harness.ends import ends_of
 from harness.errors import TaskError
-from harness.estimates import Difference, In, Mean, MeanOver, Of, PowerTrend, paired
+from harness.estimates import Mean, MeanOver, Of, PowerTrend, paired
 from harness.evidence import Evidence
 from harness.model_selection import AiccGain
 from harness.plan import TrialSpec
 from harness.table import Table
 from harness.task import Grid, Metric, param
-from harness.thresholds import Threshold, crossings, isotonic
-from tests.harness.fabricated import experiment_of, study_of, task_of
+from harness.thresholds import Threshold, crossings, isotonic, threshold
+from tests.harness.fabricated import experiment_of, study_of, task_of, verdicts_of
 
 GRID = np.array([0.1, 0.2, 0.4, 0.5, 0.9])
 
@@ -231,8 +233,64 @@ def test_a_claim_reads_the_threshold_of_each_method_seed_by_seed(tmp_path: Any) 
         return {"accuracy": float(trial.params["share"] > {"left": 0.2 + 0.2 * (trial.seed == 2), "right": 0.6}[trial.method])}
 
     evidence = Evidence(study_of(tmp_path, task, outcome), task, "laptop")
-    reading = Threshold("share", experiment["accuracy"])
-    assert evidence.per_seed(Of("left", reading)).values == pytest.approx({0: 0.2, 1: 0.2, 2: 0.4})
-    gap = evidence.per_seed(paired("right", "left", In("train", reading))).values
-    assert gap == pytest.approx({0: 0.4, 1: 0.4, 2: 0.2})
-    assert isinstance(paired("right", "left", reading), Difference)
+    estimate = threshold(experiment["accuracy"], over="share")
+    assert evidence.per_seed(Of("left", estimate)).values == pytest.approx({0: 0.2, 1: 0.2, 2: 0.4})
+    assert evidence.per_seed(paired("right", "left", estimate)).values == pytest.approx({0: 0.4, 1: 0.4, 2: 0.2})
+
+
+def test_a_threshold_beyond_the_grid_is_a_range_for_verdicts() -> None:
+    estimate = Threshold("share", Mean("accuracy"))
+    frames = [frame(trials(lambda _, p, t=at: float(p > t))) for at in (0.45, 9.0, 0.2)]
+    found = ends_of(Of("m", estimate), Table.stacked(frames))
+    edges = [0.5 * math.log(2), 1.5 * math.log(2)]
+    assert found.low.tolist() == pytest.approx([estimate(frames[0]), edges[1], -math.inf])
+    assert found.high.tolist() == pytest.approx([estimate(frames[0]), math.inf, edges[0]])
+    lost = frames[1].assign(status=["failed", *["ok"] * 10])
+    assert np.isnan(ends_of(estimate, Table.of(lost)).low).all()
+
+
+def test_a_threshold_of_a_bound_may_be_any_number() -> None:
+    rows = [{"param.share": x, "metric.steps": 1 - x, "metric.steps_censored": float(x < 0.2)} for x in (0.1, 0.3, 0.6, 0.9)]
+    found = ends_of(Threshold("share", Mean("steps"), rises=False), Table.of(frame(rows)))
+    assert (found.low.tolist(), found.high.tolist()) == ([-math.inf], [math.inf])
+
+
+def test_a_gain_is_open_where_a_threshold_is_a_bound() -> None:
+    estimate = AiccGain("size", Threshold("share", Mean("accuracy")), law="log(size)/size", rival="1/size")
+
+    def table(lost: int) -> Table:
+        return Table.of(frame(trials(lambda m, p: float(m != lost and p > math.log(m) / m), SIZES)))
+
+    held, opened = ends_of(estimate, table(0)), ends_of(estimate, table(11))
+    assert held.low[0] == held.high[0] > 0
+    assert (opened.low.tolist(), opened.high.tolist()) == ([-math.inf], [math.inf])
+
+
+def test_a_law_is_claimed_against_each_rival(tmp_path: Any) -> None:
+    fields = [("size", int, param(7, "group")), ("share", float, param(0.5, "share of the pairs"))]
+    kind = dataclasses.make_dataclass("Sizes", fields, frozen=True)
+    experiment = experiment_of(params=kind, metrics=[Metric("accuracy", "share", "higher")])
+    points = [{"size": m, "share": float(s * math.log(m) / m)} for m in SIZES for s in np.linspace(0.5, 1.5, 9)]
+    claims = follows(
+        "law",
+        "left",
+        threshold(experiment["accuracy"].at("sweep"), over="share"),
+        over="size",
+        law="log(size)/size",
+        rivals=("1/size", "size**-0.5"),
+        source="Thm. 4",
+    )
+    grids = [Grid(experiment, view="sweep", points=points), Grid(experiment, view="else", points=[{"size": 5, "share": 0.9}])]
+    task = task_of(experiment=experiment, grids=lambda _: grids, seeds=5, claims=claims)
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        m = trial.params["size"]
+        noise = float(np.random.default_rng([trial.seed, m]).normal())
+        at = {"left": math.log(m) / m, "right": 1.2 * m**-0.7}[trial.method] * math.exp(0.03 * noise)
+        return {"accuracy": 1 / (1 + math.exp(-(trial.params["share"] / at - 1) / 0.05))}
+
+    verdicts = verdicts_of(study_of(tmp_path, task, outcome))
+    assert [(verdict.claim, verdict.verdict) for verdict in verdicts] == [("law-1", "reproduced"), ("law-2", "reproduced")]
+    assert verdicts[0].statement == "left follows log(size)/size along size rather than 1/size"
+    with pytest.raises(TaskError, match="against at least one other"):
+        follows("law", "left", threshold(experiment["accuracy"], over="share"), over="size", law="1/size", rivals=(), source="Thm. 4")
