@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.estimates import Mean
+from harness.model_selection import AiccGain
 from tests.harness.conftest import Command, papertrial, smoke  # noqa: F401 - fixtures
 from tests.laws.conftest import chinchilla_runs, precision_runs
 
@@ -186,3 +188,21 @@ def test_a_parameter_fixed_beyond_all_rows_is_told_and_no_traceback(papertrial: 
     said = papertrial("fit", "chinchilla", "runs.csv", "--fix", f"E={value}", "--predict", "n=1e9,d=1e9", "--resamples", "20")
     assert said.code == 0, said.err
     assert "no interval for A, alpha: the term of A vanishes" in said.out
+
+
+def test_shapes_of_a_law_are_compared_by_aicc(papertrial: Command) -> None:  # noqa: F811
+    sizes = np.array([7, 11, 17, 23, 31, 43])
+    noise = np.exp(0.05 * np.random.default_rng(2).normal(size=6))
+    frame = pd.DataFrame({"M": sizes, "p": 2.0 * np.log(sizes) / sizes * noise})
+    frame.to_csv("thresholds.csv", index=False)
+    aicc = {}
+    for shape in ("log(M)/M", "1/M", "M**-0.5"):
+        words = ["--x", shape, "--y", "p", "--fix", "a=1", "--compare", "--json", "fit.json", *FAST]
+        said = papertrial("fit", "power-law", "thresholds.csv", *words)
+        assert said.code == 0, said.err
+        aicc[shape] = json.loads(Path("fit.json").read_text())["comparison"][0]["aicc"]
+    rows = frame.rename(columns={"M": "param.M", "p": "metric.p"})
+    for rival in ("1/M", "M**-0.5"):
+        gain = AiccGain("M", Mean("p"), law="log(M)/M", rival=rival)(rows)
+        assert aicc[rival] - aicc["log(M)/M"] == pytest.approx(gain, rel=1e-6)
+        assert gain > 0
