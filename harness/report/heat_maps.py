@@ -101,10 +101,11 @@ def _panel(axes: Any, panel: Panel, grid: PhaseGrid, x: Mapping[float, float], y
     for shade, drawn in sorted(shades.items()):
         _fill(axes, _joined(drawn), facecolor=_CELL, alpha=_alpha(shade), linewidth=0)
     _fill(axes, [box for cell, box in boxes.items() if not cell.seeds], facecolor="none", hatch="////", edgecolor=GRID, linewidth=0)
-    crossed = [box for cell, box in boxes.items() if cell.diverged]
     size = max(1.5, min(5.0, 90 / max(len(x), len(y))))
-    centres = [((left + right) / 2, (low + high) / 2) for left, right, low, high in crossed]
-    axes.plot([at for at, _ in centres], [at for _, at in centres], "x", color=INK, markersize=size, markeredgewidth=0.9, zorder=3)
+    for marker, name in (("x", "diverged"), (".", "bounds")):
+        marked = [box for cell, box in boxes.items() if getattr(cell, name)]
+        centres = [((left + right) / 2, (low + high) / 2) for left, right, low, high in marked]
+        axes.plot([at for at, _ in centres], [at for _, at in centres], marker, color=INK, markersize=size, markeredgewidth=0.9, zorder=3)
     axes.set_xlim(min(box[0] for box in boxes.values()), max(box[1] for box in boxes.values()))
     axes.set_ylim(min(box[2] for box in boxes.values()), max(box[3] for box in boxes.values()))
     for boundary in panel.boundaries:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.censoring import companion
 from harness.evidence import Evidence
 from harness.report.figures import figure_id, finite, in_order, metric_label, parameter_label, rows_of
 from harness.stats import CONFIDENCE
@@ -36,6 +37,8 @@ class Cell:
     planned: int
     diverged: int
     """Seeds with a trial that diverged."""
+    bounds: int = 0
+    """Seeds whose number is only a lower bound, and the mean with it."""
 
 
 @dataclass(frozen=True)
@@ -133,28 +136,33 @@ def phase_grid(evidence: Evidence, experiment: Experiment, figure: Phase) -> Pha
 
 
 def _per_seed(evidence: Evidence, experiment: Experiment, figure: Phase) -> pd.DataFrame:
-    """One row for each method, x, y and seed that is planned: its mean (NaN unless every trial gave a number), and whether one diverged."""
+    """One row for each method, x, y and seed that is planned: its mean (NaN unless every trial gave a number) as `value`."""
     x, y, z = f"param.{figure.x}", f"param.{figure.y}", f"metric.{figure.z}"
     rows, planned = rows_of(evidence.records, experiment, figure), rows_of(evidence.planned, experiment, figure)
     at = ["method", x, y, "seed"]
     if rows.empty:
         rows = planned.iloc[:0].assign(status="")
     measured = finite(rows[z]) if z in rows else math.nan
-    known = rows.assign(value=measured, diverged=rows["status"] == "diverged").groupby(at)
-    found = known.agg(mean=("value", "mean"), count=("value", "count"), diverged=("diverged", "any"))
+    beside = f"metric.{companion(figure.z)}"
+    bound = rows[beside] != 0 if beside in rows else False
+    known = rows.assign(value=measured, diverged=rows["status"] == "diverged", bound=bound).groupby(at)
+    found = known.agg(mean=("value", "mean"), count=("value", "count"), diverged=("diverged", "any"), bound=("bound", "any"))
     joined = planned.groupby(at).size().rename("expected").to_frame().join(found).reset_index()
     whole = joined["count"] == joined["expected"]
     named = joined.rename(columns={x: "x", y: "y"}).astype({"x": float, "y": float})
-    return named.assign(value=joined["mean"].where(whole), diverged=joined["diverged"].eq(True))[
-        ["method", "x", "y", "seed", "value", "diverged"]
+    value, bound = joined["mean"].where(whole), joined["bound"].eq(True)
+    # A lower bound under the level says nothing of the side on which the number lies.
+    sided = value.where(~bound | (value > figure.level))
+    return named.assign(value=value, sided=sided, bound=bound & whole, diverged=joined["diverged"].eq(True))[
+        ["method", "x", "y", "seed", "value", "sided", "bound", "diverged"]
     ]
 
 
 def _cells(rows: pd.DataFrame) -> Iterator[Cell]:
     by_place = rows.groupby(["y", "x"])
-    found = by_place["value"].agg(["mean", "count", "size"]).join(by_place["diverged"].sum())
-    for (y, x), mean, count, size, diverged in found.itertuples(name=None):
-        yield Cell(float(x), float(y), float(mean), int(count), int(size), int(diverged))
+    found = by_place["value"].agg(["mean", "count", "size"]).join(by_place[["diverged", "bound"]].sum())
+    for (y, x), mean, count, size, diverged, bounds in found.itertuples(name=None):
+        yield Cell(float(x), float(y), float(mean), int(count), int(size), int(diverged), int(bounds))
 
 
 def _rises(values: pd.DataFrame) -> bool:
@@ -170,7 +178,7 @@ def _boundaries(rows: pd.DataFrame, figure: Phase, *, rises: bool) -> list[list[
     found: dict[str, list[BoundaryPoint]] = {side: [] for side in (_NEVER if figure.along == "peak" else ("",))}
     for y, of_y in rows.groupby("y"):
         kept = of_y[of_y["x"] > 0] if figure.log_x else of_y
-        table = kept.pivot(index="seed", columns="x", values="value").sort_index(axis=1)
+        table = kept.pivot(index="seed", columns="x", values="sided").sort_index(axis=1)
         places, curves = table.columns.to_numpy(dtype=float), table.to_numpy(dtype=float)
         for side, part, up in _parts(curves, figure, rises=rises):
             at = np.log(places[part]) if figure.log_x else places[part]
@@ -225,6 +233,7 @@ def phase_notes(grid: PhaseGrid) -> list[str]:
     empty, diverged = sum(not cell.seeds for cell in cells), sum(cell.diverged > 0 for cell in cells)
     censored, lost = sum(point.side != 0 for point in points), sum(point.seeds < point.planned for point in points)
     least = min((point.confidence for point in points), default=0.0)
+    bounded = sum(cell.bounds > 0 for cell in cells)
     partial = sum(0 < cell.seeds < cell.planned for cell in cells)
     notes = [
         f"Colour: the mean of {grid.z_label} over seeds.",
@@ -235,6 +244,7 @@ def phase_notes(grid: PhaseGrid) -> list[str]:
         else "",
         f"Hatched: no trial gave a number ({empty} of {len(cells)} cells)." if empty else "",
         f"Crosses: a trial diverged ({diverged} of {len(cells)} cells)." if diverged else "",
+        f"Dots: the mean is only a lower bound ({bounded} of {len(cells)} cells)." if bounded else "",
         f"Some seeds are lost or not there yet in {partial} of {len(cells)} cells." if partial else "",
         f"The boundary leaves out seeds without a number beside the crossing at {lost} of {len(points)} places." if lost else "",
     ]

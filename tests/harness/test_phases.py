@@ -14,6 +14,7 @@ import pytest
 
 from harness import report
 from harness.bounds import SHARE
+from harness.censoring import reached
 from harness.coverage import check
 from harness.errors import TaskError
 from harness.evidence import Evidence
@@ -255,6 +256,26 @@ def test_a_triangle_an_empty_cell_and_a_diverged_one_are_drawn(tmp_path: Path) -
     beyond = plot_of(tmp_path / "beyond", figure, step(lambda t: 9.0 if t.params["noise"] == 0.4 else 0.4))
     assert "fill: var(--page" in beyond.svg
     assert "fill: var(--page" not in plain.svg
+
+
+def test_a_bound_is_no_number_beside_the_boundary(tmp_path: Path) -> None:
+    figure = dataclasses.replace(PHASE, z="steps", level=100.0, methods=("left",))
+    experiment = experiment_of(params=PARAMS, metrics=[Metric("steps", "steps", "lower", censored=True)], figures=[figure])
+    task = task_of(experiment=experiment, grids=lambda train: [Grid(train, axes=GRID)], seeds=3)
+    budget = {0.0: 500.0, 0.1: 80.0, 0.2: 500.0, 0.4: 500.0}
+
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        late = trial.params["share"] < 0.4
+        return reached("steps", budget[trial.params["noise"]] if late else 50.0, late)
+
+    evidence = Evidence(study_of(tmp_path, task, outcome), task, "laptop")
+    grid = phase_grid(evidence, experiment, figure)
+    assert {cell.bounds for cell in grid.cells if cell.x < 0.4} == {3}
+    assert {cell.bounds for cell in grid.cells if cell.x > 0.4} == {0}
+    assert [(point.y, point.side) for point in first(grid)] == [(0.0, 0), (0.1, -1), (0.2, 0), (0.4, 0)]
+    assert first(grid)[1].at == 0.5, "80 steps or more may be 100"
+    (plot,) = plots_of(evidence)["train"]
+    assert "Dots: the mean is only a lower bound (8 of 20 cells)." in plot.caption
 
 
 def test_a_phase_diagram_is_in_the_report_and_repeats(tmp_path: Path) -> None:
