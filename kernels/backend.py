@@ -2,8 +2,9 @@
 
 Every op has a reference in plain torch. The choices are `auto`, `reference`, `compile` (the reference through `torch.compile`) and
 `triton`, given as an argument or in $KERNELS_BACKEND; the argument wins. `auto` takes Triton on a CUDA device of compute capability 8.0 or
-more, and the reference elsewhere and for problems so small that launching costs more than computing. An explicit choice that cannot run is
-a `BackendError`: there is no silent fallback.
+more, and the reference elsewhere and for problems so small that launching costs more than computing; an op whose gain nobody has shown is
+left to the reference below the smallest size in the device's file of configs. An explicit choice that cannot run is a `BackendError`: there
+is no silent fallback.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def interpreting() -> bool:
 def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False) -> str:
     """The backend for a call of `op` on tensors like `tensor`: reference, compile or triton.
 
-    `dot` says that the Triton kernel multiplies tiles with `tl.dot`, `small` that plain torch was measured to be faster at this size,
-    which only `auto` heeds. Raises BackendError when an explicit choice cannot run and
+    `dot` says that the Triton kernel multiplies tiles with `tl.dot`, `small` that plain torch was measured to be faster at this size, or
+    that no size down to it was measured on the device; only `auto` heeds it. Raises BackendError when an explicit choice cannot run and
     ValueError when it is no backend at all.
     """
     asked = backend or os.environ.get(ENVIRONMENT) or "auto"

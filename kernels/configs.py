@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,10 @@ class Tunable:
             return self.default
         nearest = min(measured, key=lambda known: max(known, size) / max(1, min(known, size)))
         return measured[nearest]
+
+    def measured_from(self, device: torch.device) -> float:
+        """The smallest problem size that was measured on this device; infinity when none was, so that no size passes it."""
+        return min(load(device_slug(device)).get(self.kernel, {}), default=math.inf) if device.type == "cuda" else math.inf
 
 
 _FORCED: dict[str, Config] = {}

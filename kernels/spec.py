@@ -24,6 +24,7 @@ OPS = (
     "kernel_matmul",
     "mmd2",
     "diag_ssm_scan",
+    "stablemax_ce",
 )
 """Every op; the spec of `name` is `SPEC` in `kernels/<folder>/spec.py`."""
 _FOLDERS = {

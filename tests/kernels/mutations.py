@@ -32,6 +32,7 @@ class Mutation:
 
 
 RATIONAL = "group_rational/triton.py"
+STABLEMAX = "stablemax_ce/triton.py"
 MUTATIONS = (
     Mutation("group_rational", RATIONAL, "formula: a power of P' too many", "5.0 * a5 * x", "4.0 * a5 * x"),
     Mutation("group_rational", RATIONAL, "formula: sign of Q' lost", "+ b1) * sign", "+ b1)"),
@@ -202,6 +203,34 @@ MUTATIONS = (
         "sum_real = real * x_real",
     ),
     Mutation("diag_ssm_scan", "diag_ssm_scan/triton.py", "reduction: one chunk of partials", "partial.sum((0, 1))", "partial[:, 0].sum(0)"),
+    Mutation("stablemax_ce", STABLEMAX, "formula: s of negative logits", "tl.where(x < 0, inverse, magnitude)", "magnitude"),
+    Mutation("stablemax_ce", STABLEMAX, "formula: slope of negative logits", "inverse * inverse, 1.0", "inverse, 1.0"),
+    Mutation(
+        "stablemax_ce",
+        STABLEMAX,
+        "formula: label counted in the rest",
+        "== label[:, None], 0.0, s) - lost",
+        "== label[:, None], s, s) - lost",
+    ),
+    Mutation("stablemax_ce", STABLEMAX, "gradient: sign at the label", "at_label = -dloss", "at_label = dloss"),
+    Mutation("stablemax_ce", STABLEMAX, "gradient: dloss of another row", "tl.load(dloss_ptr + row,", "tl.load(dloss_ptr + row // 2,"),
+    Mutation("stablemax_ce", STABLEMAX, "reduction: sum overwritten", "total = summed", "total = s"),
+    Mutation(
+        "stablemax_ce",
+        STABLEMAX,
+        "mask: classes of the backward",
+        "(column < classes)[None, :]",
+        "(column < classes - 1)[None, :]",
+    ),
+    Mutation("stablemax_ce", STABLEMAX, "mask: padding counts as a class", 'other=-float("inf")', "other=0.0"),
+    Mutation(
+        "stablemax_ce",
+        STABLEMAX,
+        "offset: rows one column short",
+        "row[:, None] * classes + column",
+        "row[:, None] * (classes - 1) + column",
+    ),
+    Mutation("stablemax_ce", "stablemax_ce/reference.py", "reference: slope at zero", "torch.where(x < 0, 1.0", "torch.where(x < 1, 1.0"),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,9 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from kernels import backend, group_rational
+from kernels import backend, configs, group_rational
 from kernels.backend import BackendError, choose
+from kernels.configs import Config, Tunable
+from kernels.spec import specs
 
+UNPROVEN = ("stablemax_ce",)
 X, NUMERATOR, DENOMINATOR = torch.randn(4, 8), torch.randn(2, 6), torch.randn(2, 4)
 
 
@@ -76,3 +81,27 @@ def test_importing_the_package_or_running_a_reference_imports_no_triton() -> Non
         "kernels.group_rational(torch.ones(1, 2), torch.ones(6), torch.ones(1, 4)); assert 'triton' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_op_without_a_record_of_gains_waits_for_the_smallest_size_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    tunable, gpu = Tunable("product", (Config(),)), torch.device("cuda")
+    monkeypatch.setattr(configs, "device_slug", lambda device: "a-gpu")
+    monkeypatch.setattr(configs, "load", lambda slug: {"product": {4096: Config(), 256: Config()}, "another": {1: Config()}})
+    assert tunable.measured_from(gpu) == 256
+    assert Tunable("never", (Config(),)).measured_from(gpu) == math.inf
+    assert tunable.measured_from(torch.device("cpu")) == math.inf
+
+
+@pytest.mark.parametrize("name", UNPROVEN)
+def test_auto_asks_how_much_was_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (spec,) = specs([name])
+    shape = spec.small[0]
+    inputs = spec.inputs(shape, torch.float32, torch.device("cpu"), 1)
+    module = importlib.import_module(spec.op.__module__)
+    asked: list[bool] = []
+    monkeypatch.setattr(module, "choose", lambda op, tensor, *, small, **rest: asked.append(small) or "reference")
+    spec.op(**inputs)
+    for size in (spec.size(shape), spec.size(shape) + 1):
+        monkeypatch.setattr(Tunable, "measured_from", lambda self, device, size=size: size)
+        spec.op(**inputs)
+    assert asked == [True, False, True]

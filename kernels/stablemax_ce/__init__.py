@@ -1,0 +1,1 @@
+"""StableMax cross-entropy."""
