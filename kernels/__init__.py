@@ -10,6 +10,7 @@ from kernels.fake_quant.op import quest_fake_quant, quest_quantize, rowwise_absm
 from kernels.group_rational.op import group_rational
 from kernels.kernel_matmul.mmd import mmd2
 from kernels.kernel_matmul.op import kernel_matmul
+from kernels.onehot_square.op import onehot_square
 from kernels.stablemax_ce.op import stablemax_ce
 from kernels.sym_matmul.op import newton_schulz, sym_matmul
 
@@ -21,6 +22,7 @@ __all__ = [
     "kernel_matmul",
     "mmd2",
     "newton_schulz",
+    "onehot_square",
     "quest_fake_quant",
     "quest_quantize",
     "rowwise_absmax_fake_quant",

@@ -25,6 +25,7 @@ OPS = (
     "mmd2",
     "diag_ssm_scan",
     "stablemax_ce",
+    "onehot_square",
 )
 """Every op; the spec of `name` is `SPEC` in `kernels/<folder>/spec.py`."""
 _FOLDERS = {

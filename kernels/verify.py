@@ -139,7 +139,7 @@ def _sliced(tensor: Tensor) -> Tensor:
 def _non_finite(spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.device, value: float) -> str:
     """One bad number in an input comes out where the reference says, in the forward pass."""
     inputs = spec.inputs(shape, dtype, device, 14)
-    name = next(name for name, tensor in inputs.items() if isinstance(tensor, Tensor) and tensor.numel())
+    name = next(name for name, tensor in inputs.items() if isinstance(tensor, Tensor) and tensor.numel() and _is_real_or_complex(tensor))
     bad = inputs[name].clone()
     bad.view(-1)[bad.numel() // 2] = value
     inputs = inputs | {name: bad}
@@ -153,6 +153,10 @@ def _non_finite(spec: OpSpec, shape: Shape, dtype: torch.dtype, device: torch.de
                 f"{output}: {int((~ours.isfinite()).sum())} entries are not finite, the reference has {int((~theirs.isfinite()).sum())}"
             )
     return f"{value} in {name}: the same entries are not finite as in the reference"
+
+
+def _is_real_or_complex(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _gradcheck(spec: OpSpec, shape: Shape, device: torch.device, backend: str) -> str:

@@ -33,6 +33,7 @@ class Mutation:
 
 RATIONAL = "group_rational/triton.py"
 STABLEMAX = "stablemax_ce/triton.py"
+SQUARE = "onehot_square/triton.py"
 MUTATIONS = (
     Mutation("group_rational", RATIONAL, "formula: a power of P' too many", "5.0 * a5 * x", "4.0 * a5 * x"),
     Mutation("group_rational", RATIONAL, "formula: sign of Q' lost", "+ b1) * sign", "+ b1)"),
@@ -231,6 +232,33 @@ MUTATIONS = (
         "row[:, None] * (classes - 1) + column",
     ),
     Mutation("stablemax_ce", "stablemax_ce/reference.py", "reference: slope at zero", "torch.where(x < 0, 1.0", "torch.where(x < 1, 1.0"),
+    Mutation("onehot_square", SQUARE, "formula: second table forgotten", "u + v)", "u + u)"),
+    Mutation("onehot_square", SQUARE, "formula: square left out", "tl.dot((h * h).to(w.dtype)", "tl.dot(h.to(w.dtype)"),
+    Mutation("onehot_square", SQUARE, "gradient: slope of the square", "dh = 2.0 * h * pulled", "dh = h * pulled"),
+    Mutation("onehot_square", SQUARE, "gradient: tables exchanged", "_scattered(row, second, dh, dv", "_scattered(row, first, dh, dv"),
+    Mutation(
+        "onehot_square",
+        SQUARE,
+        "gradient: readout of h, not of its square",
+        "tl.trans((h * h).to(dout.dtype))",
+        "tl.trans(h.to(dout.dtype))",
+    ),
+    Mutation(
+        "onehot_square", SQUARE, "scatter: an half of float32 lost", "tl.dot(hot, dh - high, total,", "tl.dot(hot, high - high, total,"
+    ),
+    Mutation("onehot_square", SQUARE, "reduction: last tile of examples only", "dout, dw, input", "dout, 0.0 * dw, input"),
+    Mutation("onehot_square", SQUARE, "offset: member of the tables", "v_ptr += member * rows * width", "v_ptr += 0 * rows * width"),
+    Mutation("onehot_square", SQUARE, "offset: member of the pairs", "pairs_ptr + member * pairs_member", "pairs_ptr + 0 * pairs_member"),
+    Mutation("onehot_square", SQUARE, "mask: examples", "inside = example < examples\n", "inside = example < examples + 1\n"),
+    Mutation(
+        "onehot_square",
+        SQUARE,
+        "mask: last class",
+        "output < classes)[None, :]\n            dout",
+        "output < classes - 1)[None, :]\n            dout",
+    ),
+    Mutation("onehot_square", SQUARE, "grid: last tile of rows", 'len(u) * count["WIDTH"] * count["ROWS"]', 'len(u) * count["WIDTH"] * 1'),
+    Mutation("onehot_square", "onehot_square/reference.py", "reference: tables not summed", "(first + second)", "(first * second)"),
 )
 
 

@@ -1,0 +1,1 @@
+"""Two-layer square networks on pairs of one-hot inputs."""
