@@ -73,7 +73,8 @@ class Pack:
                 self._points.setdefault(step - self._began[place], []).append(place)
         self._forward = packed(network)
         self._inputs, self._targets = self._stack([m.inputs for m in members]), self._stack([m.targets for m in members])
-        self._truth = self._stack([m.targets if m.truth is None else m.truth for m in members])
+        known = [m.targets if m.truth is None else m.truth for m in members]
+        self._truth = self._targets if all(m.truth is None for m in members) else self._stack(known)
         self._splits = {name: self._stack([m.splits[name] for m in members]) for name in members[0].splits}
         rows = [member.rows for member in members]
         self._seen = self._stack([m.inputs[r] for m, r in zip(members, rows, strict=True)])
@@ -177,7 +178,8 @@ class Pack:
         measures = {"loss": loss} if view.targets.is_floating_point() else {"loss": loss, "accuracy": correct}
         numbers: dict[str, Tensor] = {}
         for name, measure in measures.items():
-            own, true = measure(outputs, view.targets), measure(outputs, view.truth)
+            own = measure(outputs, view.targets)
+            true = own if self._truth is self._targets else measure(outputs, view.truth)
             numbers |= {f"{split}_{name}": view.mean(own if split == "train" else true, split) for split in splits}
         numbers |= self._recipe.observe(view) if self._recipe.observe else {}
         columns = {name: values.tolist() for name, values in numbers.items()}
