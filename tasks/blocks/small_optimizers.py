@@ -104,10 +104,11 @@ class Adam:
     def _direction(self, gradient: Tensor, state: Sequence[Tensor], count: float | Tensor) -> Tensor:
         """Of a step of length 1, for members at any steps."""
         first, second = state
-        one, two = ((1.0 - beta**count) for beta in self.betas)
+        one, two = 1.0 - self.betas[0] ** count, (1.0 - self.betas[1] ** count) ** 0.5
+        if isinstance(one, Tensor) and isinstance(two, Tensor):
+            one, two = one.to(gradient.dtype), two.to(gradient.dtype)
         first.lerp_(gradient, 1.0 - self.betas[0])
         second.mul_(self.betas[1]).addcmul_(gradient, gradient, value=1.0 - self.betas[1])
-        one, two = (torch.as_tensor(c, dtype=gradient.dtype, device=gradient.device) for c in (one, two**0.5))
         return first.div(second.sqrt().div_(two).add_(self.eps).mul_(one))
 
     def _fused(self, gradient: Tensor, state: Sequence[Tensor], count: float) -> Tensor:
@@ -115,7 +116,7 @@ class Adam:
 
         It also spares the square roots of zeros, which cost many times those of other numbers.
         """
-        moved, steps = torch.zeros_like(gradient), torch.tensor(count - 1.0, device=gradient.device)
+        moved, steps = torch.zeros_like(gradient), torch.full((), count - 1.0, device=gradient.device)
         adam(
             [moved],
             [gradient],
