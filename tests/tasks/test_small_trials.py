@@ -221,6 +221,14 @@ def test_a_pause_is_as_long_as_saving_asks_for() -> None:
     assert pause.over(), "four of eighty"
 
 
+def test_what_has_ended_is_not_kept_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every(1, monkeypatch)
+    bench = Bench(tmp_path)
+    bench.run(range(5))
+    kept = [bench.trial(place).restore() for place in range(5)]
+    assert [at and at[0] for at in kept] == [member.steps - 1 for member in members(5)]
+
+
 def test_nothing_is_kept_of_short_trials(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.run(range(5), 10)
