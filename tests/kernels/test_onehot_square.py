@@ -112,6 +112,13 @@ def test_members_may_share_their_pairs(backend: str) -> None:
 
 
 @BACKENDS
+def test_pairs_may_lie_between_other_columns(backend: str) -> None:
+    pairs, *parameters = _drawn(2, seed=13)
+    wide = F.pad(pairs, (1, 2), value=4)
+    assert torch.equal(onehot_square(wide[..., 1:3], *parameters, backend=backend), onehot_square(pairs, *parameters, backend=backend))
+
+
+@BACKENDS
 def test_a_member_that_diverged_hurts_nobody_else(backend: str) -> None:
     pairs, u, v, w = _drawn(3, seed=6)
     u[1, pairs[1, 0, 0]] = math.nan
