@@ -62,7 +62,7 @@ class Aggregate:
 def aggregate(evidence: Evidence, board: Board) -> Aggregate | None:
     """What the metric that ranks says over an experiment's cells: data sets and parameters that are not swept.
 
-    None where contenders share fewer than two cells or seeds, or what ranks is no mean of a metric.
+    None where contenders share fewer than two cells or seeds, what ranks is no mean of a metric, or a run did not reach it.
     """
     ranking = next((statistic for statistic in board.statistics if statistic.name == board.ranked_by), None)
     ranked = [row.method for row in board.rows if row.standing is not None]
@@ -74,6 +74,9 @@ def aggregate(evidence: Evidence, board: Board) -> Aggregate | None:
         return None
     reading = Reading(board.experiment, need.metric, sweep=need.sweep) if need.sweep else Mean(need.metric)
     found = {method: [evidence.per_seed(reading, method, board.experiment, cell) for cell in cells] for method in ranked}
+    if any(each.ranges for own in found.values() for each in own):
+        # Of a bound no quartile and no share of wins is known.
+        return None
     kept = [method for method in ranked if not any(each.lost for each in found[method])]
     seeds = sorted(set.intersection(*(set(each.values) for method in kept for each in found[method]))) if kept else []
     if len(kept) < 2 or len(seeds) < 2:

@@ -318,7 +318,8 @@ def _through(function: Callable[[float], float], value: float) -> float:
 def _combined(estimate: Combined, table: Table) -> Ends:
     found = [ends_of(part, table) for part in estimate.parts]
     stacked = Ends(np.stack([own.low for own in found], axis=1), np.stack([own.high for own in found], axis=1))
-    lost, known = np.asarray(np.isnan(stacked.low).any(axis=1)), np.asarray(stacked.exact.all(axis=1))
+    lost: list[bool] = np.asarray(np.isnan(stacked.low).any(axis=1)).tolist()
+    known: list[bool] = np.asarray(stacked.exact.all(axis=1)).tolist()
     rises = any(estimate.function is function for function in MONOTONE)
 
     def side(values: Floats, otherwise: float) -> Floats:

@@ -48,7 +48,14 @@ class Entry:
         seeds = self.interval.n + self.lost
         if not self.interval.n:
             return f"– ({self.note})" if self.note else "–"
-        return f"{self.interval} ({self.interval.n}/{seeds} seeds)" if self.lost else str(self.interval)
+        notes = [f"{self.interval.n}/{seeds} seeds"] if self.lost else []
+        notes += [f"{self.censored}/{self.interval.n} not reached"] if self.censored else []
+        return f"{self.interval} ({', '.join(notes)})" if notes else str(self.interval)
+
+    @property
+    def censored(self) -> int:
+        """Seeds whose number is only known on one side, or not at all, because a metric was not reached."""
+        return len(self.seeds.ranges) if self.seeds else 0
 
 
 @dataclass(frozen=True)
@@ -234,8 +241,8 @@ def _entry(evidence: Evidence, experiment: Experiment, method: str, column: Stat
     defined = bool(found.values) or any(found.lost.values())
     lost = len(found.lost) if defined else 0
     rounding = _resolution(evidence, experiment, column, method)[1]
-    seeds = Contender(method, found.values, lost, (step, rounding), column.bounds)
-    interval = seeds.sample.interval()
+    seeds = Contender(method, found.values, lost, (step, rounding), column.bounds, found.ranges)
+    interval = seeds.interval
     return Entry(interval, lost, "" if interval.n or cell else _why(evidence, experiment, method, column, found), seeds)
 
 

@@ -20,6 +20,7 @@ from harness.frames import to_parquet
 from harness.judgement import Judgement, Ruling
 from harness.leaderboard import Board, Row, equal_cells
 from harness.masking import learn, mask
+from harness.partial import Partial
 from harness.report import tables
 from harness.report.verdicts import caution, verdicts_csv
 from harness.shown import plain, sentence
@@ -244,9 +245,13 @@ def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
     found |= {("", name): value for name, value in costs.items()}
     for name, entry in row.entries.items():
         found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}
+        found |= {(name, ".censored_seeds"): entry.censored} if entry.censored else {}
     for metric in experiment.metrics if equal_cells(evidence, experiment) else ():
-        values = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name).values
-        found |= _spread(f"{_DERIVED}mean.{metric.name}", seed_interval(list(values.values()), bounds=metric.bounds))
+        own, name = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name), f"{_DERIVED}mean.{metric.name}"
+        if own.ranges:
+            found |= _spread(name, Partial(own.ends, bounds=metric.bounds).interval()) | {(name, ".censored_seeds"): len(own.ranges)}
+        else:
+            found |= _spread(name, seed_interval(list(own.values.values()), bounds=metric.bounds))
     return found
 
 

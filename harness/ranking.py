@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.bounds import UNBOUNDED, Bounds
+from harness.ends import Ends
+from harness.partial import Partial
 from harness.stats import CONFIDENCE, Interval, Sample, adjusted
 from harness.task import Better, Region
 
@@ -35,6 +37,23 @@ class Contender:
     resolution: tuple[float, float] = (0.0, 0.0)
     """The smallest distance that the number can move by, and what arithmetic may make."""
     bounds: Bounds = field(default=UNBOUNDED)
+    ranges: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest value of the seeds of which censoring leaves it open; `values` hold the end that is known."""
+
+    @property
+    def ends(self) -> Ends:
+        """Of all seeds."""
+        return self.at([*self.values])
+
+    def at(self, seeds: Sequence[int]) -> Ends:
+        """Lowest and highest value of some seeds."""
+        found = [self.ranges.get(seed, (self.values[seed],) * 2) for seed in seeds]
+        return Ends(np.array([low for low, _ in found]), np.array([high for _, high in found]))
+
+    @property
+    def interval(self) -> Interval:
+        """Over seeds; one-sided where some are bounds."""
+        return Partial(self.ends, *self.resolution, self.bounds).interval() if self.ranges else self.sample.interval()
 
     @cached_property
     def sample(self) -> Sample:
@@ -43,8 +62,8 @@ class Contender:
         return Sample.of([*self.values.values()], step=step, rounding=rounding, bounds=self.bounds)
 
     def merit(self, better: Better) -> float:
-        """The larger, the better; NaN without a number."""
-        return float(_merit(self.sample.estimate, better))
+        """The larger, the better; NaN without a number. Of a bound the merit of the bound."""
+        return float(_merit(self.interval.estimate, better))
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ def standings(contenders: Sequence[Contender], better: Better, *, exact: bool = 
     probability or more all ranges hold the true places at once (Al Mohamad, Goeman & van Zwet 2022). A method that lost seeds comes
     after all that lost none: it must not win by failing. `exact` numbers leave nothing to chance: one differs where every seed says so.
     """
-    ranked = [own for own in contenders if math.isfinite(own.sample.estimate)]
+    ranked = [own for own in contenders if own.values]
     if len(ranked) < 2:
         return {}
     pairs = [(a, b) for a, b in itertools.combinations(ranked, 2) if bool(a.lost) == bool(b.lost)]
@@ -81,8 +100,9 @@ def standings(contenders: Sequence[Contender], better: Better, *, exact: bool = 
         if p < LEVEL:
             wins.add((a.method, b.method) if sign > 0 else (b.method, a.method))
     whole = [own for own in ranked if not own.lost]
-    best = max(whole, key=lambda own: own.merit(better), default=None)
-    chances = {} if exact else p_best(whole, better)
+    best = max((own for own in whole if math.isfinite(own.merit(better))), key=lambda own: own.merit(better), default=None)
+    # Seeds that are bounds say of no draw who is the best.
+    chances = {} if exact or any(own.ranges for own in whole) else p_best(whole, better)
     return {
         own.method: Standing(
             low=1 + sum((other.method, own.method) in wins for other in ranked),
@@ -133,6 +153,8 @@ def _compared(a: Contender, b: Contender, better: Better, exact: bool) -> tuple[
     """
     seeds = [seed for seed in a.values if seed in b.values]
     step, rounding = (sum(both) for both in zip(a.resolution, b.resolution, strict=True))
+    if a.ranges or b.ranges:
+        return _compared_bounds(a.at(seeds), b.at(seeds), better, (step, rounding), exact)
     p, sign = 0.0, -1.0 if better != "higher" else 1.0
     for other in (-1.0,) if better != "zero" else (-1.0, 1.0):
         sample = [a.values[seed] + other * b.values[seed] for seed in seeds]
@@ -145,7 +167,24 @@ def _compared(a: Contender, b: Contender, better: Better, exact: bool) -> tuple[
     return p, sign
 
 
+def _compared_bounds(a: Ends, b: Ends, better: Better, resolution: tuple[float, float], exact: bool) -> tuple[float, float]:
+    """As `_compared`, where bounds are among the seeds: what no number behind them could overturn."""
+    p, sign = 0.0, -1.0 if better != "higher" else 1.0
+    for difference in (a - b,) if better != "zero" else (a - b, a - -b):
+        above, below = Partial(difference, *resolution).p(Region(low=0.0))
+        if exact:
+            above = 0.0 if (difference.low > resolution[1]).all() else 1.0
+            below = 0.0 if (difference.high < -resolution[1]).all() else 1.0
+        p, sign = max(p, min(above, below)), sign * (1.0 if above <= below else -1.0)
+    return p, sign
+
+
 def _behind(own: Contender, best: Contender, better: Better) -> Interval:
+    if own.ranges or best.ranges:
+        seeds = [seed for seed in own.values if seed in best.values]
+        step, rounding = (sum(each) for each in zip(own.resolution, best.resolution, strict=True))
+        found = Partial(own.at(seeds) - best.at(seeds), step, rounding).interval()
+        return replace(found, estimate=math.nan, side="unknown") if better == "zero" else found
     signs = [math.copysign(1.0, each.sample.estimate) if better == "zero" else 1.0 for each in (own, best)]
     differences = [signs[0] * own.values[seed] - signs[1] * best.values[seed] for seed in own.values if seed in best.values]
     step, rounding = (sum(each) for each in zip(own.resolution, best.resolution, strict=True))

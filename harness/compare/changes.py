@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.compare.contrasts import Contrast, paired, welch
+from harness.compare.contrasts import NOTHING, Contrast, paired, welch
 from harness.compare.pairs import Pair
 from harness.coverage import needs
 from harness.evidence import Evidence, SeedValues
@@ -150,6 +150,9 @@ class _Column:
         merits = [[abs(value) if self.column.better == "zero" else value for value in side] for side in sides]
         rounding = float(step([*merits[0], *merits[1]]))
         difference, equal = self._contrast(merits, exact, rounding, max(rounding, example))
+        if old.ranges or new.ranges:
+            # What lies behind a bound may have changed in any way.
+            difference, equal = replace(NOTHING, estimate=difference.estimate, n=difference.n), _alike(old, new)
         return Change(
             task=self.pair.new.task.id,
             scale=self.pair.new.scale,
@@ -159,7 +162,7 @@ class _Column:
             unit=self.column.unit,
             better=self.column.better,
             primary=primary,
-            test="exact" if exact else "Welch" if self.pair.is_replicate else "paired",
+            test="exact" if exact and not (old.ranges or new.ranges) else "Welch" if self.pair.is_replicate else "paired",
             values=(sides[0], sides[1]),
             loss=turned(difference) if self.column.better == "higher" else difference,
             same_cells=self._same_cells(method),
@@ -190,6 +193,12 @@ class _Column:
         names = sorted(str(name) for name in rows if str(name).startswith("param."))
         pairs = [[f"{name}={text(value)}" for value in rows[name]] for name in names if rows[name].notna().any()]
         return set(zip(*pairs, strict=True))
+
+
+def _alike(old: SeedValues, new: SeedValues) -> bool:
+    """Whether both say the same of every seed, its bounds included."""
+    known = {seed: value for seed, value in old.values.items() if not math.isnan(value)}
+    return dict(old.ranges) == dict(new.ranges) and all(value == new.values.get(seed) for seed, value in known.items())
 
 
 def _newly_lost(old: SeedValues, new: SeedValues, replicate: bool) -> bool:

@@ -74,7 +74,9 @@ def _p_apart(claim: Claim, pair: Pair) -> float:
     if claim.exact:
         return math.nan
     parts = claim.estimate.parts if isinstance(claim.estimate, All) else (claim.estimate,)
-    values = [(pair.old.per_seed(part).values, pair.new.per_seed(part).values) for part in parts]
+    seeds = [(pair.old.per_seed(part), pair.new.per_seed(part)) for part in parts]
+    # What lies behind a bound moves unseen.
+    values = [(old.values, new.values) for old, new in seeds if not old.ranges and not new.ranges]
     found = [p for old, new in values if not math.isnan(p := _p_of(old, new, pair.is_replicate))]
     return min(1.0, len(found) * min(found)) if found else math.nan
 

@@ -95,7 +95,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         provenance=provenance(study),
         failures=failed,
         failed_count=failed_count,
-        how=(*verdicts.HOW, *tables.HOW_RANKED, tables.HOW_OVER_CELLS),
+        how=(*verdicts.HOW, *tables.HOW_RANKED, tables.HOW_CENSORED, tables.HOW_OVER_CELLS),
         split=_tested_and_not,
         kinds=_kinds,
         badges=BADGES,
@@ -167,7 +167,8 @@ def verdict_bar(verdict: Verdict, region: Region) -> VerdictBar | None:
     interval = verdict.interval
     if not math.isfinite(interval.estimate):
         return None
-    ends: Sequence[float] = () if verdict.exact or interval.n < 2 else (interval.low, interval.high)
+    finite = [end if math.isfinite(end) else interval.estimate for end in (interval.low, interval.high)]
+    ends: Sequence[float] = () if verdict.exact or interval.n < 2 else finite
     edges = [edge for edge in (region.low, region.high) if math.isfinite(edge)]
     known = [interval.estimate, *edges, *ends]
     low, high = min(known), max(known)
@@ -197,6 +198,8 @@ def described(verdict: Verdict) -> str:
     interval, unit = verdict.interval, f" {verdict.unit}" if verdict.unit else ""
     if verdict.exact or interval.n < 2:
         return f"estimate {number(interval.estimate)}{unit}, {'exact' if verdict.exact else 'no interval'}"
+    if interval.side != "exact":
+        return f"estimate {interval}{unit}, {verdict.censored} of {interval.n} seeds not reached"
     digits = decimals(interval.estimate, (interval.high - interval.low) / 2)
     shown = [number(x, digits) for x in (interval.estimate, interval.low, interval.high)]
     return f"estimate {shown[0]}{unit}, interval from {shown[1]} to {shown[2]}"

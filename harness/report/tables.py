@@ -20,7 +20,8 @@ from harness.stats import Interval, number
 from harness.task import Statistic
 
 LEADERBOARD_COLUMNS = (
-    *("task", "scale", "experiment", "method", "role", "statistic", "cell", "estimate", "low", "high", "n", "lost", "unit", "better"),
+    *("task", "scale", "experiment", "method", "role", "statistic", "cell", "estimate", "low", "high", "n", "lost"),
+    *("bound", "censored", "unit", "better"),
     *("rank_low", "rank_high", "p_best", "difference", "difference_low", "difference_high"),
     *("trial_seconds", "peak_memory_mib", "tuning_trials", "trials_ok", "trials_failed", "data_kind", "note"),
 )
@@ -113,6 +114,10 @@ def _behind(row: Row) -> str:
     return f"{'+' if row.standing.behind.estimate > 0 else ''}{row.standing.behind}"
 
 
+HOW_CENSORED = (
+    "≥ and ≤ stand before a mean that is only a bound, because so many seeds did not reach it. Such numbers are compared by what no number "
+    "behind a bound could overturn; who is the best of a draw they do not say."
+)
 HOW_OVER_CELLS = (
     "Over cells: the mean of the middle half of all runs, in the metric's unit; the probability that a run is better than one of another "
     "contender in the same cell; and the share of runs that reach a threshold (Agarwal et al. 2021). Intervals by bootstrap over seeds."
@@ -179,6 +184,8 @@ def leaderboard_markdown(name: str, rulings: Sequence[Ruling]) -> str:
             if found := ruling.aggregates.get(board.experiment):
                 inner = over_cells(found)
                 parts += [f"{markdown(over_cells_title(found))}:\n", f"{markdown_table(inner.headings, inner.rows)}\n"]
+        if any(entry.censored for board in ruling.boards for row in board.rows for entry in row.entries.values()):
+            how += [HOW_CENSORED] if HOW_CENSORED not in how else []
         how += [HOW_OVER_CELLS] if ruling.aggregates and HOW_OVER_CELLS not in how else []
     return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n", *(f"{sentence}\n" for sentence in how)])
 
@@ -195,7 +202,7 @@ def _lines(board: Board, row: Row) -> Iterator[tuple[Any, ...]]:
         for cell, entry in entries.items():
             yield (
                 *(board.task, board.scale, board.experiment, row.method, row.role, name, cell),
-                *(*interval_cells(entry.interval), entry.lost, statistic.unit, statistic.better),
+                *(*interval_cells(entry.interval), entry.lost, bound(entry.interval), entry.censored, statistic.unit, statistic.better),
                 *_standing_cells(row if not cell else None, ranks=name == board.ranked_by),
                 *(blank(row.cost.seconds), blank(row.cost.memory), blank(row.cost.tuning)),
                 *(row.trials_ok, row.trials_failed, board.data_kind, entry.note),
@@ -219,6 +226,11 @@ def blank(value: float) -> float | str:
 def interval_cells(interval: Interval) -> tuple[float, float, float, int]:
     """Estimate, low, high, n."""
     return interval.estimate, interval.low, interval.high, interval.n
+
+
+def bound(interval: Interval) -> str:
+    """`>=` where the estimate is at least so large, `<=` at most, `range` between two bounds, `?` unknown; nothing where it is the mean."""
+    return {"at least": ">=", "at most": "<=", "between": "range", "unknown": "?"}.get(interval.side, "")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.report.tables import blank, csv_text, interval_cells
+from harness.report.tables import blank, bound, csv_text, interval_cells
 from harness.shown import markdown, markdown_table
 from harness.stats import CONFIDENCE, number
 from harness.tally import KINDS, counts, outcome, tally
 from harness.verdict import Verdict
 
 VERDICT_COLUMNS = (
-    *("task", "claim", "kind", "group", "primary", "verdict", "estimate", "low", "high", "n", "lost", "confidence", "p", "effect_sd"),
+    *("task", "claim", "kind", "group", "primary", "verdict", "estimate", "low", "high", "n", "lost"),
+    *("bound", "censored", "confidence", "p", "effect_sd"),
     *("by_chance", "scale", "data_kind", "published", "ratio", "size", "unit", "holds", "aim", "margin_source", "decides"),
     *("source", "reason", "statement", "note"),
 )
@@ -33,6 +34,8 @@ HOW = (
     "Seeds that all agree decide nothing, unless a metric counts examples: then no interval is narrower than one example.",
     "A claim marked exact leaves nothing to chance: one seed whose value lies outside the region refutes it.",
     "A seed with a trial that diverged or failed is lost. A claim that lost a seed is inconclusive: the others do not decide alone.",
+    "A metric that was not reached is a bound, marked by ≥ or ≤. It decides a claim only where no number behind it could overturn that; "
+    "intervals take bounds as values on the side on which they are bounds, and are open on the other.",
     "Primary claims are held together: one wrong verdict among all of them is as rare as of one interval (Holm). The others are judged one "
     "by one; how many chance alone would call reproduced stands beside the count.",
     "A reproduced claim is a direction that was seen. Its size agrees only where the paper's value lies within the range of one more seed "
@@ -59,7 +62,7 @@ def estimate(verdict: Verdict) -> str:
     if not verdict.n:
         return "–"
     if verdict.exact:
-        return f"{number(verdict.interval.estimate)} (exact)"
+        return f"{verdict.interval if verdict.censored else number(verdict.interval.estimate)} (exact)"
     return f"{verdict.interval}" + (f" at {100 * verdict.confidence:.2f} %" if verdict.confidence != CONFIDENCE and verdict.n > 1 else "")
 
 
@@ -78,8 +81,9 @@ def _with_unit(text: str, unit: str) -> str:
 
 
 def seeds(verdict: Verdict) -> str:
-    """`5`, or `4 (1 lost)`."""
-    return f"{verdict.n} ({verdict.lost} lost)" if verdict.lost else str(verdict.n)
+    """`5`, or `4 (1 lost, 3 not reached)`."""
+    notes = [f"{count} {what}" for count, what in ((verdict.lost, "lost"), (verdict.censored, "not reached")) if count]
+    return f"{verdict.n} ({', '.join(notes)})" if notes else str(verdict.n)
 
 
 def reasons(verdict: Verdict) -> str:
@@ -139,8 +143,8 @@ def verdicts_csv(verdicts: Sequence[Verdict]) -> str:
         VERDICT_COLUMNS,
         (
             (
-                *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.lost, v.confidence),
-                *(blank(v.p), blank(v.effect), v.by_chance, v.scale, v.data_kind),
+                *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.lost),
+                *(bound(v.interval), v.censored, v.confidence, blank(v.p), blank(v.effect), v.by_chance, v.scale, v.data_kind),
                 *("" if v.published is None else v.published, blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
                 *(v.source, v.reason, v.statement, v.note),
             )

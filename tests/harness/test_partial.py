@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,14 +14,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from harness import report
 from harness import verdict as verdicts
 from harness.bounds import POSITIVE
 from harness.censoring import reached
+from harness.compare.changes import changes
+from harness.compare.family import judged as judged_changes
+from harness.compare.pairs import Pair
 from harness.ends import Ends
 from harness.estimates import Reading, paired, ratio
 from harness.evidence import Evidence
+from harness.judgement import Ruling, judge
+from harness.leaderboard import Board
 from harness.partial import FACTOR, Partial
 from harness.plan import TrialSpec
+from harness.report.tables import HOW_CENSORED, leaderboard_csv, leaderboard_markdown
+from harness.report.verdicts import verdicts_csv, verdicts_markdown
 from harness.rule import OUTCOMES
 from harness.stats import Sample
 from harness.task import Above, Below, Claim, Metric, Region, Within
@@ -28,7 +38,6 @@ from tests.harness.fabricated import noise, study_of, task_of
 
 STEPS = Metric("steps", "steps", "lower", censored=True, bounds=POSITIVE)
 CAP = 1000.0
-Times = Mapping[str, Any]
 
 
 def claim_of(holds: Region, **changes: Any) -> Claim:
@@ -203,3 +212,81 @@ def test_planted_effects_are_found_through_bounds() -> None:
     true = random.normal(2.0, 1.0, size=(400, 10))
     low, high = np.minimum(true, 2.0), np.where(true > 2.0, np.inf, true)
     assert (decided(low, high) == OUTCOMES.index("reproduced")).mean() > 0.95
+
+
+def board_of(folder: Path, left: list[float], right: list[float], **changes: Any) -> Board:
+    """The leaderboard of the steps that trials took, those beyond the cap bounds."""
+    task = task_of(metrics=[STEPS], seeds=len(left), **changes)
+
+    def outcome(trial: TrialSpec) -> Mapping[str, float]:
+        steps = (left if trial.method == "left" else right)[trial.seed]
+        return reached("steps", min(steps, CAP), steps > CAP)
+
+    (found,) = judge(study_of(folder, task, outcome)).boards
+    return found
+
+
+def test_a_board_shows_bounds_and_ranks_by_what_is_known(tmp_path: Path) -> None:
+    board = board_of(tmp_path, [*NEVER[:3], 900.0, 920.0], EARLY)
+    assert [row.method for row in board.rows] == ["right", "left"]
+    assert [str(row.standing) for row in board.rows] == ["1", "2"], "a mean of at least 964 lies above 300 whatever the bounds hide"
+    best, cut = board.rows
+    assert best.entries["steps"].text == "299.9 [290.3, 309.9]"
+    assert cut.entries["steps"].text.startswith("≥ 963 [")
+    assert cut.entries["steps"].text.endswith(", ∞] (3/5 not reached)")
+    assert cut.standing is not None
+    assert str(cut.standing.behind).startswith("≥ ")
+    assert math.isnan(cut.standing.p_best)
+    assert [column.name for column in board.statistics] == ["steps"], "a companion is no column"
+    lines = list(csv.DictReader(io.StringIO(leaderboard_csv([board]))))
+    said = [(line["method"], line["bound"], line["censored"]) for line in lines]
+    assert said == [("right", "", "0"), ("left", ">=", "3")]
+    assert lines[1]["high"] == "inf"
+
+
+def test_bounds_below_the_other_methods_numbers_rank_nobody(tmp_path: Path) -> None:
+    """The bounds are lower, which as values is better; the numbers behind them may be larger."""
+    task = task_of(metrics=[STEPS], seeds=5)
+    study = study_of(tmp_path, task, lambda t: reached("steps", (200.0 if t.method == "left" else 400.0) + noise(t), t.method == "left"))
+    (board,) = judge(study).boards
+    assert {str(row.standing) for row in board.rows} == {"1–2"}
+
+
+def test_methods_of_which_none_arrives_have_no_place(tmp_path: Path) -> None:
+    board = board_of(tmp_path, NEVER, NEVER)
+    assert {str(row.standing) for row in board.rows} == {"1–2"}
+    assert all(row.entries["steps"].text == "≥ 1,000 [1,000, ∞] (5/5 not reached)" for row in board.rows)
+
+
+def test_reports_say_which_numbers_are_bounds(tmp_path: Path) -> None:
+    task = task_of(metrics=[STEPS], claims=[claim_of(Above(0.0)), claim_of(Below(5000.0), id="below")], seeds=5)
+    study = study_of(tmp_path, task, lambda t: reached("steps", CAP if t.method == "left" else EARLY[t.seed], t.method == "left"))
+    judgement = judge(study)
+    verdict_lines = list(csv.DictReader(io.StringIO(verdicts_csv(judgement.verdicts))))
+    assert [(line["verdict"], line["bound"], line["censored"]) for line in verdict_lines] == [
+        ("reproduced", ">=", "5"),
+        ("inconclusive", ">=", "5"),
+    ]
+    assert "≥ 700 [688, ∞] steps" in verdicts_markdown("toy", judgement.verdicts)
+    assert "5 (5 not reached)" in verdicts_markdown("toy", judgement.verdicts)
+    written = report.write(judgement)
+    page = Path(written["report.html"]).read_text()
+    assert "≥ 700 [688, ∞]" in page
+    assert "(5/5 not reached)" in page
+    assert HOW_CENSORED in leaderboard_markdown("toy", judgement.rulings)
+    assert "nan%" not in page
+    assert "inf%" not in page
+
+
+def test_two_studies_of_bounds_are_equal_or_say_nothing(tmp_path: Path) -> None:
+    task = task_of(metrics=[STEPS], claims=[claim_of(Above(0.0))], seeds=5)
+
+    def study(name: str, cap: float) -> Ruling:
+        of = study_of(tmp_path / name, task, lambda t: reached("steps", cap if t.method == "left" else EARLY[t.seed], t.method == "left"))
+        return judge(of).rulings[0]
+
+    one, other = study("one", 1000.0), study("other", 2000.0)
+    same, longer = ({c.method: c for c in judged_changes(list(changes(Pair(one, after))))} for after in (study("again", 1000.0), other))
+    assert {c.direction for c in same.values()} == {"equal"}
+    assert longer["left"].direction == "undecided", "a larger budget is no slower method"
+    assert longer["right"].direction == "equal"
