@@ -195,7 +195,8 @@ class Worker:
             device = _prepare_device(self._context.resources)
             if pace is None:
                 with _only_this_process():
-                    pace = probe(program, specs, lambda spec, elapsed: self._trial(spec, device, elapsed, scratch=True))
+                    clock = time.process_time if device == "cpu" else time.perf_counter
+                    pace = probe(program, specs, lambda spec, elapsed: self._trial(spec, device, elapsed, scratch=True), clock)
                 self._opened.settle()
             if pace.size < 2:
                 return Slice(pace=pace)
