@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -21,11 +22,12 @@ OPERATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 """Of two numbers, before the remainder by p is taken; `divide` is beside them."""
 
 
+@cache
 def modular(p: int, operation: str = "add", *, encoding: Literal["one-hot", "index"] = "one-hot") -> tuple[Tensor, Tensor]:
     """Every pair (a, b) modulo p, in the order a p + b, and the class (a operation b) mod p, (pairs,).
 
     one-hot: (pairs, 2 p) in float32, a before b. index: (pairs, 2), the places of its two ones, a and p + b. `divide` is a / b for a
-    prime p, and leaves out the pairs with b = 0.
+    prime p, and leaves out the pairs with b = 0. All callers share the tensors, and so do all members of a pack.
     """
     if p < 2:
         raise ValueError(f"there is no arithmetic modulo {p}")
@@ -104,6 +106,25 @@ def corrupt(labels: Tensor, among: Tensor, share: float, classes: int, seed: int
     given = labels.clone()
     given[chosen] = drawn[: len(chosen)]
     return given, _mask(chosen, len(labels))
+
+
+def label_shares(outputs: Tensor, targets: Tensor, truth: Tensor, train: Tensor) -> dict[str, Tensor]:
+    """How far outputs (..., examples, classes) agree with the labels given and with the true ones, (...); `train` masks the training set.
+
+    A label is wrong where it is not the true one: one drawn anew may be right. Of wrong labels, `memorised` is the share that is
+    reproduced and `corrected` the share for which the true one is given, NaN where there is none; `clean_accuracy` is of the right ones
+    of the training set, `test_accuracy` of what lies outside. NaN too where outputs are not finite.
+    """
+    wrong, largest = targets != truth, outputs.argmax(-1)
+    finite = outputs.isfinite().all(-1)
+    parts = {
+        "memorised": (targets, wrong),
+        "corrected": (truth, wrong),
+        "clean_accuracy": (truth, train & ~wrong),
+        "test_accuracy": (truth, ~train),
+    }
+    agree = {name: ((largest == label).to(outputs.dtype).where(finite, torch.nan), mask) for name, (label, mask) in parts.items()}
+    return {name: values.where(mask, 0.0).sum(-1) / mask.sum(-1) for name, (values, mask) in agree.items()}
 
 
 def _mask(rows: Tensor, count: int) -> Tensor:

@@ -81,6 +81,15 @@ def inverse_participation_ratio(weights: Tensor, dim: int) -> Tensor:
     return ratio
 
 
+def neuron_periodicity(first: Tensor, last: Tensor, inputs: int = 2) -> Tensor:
+    """Inverse participation ratio of hidden neurons, (..., width): the mean over all that a neuron reads and writes.
+
+    `first` (..., inputs x p, width) are its weights on so many one-hot numbers, `last` (..., width, p) those on the outputs.
+    """
+    blocks = (*first.tensor_split(inputs, dim=-2), last.mT)
+    return torch.stack([inverse_participation_ratio(block, -2) for block in blocks]).mean(0)
+
+
 def bimodality_coefficient(values: Tensor) -> Tensor:
     """Sarle's (skewness^2 + 1) / kurtosis over the last dimension: 1 for two points, 5/9 for a uniform and 1/3 for a normal distribution.
 

@@ -151,6 +151,38 @@ def _summed_rows(index: Tensor, weight: Tensor) -> Tensor:
     return F.embedding_bag(bags, weight.reshape(-1, columns), mode="sum").reshape(len(weight), -1, columns)
 
 
+@dataclass(frozen=True)
+class BatchNormed:
+    """BatchNorm between the last activation of an MLP and its last layer, x -> BN(phi(...)) W: gamma and beta are trained.
+
+    In training it has the moments of the batch. What is measured has those of all examples that `fixed["seen"]` marks, (examples, 1),
+    which are those that it is trained on; torch's layer follows them by a running mean.
+    """
+
+    mlp: MLP
+
+    def __post_init__(self) -> None:
+        if self.mlp.bias or self.mlp.readout != "trained" or self.mlp.parametrisation != "standard" or self.mlp.dropout:
+            raise ValueError("BatchNorm stands in a plain MLP: no biases, no dropout, a trained last layer of the standard parametrisation")
+
+    def initial(self, stream: torch.Generator) -> dict[str, Tensor]:
+        """The weights of the network without BatchNorm, then gamma = 1 and beta = 0."""
+        ones = torch.ones(self.mlp.widths[-2], dtype=torch.float64)
+        return {**self.mlp.initial(stream), "gamma": ones, "beta": torch.zeros_like(ones)}
+
+    def noise(self, stream: torch.Generator, examples: int) -> dict[str, Tensor]:  # noqa: ARG002 - the signature of all networks
+        """Nothing random: that all examples of the batch count."""
+        return {"batch": torch.ones(examples, 1)}
+
+    def __call__(self, parameters: Tensors, inputs: Tensor, fixed: Tensors) -> Tensor:
+        """Outputs (examples, outputs)."""
+        hidden, counted = self.mlp.hidden(parameters, inputs, fixed), fixed["batch" if "batch" in fixed else "seen"]
+        centred = hidden - (counted * hidden).sum(-2) / counted.sum()
+        variance = (counted * centred.square()).sum(-2) / counted.sum()
+        normed = centred * (variance + 1e-5).rsqrt() * parameters["gamma"] + parameters["beta"]
+        return normed @ parameters[f"weight{len(self.mlp.widths) - 2}"]
+
+
 def committee(inputs: int, units: int, activation: str | Activation = "quadratic") -> MLP:
     """f(x) = scale / units * sum_i phi(w_i . x) with w_i ~ N(0, I); `scale` and `curvature` are fixed in a member."""
     return MLP(widths=(inputs, units, 1), activation=activation, std=(1.0,), readout="mean")

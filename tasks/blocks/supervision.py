@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from harness.bounds import PERCENT, POSITIVE
-from harness.task import Metric, param
+from harness.bounds import PERCENT, POSITIVE, SHARE
+from harness.task import Better, Metric, param
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +70,17 @@ LATENCY = (
     ),
     Metric("latency_ratio", "ratio", "lower", "latency over that of the dense network, timed in turns", timed=True, bounds=POSITIVE),
 )
+
+
+def share(name: str, description: str, better: Better = "higher", **about: Any) -> Metric:
+    """A share of examples."""
+    return Metric(name, "share", better, description, **{"counted": True, "bounds": SHARE, **about})
+
+
+LABELS = (
+    share("memorised", "wrong training labels that are reproduced", "lower", optional=True),
+    share("corrected", "wrong training labels for which the true one is given", optional=True),
+    share("clean_accuracy", "right training labels that are reproduced"),
+    share("test_accuracy", "examples outside the training set", split="test"),
+)
+"""What `tasks.blocks.algorithmic.label_shares` returns; the first two only where there are wrong labels."""
