@@ -97,16 +97,16 @@ def test_corrupted_labels_are_exact_in_number_and_lie_where_they_may() -> None:
 def test_shares_of_labels_by_what_they_are() -> None:
     truth, train = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([True, True, True, True, False, False])
     targets = torch.tensor([1, 0, 2, 0, 1, 2])
-    answers = torch.tensor([1, 1, 2, 1, 1, 0])
+    answers = torch.tensor([1, 2, 2, 1, 1, 2])
     outputs = F.one_hot(answers, 3).float()
     found = label_shares(outputs, targets, truth, train)
-    expected = {"memorised": 0.5, "corrected": 0.5, "clean_accuracy": 0.5, "test_accuracy": 0.5}
+    expected = {"memorised": 0.5, "corrected": 0.0, "clean_accuracy": 0.5, "test_accuracy": 1.0}
     assert {name: float(value) for name, value in found.items()} == expected
     packed = label_shares(torch.stack([outputs, outputs.where(outputs > 0, torch.nan)]), targets.expand(2, 6), truth, train)
     assert all(float(value[0]) == expected[name] and value[1].isnan() for name, value in packed.items())
     clean = label_shares(outputs, truth, truth, train)
     assert clean["memorised"].isnan()
-    assert float(clean["clean_accuracy"]) == 0.5
+    assert float(clean["clean_accuracy"]) == 0.25
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -14,6 +14,7 @@ from tasks.blocks.diagnostics import (
     bimodality_coefficient,
     geometric_mean,
     inverse_participation_ratio,
+    neuron_periodicity,
     rms,
     singular_values,
     spectrum_shape,
@@ -96,6 +97,16 @@ def test_a_participation_ratio_is_the_published_formula() -> None:
     spectrum = np.abs(np.fft.rfft(rows.numpy(), axis=1))
     published = (np.linalg.norm(spectrum, 4, axis=1) / np.linalg.norm(spectrum, 2, axis=1)) ** 4
     np.testing.assert_allclose(inverse_participation_ratio(rows, 1).numpy(), published, rtol=1e-12)
+
+
+def test_a_neuron_is_as_periodic_as_the_mean_of_its_weights() -> None:
+    wave = torch.cos(2 * math.pi * torch.arange(7, dtype=torch.float64) / 7)
+    one, none = torch.eye(7, dtype=torch.float64)[2], torch.zeros(7, dtype=torch.float64)
+    first = torch.stack([torch.cat([wave, wave]), torch.cat([wave, one]), torch.cat([one, none])], 1)
+    last = torch.stack([wave, one, one])
+    assert neuron_periodicity(first, last).tolist() == pytest.approx([1.0, (1 + 1 / 4 + 1 / 4) / 3, (1 / 4 + 0 + 1 / 4) / 3])
+    packed = neuron_periodicity(torch.stack([first, first.flip(1)]), torch.stack([last, last.flip(0)]))
+    assert packed[1].tolist() == pytest.approx(packed[0].flip(0).tolist())
 
 
 def test_bimodality_of_known_distributions() -> None:

@@ -15,7 +15,7 @@ from tasks.blocks.small_members import Member, Run, View
 from tasks.blocks.small_networks import MLP
 from tasks.grokking.grokking_label_corruption import experiment
 from tasks.grokking.grokking_label_corruption.claims import BATCHNORM, DECAY, DROPOUT, FLOOR, HIGHEST, LOWEST, MINIBATCH, NONE, RANDOM
-from tasks.grokking.grokking_label_corruption.task import TASK
+from tasks.grokking.grokking_label_corruption.task import TASK, train
 from tests.tasks.trials import Trials
 
 SMALL = {"p": 11, "width": 24, "fraction": 0.7, "corruption": 0.2, "steps": 30, "batch": 8, "decay": 10.0, "dropout": 0.5}
@@ -37,6 +37,11 @@ def test_methods_of_a_seed_share_data_and_start_and_seeds_do_not(trials: Trials)
         assert torch.equal(own.targets, one.targets) == (method != FLOOR)
         assert own.decay == (10.0 if method == DECAY else 0.0)
         assert (own.batch, own.lr) == ((8, 0.01 * math.sqrt(8 / 256)) if method in (BATCHNORM, MINIBATCH) else (0, 0.01))
+    assert train.alike is not None
+    others = {"p": 13, "width": 8, "dropout": 0.3, "fraction": 0.6, "batch": 4, "decay": 0.0, "corruption": 0.5, "steps": 9, "lr": 1.0}
+    for method, own in ((NONE, []), (DECAY, []), (DROPOUT, ["dropout"]), (BATCHNORM, ["batch"])):
+        apart = {name for name, value in others.items() if train.alike(method, {**SMALL, name: value}) != train.alike(method, SMALL)}
+        assert apart == {"p", "width", "fraction", *own}
     wrong = one.targets != modular(11, encoding="index")[1]
     assert int(wrong.sum()) <= round(0.2 * round(0.7 * 121))
     assert not (wrong & ~one.splits["train"]).any()

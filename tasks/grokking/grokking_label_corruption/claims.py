@@ -5,12 +5,23 @@ from typing import Any
 
 from harness.bounds import UNBOUNDED
 from harness.estimates import Difference, In, Of, Reading, paired
-from harness.task import Above, Below, Claim, Experiment, Region, Within
+from harness.task import Above, Below, Claim, Experiment, Method, Region, Within
 from harness.thresholds import Threshold
 
 NONE, DECAY, DROPOUT, BATCHNORM, MINIBATCH, FLOOR = "none", "decay", "dropout", "batchnorm", "minibatch", "random-labels"
 LOWEST, RANDOM, HIGHEST = "lowest-ipr", "random-neurons", "highest-ipr"
-BATCHED = (BATCHNORM, MINIBATCH)
+BATCHED, PRUNED = (BATCHNORM, MINIBATCH), (LOWEST, RANDOM, HIGHEST)
+METHODS = [
+    Method(NONE, "baseline", "AdamW without decay on all training pairs at once"),
+    Method(DECAY, "proposed", "the same with decoupled weight decay"),
+    Method(DROPOUT, "proposed", "the same with dropout before the square"),
+    Method(BATCHNORM, "proposed", "BatchNorm after the square, in batches"),
+    Method(MINIBATCH, "control", "the same batches and rates without BatchNorm: what small batches do alone"),
+    Method(FLOOR, "floor", "none on labels all of which are drawn anew: chance"),
+    Method(LOWEST, "proposed", "the least periodic neurons are pruned"),
+    Method(RANDOM, "control", "as many neurons, drawn at random"),
+    Method(HIGHEST, "control", "as many, the most periodic"),
+]
 FULL = 0.9
 """An accuracy from which on data count as known, and below 1 minus which they do not."""
 _Point = Mapping[str, Any]
@@ -52,6 +63,8 @@ def claims(train: Experiment, prune: Experiment) -> list[Claim]:
     beyond = Difference(gamma.of(BATCHNORM), noise.of(BATCHNORM))
     most = In("train", Threshold("corruption", share, rises=False, where={"fraction": 0.8}), "strong")
 
+    wide: _Point = {"scales": ("gpu", "paper"), "note": "The laptop's 1,200 steps of 16 of 769 pairs correct less than half of them."}
+
     def regularised(m: str) -> list[Claim]:
         stands: _Point = {"stands_on": (f"regularised-{m}",)}
         further: _Point = {"estimate": paired(m, NONE, most), "kind": "extension", "source": "ours: the boundary of the published planes"}
@@ -72,7 +85,7 @@ def claims(train: Experiment, prune: Experiment) -> list[Claim]:
         _claim("C0-none-test", "none knows nine in ten test pairs", known, NONE, holds=_KNOWN, stands_on=("floor",)),
         *regularised(DECAY),
         *regularised(DROPOUT),
-        _claim("C1-batchnorm", "batchnorm gives the true label for nine in ten wrong ones", freed, BATCHNORM, holds=_KNOWN),
+        _claim("C1-batchnorm", "batchnorm gives the true label for nine in ten wrong ones", freed, BATCHNORM, holds=_KNOWN, **wide),
         _claim("batchnorm-alone", "batchnorm corrects more wrong labels than its batches alone", freed, BATCHNORM, MINIBATCH),
         _claim("C2-memorised", "without the lower half by IPR fewer wrong labels are left", fall, LOWEST, holds=_NEGATIVE, **_PRUNED),
         _claim("C2-test", "without the lower half by IPR test accuracy falls by less than 0.01", rise, LOWEST, **_PRUNED, **_TEST),

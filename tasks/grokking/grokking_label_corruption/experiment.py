@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
@@ -14,7 +15,7 @@ from harness.trial import Trial
 from tasks.blocks.algorithmic import corrupt, label_shares, modular, split
 from tasks.blocks.diagnostics import bimodality_coefficient, neuron_periodicity
 from tasks.blocks.small_losses import squared_error
-from tasks.blocks.small_members import Member, Run, View
+from tasks.blocks.small_members import Member, Run, View, log_spaced
 from tasks.blocks.small_models import train_trials
 from tasks.blocks.small_networks import MLP, BatchNormed, Network
 from tasks.blocks.small_optimizers import AdamW
@@ -84,8 +85,9 @@ def metrics(trial: Trial, run: Run) -> Mapping[str, float]:
 
 def train(trials: Sequence[Trial]) -> Iterator[Progress]:
     """The experiment's program."""
-    net = network(trials[0])
-    return train_trials(trials, net, member, metrics, logged=CURVES, loss=squared_error, optimizer=AdamW((0.9, 0.98)), observe=observe)
+    net, points = network(trials[0]), log_spaced(max(trial.params.steps for trial in trials), 5)
+    recipe: dict[str, Any] = {"loss": squared_error, "optimizer": AdamW((0.9, 0.98)), "observe": observe, "points": points}
+    return train_trials(trials, net, member, metrics, logged=CURVES, **recipe)
 
 
 @torch.no_grad()

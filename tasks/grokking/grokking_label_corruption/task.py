@@ -4,25 +4,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from harness.bounds import CORRELATION, POSITIVE, SHARE, Bounds
+from harness.bounds import CORRELATION, POSITIVE, Bounds
 from harness.estimates import In, Mean
-from harness.task import Experiment, Figure, Grid, Method, Metric, Paper, Phase, Requirement, Resources, Scale, Statistic, Task, param
+from harness.task import Experiment, Figure, Grid, Metric, Paper, Phase, Requirement, Resources, Scale, Statistic, Task, param
 from tasks.blocks.hardware import H100
 from tasks.blocks.memory import gib
 from tasks.blocks.supervision import LABELS, share
-from tasks.grokking.grokking_label_corruption.claims import (
-    BATCHED,
-    BATCHNORM,
-    DECAY,
-    DROPOUT,
-    FLOOR,
-    HIGHEST,
-    LOWEST,
-    MINIBATCH,
-    NONE,
-    RANDOM,
-    claims,
-)
+from tasks.grokking.grokking_label_corruption.claims import BATCHED, BATCHNORM, DECAY, DROPOUT, FLOOR, METHODS, NONE, PRUNED, claims
 
 _RUN, _TIERS = "tasks.grokking.grokking_label_corruption.experiment", ("weak", "strong", "stronger")
 _Point = Mapping[str, Any]
@@ -68,7 +56,7 @@ def _seconds(scale: str, method: str, p: _Point) -> float:
     """By the products of a step's forward pass."""
     step, product = (2e-4, 3e-10) if scale in ("smoke", "laptop") else (5e-6, 1.5e-12)
     rows = p["batch"] if method in BATCHED else p["fraction"] * p["p"] ** 2
-    return float(0.02 + p["steps"] * (step + product * rows * p["width"] * p["p"] * (1.8 if method == DROPOUT else 1.0)))
+    return float(0.02 + p["steps"] * (step + product * rows * p["width"] * p["p"] * (1.8 if method in (DROPOUT, BATCHNORM) else 1.0)))
 
 
 def _memory(scale: str, method: str, p: _Point) -> float:  # noqa: ARG001 - one signature for all tasks
@@ -76,28 +64,23 @@ def _memory(scale: str, method: str, p: _Point) -> float:  # noqa: ARG001 - one 
     return gib(48.0 * p["p"] * p["width"] * (p["p"] + 1.0))
 
 
-def _change(name: str, better: Any, description: str) -> Metric:
-    return Metric(name, "share", better, description, counted=True, bounds=Bounds(-1.0, 1.0))
+def _columns(experiment: str, view: str, metrics: Sequence[Metric]) -> list[Statistic]:
+    about: list[tuple[str, dict[str, Any]]] = [(m.name, {"unit": m.unit, "better": m.better, "bounds": m.bounds}) for m in metrics]
+    return [Statistic(name=f"{name} ({view})", estimate=In(experiment, Mean(name), view), **shown) for name, shown in about]
 
 
-def _columns(experiment: str, **views: Sequence[str]) -> list[Statistic]:
-    named = [(view, name) for view, names in views.items() for name in names]
-    return [
-        Statistic(name=f"{name} ({view})", estimate=In(experiment, Mean(name), view), unit="share", bounds=SHARE) for view, name in named
-    ]
-
-
-_Z, _PLANES, _CURVES = ("test_accuracy", "corrected"), (*_TIERS, "batch plane"), ("test_accuracy", "memorised", "ipr_mean")
-_CELL = ("test_accuracy", "train_accuracy", "memorised", "corrected", "ipr_q10", "ipr_median")
+_Z, _PLANES, _CURVES = ("test_accuracy", "corrected"), (*_TIERS, "batch-plane"), ("test_accuracy", "memorised", "ipr_mean")
+_SIGNED = Bounds(-1.0, 1.0)
+_SHOWN = (*LABELS[::-1], share("train_accuracy", "training labels that are reproduced, wrong ones among them"))
+_PHASE = share("full_inversion", "1: nine in ten test pairs known, of the wrong labels at most one in ten", optional=True, split="test")
 train = Experiment(
     "train",
     params=Training,
     metrics=(
-        *LABELS,
-        share("train_accuracy", "training labels that are reproduced, wrong ones among them"),
-        _change("train_excess", "zero", "train accuracy less the share of right labels"),
+        *_SHOWN,
+        share("train_excess", "train accuracy less the share of right labels", "zero", bounds=_SIGNED),
         share("wrong_share", "training labels that are wrong", "none"),
-        share("full_inversion", "1: nine in ten test pairs known, of the wrong labels at most one in ten", optional=True, split="test"),
+        _PHASE,
         share("coexistence", "1: nine in ten of either known", optional=True, split="test"),
         *(Metric(f"{split}_loss", "", "lower", "squared error of one-hot labels", bounds=POSITIVE) for split in ("train", "test")),
         *(share(f"ipr_{name}", "IPR over the neurons", "none", counted=False) for name in ("mean", "q10", "median", "q90")),
@@ -109,7 +92,7 @@ train = Experiment(
     methods=(NONE, DECAY, DROPOUT, *BATCHED, FLOOR),
     seconds=_seconds,
     memory=_memory,
-    statistics=_columns("train", cell=_CELL, batches=_CELL, **dict.fromkeys(_TIERS, ("full_inversion", "coexistence"))),
+    statistics=[*_columns("train", "cell", _SHOWN), *_columns("train", "batches", _SHOWN), *_columns("train", "strong", [_PHASE])],
     figures=[
         *(Phase(id=f"{z}-{view}", title=f"{z} ({view})", x="corruption", y="fraction", z=z, view=view) for z in _Z for view in _PLANES),
         *(Figure(id=f"{y}-steps", title=f"{y} while training", x="step", y=y, view="cell", log_x=True) for y in _CURVES),
@@ -121,14 +104,15 @@ prune = Experiment(
     params=Pruning,
     metrics=(
         *LABELS,
-        *(_change(f"{name}_change", way, "by pruning") for name, way in (("memorised", "lower"), ("test_accuracy", "higher"))),
+        share("memorised_change", "by pruning", "lower", bounds=_SIGNED),
+        share("test_accuracy_change", "by pruning", bounds=_SIGNED),
     ),
     run=f"{_RUN}:prune",
-    methods=(LOWEST, RANDOM, HIGHEST),
+    methods=PRUNED,
     requires=lambda _, p: Requirement(method=NONE, params={field.name: p[field.name] for field in fields(Network)}, experiment="train"),
     seconds=lambda *_: 0.1,
     memory=_memory,
-    statistics=_columns("prune", half=("memorised", "clean_accuracy", "test_accuracy")),
+    statistics=_columns("prune", "half", LABELS[::-1]),
     figures=[Figure(id=f"pruned-{y}", title=f"{y} after pruning", x="share", y=y) for y in ("memorised", "test_accuracy")],
     summary="neurons of a network that was trained without regularisation set to zero",
 )
@@ -150,7 +134,7 @@ def _scale(what: str, seeds: int, tiers: _Tiers, axes: _Axes, cells: Sequence[_P
     # The authors take as many examples whatever the batch: 2,000 steps of 256.
     points = [{**batches, "batch": size, "steps": 512_000 // size} for size in sizes] or [{**batches}]
     over = axes if sizes else {name: values[::2] for name, values in axes.items()}
-    grids += [Grid(train, view="batch plane", points=points, axes=over, methods=BATCHED), Grid(prune, view="half", points=[cell])]
+    grids += [Grid(train, view="batch-plane", points=points, axes=over, methods=BATCHED), Grid(prune, view="half", points=[cell])]
     grids += [Grid(prune, points=[cell], axes={"share": [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]})]
     about: _Point = {"time_limit_s": 3600.0 if gpus else 120.0, "resources": Resources(gpus=gpus), "hardware": H100 if gpus else None}
     return Scale(description=what, grids=grids, seeds=seeds, **about)
@@ -171,17 +155,7 @@ TASK = Task(
     version=1,
     paper=Paper(arxiv="2310.13061", title=_TITLE, year=2023, authors=_AUTHORS, code=_CODE),
     summary="Whether weight decay, dropout and BatchNorm make a network ignore wrong labels, and which neurons memorise them.",
-    methods=[
-        Method(NONE, "baseline", "AdamW without decay on all training pairs at once"),
-        Method(DECAY, "proposed", "the same with decoupled weight decay"),
-        Method(DROPOUT, "proposed", "the same with dropout before the square"),
-        Method(BATCHNORM, "proposed", "BatchNorm after the square, in batches"),
-        Method(MINIBATCH, "control", "the same batches and rates without BatchNorm: what small batches do alone"),
-        Method(FLOOR, "floor", "none on labels all of which are drawn anew: chance"),
-        Method(LOWEST, "proposed", "the least periodic neurons are pruned"),
-        Method(RANDOM, "control", "as many neurons, drawn at random"),
-        Method(HIGHEST, "control", "as many, the most periodic"),
-    ],
+    methods=METHODS,
     experiments=(train, prune),
     scales={
         "smoke": _scale("p = 11, 40 steps: does it run", 2, _NARROW, {k: v[3:5] for k, v in _COARSE.items()}, [_SMALL, _SMALL, _SMALL]),
