@@ -14,7 +14,7 @@ from torch import nn
 from tasks.blocks.algorithmic import modular
 from tasks.blocks.small_members import Run
 from tasks.blocks.training import generator
-from tasks.grokking.li2_feature_emergence.experiment import energies, gradients, member, metrics, network, ridge, whole_group
+from tasks.grokking.li2_feature_emergence.experiment import energies, member, metrics, network, ridge, whole_group
 from tasks.grokking.li2_feature_emergence.task import NORMAL, TASK, phase
 from tests.tasks.trials import Trials
 
@@ -78,10 +78,6 @@ def test_the_energy_of_a_single_frequency_is_a_quarter_of_m_whatever_its_phases(
     for phases in ((0.0, 0.0), (0.3, 2.0)) if 2 * frequency < modulus else ((0.0, 0.0),):
         wave = torch.cat([torch.cos(2 * math.pi * frequency * torch.arange(modulus, dtype=torch.float64) / modulus + s) for s in phases])
         assert energies(wave / wave.norm(), *group).item() == pytest.approx(energy, rel=1e-12)
-    w = torch.randn(2 * modulus, generator=generator(0), dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(energies(w, *group), w)
-    torch.testing.assert_close(gradients(w.detach(), *group), slope)
-    assert float(w.detach() @ slope) == pytest.approx(4 * energies(w.detach(), *group).item())
 
 
 def test_the_ascent_ends_at_maxima_and_nothing_is_one_by_chance(trials: Trials) -> None:
@@ -104,17 +100,16 @@ def test_the_ridge_formulas_agree_with_least_squares_and_differentiation(trials:
     assert max(trials.run("ridge", experiment="theory").values()) < 1e-9
 
 
-@pytest.mark.parametrize(("law", "wins"), [(lambda m: 2.7 * np.log(m) / m, True), (lambda m: 1.8 / np.sqrt(m), False)])
-def test_the_claims_of_the_boundary_see_a_planted_one(law: object, wins: bool) -> None:
-    rows = [
-        {"param.modulus": m, "param.fraction": f, "metric.test_accuracy": 1 / (1 + math.exp(-(f - law(m)) / 0.004))}  # type: ignore[operator]
-        for m in (11, 17, 23, 31, 43, 59)
-        for f in np.arange(0.1, 0.9, 0.04)
-    ]
-    frame = pd.DataFrame(rows).assign(experiment="phase", method=NORMAL, seed=0, status="ok", **{"view.boundary": True})
-    gains = {claim.id: claim.estimate(frame) for claim in TASK.claims if claim.id.startswith("C1") and claim.primary}
+@pytest.mark.parametrize("wins", [True, False])
+def test_the_claims_of_the_boundary_see_a_planted_one(wins: bool) -> None:
+    moduli, fractions = np.meshgrid([11.0, 17.0, 23.0, 31.0, 43.0, 59.0], np.arange(0.1, 0.9, 0.04))
+    edge = 2.7 * np.log(moduli) / moduli if wins else 1.8 / np.sqrt(moduli)
+    planted = {"param.modulus": moduli, "param.fraction": fractions, "metric.test_accuracy": 1 / (1 + np.exp((edge - fractions) / 0.004))}
+    frame = pd.DataFrame({name: values.ravel() for name, values in planted.items()})
+    frame = frame.assign(experiment="phase", method=NORMAL, seed=0, status="ok", **{"view.boundary": True})
+    gains = [claim.estimate(frame) for claim in TASK.claims if claim.group == "C1" and claim.primary]
     assert len(gains) == 2
-    assert all(gain > 0 for gain in gains.values()) is wins
+    assert all(gain > 0 for gain in gains) is wins
 
 
 def test_seeds_decays_and_what_does_not_decide_a_shape_share_a_program() -> None:

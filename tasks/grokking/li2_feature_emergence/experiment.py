@@ -91,45 +91,36 @@ def energies(weights: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
     return 0.5 * ((weights @ inputs.T).square() @ targets).square().sum(-1)
 
 
-def gradients(weights: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Of the energies, (..., 2 M). As E is of degree four, w . grad E = 4 E."""
-    hidden = weights @ inputs.T
-    return 2.0 * ((hidden.square() @ targets) @ targets.T * hidden) @ inputs
-
-
 def theory(trial: Trial) -> dict[str, float]:
     """What the paper says of one hidden unit, the worst of all starts, or of the output layer on random features."""
     if trial.method == "ridge":
         return _ridge(trial)
-    p, (inputs, targets) = trial.params, whole_group(trial.params.modulus)
-    stream = generator(trial.seed_for("starts"))
+    p, (inputs, targets), stream = trial.params, whole_group(trial.params.modulus), generator(trial.seed_for("starts"))
     w = F.normalize(torch.randn(p.starts, 2 * p.modulus, generator=stream, dtype=torch.float64), dim=1)
+    slopes = torch.func.grad(lambda w: energies(w, inputs, targets).sum())
     for _ in range(p.ascent if trial.method == "ascent" else 0):
         # By the gradient alone u and v would change places for ever; a fixed point of the sum is one of the gradient.
-        slope = gradients(w, inputs, targets)
-        w = F.normalize(slope + (w * slope).sum(1, keepdim=True) * w, dim=1)
+        w = F.normalize(slopes(w) + (w * slopes(w)).sum(1, keepdim=True) * w, dim=1)
     energy, (u, v) = energies(w, inputs, targets), w.reshape(-1, 2, p.modulus).unbind(1)
     mirrored = v[:, -torch.arange(p.modulus) % p.modulus]
-    mirror = torch.minimum((u - mirrored).norm(dim=1), (u + mirrored).norm(dim=1)) / u.norm(dim=1)
-    along = gradients(w, inputs, targets) - 4.0 * energy[:, None] * w
     hessians = torch.func.vmap(torch.func.hessian(lambda one: energies(one, inputs, targets)))(w)
     tangent = torch.eye(2 * p.modulus, dtype=w.dtype) - w[:, :, None] * w[:, None, :]
-    curvature = torch.linalg.eigvalsh(tangent @ hessians @ tangent - 4.0 * energy[:, None, None] * tangent).amax(1)
+    along = 4.0 * energy[:, None]  # w . grad E, as E is of degree four
     found = {
-        "slope": along.norm(dim=1) / (4.0 * energy),
-        "curvature": curvature / energy,
+        "slope": (slopes(w) - along * w).norm(dim=1) / (4.0 * energy),
+        "curvature": torch.linalg.eigvalsh(tangent @ hessians @ tangent - along[:, :, None] * tangent).amax(1) / energy,
         "frequency_gap": 1.0 - frequency_power(w.T).amax(0) * 2.0 / p.modulus,
         "published_gap": (16.0 * energy / p.modulus - 1.0).abs(),
         "derived_gap": (4.0 * energy / p.modulus - 1.0).abs(),
-        "mirror_gap": mirror,
+        "mirror_gap": torch.minimum((u - mirrored).norm(dim=1), (u + mirrored).norm(dim=1)) / u.norm(dim=1),
     }
     return {name: float(values.max()) for name, values in found.items()}
 
 
 def _ridge(trial: Trial) -> dict[str, float]:
     p, (pairs, labels), stream = trial.params, whole_group(trial.params.modulus), generator(trial.seed_for("features"))
-    rows = torch.randperm(len(pairs), generator=stream)[: round(p.fraction * len(pairs))]
-    hidden = (pairs[rows] @ network("", p.modulus, p.width).initial(stream)["weight0"]).square()
+    rows = torch.randperm(len(pairs), generator=stream)[: len(pairs) // 2]
+    hidden = (pairs[rows] @ network("", p.modulus, 128).initial(stream)["weight0"]).square()
     features, targets = (part - part.mean(0) for part in (hidden, labels[rows]))
     output, limit = ridge(features, targets, p.decay)
     flat = features.T @ (features @ output - targets) + p.decay * output
