@@ -14,7 +14,7 @@ from torch import nn
 from tasks.blocks.algorithmic import modular
 from tasks.blocks.small_members import Run
 from tasks.blocks.training import generator
-from tasks.grokking.li2_feature_emergence.experiment import energies, member, metrics, network, ridge, whole_group
+from tasks.grokking.li2_feature_emergence.experiment import energies, member, metrics, mirror_gaps, network, ridge, whole_group
 from tasks.grokking.li2_feature_emergence.task import NORMAL, TASK, phase
 from tests.tasks.trials import Trials
 
@@ -59,6 +59,7 @@ def test_it_is_adam_with_an_l2_penalty_on_centred_outputs(trials: Trials) -> Non
     expected = metrics(
         trial, Run([0, 12], {f"{split}_accuracy": [0.0, 0.0] for split in ("train", "val", "test")}, {"weight0": w.detach()})
     )
+    assert trials.run("muon")["frequency_share"] != pytest.approx(trials.run(NORMAL)["frequency_share"], rel=1e-5)
     assert trials.run(NORMAL, {"decay": 0.3})["frequency_share"] == pytest.approx(expected["frequency_share"], rel=1e-5)
 
 
@@ -85,6 +86,9 @@ def test_the_ascent_ends_at_maxima_and_nothing_is_one_by_chance(trials: Trials) 
     assert max(found[name] for name in ("frequency_gap", "derived_gap", "slope", "curvature")) < 1e-9
     assert found["published_gap"] == pytest.approx(3.0)
     assert found["mirror_gap"] > 0.1
+    assert mirror_gaps(
+        torch.tensor([[1.0, 2.0, 3.0, 1.0, 3.0, 2.0], [1.0, 2.0, 3.0, -1.0, -3.0, -2.0], [1.0, 2.0, 2.0, 1.0, 2.0, 5.0]])
+    ).tolist() == [0, 0, 1]
     start = trials.run("random-weights", experiment="theory")
     assert min(start[name] for name in ("frequency_gap", "derived_gap", "slope", "curvature")) > 0.01
 

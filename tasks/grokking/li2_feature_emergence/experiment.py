@@ -101,8 +101,7 @@ def theory(trial: Trial) -> dict[str, float]:
     for _ in range(p.ascent if trial.method == "ascent" else 0):
         # By the gradient alone u and v would change places for ever; a fixed point of the sum is one of the gradient.
         w = F.normalize(slopes(w) + (w * slopes(w)).sum(1, keepdim=True) * w, dim=1)
-    energy, (u, v) = energies(w, inputs, targets), w.reshape(-1, 2, p.modulus).unbind(1)
-    mirrored = v[:, -torch.arange(p.modulus) % p.modulus]
+    energy = energies(w, inputs, targets)
     hessians = torch.func.vmap(torch.func.hessian(lambda one: energies(one, inputs, targets)))(w)
     tangent = torch.eye(2 * p.modulus, dtype=w.dtype) - w[:, :, None] * w[:, None, :]
     along = 4.0 * energy[:, None]  # w . grad E, as E is of degree four
@@ -112,9 +111,16 @@ def theory(trial: Trial) -> dict[str, float]:
         "frequency_gap": 1.0 - frequency_power(w.T).amax(0) * 2.0 / p.modulus,
         "published_gap": (16.0 * energy / p.modulus - 1.0).abs(),
         "derived_gap": (4.0 * energy / p.modulus - 1.0).abs(),
-        "mirror_gap": torch.minimum((u - mirrored).norm(dim=1), (u + mirrored).norm(dim=1)) / u.norm(dim=1),
+        "mirror_gap": mirror_gaps(w),
     }
     return {name: float(values.max()) for name, values in found.items()}
+
+
+def mirror_gaps(weights: Tensor) -> Tensor:
+    """Distance of v from P u or -P u, the nearer one, over |u|, of rows [u; v]; P u reads u backwards (theorem 2)."""
+    u, v = weights.unflatten(-1, (2, -1)).unbind(-2)
+    back = u[..., -torch.arange(u.shape[-1]) % u.shape[-1]]
+    return torch.minimum((v - back).norm(dim=-1), (v + back).norm(dim=-1)) / u.norm(dim=-1)
 
 
 def _ridge(trial: Trial) -> dict[str, float]:
