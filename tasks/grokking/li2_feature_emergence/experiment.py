@@ -118,9 +118,10 @@ def theory(trial: Trial) -> dict[str, float]:
 
 def mirror_gaps(weights: Tensor) -> Tensor:
     """Distance of v from P u or -P u, the nearer one, over |u|, of rows [u; v]; P u reads u backwards (theorem 2)."""
-    u, v = weights.unflatten(-1, (2, -1)).unbind(-2)
-    back = u[..., -torch.arange(u.shape[-1]) % u.shape[-1]]
-    return torch.minimum((v - back).norm(dim=-1), (v + back).norm(dim=-1)) / u.norm(dim=-1)
+    u, v = weights.reshape(len(weights), 2, -1).unbind(1)
+    back = u[:, -torch.arange(u.shape[1]) % u.shape[1]]
+    gaps: Tensor = torch.minimum((v - back).norm(dim=1), (v + back).norm(dim=1)) / u.norm(dim=1)
+    return gaps
 
 
 def _ridge(trial: Trial) -> dict[str, float]:

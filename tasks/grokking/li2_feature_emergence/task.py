@@ -85,19 +85,10 @@ def _train(name: str, *methods: str, **how: Any) -> Experiment:
     return Experiment(name, params=Train, metrics=METRICS, methods=methods, **packed, **how)
 
 
-_WHERE: Mapping[str, Any] = {
-    "x": "fraction",
-    "y": "modulus",
-    "z": "test_accuracy",
-    "along": "rises",
-    "view": "boundary",
-    "methods": (NORMAL,),
-}
-_BOUNDARY = Phase(id="boundary", title="Where networks generalise: training fraction and modulus", **_WHERE)
-_CURVES = [
-    Figure(id=f"grokking-{y}", title="With and without weight decay", x="step", y=f"{y}_accuracy", view="grokking", log_x=True)
-    for y in ("test", "train")
-]
+_AXES: Mapping[str, Any] = {"x": "fraction", "y": "modulus", "z": "test_accuracy", "along": "rises", "view": "boundary"}
+_BOUNDARY = Phase(id="boundary", title="Where networks generalise: training fraction and modulus", methods=(NORMAL,), **_AXES)
+_ARMS: Mapping[str, Any] = {"title": "With and without weight decay", "x": "step", "view": "grokking", "log_x": True}
+_CURVES = [Figure(id=f"grokking-{split}", y=f"{split}_accuracy", **_ARMS) for split in ("test", "train")]
 phase = _train("phase", NORMAL, NO_DECAY, SHUFFLED, figures=(_BOUNDARY, *_CURVES), summary="what generalises, at one rate")
 race = _train("race", NORMAL, ZERO, MUON, tuned=Sweep("lr", by="val_area"), summary="the way to 90 %, each method at its best rate")
 theory = Experiment(
