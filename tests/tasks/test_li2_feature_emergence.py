@@ -71,6 +71,9 @@ def test_numbers_of_a_run(trials: Trials) -> None:
     assert found["val_area"] == pytest.approx((2.5 + 22.5) / 40)
     assert found["frequency_share"] == pytest.approx(1.0)
     assert found["frequencies"] == pytest.approx(2 / 3)
+    mixed = metrics(trials(NORMAL), Run([0, 10, 40], curves, {"weight0": wave @ torch.tensor([[1.0, 1.0], [0.5, 3.0]])}))
+    assert mixed["frequency_share"] == pytest.approx((1 + 9) / (1 + 0.25 + 1 + 9))
+    assert mixed["frequencies"] == pytest.approx(100 / (1 + 81) / 3)
 
 
 @pytest.mark.parametrize(("modulus", "frequency", "energy"), [(7, 2, 7 / 4), (11, 5, 11 / 4), (8, 3, 2.0), (8, 4, 4.0)])

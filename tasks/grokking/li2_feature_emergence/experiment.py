@@ -53,14 +53,16 @@ def member(trial: Trial) -> Member:
 def metrics(_: Trial, run: Run) -> dict[str, float]:
     """What became of one network; steps are known to 2 % of the whole training."""
     power = frequency_power(run.parameters["weight0"].double())
+    strongest = torch.where(power == power.amax(0), power, 0.0)
+    held = strongest.sum(1)
     steps, accuracy = (torch.tensor(values, dtype=torch.float64) for values in (run.steps, run.measured["val_accuracy"]))
     return {
         **{f"{name}_accuracy": run.measured[f"{name}_accuracy"][-1] for name in ("train", "val", "test")},
         "val_area": float(torch.trapezoid(accuracy, steps) / steps[-1]),
         **reached("steps_to_fit", *steps_to_threshold(run.curve("train_accuracy"), 0.9)),
         **reached("steps_to_90", *steps_to_threshold(run.curve("test_accuracy"), 0.9)),
-        "frequency_share": float((power.amax(0) / power.sum(0)).mean()),
-        "frequencies": len(set(power.argmax(0).tolist())) / len(power),
+        "frequency_share": float(strongest.sum() / power.sum()),
+        "frequencies": float(held.sum().square() / held.square().sum() / len(held)),
     }
 
 

@@ -49,8 +49,8 @@ METRICS = (
     _metric("steps_to_90", "until 90 % of the test pairs are right", "steps", "lower", POSITIVE, split="test", censored=True),
     _metric("steps_to_fit", "until 90 % of the training pairs are right", "steps", "lower", POSITIVE, censored=True),
     _metric("val_area", "mean validation accuracy over all steps: large where generalisation comes early"),
-    _metric("frequency_share", "of a hidden unit's power in its strongest frequency, mean over units"),
-    _metric("frequencies", "of all frequencies that are the strongest of some hidden unit"),
+    _metric("frequency_share", "of the hidden layer's power that lies in the strongest frequency of its unit"),
+    _metric("frequencies", "of all frequencies, by the participation ratio of that power over them: 1 where all hold as much"),
 )
 _OF_UNITS = {
     "frequency_gap": "power outside of the strongest frequency, as all below of the worst start",
@@ -124,20 +124,25 @@ def _scale(name: str, seeds: int, limit: float, what: str, gpus: float = 0.0) ->
     return Scale(description=what, grids=[*_GRIDS[name], units, Grid(theory, methods=(RIDGE,))], seeds=seeds, **on)
 
 
-_FROM = {11: (0.49, 6), 17: (0.34, 5), 23: (0.28, 5), 31: (0.22, 5), 43: (0.18, 4), 59: (0.14, 4)}
-_LAPTOP = {modulus: [round(low + 0.04 * place, 2) for place in range(count)] for modulus, (low, count) in _FROM.items()}
+_FROM = {11: (0.49, 0.04), 17: (0.36, 0.04), 23: (0.3, 0.03), 31: (0.24, 0.02), 43: (0.2, 0.02), 59: (0.16, 0.02)}
+_LAPTOP = {modulus: [round(low + step * place, 2) for place in range(5)] for modulus, (low, step) in _FROM.items()}
 _PRIMES, _FINE = (7, 11, 17, 23, 31, 41, 53, 71, 89, 107, 127), [round(0.05 + 0.025 * place, 3) for place in range(32)]
 _FEW_UNITS: Mapping[str, Any] = {"rates": (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0), "fractions": {"few-units": 0.4}, "rival": MUON}
 _FIGURE_3: Mapping[str, Any] = {"modulus": 71, "fraction": 0.4, "width": 2048, "lr": 1e-3, "steps": 400}
 _SMALL: Mapping[str, Any] = {"width": 32, "steps": 40}
-_ZERO = {"scarce": 0.42, "plenty": 0.7}
+_RATES = (0.003, 0.01, 0.03, 0.1)
 _GRIDS = {
     "smoke": [
         *_boundary({7: (0.4, 0.8), 11: (0.4, 0.8)}, **_SMALL),
         *_grokking(modulus=7, fraction=0.7, **_SMALL),
         *_race((0.01, 0.1), {"scarce": 0.7}, modulus=7, **_SMALL),
     ],
-    "laptop": [*_boundary(_LAPTOP), *_grokking(), *_race((0.003, 0.01, 0.03, 0.1), _ZERO, width=256, steps=1000)],
+    "laptop": [
+        *_boundary(_LAPTOP),
+        *_grokking(),
+        *_race(_RATES, {"scarce": 0.42}, width=256, steps=1000),
+        *_race(_RATES, {"plenty": 0.7}, width=256, steps=300),
+    ],
     "gpu": [
         *_boundary({m: _FINE[:16] if m > 40 else _FINE for m in _PRIMES}, width=1024, steps=2000),
         *_grokking(**_FIGURE_3),
