@@ -69,6 +69,7 @@ class View:
     truth: Tensor
     splits: Tensors
     parameters: Tensors
+    fixed: Tensors
 
     def mean(self, values: Tensor, split: str) -> Tensor:
         """Mean of (members, examples) over the examples of a split."""

@@ -173,7 +173,7 @@ class Pack:
         parameters, fixed = self._parts(self._weights[live]), {name: value[live] for name, value in self._fixed.items()}
         outputs = self._forward(parameters, self._inputs[live], fixed)
         splits = {name: mask[live] for name, mask in self._splits.items()}
-        view = View(outputs, self._targets[live], self._truth[live], splits, parameters)
+        view = View(outputs, self._targets[live], self._truth[live], splits, parameters, fixed)
         loss = self._recipe.loss
         measures = {"loss": loss} if view.targets.is_floating_point() else {"loss": loss, "accuracy": correct}
         numbers: dict[str, Tensor] = {}

@@ -1,0 +1,74 @@
+"""Closed forms of the committee f(x) = alpha/N sum_i phi(w_i . x), phi(h) = h + epsilon h^2 / 2, on y = (beta . x)^2 / 2, x ~ N(0, I/D).
+
+f depends on the mean w of the N vectors w_i and on M, the mean of w_i w_i^T, alone: f = alpha w.x + alpha epsilon / 2 x^T M x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tasks.blocks.small_networks import Tensors, committee
+
+
+@dataclass(frozen=True)
+class Committee:
+    """`committee(inputs, units)` computed from w and M: the same function and gradient for P D^2 + N D^2 products instead of P N D."""
+
+    inputs: int
+    units: int
+
+    def initial(self, stream: torch.Generator) -> dict[str, Tensor]:
+        """Weights (D, N) from N(0, 1)."""
+        return committee(self.inputs, self.units).initial(stream)
+
+    def noise(self, stream: torch.Generator, examples: int) -> Tensors:  # noqa: ARG002 - nothing is drawn in training
+        """None."""
+        return {}
+
+    def __call__(self, parameters: Tensors, inputs: Tensor, fixed: Tensors) -> Tensor:
+        """Outputs (P, 1)."""
+        return outputs(fixed["scale"], fixed["curvature"], inputs, *moments(parameters["weight0"])).unsqueeze(-1)
+
+
+def moments(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """w (..., D) and M (..., D, D) of weights (..., D, N), a unit a column."""
+    return weights.mean(-1), weights @ weights.mT / weights.shape[-1]
+
+
+def outputs(alpha: Tensor | float, epsilon: Tensor | float, inputs: Tensor, mean: Tensor, second: Tensor) -> Tensor:
+    """f (P,) of inputs (P, D)."""
+    return alpha * (inputs @ mean + 0.5 * epsilon * ((inputs @ second) * inputs).sum(-1))
+
+
+def test_loss(alpha: Tensor, epsilon: Tensor, mean: Tensor, second: Tensor, teacher: Tensor) -> Mapping[str, Tensor]:
+    """E (f(x) - y)^2 in its three terms, each (...): of the mean, of the traceless quadratic and of the linear part of f - y.
+
+    `mean` (..., D) and `second` (..., D, D) are w and M, less those at the start where f at the start is subtracted; teacher is beta.
+    Section 5 of the paper: 1/4 (|beta|^2 / D - alpha epsilon tr M / D)^2 + |alpha epsilon M - beta beta^T|^2 / (2 D^2) + alpha^2 |w|^2 / D.
+    """
+    inputs = teacher.shape[-1]
+    error = (alpha * epsilon)[..., None, None] * second - teacher.unsqueeze(-1) * teacher.unsqueeze(-2)
+    trace = error.diagonal(dim1=-2, dim2=-1).sum(-1) / inputs
+    return {
+        "mean": 0.25 * trace.square(),
+        "quadratic": 0.5 * error.square().sum((-2, -1)) / inputs**2,
+        "linear": alpha.square() * mean.square().sum(-1) / inputs,
+    }
+
+
+def tangent_kernel(inputs: Tensor, epsilon: float, mean: Tensor, second: Tensor) -> Tensor:
+    """K(x, x') = N / alpha^2 grad f(x) . grad f(x') over inputs (P, D): (P, P).
+
+    x.x' (1 + epsilon w.(x + x') + epsilon^2 x^T M x').
+    """
+    linear = inputs @ mean
+    return inputs @ inputs.T * (1.0 + epsilon * (linear[:, None] + linear) + epsilon**2 * (inputs @ second @ inputs.T))
+
+
+def alignment(kernel: Tensor, targets: Tensor) -> float:
+    """y^T K y / (|K|_F |y|^2), which the paper calls centred kernel alignment and does not centre."""
+    return float(targets @ kernel @ targets / (torch.linalg.matrix_norm(kernel) * (targets @ targets)))
