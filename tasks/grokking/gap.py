@@ -1,0 +1,47 @@
+"""When a network fits and when it generalises: crossing times of loss curves, and the gap between the two, which may be censored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from harness.bounds import POSITIVE
+from harness.censoring import reached
+from harness.task import Metric
+
+Crossing = tuple[float, bool]
+"""A step, and whether it is censored: the level was not reached by then."""
+
+
+def crossing(curve: Sequence[tuple[float, float]], level: float) -> Crossing:
+    """When a positive curve of (step, value) first falls to `level`, log-linear between its steps: rounding never moves it by a step.
+
+    (last step, True) where it does not; (NaN, True) where it is not finite before it does.
+    """
+    before, high = curve[0]
+    for step, value in curve:
+        if not math.isfinite(value):
+            return math.nan, True
+        if value <= level:
+            return (step if step == before else before + (step - before) * math.log(high / level) / math.log(high / value)), False
+        before, high = step, value
+    return before, True
+
+
+def gap_metrics(methods: Sequence[str] = ()) -> list[Metric]:
+    """What `gap` returns."""
+    late = "a lower bound where that does not drop in time"
+    return [
+        Metric(name, unit, "lower", f"{what}; {late}", methods, split="test", censored=True, bounds=POSITIVE)
+        for name, unit, what in (
+            ("grok_gap", "steps", "from the drop of the training loss to that of the test loss"),
+            ("delay", "", "step of the drop of the test loss over that of the training loss"),
+        )
+    ]
+
+
+def gap(fitted: Crossing, generalised: Crossing) -> Mapping[str, float]:
+    """The gap in steps and as a ratio. Where neither curve falls in time the bounds are 0 and 1: nothing is known."""
+    steps = max(0.0, generalised[0] - fitted[0])
+    ratio = generalised[0] / fitted[0] if fitted[0] else math.nan
+    return {**reached("grok_gap", steps, generalised[1]), **reached("delay", ratio, generalised[1])}

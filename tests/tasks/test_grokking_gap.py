@@ -1,0 +1,34 @@
+"""Crossing times and gaps of known curves, reached and not."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tasks.grokking.gap import crossing, gap, gap_metrics
+
+
+def test_an_exponential_is_crossed_where_it_is_whatever_the_steps() -> None:
+    for steps in ((0, 1, 2, 5, 100), (0, 7, 50), (0, 30, 60)):
+        found, censored = crossing([(step, math.exp(-0.1 * step)) for step in steps], 0.2)
+        assert found == pytest.approx(10 * math.log(5))
+        assert not censored
+
+
+def test_the_first_drop_counts_and_what_is_not_reached_is_a_bound() -> None:
+    assert crossing([(0, 1.0), (10, 0.1), (20, 1.0), (30, 0.01)], 0.1) == (10.0, False)
+    assert crossing([(0, 1.0), (10, 0.3)], 0.2) == (10, True)
+    assert crossing([(0, 0.1), (10, 0.3)], 0.2) == (0, False)
+    at, censored = crossing([(0, 1.0), (10, math.inf), (20, 0.1)], 0.2)
+    assert math.isnan(at)
+    assert censored
+
+
+def test_a_gap_is_censored_as_the_test_loss_is() -> None:
+    assert gap((10.0, False), (40.0, False)) == {"grok_gap": 30.0, "grok_gap_censored": 0.0, "delay": 4.0, "delay_censored": 0.0}
+    assert gap((10.0, False), (100.0, True)) == {"grok_gap": 90.0, "grok_gap_censored": 1.0, "delay": 10.0, "delay_censored": 1.0}
+    assert gap((100.0, True), (100.0, True)) == {"grok_gap": 0.0, "grok_gap_censored": 1.0, "delay": 1.0, "delay_censored": 1.0}
+    assert gap((40.0, False), (10.0, False))["grok_gap"] == 0.0
+    assert math.isnan(gap((math.nan, True), (math.nan, True))["delay"])
+    assert {name for metric in gap_metrics() for name in (metric.name, f"{metric.name}_censored")} == set(gap((1.0, False), (2.0, False)))
