@@ -137,7 +137,7 @@ _PAPER_ALPHAS, _PAPER_EPSILONS = [round(0.4 * k, 1) for k in range(1, 15)], [rou
 _SCALES = {
     "smoke": _scale("D = 12 and 400 steps: does it run", (0.25, 1.0, 2.0), {"alpha": (0.5, 2.0), "epsilon": (0.1, 0.2, 0.4)},
                     {"inputs": (12, 20), "examples": (12, 120, 240)}, seeds=2, limit=60.0, base=_SMALL,
-                    sums=[Grid(addition, points=[{"modulus": 5, "units": 16, "steps": 200}], axes={"alpha": (0.25, 1.0)})]),
+                    sums=[Grid(addition, points=[{"modulus": 5, "units": 16, "lr": 10.0, "steps": 200}], axes={"alpha": (0.25, 1.0)})]),
     "laptop": _scale("D = 30, P = 5.5 D, as many examples an input as in the paper; 2 CPU cores", _powers(-4, 3),
                      {"alpha": _powers(-2, 3), "epsilon": (0.025, 0.05, 0.1, 0.2, 0.4)},
                      {"inputs": (20, 30, 40), "examples": (30, 60, 120, 240, 480)}, seeds=5, limit=600.0, ended=0.05,
@@ -180,12 +180,8 @@ _TENFOLD = "ours: ten per cent, where the same two sigmas at one alpha differ fo
 TASK = Task(
     id="grokking-lazy-to-rich",
     version=1,
-    paper=Paper(
-        arxiv="2310.06110",
-        title="Grokking as the Transition from Lazy to Rich Training Dynamics",
-        year=2023,
-        authors="Tanishq Kumar, Blake Bordelon, Samuel J. Gershman, Cengiz Pehlevan",
-    ),
+    paper=Paper(arxiv="2310.06110", title="Grokking as the Transition from Lazy to Rich Training Dynamics", year=2023,
+                authors="Tanishq Kumar, Blake Bordelon, Samuel J. Gershman, Cengiz Pehlevan"),
     summary="Whether gradient descent without weight decay groks a quadratic target because it starts lazy.",
     methods=[
         Method(C, "proposed", "gradient descent at a rate over alpha^2; what it computes at the start is subtracted"),
