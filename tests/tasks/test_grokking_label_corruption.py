@@ -76,7 +76,7 @@ def test_a_planted_memory_is_seen_and_pruned_by_its_low_ipr(trials: Trials, monk
     parameters = {**{name: value.unsqueeze(0) for name, value in weights.items()}, "gamma": -2.0 * ipr.unsqueeze(0)}
     outputs = MLP(widths=(22, width, 11), activation="square")(weights, one.inputs, {})
     masks = {name: mask.unsqueeze(0) for name, mask in one.splits.items()}
-    seen = experiment.observe(View(outputs.unsqueeze(0), one.targets.unsqueeze(0), truth.unsqueeze(0), masks, parameters))
+    seen = experiment.observe(View(outputs.unsqueeze(0), one.targets.unsqueeze(0), truth.unsqueeze(0), masks, parameters, {}))
     assert (float(seen["memorised"]), float(seen["corrected"]), float(seen["ipr_gamma"])) == pytest.approx((1.0, 0.0, 1.0))
     assert float(seen["ipr_median"]) == pytest.approx(1.0)
     monkeypatch.setattr(Trial, "required", lambda _: weights)

@@ -47,7 +47,7 @@ def test_alignment_is_the_cosine_of_the_descent_and_the_last_weights(trials: Tri
     wanted = torch.cosine_similarity(-slope.flatten(), start["weight2"].flatten(), dim=0)
     outputs = torch.stack([net({name: value[0] for name, value in start.items()}, member.inputs, {})])
     splits = {name: mask[None] for name, mask in member.splits.items()}
-    view = View(outputs, member.targets[None], member.targets[None], splits, start)
+    view = View(outputs, member.targets[None], member.targets[None], splits, start, {})
     found = experiment.observe(net, member.inputs, view)
     assert float(found["alignment"]) == pytest.approx(float(wanted), rel=1e-9)
     assert float(found["norm"]) == pytest.approx(math.sqrt(sum(float(value.square().sum()) for value in start.values())))

@@ -51,7 +51,7 @@ def claims(train: Experiment, threshold: Experiment) -> list[Claim]:
             stands_on=("floor",),
         ),
         *better("floor", PERP, FLOOR, known, source="control", kind="control", says="perp-grad knows more than random labels teach"),
-        _level("fits", "adamw fits its training data", fitted, Above(0.99), source="control", kind="control"),
+        _level("fits", "adamw fits its training data", fitted, Above(0.99), source="control", kind="control", null=0.02),
         *_earlier(train),
         _level("C4-rise", "adamw's descent turns to its weights", rise, Above(0.0), null=0.0, **late),
         _level("C4-cosine", "the cosine of the two ends above 0.5", cosine, Above(0.5), published=0.9, **late),
