@@ -16,6 +16,7 @@ _RUN, _TIERS = "tasks.grokking.grokking_label_corruption.experiment", ("weak", "
 _Point = Mapping[str, Any]
 _Axes = Mapping[str, Sequence[float]]
 _Tiers = Sequence[tuple[float, float]]
+_Cells = tuple[_Point, _Point, _Point]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +119,9 @@ prune = Experiment(
 )
 
 
-def _scale(what: str, seeds: int, tiers: _Tiers, axes: _Axes, cells: Sequence[_Point], sizes: Sequence[int] = ()) -> Scale:
+def _scale(what: str, seeds: int, tiers: _Tiers, axes: _Axes, cells: _Cells, gpus: float = 0.0, sizes: Sequence[int] = ()) -> Scale:
     """`tiers`: a weight decay and a dropout rate each, the second for single cells; `cells`: networks of planes, alone, in batches."""
-    (plane, cell, batches), gpus = cells, 1.0 if "GPU" in what else 0.0
+    plane, cell, batches = cells
     views: list[tuple[str, _Point, tuple[float, float], _Axes]] = [("cell", cell, tiers[1], {})]
     views += [("clean", {**cell, "corruption": 0.0}, tiers[1], {})]
     views += [(view, plane, tier, axes) for view, tier in zip(_TIERS, tiers, strict=True)]
@@ -145,6 +146,7 @@ _LAPTOP: _Point = {"p": 31, "width": 128, "steps": 300}
 _WIDE: _Point = {"p": 97, "width": 500, "steps": 1000, "fraction": 0.5, "corruption": 0.35}
 _BATCHES: _Point = {**_WIDE, "steps": 2000, "fraction": 0.65, "corruption": 0.2}
 _NARROW, _PUBLISHED = [(5.0, 0.3), (10.0, 0.6), (15.0, 0.8)], [(5.0, 0.3), (15.0, 0.6), (20.0, 0.9)]
+_SIZES = [8, 32, 64, 256]
 _COARSE: _Axes = {"fraction": [0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "corruption": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5]}
 _FINE: _Axes = {name: [round(0.05 * i, 2) for i in range(1, 20)] for name in _COARSE}
 _PAPER: _Axes = {name: values[1:-1] for name, values in _FINE.items()}
@@ -158,10 +160,10 @@ TASK = Task(
     methods=METHODS,
     experiments=(train, prune),
     scales={
-        "smoke": _scale("p = 11, 40 steps: does it run", 2, _NARROW, {k: v[3:5] for k, v in _COARSE.items()}, [_SMALL, _SMALL, _SMALL]),
-        "laptop": _scale("p = 31, 36 cells; 2 CPU cores", 5, _NARROW, _COARSE, [_LAPTOP, _LAPTOP, {**_LAPTOP, "steps": 1200, "batch": 16}]),
-        "gpu": _scale("p = 47, 361 cells; one GPU", 5, _NARROW, _FINE, [{"p": 47, "width": 192, "steps": 1000}, _WIDE, _BATCHES]),
-        "paper": _scale("p = 97, 289 cells; GPUs", 3, _PUBLISHED, _PAPER, [{**_WIDE, "steps": 2000}, _WIDE, _BATCHES], [8, 32, 64, 256]),
+        "smoke": _scale("p = 11, 40 steps: does it run", 2, _NARROW, {k: v[3:5] for k, v in _COARSE.items()}, (_SMALL, _SMALL, _SMALL)),
+        "laptop": _scale("p = 31, 36 cells; 2 CPU cores", 5, _NARROW, _COARSE, (_LAPTOP, _LAPTOP, {**_LAPTOP, "steps": 1200, "batch": 16})),
+        "gpu": _scale("p = 47, 361 cells; one GPU", 5, _PUBLISHED, _FINE, ({"p": 47, "width": 192, "steps": 750}, _WIDE, _BATCHES), 1.0),
+        "paper": _scale("p = 97, 289 cells; GPUs", 3, _PUBLISHED, _PAPER, ({**_WIDE, "steps": 2000}, _WIDE, _BATCHES), 1.0, _SIZES),
     },
     claims=claims(train, prune),
 )
