@@ -51,7 +51,7 @@ def member(trial: Trial) -> Member:
 
 
 def metrics(_: Trial, run: Run) -> dict[str, float]:
-    """What became of one network; steps are known to 2 % of the whole training."""
+    """What became of one network; steps are known to 1 % of the whole training."""
     power = frequency_power(run.parameters["weight0"].double())
     strongest = torch.where(power == power.amax(0), power, 0.0)
     held = strongest.sum(1)
@@ -76,7 +76,7 @@ def train(trials: Sequence[Trial]) -> Iterator[Progress]:
     """The program of trials that agree in method, sizes and steps."""
     first, p = trials[0], trials[0].params
     optimizer: Optimizer = MUON if first.method == "muon" else Adam()
-    points, logged = sorted({*log_spaced(p.steps), *range(0, p.steps, max(1, p.steps // 50))}), ("train_accuracy", "test_accuracy")
+    points, logged = sorted({*log_spaced(p.steps), *range(0, p.steps, max(1, p.steps // 100))}), ("train_accuracy", "test_accuracy")
     networks = network(first.method, p.modulus, p.width)
     return train_trials(trials, networks, member, metrics, logged=logged, loss=centred_squared_error, optimizer=optimizer, points=points)
 
