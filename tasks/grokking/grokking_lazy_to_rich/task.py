@@ -58,7 +58,7 @@ def _products(params: Mapping[str, Any]) -> tuple[float, float]:
 
 def _seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
     """Of a trial in a pack of dozens; on a GPU a guess from its peak, not measured."""
-    per_step = 3e-5 + 8e-10 * _products(params)[0] if scale in ("smoke", "laptop") else 1e-6 + 3e-12 * _products(params)[0]
+    per_step = 3e-5 + 8e-10 * _products(params)[0] if scale in ("smoke", "laptop") else 1.5e-5 + 3e-12 * _products(params)[0]
     return 0.01 if method == "mean" else 0.05 + params["steps"] * per_step
 
 
