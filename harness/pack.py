@@ -18,7 +18,7 @@ from harness.trial import Trial
 
 SLICE_SECONDS = 2.0
 """After this much work a program is left where it is and what has ended goes to the ledger."""
-PROBE_SECONDS = 0.3
+PROBE_SECONDS = 0.1
 """What each of the probe's programs runs for, beyond its first step."""
 FIRST_PROBED = 8
 GROWTH = 4
