@@ -15,6 +15,8 @@ from harness.plan import TrialSpec
 from harness.record import Record
 
 LINE_EVERY_S = 10.0
+FORESEEN = 0.02
+"""Share of the work from which on a time left is shown: before, workers start and programs are probed."""
 
 
 class RunProgress:
@@ -60,6 +62,8 @@ class RunProgress:
 
     def _summary(self) -> str:
         elapsed = max(time.monotonic() - self._started, 1e-9)
-        left = elapsed * (self._total_weight - self._done_weight) / max(self._done_weight, 1e-9)
+        left = ""
+        if self._done_weight >= FORESEEN * self._total_weight:
+            left = f"about {duration(max(0.0, elapsed * (self._total_weight - self._done_weight) / max(self._done_weight, 1e-9)))} left"
         troubles = ", ".join(f"{count} {state}" for state, count in sorted(self._states.items()) if state != "ok")
-        return ", ".join(filter(None, [f"{self._states.total() / elapsed:.3g}/s", f"about {duration(max(0.0, left))} left", troubles]))
+        return ", ".join(filter(None, [f"{self._states.total() / elapsed:.3g}/s", left, troubles]))
