@@ -14,7 +14,17 @@ from torch import nn
 from tasks.blocks.algorithmic import modular
 from tasks.blocks.small_members import Run
 from tasks.blocks.training import generator
-from tasks.grokking.li2_feature_emergence.experiment import energies, member, metrics, mirror_gaps, network, ridge, whole_group
+from tasks.grokking.li2_feature_emergence.experiment import (
+    energies,
+    gradients,
+    hessians,
+    member,
+    metrics,
+    mirror_gaps,
+    network,
+    ridge,
+    whole_group,
+)
 from tasks.grokking.li2_feature_emergence.task import NORMAL, TASK, phase
 from tests.tasks.trials import Trials
 
@@ -82,6 +92,10 @@ def test_the_energy_of_a_single_frequency_is_a_quarter_of_m_whatever_its_phases(
     for phases in ((0.0, 0.0), (0.3, 2.0)) if 2 * frequency < modulus else ((0.0, 0.0),):
         wave = torch.cat([torch.cos(2 * math.pi * frequency * torch.arange(modulus, dtype=torch.float64) / modulus + s) for s in phases])
         assert energies(wave / wave.norm(), *group).item() == pytest.approx(energy, rel=1e-12)
+    w = torch.randn(2 * modulus, generator=generator(0), dtype=torch.float64, requires_grad=True)
+    slope, hessian = (of(w.detach()[None], *group)[0] for of in (gradients, hessians))
+    torch.testing.assert_close(slope, torch.autograd.grad(energies(w, *group), w)[0])
+    torch.testing.assert_close(hessian, torch.autograd.functional.hessian(lambda one: energies(one, *group), w.detach()))
 
 
 def test_the_ascent_ends_at_maxima_and_nothing_is_one_by_chance(trials: Trials) -> None:

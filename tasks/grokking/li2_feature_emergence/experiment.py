@@ -93,23 +93,35 @@ def energies(weights: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
     return 0.5 * ((weights @ inputs.T).square() @ targets).square().sum(-1)
 
 
+def gradients(weights: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Of the energies, (starts, 2 M); as E is of degree four, w . grad E = 4 E."""
+    hidden = weights @ inputs.T
+    return 2.0 * ((hidden.square() @ targets) @ targets.T * hidden) @ inputs
+
+
+def hessians(weights: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Of the energies, (starts, 2 M, 2 M)."""
+    hidden = weights @ inputs.T
+    pull, pushed = (hidden.square() @ targets) @ targets.T, (hidden[:, None] * inputs.T) @ targets
+    return 2.0 * (pull[:, None] * inputs.T) @ inputs + 4.0 * pushed @ pushed.mT
+
+
 def theory(trial: Trial) -> dict[str, float]:
     """What the paper says of one hidden unit, the worst of all starts, or of the output layer on random features."""
     if trial.method == "ridge":
         return _ridge(trial)
     p, (inputs, targets), stream = trial.params, whole_group(trial.params.modulus), generator(trial.seed_for("starts"))
     w = F.normalize(torch.randn(p.starts, 2 * p.modulus, generator=stream, dtype=torch.float64), dim=1)
-    slopes = torch.func.grad(lambda w: energies(w, inputs, targets).sum())
     for _ in range(p.ascent if trial.method == "ascent" else 0):
         # By the gradient alone u and v would change places for ever; a fixed point of the sum is one of the gradient.
-        w = F.normalize(slopes(w) + (w * slopes(w)).sum(1, keepdim=True) * w, dim=1)
-    energy = energies(w, inputs, targets)
-    hessians = torch.func.vmap(torch.func.hessian(lambda one: energies(one, inputs, targets)))(w)
+        slope = gradients(w, inputs, targets)
+        w = F.normalize(slope + (w * slope).sum(1, keepdim=True) * w, dim=1)
+    energy, slope, hessian = (of(w, inputs, targets) for of in (energies, gradients, hessians))
     tangent = torch.eye(2 * p.modulus, dtype=w.dtype) - w[:, :, None] * w[:, None, :]
-    along = 4.0 * energy[:, None]  # w . grad E, as E is of degree four
+    along = 4.0 * energy[:, None]
     found = {
-        "slope": (slopes(w) - along * w).norm(dim=1) / (4.0 * energy),
-        "curvature": torch.linalg.eigvalsh(tangent @ hessians @ tangent - along[:, :, None] * tangent).amax(1) / energy,
+        "slope": (slope - along * w).norm(dim=1) / (4.0 * energy),
+        "curvature": torch.linalg.eigvalsh(tangent @ hessian @ tangent - along[:, :, None] * tangent).amax(1) / energy,
         "frequency_gap": 1.0 - frequency_power(w.T).amax(0) * 2.0 / p.modulus,
         "published_gap": (16.0 * energy / p.modulus - 1.0).abs(),
         "derived_gap": (4.0 * energy / p.modulus - 1.0).abs(),
