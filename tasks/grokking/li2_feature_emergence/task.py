@@ -130,7 +130,6 @@ _PRIMES, _FINE = (7, 11, 17, 23, 31, 41, 53, 71, 89, 107, 127), [round(0.05 + 0.
 _FEW_UNITS: Mapping[str, Any] = {"rates": (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0), "fractions": {"few-units": 0.4}, "rival": MUON}
 _FIGURE_3: Mapping[str, Any] = {"modulus": 71, "fraction": 0.4, "width": 2048, "lr": 1e-3, "steps": 400}
 _SMALL: Mapping[str, Any] = {"width": 32, "steps": 40}
-_RATES = (0.003, 0.01, 0.03, 0.1)
 _GRIDS = {
     "smoke": [
         *_boundary({7: (0.4, 0.8), 11: (0.4, 0.8)}, **_SMALL),
@@ -140,8 +139,8 @@ _GRIDS = {
     "laptop": [
         *_boundary(_LAPTOP),
         *_grokking(),
-        *_race(_RATES, {"scarce": 0.42}, width=256, steps=1000),
-        *_race(_RATES, {"plenty": 0.7}, width=256, steps=300),
+        *_race((0.003, 0.01, 0.03, 0.1), {"scarce": 0.42}, width=256, steps=1000),
+        *_race((0.01, 0.03, 0.1, 0.3), {"plenty": 0.7}, width=256, steps=300),
     ],
     "gpu": [
         *_boundary({m: _FINE[:16] if m > 40 else _FINE for m in _PRIMES}, width=1024, steps=2000),
