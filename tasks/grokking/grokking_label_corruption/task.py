@@ -133,7 +133,8 @@ def _scale(what: str, seeds: int, tiers: _Tiers, axes: _Axes, cells: _Cells, gpu
     grids += [Grid(train, view="cell", points=[cell], methods=(FLOOR,)), Grid(train, view="batches", points=[batches], methods=BATCHED)]
     grids += [Grid(train, view="noise", points=[{**batches, "corruption": 1.0}], methods=(BATCHNORM,))]
     # The authors take as many examples whatever the batch: 2,000 steps of 256.
-    points = [{**batches, "batch": size, "steps": 512_000 // size} for size in sizes] or [{**batches}]
+    points = [{**batches, "batch": size, "steps": 512_000 // size} for size in sizes]
+    points = points or [{**plane, "steps": 4 * plane["steps"], "batch": 16}]
     over = axes if sizes else {name: values[::2] for name, values in axes.items()}
     grids += [Grid(train, view="batch-plane", points=points, axes=over, methods=BATCHED), Grid(prune, view="half", points=[cell])]
     grids += [Grid(prune, points=[cell], axes={"share": [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]})]
@@ -161,7 +162,7 @@ TASK = Task(
     experiments=(train, prune),
     scales={
         "smoke": _scale("p = 11, 40 steps: does it run", 2, _NARROW, {k: v[3:5] for k, v in _COARSE.items()}, (_SMALL, _SMALL, _SMALL)),
-        "laptop": _scale("p = 31, 36 cells; 2 CPU cores", 5, _NARROW, _COARSE, (_LAPTOP, _LAPTOP, {**_LAPTOP, "steps": 1200, "batch": 16})),
+        "laptop": _scale("p = 31, 36 cells, batches at p = 97; 2 CPU cores", 5, _NARROW, _COARSE, (_LAPTOP, _LAPTOP, _BATCHES)),
         "gpu": _scale("p = 47, 361 cells; one GPU", 5, _PUBLISHED, _FINE, ({"p": 47, "width": 192, "steps": 750}, _WIDE, _BATCHES), 1.0),
         "paper": _scale("p = 97, 289 cells; GPUs", 3, _PUBLISHED, _PAPER, ({**_WIDE, "steps": 2000}, _WIDE, _BATCHES), 1.0, _SIZES),
     },
