@@ -84,7 +84,8 @@ def test_a_lazy_committee_lags_and_a_rich_one_with_many_examples_does_not(trials
     assert lazy["delay"] > 1.5 * rich["delay"] > 2.0 * many["delay"]
     assert lazy["movement"] < 0.5 * rich["movement"]
     assert rich["norm_growth"] > 1.1
-    assert late["grok_gap_censored"] == 1.0
+    assert late["grok_gap_censored"] == late["lag_censored"] == 1.0
+    assert lazy["lag"] == pytest.approx(lazy["grok_gap"] / (lazy["grok_gap"] + lazy["grok_gap"] / (lazy["delay"] - 1.0)))
 
 
 def test_addition_is_the_authors_network(trials: Trials) -> None:

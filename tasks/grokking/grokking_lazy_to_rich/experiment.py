@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.censoring import reached
 from harness.packing import Progress
 from harness.trial import Trial
 from tasks.blocks.algorithmic import modular, split
@@ -98,10 +99,12 @@ def metrics(trial: Trial, run: Run) -> Mapping[str, float]:
     start, (inputs, teacher) = _start(trial), data(trial)
     kernel = tangent_kernel(inputs, _curvature(trial), *moments(start))
     fitted, generalised = (crossing(run.curve(f"{split}_loss"), trial.params.threshold * VARIANCE) for split in ("train", "test"))
+    lags = gap(fitted, generalised)
     norms = np.interp([fitted[0], generalised[0]], run.steps, run.measured["weight_norm"])
     return {
         **{name: run.measured[name][-1] for name in ("train_loss", "test_loss")},
-        **gap(fitted, generalised),
+        **lags,
+        **reached("lag", 1.0 - 1.0 / lags["delay"], generalised[1]),
         "alignment": alignment(kernel, target(inputs, teacher)),
         "norm_growth": float(norms[1] / norms[0]),
         "movement": float((run.parameters["weight0"] - start).norm() / start.norm()),

@@ -69,6 +69,8 @@ regression = Experiment(
     metrics=(
         *_LOSSES,
         *gap_metrics(TRAINED),
+        Metric("lag", "", "lower", "share of the steps to generalise that come after those to fit; a lower bound as delay is", TRAINED,
+               split="test", censored=True),
         Metric("alignment", "", "none", "y K y / (|K| |y|^2) with the tangent kernel at the start", TRAINED, bounds=SHARE),
         Metric("norm_growth", "", "none", "|W|^2 where the test loss drops over where the training loss does", TRAINED, bounds=POSITIVE),
         Metric("movement", "", "none", "|W - W0| / |W0| after the last step: 0 is lazy", TRAINED, bounds=POSITIVE),
@@ -77,10 +79,10 @@ regression = Experiment(
     alike=lambda _, p: (p["inputs"], p["examples"], p["units"]),
     methods=(*TRAINED, "mean"),
     figures=(
-        Phase(id="alpha-epsilon", title="Where the test loss lags", x="alpha", y="epsilon", z="delay", level=4.0, view="phase",
-              log_x=True, log_y=True, along="rises", caption="steps to generalise over steps to fit"),
-        Phase(id="samples", title="Where there is a gap", x="examples", y="inputs", z="delay", level=2.0, view="samples", log_x=True,
-              along="falls", caption="steps to generalise over steps to fit"),
+        Phase(id="alpha-epsilon", title="Where the test loss lags", x="alpha", y="epsilon", z="lag", level=0.75, view="phase",
+              log_x=True, log_y=True, along="rises", caption="share of the steps to generalise after those to fit"),
+        Phase(id="samples", title="Where there is a gap", x="examples", y="inputs", z="lag", level=0.5, view="samples", log_x=True,
+              along="falls", caption="share of the steps to generalise after those to fit"),
         Phase(id="generalises", title="Where it generalises", x="examples", y="inputs", z="test_loss", level=0.1, view="samples",
               log_x=True, along="falls", caption="exact test loss after the last step"),
         Figure(id="gap", title="The gap and the scale of the outputs", x="alpha", y="grok_gap", view="alpha", log_x=True, log_y=True),
