@@ -42,6 +42,6 @@ def gap_metrics(methods: Sequence[str] = ()) -> list[Metric]:
 
 def gap(fitted: Crossing, generalised: Crossing) -> Mapping[str, float]:
     """The gap in steps and as a ratio. Where neither curve falls in time the bounds are 0 and 1: nothing is known."""
-    steps = max(0.0, generalised[0] - fitted[0])
+    steps = max(generalised[0] - fitted[0], 0.0)  # in this order: what is not a number stays none
     ratio = generalised[0] / fitted[0] if fitted[0] else math.nan
     return {**reached("grok_gap", steps, generalised[1]), **reached("delay", ratio, generalised[1])}

@@ -30,5 +30,7 @@ def test_a_gap_is_censored_as_the_test_loss_is() -> None:
     assert gap((10.0, False), (100.0, True)) == {"grok_gap": 90.0, "grok_gap_censored": 1.0, "delay": 10.0, "delay_censored": 1.0}
     assert gap((100.0, True), (100.0, True)) == {"grok_gap": 0.0, "grok_gap_censored": 1.0, "delay": 1.0, "delay_censored": 1.0}
     assert gap((40.0, False), (10.0, False))["grok_gap"] == 0.0
-    assert math.isnan(gap((math.nan, True), (math.nan, True))["delay"])
+    for diverged in (gap((math.nan, True), (math.nan, True)), gap((10.0, False), (math.nan, True))):
+        assert math.isnan(diverged["delay"])
+        assert math.isnan(diverged["grok_gap"])
     assert {name for metric in gap_metrics() for name in (metric.name, f"{metric.name}_censored")} == set(gap((1.0, False), (2.0, False)))
