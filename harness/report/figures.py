@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import params
+from harness.censoring import companion
 from harness.estimates import select
 from harness.evidence import Evidence
 from harness.kinds import NONE, Kind, text
-from harness.stats import Interval, half_width
+from harness.partial import FACTOR
+from harness.stats import CONFIDENCE, Interval, Side, half_width
 from harness.task import Experiment, Figure, Matrix, Phase, Span, Task, Traces
 
 if TYPE_CHECKING:
@@ -36,6 +39,13 @@ class Series:
     seeds: Sequence[int]
     planned: Sequence[int]
     """Seeds that the plan has at each x; more than `seeds` where some were lost or are not there yet."""
+    bounded: Sequence[int] = ()
+    """Seeds at each x whose number is only a lower bound, and so is the mean; empty where the metric is not censored."""
+
+    def interval(self, i: int) -> Interval:
+        """The mean at a place of x."""
+        kind: Side = "at least" if self.bounded and self.bounded[i] else "exact"
+        return Interval(self.mean[i], self.low[i], self.high[i], self.seeds[i], kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,16 +163,19 @@ def _parameter_series(evidence: Evidence, experiment: Experiment, figure: Figure
         named = (part[x].map(_label) for part in (rows, planned))
         rows, planned = (part.assign(**{x: pd.Categorical(next(named), labels, ordered=True)}) for part in (rows, planned))
     place = finite(rows[at]) if at else rows[x]
+    beside = f"metric.{companion(figure.y)}"
     found = (
-        rows.assign(value=finite(rows[y]), place=place)
+        rows.assign(value=finite(rows[y]), place=place, bound=rows[beside] != 0 if beside in rows else False)
         .groupby(cell, observed=True)
-        .agg(sum=("value", "sum"), count=("value", "count"), place=("place", "mean" if at else "first"))
+        .agg(sum=("value", "sum"), count=("value", "count"), place=("place", "mean" if at else "first"), bound=("bound", "max"))
     )
     expected = planned.groupby(cell, observed=True).size().rename("expected")
     joined = found.join(expected, how="right").reset_index()
     joined["value"] = (joined["sum"] / joined["expected"]).where(joined["count"] == joined["expected"])
+    joined["bound"] = joined["bound"].eq(True) & joined["value"].notna()
     by_x = joined.groupby(["method", x], sort=True, observed=True)
     points = by_x["value"].agg(["mean", "std", "count", "size"])
+    points["bounded"] = by_x["bound"].sum()
     points["x"] = by_x["place"].mean() if at else points.index.get_level_values(x)
     points = points[points["count"] > 0].dropna(subset=["x"]).reset_index()
     return _series(evidence.task, points.sort_values("x", kind="stable") if at else points)
@@ -255,13 +268,20 @@ def _over_seeds(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _series(task: Task, points: pd.DataFrame) -> list[Series]:
+    import numpy as np
+
     found = []
     for method in task.methods:
         rows = points[points["method"] == method.name]
         if len(rows) > MOST_POINTS:
             rows = rows.iloc[sorted({round(i * (len(rows) - 1) / (MOST_POINTS - 1)) for i in range(MOST_POINTS)})]
         half = half_width(rows["std"].fillna(0.0), rows["count"])
-        columns = (rows["x"], rows["mean"], rows["mean"] - half, rows["mean"] + half, rows["count"], rows["size"])
+        bounded = rows["bounded"] if "bounded" in rows else rows["count"] * 0
+        # A mean of which a seed is only a bound has no upper limit, and a wider lower one.
+        wide = half_width(rows["std"].fillna(0.0), rows["count"], 1 - (1 - CONFIDENCE) / FACTOR)
+        low = rows["mean"] - np.where(bounded > 0, wide, half)
+        high = np.where(bounded > 0, math.inf, rows["mean"] + half)
+        columns = (rows["x"], rows["mean"], low, high, rows["count"], rows["size"], bounded)
         if len(rows):
             found.append(Series(method.name, *(column.tolist() for column in columns)))
     return found

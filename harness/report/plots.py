@@ -23,7 +23,6 @@ from harness.report.figures import (
 )
 from harness.report.heat_maps import phase_svg
 from harness.report.phases import PhaseGrid, phase_grid, phase_notes
-from harness.stats import Interval
 from harness.svg import COLOURS, GRID, INK, PAGE, PAGE_WIDTH, WIDE, WIDTH, embedded_svg, label_log
 from harness.task import Experiment, Matrix, Phase, Span, Traces
 
@@ -39,6 +38,9 @@ _FLOOR = 0.03
 """A band on a logarithmic axis ends at so much of the smallest mean: an interval that holds 0 would have no end."""
 _MOST_TIMES = 4.0
 _PANEL_ROW = 5
+NOT_REACHED = (
+    "Open triangles: some seeds did not reach it within their budget, so that the mean is at least this and its interval has no upper end."
+)
 _ONE_AXIS = "One example of the first seed each; a row has one vertical axis, cut where one method would flatten the others."
 
 
@@ -84,11 +86,13 @@ def _lines(figure: LineFigure, methods: Sequence[str]) -> Plot:
     kind = "lines of" if figure.dense else "points and 95 % intervals of"
     names = ", ".join(series.method for series in figure.series) or "no method yet"
     missing = any(series.seeds != series.planned for series in figure.series)
+    bounded = any(any(series.bounded) for series in figure.series)
     notes = [
         figure.caption,
         "Mean over seeds with its 95 % interval.",
         "A line ends where its first trial stopped logging." if figure.curves else "",
         "Hollow: some seeds are lost or not there yet." if missing and not figure.dense else "",
+        NOT_REACHED if bounded else "",
     ]
     return Plot(
         id=figure.id,
@@ -108,8 +112,7 @@ def _lines(figure: LineFigure, methods: Sequence[str]) -> Plot:
 
 
 def _numbers(series: Series, i: int) -> list[str]:
-    interval = Interval(series.mean[i], series.low[i], series.high[i], series.seeds[i])
-    return [series.method, _tick(series.x[i]), str(interval), f"{series.seeds[i]}/{series.planned[i]}"]
+    return [series.method, _tick(series.x[i]), str(series.interval(i)), f"{series.seeds[i]}/{series.planned[i]}"]
 
 
 def _is_number(x: Any) -> bool:
@@ -259,20 +262,24 @@ def _aside(x: Sequence[float], steps: float, places: Collection[float], *, log: 
 def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any], *, dense: bool, floor: float) -> None:
     """The mean and its interval: a band under a curve, bars on points. A point that some seeds are missing from is hollow.
 
-    Bands reach no lower than `floor`.
+    Bands reach no lower than `floor`. An open triangle is a mean that is only a lower bound: nothing is drawn above it.
     """
+    bounds = [i for i, count in enumerate(series.bounded) if count]
+    triangles = {**look, "linestyle": "", "marker": "^", "markersize": 8, "markerfacecolor": PAGE, "zorder": 5}
+    axes.plot([x[i] for i in bounds], [series.mean[i] for i in bounds], **triangles)
     known = [i for i, low in enumerate(series.low) if math.isfinite(low)]
     axes.plot(x, series.mean, zorder=3, **{**look, "marker": ""})
     if dense:
         band = [math.isfinite(low) for low in series.low]
         lows = [max(low, floor) for low in series.low]
-        axes.fill_between(x, lows, series.high, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
+        highs = [mean if math.isinf(high) else high for mean, high in zip(series.mean, series.high, strict=True)]
+        axes.fill_between(x, lows, highs, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
         return
-    spans = [[series.mean[i] - series.low[i] for i in known], [series.high[i] - series.mean[i] for i in known]]
+    spans = [[series.mean[i] - series.low[i] for i in known], [0.0 if i in bounds else series.high[i] - series.mean[i] for i in known]]
     at, mean = [x[i] for i in known], [series.mean[i] for i in known]
     axes.errorbar(at, mean, yerr=spans, fmt="none", ecolor=look["color"], elinewidth=1.3, capsize=2.5, zorder=2)
     for whole in (True, False):
-        chosen = [i for i in range(len(x)) if (series.seeds[i] == series.planned[i]) is whole]
+        chosen = [i for i in range(len(x)) if (series.seeds[i] == series.planned[i]) is whole and i not in bounds]
         face = look["color"] if whole else PAGE
         points = {**look, "linestyle": "", "markerfacecolor": face, "zorder": 4}
         axes.plot([x[i] for i in chosen], [series.mean[i] for i in chosen], **points)
