@@ -1,8 +1,8 @@
 """What is known of an estimate where metrics are right-censored: its lowest and highest value in each seed.
 
 A bound c of a metric stands for every number from c on. Estimates carry such ranges through by their monotonicity, as interval arithmetic
-does: a difference is as low as its left side's low end less its right side's high end. An estimate of which nothing is known here may be
-any number once it reads a bound.
+does: a difference is as low as its left side's low end less its right side's high end. An exponent is estimated through its bounds where
+enough points were reached (`harness.tobit`). An estimate of which nothing is known here may be any number once it reads a bound.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from harness.estimates import _log as natural_log
 from harness.stats import Side
 from harness.sweeps import AtLargest, Sweep
 from harness.table import Bools, Floats, Table, picked
+from harness.tobit import censored_slopes, identified
 
 _OF_NUMPY = (np.exp, np.log, np.log2, np.log10, np.sqrt)
 RISING: tuple[Callable[[Any], Any], ...] = (math.exp, math.log, math.log2, math.log10, math.sqrt, *_OF_NUMPY)
@@ -109,14 +110,14 @@ def ends_of(estimate: Estimate | float, table: Table) -> Ends:
 
 def reads_bounds(estimate: Estimate, table: Table) -> bool:
     """Whether an estimate reads a metric that is a bound in a row of the table, or makes a bound itself."""
-    return _makes_bounds(estimate) or bool(_bounded(estimate, table).any())
+    return _makes_bounds(estimate) or bool(bounded(estimate, table).any())
 
 
 def _makes_bounds(estimate: Estimate) -> bool:
     return isinstance(estimate, Ranged) or any(map(_makes_bounds, parts(estimate)))
 
 
-def _bounded(estimate: Estimate, table: Table) -> Bools:
+def bounded(estimate: Estimate, table: Table) -> Bools:
     """Replicates in which an estimate reads a bound. One whose metrics are not named may read any of its rows' metrics."""
     found = np.zeros(table.replicates, dtype=bool)
     names = [name.removeprefix("metric.") for name in table.source.names if name.startswith("metric.")]
@@ -162,8 +163,8 @@ def _of_metric(rows: Table, name: str) -> Ends:
 
 def _anything(estimate: Estimate, table: Table) -> Ends:
     """Any number where it reads a bound."""
-    values, bounded = values_of(estimate, table), _bounded(estimate, table)
-    return Ends(np.where(bounded, -np.inf, values), np.where(bounded, np.inf, values))
+    values, open_ = values_of(estimate, table), bounded(estimate, table)
+    return Ends(np.where(open_, -np.inf, values), np.where(open_, np.inf, values))
 
 
 def _mean(rows: Table, name: str) -> Ends:
@@ -236,13 +237,20 @@ def _power_trend(estimate: PowerTrend, table: Table) -> Ends:
 
 
 def _power(x: Floats, y: Ends) -> Ends:
-    """Of the least-squares slope of log y on log x."""
+    """Of the least-squares slope of log y on log x; of Tobin's where enough points beside the bounds were reached to find it."""
     if len(x) < 2 or (x <= 0).any() or not np.ptp(x) > 0:
         return Ends.exactly(np.full(len(y.low), np.nan))
     place = np.log(x) - np.log(x).mean()
     # A point in the middle has no weight but for rounding.
     place[np.abs(place) < 1e-12 * np.abs(place).max()] = 0.0
-    return _logarithm(y).weighted(place / (place @ place))
+    found = _logarithm(y).weighted(place / (place @ place))
+    bound = np.isinf(y.high) & (y.low > 0)
+    usable = bound.any(axis=1) & identified(bound) & (bound | (y.exact & (y.low > 0))).all(axis=1)
+    if not usable.any():
+        return found
+    low, high = found.low.copy(), found.high.copy()
+    low[usable] = high[usable] = censored_slopes(x, y.low[usable], bound[usable])
+    return Ends(low, high)
 
 
 def _logarithm(ends: Ends) -> Ends:

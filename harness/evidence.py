@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.censoring import companion
+from harness.censoring import SUFFIX, companion
 from harness.coverage import Need, needs
-from harness.ends import Ends, ends_of
+from harness.ends import Ends, bounded, ends_of
 from harness.errors import TaskError
 from harness.estimates import Estimate, Replicated, select
 from harness.kinds import cell
@@ -249,6 +249,12 @@ class Evidence:
                 status = self.rows_read(estimate, frames[seed])["status"]
                 lost[int(seed)] = {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
         return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]), ranges)
+
+    def through_bounds(self, estimate: Estimate) -> int:
+        """Seeds in which `estimate` reads a bound of a censored metric."""
+        if not any(bool(self.records[name].any()) for name in self.records if str(name).endswith(SUFFIX)):
+            return 0
+        return sum(int(bounded(estimate, table).sum()) for _, table in self._tables("", None))
 
     @property
     def confidence(self) -> float:

@@ -169,6 +169,8 @@ def _one(evidence: Evidence, claim: Claim, estimate: Estimate) -> _Finding:
     )
     over_seeds = None if own else sample
     reason = _reason(WHYS[int(decisions.why[0])], claim, found, over_seeds, interval)
+    if through := evidence.through_bounds(estimate):
+        reason += f" In {through} of {len(found.values)} seeds it reads numbers that were not reached, as bounds."
     return _Finding(OUTCOMES[int(decisions.outcomes[0])], reason, interval, found, p, over_seeds, decisions)
 
 
