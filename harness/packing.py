@@ -63,3 +63,8 @@ def without_program(spec: TrialSpec) -> str:
     """Why a trial of an experiment that has a program for many runs by itself; empty where there is nothing to say."""
     has_program = bool(registry.task(spec.task).experiment(spec.experiment).run_batch)
     return f"by itself: {spec.method} has no packed form" if has_program and shared(spec) is None else ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, the main one's or a GPU's."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.pack import MOST_MEMBERS, Pace, Problem
+from harness.pack import Problem
 from harness.packing import shared, without_program
 from harness.plan import TrialSpec
+from harness.probe import MOST_MEMBERS, Pace
 from harness.shown import sentence
 from harness.worker import Slice
 

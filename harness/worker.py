@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,9 +24,10 @@ from harness.data import open_data
 from harness.isolation import isolated
 from harness.lazy import load
 from harness.opened import OpenedData
-from harness.pack import SLICE_SECONDS, Pace, Pack, Problem, counted_in, is_out_of_memory, probe
-from harness.packing import Program, runner
+from harness.pack import SLICE_SECONDS, Pack, Problem, counted_in
+from harness.packing import Program, is_out_of_memory, runner
 from harness.plan import TrialSpec
+from harness.probe import Gauge, Pace, probe
 from harness.record import Curve, Record, Status
 from harness.store import StudyStore
 from harness.task import Experiment, Resources
@@ -195,8 +198,8 @@ class Worker:
             device = _prepare_device(self._context.resources)
             if pace is None:
                 with _only_this_process():
-                    clock = time.process_time if device == "cpu" else time.perf_counter
-                    pace = probe(program, specs, lambda spec, elapsed: self._trial(spec, device, elapsed, scratch=True), clock)
+                    gauge = _gauge(device, self._context.resources)
+                    pace = probe(program, specs, lambda spec, elapsed: self._trial(spec, device, elapsed, scratch=True), gauge)
                 self._opened.settle()
             if pace.size < 2:
                 return Slice(pace=pace)
@@ -341,6 +344,25 @@ def _peak_memory(device: str) -> float:
     import torch
 
     return float(torch.cuda.max_memory_allocated() / _MIB)
+
+
+def _gauge(device: str, resources: Resources) -> Gauge:
+    """What programs of this worker are measured by: on a CPU it may take its share of the main memory that is free."""
+    peak = partial(_peak_memory, device)
+    if device == "cpu":
+        share = min(1.0, resources.cpus / (os.cpu_count() or 1))
+        return Gauge(time.process_time, peak, lambda: share * _available_mib())
+    import torch
+
+    return Gauge(time.perf_counter, peak, lambda: torch.cuda.mem_get_info()[0] / _MIB)
+
+
+def _available_mib() -> float:
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        return float(lines["MemAvailable"].split()[0]) / 1024
+    except (OSError, ValueError, KeyError, IndexError):
+        return math.inf
 
 
 def _resident_bytes() -> int:

@@ -7,8 +7,9 @@ import json
 import math
 import random
 import signal
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,16 @@ from harness import ledger, packing, registry
 from harness.engine import run_trials
 from harness.errors import TaskError
 from harness.frames import read_curves, read_trials, write_trials
-from harness.pack import Pace, Problem
+from harness.lazy import load
+from harness.pack import Problem
+from harness.packing import Progress
 from harness.plan import Overrides, TrialSpec, expand
+from harness.probe import Gauge, Pace, probe
 from harness.queue import Batch, Queue
 from harness.record import Record
 from harness.store import StudyStore
-from harness.task import Experiment, Metric
+from harness.task import Experiment
+from harness.trial import Trial
 from harness.worker import Context, Slice, Worker
 from tests.harness.conftest import Command
 from tests.harness.processes import Process
@@ -39,6 +44,10 @@ def plan(*behaviours: str, seeds: int = 3, methods: tuple[str, ...] = ("plain", 
 
 def of(trials: list[TrialSpec], records: Mapping[str, Record], behaviour: str) -> list[Record]:
     return [records[trial.id] for trial in trials if trial.params["behaviour"] == behaviour]
+
+
+def declared() -> Experiment:
+    return registry.task("together").experiments[0]
 
 
 @pytest.fixture
@@ -229,25 +238,21 @@ def test_no_packing_is_an_option_of_the_command_line(papertrial: Command, tmp_pa
 
 
 def test_an_experiment_without_run_is_a_program_of_one(store: StudyStore) -> None:
-    declared = registry.task("together").experiments[0]
-    only = dataclasses.replace(declared, run="")
+    only = dataclasses.replace(declared(), run="")
     worker = Worker(Context(store_uri=store.parent_uri, study=store.name))
     (spec,) = plan(seeds=1, methods=("plain",))
     trial = worker._trial(spec, "cpu")
-    assert packing.runner(only)(trial) == packing.runner(declared)(worker._trial(spec, "cpu"))
+    assert packing.runner(only)(trial) == packing.runner(declared())(worker._trial(spec, "cpu"))
 
 
 def test_declarations_that_cannot_be_meant_are_refused() -> None:
-    declared = registry.task("together").experiments[0]
     for wrong, says in (
         ({"run": "", "run_batch": ""}, "run must be"),
         ({"run_batch": "nowhere"}, "run_batch must be"),
         ({"run_batch": ""}, "there is no `run_batch`"),
     ):
         with pytest.raises(TaskError, match=says):
-            dataclasses.replace(declared, **wrong)
-    assert isinstance(declared, Experiment)
-    assert isinstance(declared.metrics[0], Metric)
+            dataclasses.replace(declared(), **wrong)
 
 
 def test_what_trials_agree_on_is_said_by_alike_and_by_their_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +261,7 @@ def test_what_trials_agree_on_is_said_by_alike_and_by_their_data(monkeypatch: py
     assert packing.shared(one) != packing.shared(plan(seeds=1, methods=("plain",), own_s="0.5")[0])
     assert packing.shared(one) != packing.shared(dataclasses.replace(other, time_limit_s=5.0))
     assert packing.shared(plan(seeds=1, methods=("unpacked",))[0]) is None
-    experiment = registry.task("together").experiments[0]
-    monkeypatch.setitem(experiment.__dict__, "alike", lambda _method, params: params["lr"])
+    monkeypatch.setitem(declared().__dict__, "alike", lambda _method, params: params["lr"])
     with pytest.raises(TaskError, match=r"`alike` of experiment train raised KeyError"):
         packing.shared(one)
 
@@ -312,3 +316,23 @@ def test_a_program_that_breaks_is_halved_until_one_is_alone() -> None:
     assert sorted(trial.id for trial in found) == sorted(trial.id for trial in trials)
     assert rounds == 2 * 5 - 2
     assert not math.isnan(rounds)
+
+
+def test_the_probe_stops_where_more_members_would_not_fit() -> None:
+    trials = plan(seeds=200, methods=("plain",), shared_s="0.01", steps="40")
+    program, seen = load(declared().run_batch), list[int]()
+
+    def made(spec: TrialSpec, elapsed: Callable[[], float]) -> Trial:
+        return Trial(declared(), spec, elapsed=elapsed)
+
+    def counted(members: Sequence[Trial]) -> Iterator[Progress]:
+        seen.append(len(members))
+        yield from program(members)
+
+    # A member takes 10 MiB; at 8 members 200 MiB are free, of which seven tenths are for 14 more, and then six are for 4.
+    gauge = Gauge(time.process_time, lambda: 100.0 + 10.0 * max(seen), lambda: 280.0 - 10.0 * max(seen))
+    assert probe(counted, trials, made, gauge).size == 22
+    assert seen == [1, 8, 22]
+    seen.clear()
+    assert probe(counted, trials, made).size == 200
+    assert seen == [1, 8, 32, 128, 200]
