@@ -214,9 +214,9 @@ def test_a_study_killed_three_times_and_gone_on_with_equals_one_run_one_by_one(t
     assert len(found) == 24
     curves = [read_curves(StudyStore(str(one.store), "s")).sort_values(["trial_id", "step"])["total"].tolist() for one in (again, alone)]
     assert curves[0] == curves[1]
-    # A member's steps are taken once, but for the probes' and for one a kill.
+    # A member's steps are taken once, but for those of three probes a run and for one a kill.
     steps = Counter(word.rpartition(":")[0] for word in again.executed())
-    assert max(steps.values()) <= 1 + 4 * 2 + 3
+    assert max(steps.values()) <= 1 + 4 * 3 + 3
 
 
 def test_a_first_slice_that_is_stopped_leaves_no_half_records(tmp_path: Path) -> None:
