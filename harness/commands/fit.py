@@ -53,10 +53,24 @@ def run(options: argparse.Namespace) -> int:
     for note in (*notes, *mixed):
         console.print(f"mind: {note}", style="yellow")
     columns = {name: value for name in COLUMNS if (value := getattr(options, name))}
+    if options.law in PROCEDURES:
+        _refuse_bounds(options, frame, columns)
     try:
         return PROCEDURES.get(options.law, _fit)(options, frame, columns, console)
     except DataError as error:
         raise DataError("; ".join([str(error), *mixed])) from None
+
+
+def _refuse_bounds(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """UsageError where a procedure that has no likelihood would take a bound for a value."""
+    from harness.laws import bounds
+
+    try:
+        found = [name for name in columns.values() if bounds.censoring(frame, name, (), options.source)]
+    except DataError as error:
+        raise UsageError(str(error)) from None
+    if found:
+        raise UsageError(f"{options.law} takes no bounds, and {found[0]} was not reached in some rows: fit power-law to it")
 
 
 def _check_targets(options: argparse.Namespace) -> None:
@@ -185,9 +199,9 @@ def _finish(options: argparse.Namespace, found: Fit, frame: pd.DataFrame, consol
     from harness.laws import plots, render, selection
 
     more = more or render.More()
-    for name in ("prior", "censored"):
-        if options.compare and getattr(options, name):
-            raise UsageError(f"--compare scores laws by exact rows alone: it does not go with --{name}")
+    for what, given in (("--prior", options.prior), ("--censored", options.censored), (f"bounds ({found.censored})", found.censored)):
+        if options.compare and given:
+            raise UsageError(f"--compare scores laws by exact rows alone: it does not go with {what}")
     scores = selection.compare(found, _held(options, frame)) if options.compare else []
     console.print(f"{found.law.formula}\n{render.about(found)}")
     for headings, rows in (*render.tables(found), *more.tables):

@@ -2,12 +2,13 @@
 
 The likelihood of `y > c` is Phi((f - c) / sigma), sigma the spread of the rows that are exact, from their fit alone. Its weight in the
 objective is that of a prior (`harness.laws.prior`): one likelihood for all. Bounds leave the resamples alone: they are no errors.
+A censored metric of a study says by its companion `<name>_censored` where it is a bound; nobody has to ask.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from harness import formula
+from harness.censoring import SUFFIX, companion
 from harness.errors import DataError
 from harness.laws import table
 from harness.laws.cells import texts
@@ -76,16 +79,42 @@ class Bounds:
         return np.asarray(self.scale * self._place(theta)[1] * self.side / self.sigma)
 
 
+def censoring(frame: pd.DataFrame, y: str, others: Collection[str], source: str) -> str | None:
+    """The companion that says where a study's `y` is only a bound; None where there is none, or no row is one.
+
+    DataError where another fitted column, or a formula, reads a metric that is a bound: the likelihood knows bounds of y alone.
+    """
+    for theirs in (y, *others):
+        for name in [theirs] if theirs in frame else formula.names(theirs, source):
+            beside = companion(name)
+            if beside not in frame or name not in frame:
+                continue
+            bound = int(((frame[beside] != 0) & frame[name].notna()).sum())
+            if bound and name != y:
+                raise DataError(f"{source}: {name} was not reached and is only a bound in {bound} rows: fit it as y, as it stands")
+            if bound:
+                return beside
+    return None
+
+
 def sides(frame: pd.DataFrame, name: str | None, source: str) -> Array | None:
-    """(n,): the side of each row's bound, 0 where y is exact; None without such a column. DataError names a cell that says none."""
+    """(n,): the side of each row's bound, 0 where y is exact; None without such a column. DataError names a cell that says none.
+
+    A companion holds 0 and 1; what does not say that it was reached is a bound.
+    """
     if name is None:
         return None
     own = table.column(frame, name, source)
+    if name.endswith(SUFFIX) and own.dtype.kind in "bif":
+        return _some_exact(np.asarray(own != 0, dtype=float), name, source)
     shown = ["" if missing else cell.strip() for cell, missing in zip(texts(own), own.isna(), strict=True)]
     for i, cell in enumerate(shown):
         if cell not in SIDES:
             raise wrong(source, frame.index[i], f"column {name} holds {cell!r}: > where the truth is above y, < below, nothing else", frame)
-    found = np.array([SIDES[cell] for cell in shown])
+    return _some_exact(np.array([SIDES[cell] for cell in shown]), name, source)
+
+
+def _some_exact(found: Array, name: str, source: str) -> Array:
     if not (found == 0).any():
         raise DataError(f"{source}: column {name} makes every row a bound, and bounds alone determine no law")
     return found

@@ -75,6 +75,9 @@ def fit(
     prior.check(law, options.priors)
     wanted = checked_points(law, options.predict, used)
     read = [*used.values(), *(name for name in (options.weights, options.errors) if name)]
+    if options.censored is None:
+        y = used[law.y.name]
+        options = replace(options, censored=bounds.censoring(frame, y, [name for name in read if name != y], source))
     frame = formula.columns(frame, read, source)
     frame = complete(frame, read, source) if options.skip_empty else frame
     rows = read_rows(law, frame, used, options, source)
@@ -112,6 +115,7 @@ def fit(
         group=options.group,
         shared=sorted(shared) if families > 1 else [],
         cluster=options.cluster,
+        censored=options.censored or "",
         weighting=next((f"{kind} {name}" for kind in ("weights", "errors") if (name := getattr(options, kind))), ""),
         confidence=options.confidence,
         seed=options.seed,

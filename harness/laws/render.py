@@ -60,7 +60,8 @@ def about(fit: Fit) -> str:
     shared = f"; shared by all families: {', '.join(fit.shared)}" if fit.shared else ""
     weighting = f"; rows weigh by {fit.weighting}" if fit.weighting else ""
     skipped = f"; {fit.rows_skipped} rows with an empty cell left out" if fit.rows_skipped else ""
-    return f"{fit.source}: {columns}{shared}; {_scheme(fit)}{weighting}{skipped}"
+    censored = f"; y is only a bound where {fit.censored} says so" if fit.censored else ""
+    return f"{fit.source}: {columns}{shared}; {_scheme(fit)}{weighting}{censored}{skipped}"
 
 
 def _scheme(fit: Fit) -> str:

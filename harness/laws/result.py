@@ -147,6 +147,8 @@ class Fit:
     shared: Sequence[str]
     """Parameters with one value for all families."""
     cluster: str | None
+    censored: str
+    """The column that says in which rows y is only a bound; empty without one."""
     weighting: str
     """How rows weigh, where the table says so: `weights w`, `errors sd`; otherwise empty."""
     confidence: float
@@ -187,6 +189,7 @@ class Fit:
             "group": list(self.group),
             "shared": list(self.shared),
             "cluster": self.cluster,
+            "censored": self.censored or None,
             "weighting": self.weighting,
             "confidence": self.confidence,
             "seed": self.seed,

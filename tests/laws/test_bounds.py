@@ -92,3 +92,62 @@ def test_cells_that_say_no_side_are_named(papertrial: Command) -> None:  # noqa:
     assert (said.code, "of 60 rows are bounds, not values" in said.out) == (0, True), said.err
     said = papertrial("fit", "power-law", "runs.csv", "--censored", "art")
     assert (said.code, "unknown column of runs.csv: 'art'; did you mean 'at'" in said.err) == (2, True)
+
+
+def censored_runs(seed: int = 0) -> pd.DataFrame:
+    """As a study's records: steps that grow as size ** 0.8, not reached beyond 100 in a third of the rows."""
+    rng, x = np.random.default_rng(seed), np.logspace(0, 2, 60)
+    steps = 8 * x**0.8 * np.exp(rng.normal(0, 0.1, 60))
+    return pd.DataFrame(
+        {
+            "param.size": x,
+            "metric.steps": np.minimum(steps, 100.0),
+            "metric.steps_censored": (steps > 100.0).astype(float),
+            "metric.loss": 1 / x,
+        }
+    )
+
+
+COLUMNS = {"x": "param.size", "y": "metric.steps"}
+
+
+def test_a_censored_metric_brings_its_bounds_by_itself() -> None:
+    frame = censored_runs()
+    found = fit("power-law", frame, COLUMNS, options=Options(resamples=0))
+    marked = frame.assign(at=np.where(frame["metric.steps_censored"] == 1, ">", ""))
+    asked = fit("power-law", marked, COLUMNS, options=Options(resamples=0, censored="at"))
+    assert found.estimate("a").value == pytest.approx(asked.estimate("a").value, rel=1e-12)
+    assert found.estimate("a").value == pytest.approx(0.8, abs=0.04)
+    assert (found.censored, found.to_json()["censored"]) == ("metric.steps_censored", "metric.steps_censored")
+    values = fit("power-law", frame.drop(columns="metric.steps_censored"), COLUMNS, options=Options(resamples=0))
+    assert values.estimate("a").value < 0.7, "as values the bounds are biased"
+    reached = fit("power-law", frame.assign(**{"metric.steps_censored": 0.0}), COLUMNS, options=Options(resamples=0))
+    assert (reached.censored, reached.estimate("a").value) == ("", values.estimate("a").value)
+
+
+def test_a_number_of_a_study_that_does_not_say_what_it_is_is_a_bound() -> None:
+    frame = censored_runs()
+    silent = frame.assign(**{"metric.steps_censored": frame["metric.steps_censored"].replace(1.0, math.nan)})
+    found, silently = (fit("power-law", own, COLUMNS, options=Options(resamples=0)) for own in (frame, silent))
+    assert found.estimate("a").value == silently.estimate("a").value
+
+
+@pytest.mark.parametrize("columns", [{"x": "metric.steps", "y": "metric.loss"}, {"x": "param.size", "y": "100/`metric.steps`"}])
+def test_bounds_are_fitted_as_y_alone(columns: dict[str, str]) -> None:
+    bound = int(censored_runs()["metric.steps_censored"].sum())
+    with pytest.raises(DataError, match=rf"metric.steps was not reached and is only a bound in {bound} rows: fit it as y"):
+        fit("power-law", censored_runs(), columns, options=Options(resamples=0))
+
+
+def test_the_command_says_what_it_did_with_bounds(papertrial: Command) -> None:  # noqa: F811
+    censored_runs().to_csv("runs.csv", index=False)
+    of = ["runs.csv", "--x", "param.size", "--y", "metric.steps", "--resamples", "20"]
+    said = papertrial("fit", "power-law", *of)
+    assert said.code == 0
+    text = " ".join(said.out.split())
+    assert "y is only a bound where metric.steps_censored says so" in text
+    assert "of 60 rows are bounds, not values" in text
+    refused = papertrial("fit", "power-law", *of, "--compare")
+    assert (refused.code, "does not go with bounds (metric.steps_censored)" in refused.err) == (2, True)
+    pareto = papertrial("fit", "pareto", "runs.csv", "--flops", "param.size", "--y", "metric.steps")
+    assert (pareto.code, "pareto takes no bounds, and metric.steps was not reached in some rows" in pareto.err) == (2, True)
