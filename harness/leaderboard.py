@@ -282,6 +282,12 @@ def _ranked(rows: Sequence[Row], ranking: Statistic | None, *, exact: bool) -> l
         return list(rows)
     found = {row.method: row.entries[ranking.name].seeds or Contender(row.method, {}) for row in rows}
     places = standings([found[row.method] for row in rows if row.role not in UNRANKED], ranking.better, exact=exact)
-    merits = {name: own.merit(ranking.better) for name, own in found.items()}
-    keys = {name: (math.isnan(merit), found[name].lost > 0, -merit if math.isfinite(merit) else 0.0) for name, merit in merits.items()}
+    keys = {name: _order(own, ranking) for name, own in found.items()}
     return [replace(row, standing=places.get(row.method)) for row in sorted(rows, key=lambda row: keys[row.method])]
+
+
+def _order(own: Contender, ranking: Statistic) -> tuple[bool, bool, float, float]:
+    """Without a number last, with lost seeds before that; where bounds leave the mean open what is sure of it counts first."""
+    sure, possible = own.merit(ranking.better)
+    nothing = math.isnan(sure)
+    return nothing, own.lost > 0, 0.0 if nothing else -sure, 0.0 if nothing else -possible

@@ -255,8 +255,13 @@ def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
     return found
 
 
+_KNOWN = {"exact": "", "at least": ".at_least", "at most": ".at_most"}
+
+
 def _spread(name: str, interval: Interval) -> dict[Key, float]:
-    return {(name, ""): interval.estimate, (name, ".low"): interval.low, (name, ".high"): interval.high}
+    """A mean that is only a bound is called one: under the bare name it would be sorted among numbers."""
+    ends = {(name, ".low"): interval.low, (name, ".high"): interval.high}
+    return ends | ({(name, _KNOWN[interval.side]): interval.estimate} if interval.side in _KNOWN else {})
 
 
 def names(keys: Iterable[Key]) -> dict[Key, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -61,9 +61,21 @@ class Contender:
         step, rounding = self.resolution
         return Sample.of([*self.values.values()], step=step, rounding=rounding, bounds=self.bounds)
 
-    def merit(self, better: Better) -> float:
-        """The larger, the better; NaN without a number. Of a bound the merit of the bound."""
-        return float(_merit(self.interval.estimate, better))
+    def merit(self, better: Better) -> tuple[float, float]:
+        """What is sure of it, then what a bound leaves possible: the larger, the better; NaN without a number.
+
+        A time of which some seeds are lower bounds may be any larger one, so that a method does not lead because its budget was small.
+        """
+        if not self.ranges:
+            return (float(_merit(self.sample.estimate, better)),) * 2
+        ends = Ends(*(np.array([self._mean(end)]) for end in (self.ends.low, self.ends.high)))
+        found = {"higher": ends, "lower": -ends}.get(better, -_distances(ends))
+        return float(found.low[0]), float(found.high[0])
+
+    def _mean(self, values: npt.NDArray[np.float64]) -> float:
+        """On the scale of the bounds; infinite where a seed is."""
+        far = values[np.isinf(values)]
+        return float(far[0]) if len(far) else Sample.of(values.tolist(), bounds=self.bounds).estimate
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ def standings(contenders: Sequence[Contender], better: Better, *, exact: bool = 
         if p < LEVEL:
             wins.add((a.method, b.method) if sign > 0 else (b.method, a.method))
     whole = [own for own in ranked if not own.lost]
-    best = max((own for own in whole if math.isfinite(own.merit(better))), key=lambda own: own.merit(better), default=None)
+    best = max(whole, key=lambda own: own.merit(better), default=None)
     # Seeds that are bounds say of no draw who is the best.
     chances = {} if exact or any(own.ranges for own in whole) else p_best(whole, better)
     return {
@@ -167,6 +179,12 @@ def _compared(a: Contender, b: Contender, better: Better, exact: bool) -> tuple[
     return p, sign
 
 
+def _distances(ends: Ends) -> Ends:
+    """From zero."""
+    low, high = np.abs(ends.low), np.abs(ends.high)
+    return Ends(np.where((ends.low <= 0) & (ends.high >= 0), 0.0, np.minimum(low, high)), np.maximum(low, high))
+
+
 def _compared_bounds(a: Ends, b: Ends, better: Better, resolution: tuple[float, float], exact: bool) -> tuple[float, float]:
     """As `_compared`, where bounds are among the seeds: what no number behind them could overturn."""
     p, sign = 0.0, -1.0 if better != "higher" else 1.0
@@ -183,8 +201,8 @@ def _behind(own: Contender, best: Contender, better: Better) -> Interval:
     if own.ranges or best.ranges:
         seeds = [seed for seed in own.values if seed in best.values]
         step, rounding = (sum(each) for each in zip(own.resolution, best.resolution, strict=True))
-        found = Partial(own.at(seeds) - best.at(seeds), step, rounding).interval()
-        return replace(found, estimate=math.nan, side="unknown") if better == "zero" else found
+        mine, theirs = (_distances(each.at(seeds)) if better == "zero" else each.at(seeds) for each in (own, best))
+        return Partial(mine - theirs, step, rounding).interval()
     signs = [math.copysign(1.0, each.sample.estimate) if better == "zero" else 1.0 for each in (own, best)]
     differences = [signs[0] * own.values[seed] - signs[1] * best.values[seed] for seed in own.values if seed in best.values]
     step, rounding = (sum(each) for each in zip(own.resolution, best.resolution, strict=True))

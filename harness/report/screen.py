@@ -37,7 +37,8 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
             if found := ruling.aggregates.get(board.experiment):
                 for table in _tables(tables.over_cells(found), tables.over_cells_title(found), console.width):
                     console.print(table)
-        how = [*tables.HOW_RANKED, *([tables.HOW_OVER_CELLS] if ruling.aggregates else [])]
+        how = [*tables.HOW_RANKED, *([tables.HOW_CENSORED] if any(map(tables.has_bounds, ruling.boards)) else [])]
+        how += [tables.HOW_OVER_CELLS] if ruling.aggregates else []
         if any(board.standings for board in ruling.boards):
             console.print(styled(f"\n{' '.join(how)}", "dim"))
         _show_verdicts(ruling.verdicts, console)

@@ -111,7 +111,11 @@ def _behind(row: Row) -> str:
         return "–"
     if row.standing.behind is None:
         return "best"
-    return f"{'+' if row.standing.behind.estimate > 0 else ''}{row.standing.behind}"
+    text = str(row.standing.behind)
+    if not row.standing.behind.estimate > 0:
+        return text
+    # The sign belongs to the number, not to the bound before it.
+    return f"{text[:2]}+{text[2:]}" if text[:1] in "≥≤" else f"+{text}"
 
 
 HOW_CENSORED = (
@@ -172,6 +176,11 @@ def over_cells_title(found: Aggregate) -> str:
     return f"{found.metric} over {found.cells} cells (data and parameters that are not swept), {found.seeds} seeds each{lost}"
 
 
+def has_bounds(board: Board) -> bool:
+    """Whether a number of it is only a bound."""
+    return any(entry.censored for row in board.rows for entry in row.entries.values())
+
+
 def leaderboard_markdown(name: str, rulings: Sequence[Ruling]) -> str:
     """One table an experiment and scale, and one over its cells where there are several."""
     parts = [f"# Leaderboard of {markdown(name)}\n"]
@@ -184,8 +193,7 @@ def leaderboard_markdown(name: str, rulings: Sequence[Ruling]) -> str:
             if found := ruling.aggregates.get(board.experiment):
                 inner = over_cells(found)
                 parts += [f"{markdown(over_cells_title(found))}:\n", f"{markdown_table(inner.headings, inner.rows)}\n"]
-        if any(entry.censored for board in ruling.boards for row in board.rows for entry in row.entries.values()):
-            how += [HOW_CENSORED] if HOW_CENSORED not in how else []
+        how += [HOW_CENSORED] if any(map(has_bounds, ruling.boards)) and HOW_CENSORED not in how else []
         how += [HOW_OVER_CELLS] if ruling.aggregates and HOW_OVER_CELLS not in how else []
     return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n", *(f"{sentence}\n" for sentence in how)])
 

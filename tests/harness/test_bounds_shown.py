@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
+from rich.console import Console
 
 from harness.bounds import POSITIVE
 from harness.censoring import reached
@@ -19,10 +20,12 @@ from harness.judgement import judge
 from harness.leaderboard import Board
 from harness.mlflow_study import metrics, names
 from harness.plan import TrialSpec
-from harness.ranking import Contender, p_best, standings
+from harness.ranking import Contender, standings
 from harness.report.figures import Series, line_figure
+from harness.report.html import render
 from harness.report.plots import Plot, line_svg, plots_of
-from harness.report.tables import NOT_REACHED, layout, leaderboard_csv, leaderboard_markdown, progress
+from harness.report.screen import show
+from harness.report.tables import HOW_CENSORED, layout, leaderboard_csv, leaderboard_markdown
 from harness.svg import PAGE
 from harness.task import Better, Figure, Grid, Method, Metric
 from tests.harness.fabricated import study_of, task_of
@@ -54,11 +57,11 @@ def test_a_bound_is_shown_as_one_with_how_many_were_not_reached(tmp_path: Path) 
     shown = {row.method: row.entries["steps"].text for row in board.rows}
     assert not shown["fast"].startswith("≥")
     assert shown["slow"].startswith("≥ 872 [")
-    assert shown["slow"].endswith(", ∞] (3 of 5 not reached)")
-    assert shown["never"] == "≥ 1,000 [1,000, ∞] (5 of 5 not reached)"
-    assert NOT_REACHED in progress(board)
+    assert shown["slow"].endswith(", ∞] (3/5 not reached)")
+    assert shown["never"] == "≥ 1,000 [1,000, ∞] (5/5 not reached)"
     text = leaderboard_markdown("toy", judgement.rulings)
-    assert "≥ 1,000 [1,000, ∞] (5 of 5 not reached)" in text
+    assert HOW_CENSORED in text
+    assert "≥ 1,000 [1,000, ∞] (5/5 not reached)" in text
     assert "≥ +698 [" in text, "the difference to the best is a bound too"
 
 
@@ -68,14 +71,14 @@ def test_the_companion_is_no_column(tmp_path: Path) -> None:
     assert [statistic.name for statistic in board.statistics] == ["steps"]
     assert not any("censored" in heading for heading in layout(board).headings)
     lines = list(csv.DictReader(io.StringIO(leaderboard_csv([board]))))
-    assert {(line["method"], line["statistic"], line["known"], line["not_reached"]) for line in lines} == {
-        ("fast", "steps", "exact", "0"),
-        ("slow", "steps", "at least", "3"),
-        ("never", "steps", "at least", "5"),
+    assert {(line["method"], line["statistic"], line["bound"], line["censored"]) for line in lines} == {
+        ("fast", "steps", "", "0"),
+        ("slow", "steps", ">=", "3"),
+        ("never", "steps", ">=", "5"),
     }
     found = [metrics(judgement.rulings[0].evidence, board, row) for row in board.rows]
     published = names(key for own in found for key in own)
-    assert not any("censored" in name for name in published.values())
+    assert not any(name.endswith("_censored") for name in published.values())
 
 
 def test_mlflow_gets_a_bound_under_a_name_that_says_so(tmp_path: Path) -> None:
@@ -83,11 +86,11 @@ def test_mlflow_gets_a_bound_under_a_name_that_says_so(tmp_path: Path) -> None:
     (board,) = judgement.boards
     fast, slow, never = (metrics(judgement.rulings[0].evidence, board, row) for row in board.rows)
     assert fast["steps", ""] == pytest.approx(300, rel=0.01)
-    assert ("steps", ".not_reached_seeds") not in fast
+    assert ("steps", ".censored_seeds") not in fast
     for bound, count in ((slow, 3), (never, 5)):
         assert ("steps", "") not in bound, "under the bare name it would be sorted among numbers"
         assert ("\0mean.steps", "") not in bound
-        assert bound["steps", ".not_reached_seeds"] == count
+        assert bound["steps", ".censored_seeds"] == count
     assert never["steps", ".at_least"] == pytest.approx(CAP)
     assert never["\0mean.steps", ".at_least"] == pytest.approx(CAP)
 
@@ -95,9 +98,6 @@ def test_mlflow_gets_a_bound_under_a_name_that_says_so(tmp_path: Path) -> None:
 def test_what_was_not_reached_is_behind_what_was(tmp_path: Path) -> None:
     board = board_of(tmp_path, seeds=8)
     assert [(row.method, str(row.standing)) for row in board.rows] == [("fast", "1"), ("slow", "2–3"), ("never", "2–3")]
-    assert board.rows[0].standing is not None
-    assert board.rows[0].standing.p_best == 1.0
-    assert all(row.standing is not None and row.standing.p_best == 0.0 for row in board.rows[1:])
 
 
 def test_a_smaller_budget_does_not_make_a_method_faster(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_smaller_budget_does_not_make_a_method_faster(tmp_path: Path) -> None:
 
     board = board_of(tmp_path, left, methods=[METHODS[0], METHODS[2]])
     assert [(row.method, str(row.standing)) for row in board.rows] == [("fast", "1–2"), ("never", "1–2")]
-    assert all(row.standing is not None and math.isnan(row.standing.p_best) for row in board.rows)
+    assert [row.standing.behind is None for row in board.rows if row.standing] == [True, False], "the best is one that arrived"
 
 
 def test_over_cells_nothing_is_summed_up_from_bounds(tmp_path: Path) -> None:
@@ -158,12 +158,6 @@ def test_places_are_what_the_bounds_leave_open(better: Better, rows: Sequence[An
     assert (str(exact["0"]), str(exact["1"])) == places
 
 
-def test_the_chance_of_the_best_is_said_where_the_bounds_leave_it_known() -> None:
-    assert p_best(contenders(EARLY, LATE), "lower") == {"0": 1.0, "1": 0.0}
-    assert p_best(contenders(EARLY, LATE), "higher") == {"0": 0.0, "1": 1.0}
-    assert all(math.isnan(share) for share in p_best(contenders(SOON, LATE), "lower").values())
-
-
 def figured(folder: Path, widths: Sequence[int], reach: Callable[[TrialSpec], dict[str, float]]) -> tuple[Series, Plot, str]:
     """The line of `fast`, the figure and what matplotlib was told, of steps against width."""
     figure = Figure(id="steps", title="Steps", x="width", y="steps")
@@ -208,3 +202,14 @@ def test_a_dense_figure_marks_its_bounds_too(tmp_path: Path) -> None:
     assert sum(map(bool, series.bounded)) == 15
     assert "Open triangles" in plot.caption
     assert svg
+
+
+def test_pages_and_terminals_show_bounds_as_markdown_does(tmp_path: Path) -> None:
+    judgement = judged(tmp_path)
+    page = render(judgement, [{"train": []}]).replace("\u00a0", " ")
+    said = io.StringIO()
+    show(judgement, Console(file=said, width=200))
+    for text in (page, said.getvalue()):
+        assert "≥ 1,000 [1,000, ∞] (5/5 not reached)" in text
+        assert HOW_CENSORED in " ".join(text.split())
+        assert "_censored" not in text
