@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.bounds import POSITIVE, UNBOUNDED, Bounds
+from harness.censoring import companion
 from harness.claims import All
 from harness.coverage import needs, parts
+from harness.ends import Ends, ends_of, reads_bounds
 from harness.estimates import Estimate, Replicated, Vectorised, values_of
 from harness.evidence import counted, trials_frame
+from harness.partial import Partial, ruling
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.resolution import SINGLE, step
-from harness.rounding import resolution
-from harness.rule import NOT_TESTED, REPRODUCED, Decisions, Outcomes, decided, held, standing, together
+from harness.rounding import Resolution, resolution
+from harness.rule import NOT_TESTED, REPRODUCED, WHYS, Decisions, Outcomes, decided, held, standing, together
 from harness.stats import CONFIDENCE, Samples, smallest_error
 from harness.table import Floats, Source, Table
 from harness.task import Claim, Experiment, Metric, Task
@@ -126,6 +129,11 @@ def redraw(
                 scatter = Scatter.of(metric, [*found.values()])
                 values[:, rows[there]] = scatter.draw(random, (replicates, len(own)))
                 level[:, rows[there]] = [[scatter.level(0.0)], [scatter.level(0.1 * len(still))]]
+            if metric.censored and (ends := _cut_offs(metric, experiment, records)):
+                at = np.array([ends.get(key, max(ends.values())) for key in own])
+                beside = drawn.setdefault(f"metric.{companion(metric.name)}", np.zeros((replicates, len(plan))))
+                beside[:, rows[there]] = values[:, rows[there]] >= at
+                values[:, rows[there]] = np.minimum(values[:, rows[there]], at)
     return Redrawn(task, scale, plan, _table(plan, drawn, replicates, seeds), _table(plan, still, 2, 1), studies, seeds)
 
 
@@ -150,6 +158,18 @@ def _recorded(records: pd.DataFrame | None, experiment: Experiment) -> dict[Cell
     for key, rows in places.items():
         numbers = {name: column[rows][np.isfinite(column[rows])] for name, column in columns.items()}
         found[key] = {name: values for name, values in numbers.items() if 2 * len(values) > len(rows)}
+    return found
+
+
+def _cut_offs(metric: Metric, experiment: Experiment, records: pd.DataFrame | None) -> dict[Cell, float]:
+    """Where trials of a cell gave a censored metric up, of those cells in which some did."""
+    beside = f"metric.{companion(metric.name)}"
+    if records is None or beside not in records:
+        return {}
+    own = records[(records["experiment"] == experiment.name) & (records["status"] == "ok") & (records[beside] == 1)]
+    found: dict[Cell, float] = {}
+    for key, value in zip(_cells(own, experiment), own[f"metric.{metric.name}"].tolist(), strict=True):
+        found[key] = min(value, found.get(key, math.inf))
     return found
 
 
@@ -289,16 +309,40 @@ def decisions(redrawn: Redrawn, claim: Claim) -> Decisions:
 
 
 def _one(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> Decisions:
-    values = values_of(estimate, redrawn.table).reshape(redrawn.studies, redrawn.seeds)
+    shape = (redrawn.studies, redrawn.seeds)
+    values = values_of(estimate, redrawn.table).reshape(shape)
     values = np.where(np.isfinite(values), values, math.nan)
-    values = claim.bounds.back(claim.bounds.scaled(values) + to_null(redrawn, claim, estimate))
+    shift = to_null(redrawn, claim, estimate)
+    values = claim.bounds.back(claim.bounds.scaled(values) + shift)
     if isinstance(estimate, Replicated):
         ends, p = _own(redrawn, claim, estimate)
     else:
         hidden = resolution(estimate, redrawn.table, counted(redrawn.task), studies=redrawn.studies)
         samples = Samples.of(values, step=hidden.step, rounding=hidden.rounding, bounds=claim.bounds)
         ends, p = samples.interval(CONFIDENCE), samples.p(claim.holds)
-    return decided(values, claim.holds, exact=claim.exact, ends=ends, p=p, error=1 - CONFIDENCE)
+    found = decided(values, claim.holds, exact=claim.exact, ends=ends, p=p, error=1 - CONFIDENCE)
+    if isinstance(estimate, Replicated) or not reads_bounds(estimate, redrawn.table):
+        return found
+    known = ends_of(estimate, redrawn.table)
+    low, high = (
+        claim.bounds.back(claim.bounds.scaled(np.clip(end, *_span(claim))) + shift).reshape(shape) for end in (known.low, known.high)
+    )
+    return _with_bounds(found, claim, low, high, hidden)
+
+
+def _span(claim: Claim) -> tuple[float, float]:
+    return claim.bounds.low, claim.bounds.high
+
+
+def _with_bounds(found: Decisions, claim: Claim, low: Floats, high: Floats, hidden: Resolution) -> Decisions:
+    """What studies (studies, seeds) with a bound among their seeds say instead."""
+    outcomes, p, why = found.outcomes.copy(), found.p.copy(), found.why.copy()
+    steps, roundings = (np.broadcast_to(np.asarray(size, dtype=float), len(low)) for size in (hidden.step, hidden.rounding))
+    for study in np.flatnonzero((low < high).any(axis=1)):
+        partial = Partial(Ends(low[study], high[study]), float(steps[study]), float(roundings[study]), claim.bounds)
+        ruled = ruling(partial, claim.holds, exact=claim.exact, error=1 - CONFIDENCE)
+        outcomes[study], p[study], why[study] = ruled.outcome, ruled.p, WHYS.index("bounds")
+    return Decisions(outcomes, p, why)
 
 
 def to_null(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from harness.bounds import POSITIVE, SHARE
+from harness.censoring import reached
 from harness.claims import All, best_of, better, equivalent, slope
-from harness.estimates import Difference, Mean, Of, paired
+from harness.estimates import Difference, Mean, Of, paired, ratio
 from harness.evidence import Evidence
 from harness.frames import records_frame
 from harness.noise import NOT_DRAWN, Redrawn, Scatter, judged, rates, redraw
@@ -217,3 +218,43 @@ def test_slow_claims_are_asked_of_a_few_studies() -> None:
     assert (alone[0, :3] != NOT_DRAWN).all()
     assert (alone[1] != NOT_DRAWN).all()
     assert [rate.studies for rate in rates(redrawn, slow=3).rates] == [3, 40]
+
+
+def test_a_redrawn_study_is_cut_off_where_the_recorded_one_was_and_judged_through_its_bounds(tmp_path: Path) -> None:
+    """Times that are log-normal in every width, given up at 12: the same numbers as records of a study get the same verdicts."""
+    train = experiment_of(metrics=[Metric("steps", "steps", "lower", bounds=POSITIVE, censored=True)], params=Params)
+    steps = train["steps"]
+    claims = [
+        claim("gap", paired("a", "b", steps), Below(0.0), null=0.0),
+        claim("late", steps.of("a"), Above(9.0), bounds=POSITIVE),
+        claim("exact", steps.of("b"), Below(11.0), exact=True),
+        claim("ratio", ratio("a", "b", steps), Within(0.5, 1.2), bounds=POSITIVE, null=1.0),
+        *slope("slope", "a", steps, over="width", holds=Below(0.6), source="t"),
+    ]
+    named = [Method(letter, "rival") for letter in "ab"]
+    grids = lambda own: [Grid(own, axes={"width": (8, 16, 32, 64)})]  # noqa: E731
+    task = task_of(experiment=train, methods=named, grids=grids, claims=claims, seeds=5)
+
+    def met(trial: TrialSpec) -> dict[str, float]:
+        own = 10 * math.exp(0.5 * noise(trial))
+        return reached("steps", min(own, 12.0), own > 12.0)
+
+    records = records_frame([record_of(trial, met(trial)) for trial in expand(task, "laptop", Overrides(), {})])
+    redrawn = drawn(task, 30, records)
+    marks, values = redrawn.table.metric("steps_censored"), redrawn.table.metric("steps")
+    assert 0.1 < marks.mean() < 0.6
+    assert ((values == 12.0) == (marks == 1.0)).all()
+    assert (values <= 12.0).all()
+    _, whole = judged(redrawn, slow=0)
+    for study in range(redrawn.studies):
+
+        def left(trial: TrialSpec, study: int = study) -> dict[str, float]:
+            frame = redrawn.table.frame(study * redrawn.seeds + trial.seed)
+            row = frame[(frame["method"] == trial.method) & (frame["param.width"] == trial.params["width"])].iloc[0]
+            return reached("steps", float(row["metric.steps"]), bool(row["metric.steps_censored"]))
+
+        verdicts = decide(Evidence(study_of(tmp_path / str(study), task, left), task, "laptop"))
+        assert [v.verdict for v in verdicts] == [OUTCOMES[place] for place in whole[:, study]], study
+    assert len({tuple(whole[:, study]) for study in range(redrawn.studies)}) > 3, "claims end in more than one way"
+    plain = drawn(task, 3)
+    assert not plain.table.has("metric.steps_censored"), "without records nobody knows where trials give up"

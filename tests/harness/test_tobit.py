@@ -88,6 +88,8 @@ def test_too_few_reached_points_leave_the_exponent_open(trend: PowerTrend | Slop
     late = ends_of(trend, table_of(values, [False] * 2 + [True] * 4))
     assert (math.isfinite(late.low[0]), late.high[0]) == (False, math.inf), "the third is one of the lower half"
     assert ends_of(trend, table_of([20.0] * 6, [True] * 6)).high[0] == math.inf
+    assert identified(np.array([[False] * 3 + [True] * 3, [False] * 2 + [True] * 4])).tolist() == [True, False]
+    assert identified(np.array([[False] * 3 + [True] * 4, [False] * 4 + [True] * 3])).tolist() == [False, True], "more bounds than points"
     ends = ends_of(trend, table_of([20.0, 20.0, 20.0, 20.0, 5.0, 3.0], [True] * 4 + [False] * 2))
     assert (ends.low[0], ends.high[0]) == (-math.inf, math.inf)
 
