@@ -109,7 +109,11 @@ class SeedValues:
     @property
     def ends(self) -> Ends:
         """Lowest and highest value of all seeds that give one, (seeds,)."""
-        found = [self.ranges.get(seed, (value, value)) for seed, value in self.values.items()]
+        return self.ends_of([*self.values])
+
+    def ends_of(self, seeds: Sequence[int]) -> Ends:
+        """Of some of them."""
+        found = [self.ranges.get(seed, (self.values[seed], self.values[seed])) for seed in seeds]
         return Ends(np.array([low for low, _ in found]), np.array([high for _, high in found]))
 
 

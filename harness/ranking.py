@@ -69,7 +69,7 @@ class Contender:
         if not self.ranges:
             return (float(_merit(self.sample.estimate, better)),) * 2
         ends = Ends(*(np.array([self._mean(end)]) for end in (self.ends.low, self.ends.high)))
-        found = {"higher": ends, "lower": -ends}.get(better, -_distances(ends))
+        found = {"higher": ends, "lower": -ends}.get(better, -distances(ends))
         return float(found.low[0]), float(found.high[0])
 
     def _mean(self, values: npt.NDArray[np.float64]) -> float:
@@ -179,7 +179,7 @@ def _compared(a: Contender, b: Contender, better: Better, exact: bool) -> tuple[
     return p, sign
 
 
-def _distances(ends: Ends) -> Ends:
+def distances(ends: Ends) -> Ends:
     """From zero."""
     low, high = np.abs(ends.low), np.abs(ends.high)
     return Ends(np.where((ends.low <= 0) & (ends.high >= 0), 0.0, np.minimum(low, high)), np.maximum(low, high))
@@ -201,7 +201,7 @@ def _behind(own: Contender, best: Contender, better: Better) -> Interval:
     if own.ranges or best.ranges:
         seeds = [seed for seed in own.values if seed in best.values]
         step, rounding = (sum(each) for each in zip(own.resolution, best.resolution, strict=True))
-        mine, theirs = (_distances(each.at(seeds)) if better == "zero" else each.at(seeds) for each in (own, best))
+        mine, theirs = (distances(each.at(seeds)) if better == "zero" else each.at(seeds) for each in (own, best))
         return Partial(mine - theirs, step, rounding).interval()
     signs = [math.copysign(1.0, each.sample.estimate) if better == "zero" else 1.0 for each in (own, best)]
     differences = [signs[0] * own.values[seed] - signs[1] * best.values[seed] for seed in own.values if seed in best.values]

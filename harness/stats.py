@@ -44,6 +44,12 @@ class Interval:
         """Whether no value of the interval lies in the (open) region."""
         return self.high <= region.low or self.low >= region.high
 
+    @property
+    def mean(self) -> str:
+        """The estimate alone, with the sign of a bound."""
+        sign = {"at least": "≥ ", "at most": "≤ "}.get(self.side, "")
+        return "unknown" if self.side == "unknown" else f"{sign}{number(self.estimate)}"
+
     def __str__(self) -> str:
         if self.side == "unknown":
             return "unknown"

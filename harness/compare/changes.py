@@ -12,11 +12,14 @@ import numpy as np
 from harness.compare.contrasts import NOTHING, Contrast, paired, welch
 from harness.compare.pairs import Pair
 from harness.coverage import needs
+from harness.ends import Ends
 from harness.evidence import Evidence, SeedValues
 from harness.kinds import text
 from harness.leaderboard import columns, is_comparable
+from harness.partial import Partial
+from harness.ranking import distances
 from harness.resolution import step
-from harness.stats import Interval, seed_interval
+from harness.stats import Interval, Side, seed_interval
 from harness.task import Better, Experiment, Metric, Statistic
 
 Direction = Literal["better", "worse", "changed", "equal", "undecided", "lost seeds", "not inferior", "may be inferior", "inferior"]
@@ -42,6 +45,10 @@ class Change:
     """Before and after, a value a seed: of common seeds, of all in an independent replicate."""
     loss: Contrast
     """The difference turned so that above 0 is worse (of the distances from zero, where zero is best)."""
+    known: Side = "exact"
+    """On which side the difference is known where seeds are bounds: a number that was not reached may be any larger one."""
+    ends: tuple[Ends, Ends] | None = None
+    """Lowest and highest of the values before and after, where some are bounds."""
     same_cells: bool
     """Whether both studies have it from the same parameters."""
     p: float = math.nan
@@ -54,17 +61,28 @@ class Change:
     @property
     def before(self) -> Interval:
         """The mean over seeds before."""
-        return seed_interval(self.values[0])
+        return self._mean(0)
 
     @property
     def after(self) -> Interval:
         """The mean over seeds after."""
-        return seed_interval(self.values[1])
+        return self._mean(1)
+
+    def _mean(self, place: int) -> Interval:
+        return Partial(self.ends[place]).interval() if self.ends else seed_interval(self.values[place])
 
     @property
     def difference(self) -> Interval:
         """After minus before (of the distances from zero, where zero is best)."""
-        return turned(self.loss).interval() if self.better == "higher" else self.loss.interval()
+        found = turned(self.loss).interval() if self.better == "higher" else self.loss.interval()
+        open_ = {"at least": (found.low, math.inf), "at most": (-math.inf, found.high)}.get(self.known, (found.low, found.high))
+        return replace(found, low=open_[0], high=open_[1], side=self.known)
+
+    @property
+    def loss_known(self) -> Side:
+        """On which side the loss is known."""
+        flipped: dict[Side, Side] = {"at least": "at most", "at most": "at least"}
+        return flipped.get(self.known, self.known) if self.better == "higher" else self.known
 
 
 def changes(pair: Pair) -> list[Change]:
@@ -150,9 +168,10 @@ class _Column:
         merits = [[abs(value) if self.column.better == "zero" else value for value in side] for side in sides]
         rounding = float(step([*merits[0], *merits[1]]))
         difference, equal = self._contrast(merits, exact, rounding, max(rounding, example))
+        known: Side = "exact"
         if old.ranges or new.ranges:
-            # What lies behind a bound may have changed in any way.
-            difference, equal = replace(NOTHING, estimate=difference.estimate, n=difference.n), _alike(old, new)
+            equal = _alike(old, new)
+            difference, known = self._bounded(old.ends_of(seeds), new.ends_of(seeds))
         return Change(
             task=self.pair.new.task.id,
             scale=self.pair.new.scale,
@@ -165,6 +184,8 @@ class _Column:
             test="exact" if exact and not (old.ranges or new.ranges) else "Welch" if self.pair.is_replicate else "paired",
             values=(sides[0], sides[1]),
             loss=turned(difference) if self.column.better == "higher" else difference,
+            known=known,
+            ends=(_of(old, seeds, self.pair.is_replicate), _of(new, seeds, self.pair.is_replicate)) if old.ranges or new.ranges else None,
             same_cells=self._same_cells(method),
             direction="lost seeds" if lost else "equal" if equal else "undecided",
         )
@@ -184,6 +205,16 @@ class _Column:
             return paired([0.0 for _ in differences]), True
         return paired(differences, step=resolution), False
 
+    def _bounded(self, before: Ends, after: Ends) -> tuple[Contrast, Side]:
+        """After minus before where seeds are bounds: what is sure of it, and on which side. Of independent studies nothing is."""
+        sides = [distances(side) if self.column.better == "zero" else side for side in (before, after)]
+        found = sides[1] - sides[0]
+        if not self.pair.is_replicate and np.isfinite(found.low).all():
+            return paired(found.low.tolist()), "at least"
+        if not self.pair.is_replicate and np.isfinite(found.high).all():
+            return paired(found.high.tolist()), "at most"
+        return replace(NOTHING, n=len(found.low)), "unknown"
+
     def _same_cells(self, method: str) -> bool:
         before, after = self.pair.cells
         return before.keys() == after.keys() or self._cells(self.pair.old, method) == self._cells(self.pair.new, method)
@@ -193,6 +224,10 @@ class _Column:
         names = sorted(str(name) for name in rows if str(name).startswith("param."))
         pairs = [[f"{name}={text(value)}" for value in rows[name]] for name in names if rows[name].notna().any()]
         return set(zip(*pairs, strict=True))
+
+
+def _of(side: SeedValues, seeds: Sequence[int], replicate: bool) -> Ends:
+    return side.ends if replicate else side.ends_of(seeds)
 
 
 def _alike(old: SeedValues, new: SeedValues) -> bool:

@@ -11,7 +11,8 @@ from scipy import stats
 
 from harness.compare.changes import Change, Direction, turned
 from harness.compare.contrasts import Contrast, detectable, moderated, p_above, p_apart
-from harness.stats import adjusted
+from harness.partial import FACTOR
+from harness.stats import Side, adjusted
 
 LEVEL = 0.05
 """Probability that a gate stops for two equal studies, all that it rests on together."""
@@ -47,7 +48,7 @@ def judged(changes: Sequence[Change], level: float = LEVEL, tolerance: Tolerance
         for c in changes
     }
     found = list(known.values())
-    losses = _moderated([c for c in found if c.primary and c.test == "paired" and c.direction == "undecided"])
+    losses = _moderated([c for c in found if c.primary and c.test == "paired" and c.direction == "undecided" and c.known == "exact"])
     found = [replace(c, loss=losses.get(_name(c), c.loss)) for c in found]
     for select, judge in ((_is_exact, _exactly), (_is_tolerated, _not_inferior), (_is_gating, _holm), (_is_described, _described)):
         chosen = [place for place, c in enumerate(found) if c.direction == "undecided" and select(c)]
@@ -103,8 +104,8 @@ def _exactly(changes: Sequence[Change], _level: float) -> list[Change]:
 def _not_inferior(changes: Sequence[Change], _level: float) -> list[Change]:
     def judge(change: Change) -> Change:
         margin = change.tolerance or 0.0
-        p = p_above(turned(change.loss), -margin)
-        inferior = p_above(change.loss, margin) <= LEVEL
+        p = _p(change, turned(change.loss), -margin, "at most")
+        inferior = _p(change, change.loss, margin, "at least") <= LEVEL
         direction: Direction = "not inferior" if p <= LEVEL else "inferior" if inferior else "may be inferior"
         return replace(change, p=p, direction=direction)
 
@@ -112,21 +113,39 @@ def _not_inferior(changes: Sequence[Change], _level: float) -> list[Change]:
 
 
 def _holm(changes: Sequence[Change], level: float) -> list[Change]:
-    worse = adjusted([p_above(c.loss) for c in changes])
-    better = adjusted([p_above(turned(c.loss)) for c in changes])
+    worse = adjusted([_p(c, c.loss, 0.0, "at least") for c in changes])
+    better = adjusted([_p(c, turned(c.loss), 0.0, "at most") for c in changes])
     each = level / max(len(changes), 1)
 
     def judge(change: Change, p_worse: float, p_better: float) -> Change:
         direction: Direction = "worse" if p_worse <= level else "better" if p_better <= level else "undecided"
         return replace(
-            change, p=p_better if direction == "better" else p_worse, direction=direction, detectable=detectable(change.loss, each)
+            change,
+            p=p_better if direction == "better" else p_worse,
+            direction=direction,
+            detectable=detectable(change.loss, each) if change.known == "exact" else math.nan,
         )
 
     return [judge(*each_one) for each_one in zip(changes, worse, better, strict=True)]
 
 
+def _p(change: Change, contrast: Contrast, margin: float, side: Side) -> float:
+    """As `p_above`; of a loss that is known on one side alone only there, with the caution of `harness.partial` for bounds."""
+    p = p_above(contrast, margin)
+    if change.known == "exact" or math.isnan(p):
+        return p
+    return max(min(1.0, FACTOR * p), 0.5**contrast.n) if change.loss_known == side else 1.0
+
+
+def _p_apart(change: Change) -> float:
+    """Two-sided, where the loss lies on the side on which it is known."""
+    above = change.loss.estimate > 0
+    p = _p(change, change.loss if above else turned(change.loss), 0.0, "at least" if above else "at most")
+    return min(1.0, 2 * p) if not math.isnan(p) else p
+
+
 def _described(changes: Sequence[Change], level: float) -> list[Change]:
-    raw = [p_apart(c.loss) for c in changes]
+    raw = [p_apart(c.loss) if c.known == "exact" else _p_apart(c) for c in changes]
     known = [p for p in raw if not math.isnan(p)]
     corrected = iter(stats.false_discovery_control(known) if known else ())
 

@@ -88,8 +88,8 @@ def _changes(changes: Sequence[Change]) -> Table:
             change.experiment,
             change.method,
             heading(change.statistic, change.unit, change.better),
-            number(change.before.estimate),
-            number(change.after.estimate),
+            change.before.mean,
+            change.after.mean,
             number(change.difference.estimate) if change.test == "exact" else str(change.difference),
             "exact" if change.test == "exact" else number(change.p),
             Text(change.direction, style=_STYLES.get(change.direction, "")),
@@ -116,7 +116,7 @@ def to_csv(changes: Sequence[Change]) -> str:
 
 
 def _flat(change: Change) -> dict[str, object]:
-    names = [field.name for field in dataclasses.fields(change) if field.name not in ("values", "loss")]
+    names = [field.name for field in dataclasses.fields(change) if field.name not in ("values", "loss", "ends")]
     row: dict[str, object] = {name: getattr(change, name) for name in names}
     for name in ("before", "after", "difference"):
         interval = getattr(change, name)

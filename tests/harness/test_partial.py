@@ -18,7 +18,7 @@ from harness import report
 from harness import verdict as verdicts
 from harness.bounds import POSITIVE
 from harness.censoring import reached
-from harness.compare.changes import changes
+from harness.compare.changes import Change, changes
 from harness.compare.family import judged as judged_changes
 from harness.compare.pairs import Pair
 from harness.ends import Ends
@@ -291,3 +291,33 @@ def test_two_studies_of_bounds_are_equal_or_say_nothing(tmp_path: Path) -> None:
     assert {c.direction for c in same.values()} == {"equal"}
     assert longer["left"].direction == "undecided", "a larger budget is no slower method"
     assert longer["right"].direction == "equal"
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_a_method_that_no_longer_arrives_is_worse_and_a_budget_makes_none_better(tmp_path: Path, better: str) -> None:
+    """Of times; of a number that is best large the same bounds are a gain."""
+    metric = replace(STEPS, better=better)  # type: ignore[arg-type]
+    task = task_of(metrics=[metric], seeds=7)
+
+    def study(name: str, left: float, cap: float) -> Ruling:
+        def outcome(trial: TrialSpec) -> Mapping[str, float]:
+            steps = left + 10 * noise(trial) if trial.method == "left" else 300.0 + trial.seed
+            return reached("steps", min(steps, cap), steps > cap)
+
+        return judge(study_of(tmp_path / name, task, outcome)).rulings[0]
+
+    early, never, brief = study("early", 300.0, 1000.0), study("never", 3000.0, 1000.0), study("brief", 3000.0, 50.0)
+
+    def left(before: Ruling, after: Ruling) -> Change:
+        (found,) = (c for c in judged_changes(list(changes(Pair(before, after)))) if c.method == "left")
+        return found
+
+    lost, won = left(early, never), left(never, early)
+    assert (lost.direction, won.direction) == (("worse", "better") if better == "lower" else ("better", "worse"))
+    assert lost.p == won.p == 0.5**7
+    assert (lost.after.mean, won.before.mean) == ("≥ 1,000", "≥ 1,000")
+    assert (str(lost.difference)[:4], str(won.difference)[:5]) == ("≥ 70", "≤ -70")
+    assert (lost.difference.high, won.difference.low) == (math.inf, -math.inf)
+    assert left(early, brief).direction == "undecided", "at least 50 is not less than 300"
+    assert left(brief, early).direction == "undecided"
+    assert left(never, brief).direction == "undecided"
