@@ -73,7 +73,9 @@ def _columns(experiment: str, view: str, metrics: Sequence[Metric]) -> list[Stat
 _Z, _PLANES, _CURVES = ("test_accuracy", "corrected"), (*_TIERS, "batch-plane"), ("test_accuracy", "memorised", "ipr_mean")
 _SIGNED = Bounds(-1.0, 1.0)
 _SHOWN = (*LABELS[::-1], share("train_accuracy", "training labels that are reproduced, wrong ones among them"))
-_PHASE = share("full_inversion", "1: nine in ten test pairs known, of the wrong labels at most one in ten", optional=True, split="test")
+_PHASE = share(
+    "full_inversion", "1: nine in ten test pairs known, of the wrong labels at most one in ten", optional=True, split="test", counted=False
+)
 train = Experiment(
     "train",
     params=Training,
@@ -82,7 +84,7 @@ train = Experiment(
         share("train_excess", "train accuracy less the share of right labels", "zero", bounds=_SIGNED),
         share("wrong_share", "training labels that are wrong", "none"),
         _PHASE,
-        share("coexistence", "1: nine in ten of either known", optional=True, split="test"),
+        share("coexistence", "1: nine in ten of either known", optional=True, split="test", counted=False),
         *(Metric(f"{split}_loss", "", "lower", "squared error of one-hot labels", bounds=POSITIVE) for split in ("train", "test")),
         *(share(f"ipr_{name}", "IPR over the neurons", "none", counted=False) for name in ("mean", "q10", "median", "q90")),
         share("ipr_bimodality", "Sarle's coefficient of the neurons' IPR", "none", counted=False),
