@@ -18,6 +18,7 @@ from harness.ends import ends_of
 from harness.estimates import PowerTrend, Reading, Slope, log_log_slopes
 from harness.evidence import Evidence
 from harness.plan import TrialSpec
+from harness.stats import Samples
 from harness.table import Table
 from harness.task import Above, Below, Grid, Metric, Region, Within
 from harness.tobit import censored_slopes, identified
@@ -46,6 +47,16 @@ def test_planted_exponents_come_out_where_dropping_or_taking_bounds_for_values_i
     dropped = np.array([float(log_log_slopes(x[~gone], own[~gone])) for gone, own in zip(bound[usable], y[usable], strict=True)])
     assert dropped.mean() / exponent < 0.96 - 2 * error
     assert log_log_slopes(x, y[usable]).mean() / exponent < 0.75
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_intervals_over_seeds_of_such_exponents_cover_the_planted_one(seeds: int) -> None:
+    x, y, bound = cut(1.0, 8.0, 8, curves=300 * seeds, seed=1)
+    usable = identified(bound)
+    found = np.where(usable, censored_slopes(x, y, bound), math.nan).reshape(-1, seeds)
+    found = found[np.isfinite(found).all(axis=1)]
+    low, high = Samples.of(found).interval(0.95)
+    assert ((low < 1.0) & (high > 1.0)).mean() > 0.95 - 2.5 * math.sqrt(0.95 * 0.05 / len(found))
 
 
 def test_it_is_the_largest_likelihood() -> None:
