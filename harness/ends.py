@@ -244,12 +244,13 @@ def _power(x: Floats, y: Ends) -> Ends:
     # A point in the middle has no weight but for rounding.
     place[np.abs(place) < 1e-12 * np.abs(place).max()] = 0.0
     found = _logarithm(y).weighted(place / (place @ place))
-    bound = np.isinf(y.high) & (y.low > 0)
+    # A bound of 0 is one that every positive number keeps: it says nothing, and the likelihood hears nothing of it.
+    bound = np.isinf(y.high) & (y.low >= 0)
     usable = bound.any(axis=1) & identified(bound) & (bound | (y.exact & (y.low > 0))).all(axis=1)
     if not usable.any():
         return found
     low, high = found.low.copy(), found.high.copy()
-    low[usable] = high[usable] = censored_slopes(x, y.low[usable], bound[usable])
+    low[usable] = high[usable] = censored_slopes(x, np.maximum(y.low[usable], np.finfo(float).tiny), bound[usable])
     return Ends(low, high)
 
 

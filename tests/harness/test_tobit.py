@@ -105,6 +105,16 @@ def test_too_few_reached_points_leave_the_exponent_open(trend: PowerTrend | Slop
     assert (ends.low[0], ends.high[0]) == (-math.inf, math.inf)
 
 
+def test_a_bound_of_nothing_moves_no_exponent() -> None:
+    """Five points of six widths with noise, and a bound of 0 at the sixth: the exponent of the five, wherever the sixth is."""
+    values, trend = [3.0, 5.0, 13.0, 20.0, 44.0, 90.0], PowerTrend("width", Reading("train", "steps"))
+    for place in (0, 2, 5):
+        others = [i for i in range(6) if i != place]
+        alone = float(log_log_slopes(np.array(WIDTHS)[others], np.array(values)[others]))
+        found = ends_of(trend, table_of([0.0 if i == place else y for i, y in enumerate(values)], [i == place for i in range(6)]))
+        assert found.low[0] == found.high[0] == pytest.approx(alone, abs=1e-6)
+
+
 def claimed(folder: Path, holds: Region, cap: float, *, power: float = 1.0) -> Verdict:
     """The verdict on the exponent of steps in width, five seeds; true steps are 10 width ** power."""
 
