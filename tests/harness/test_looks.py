@@ -78,7 +78,7 @@ def test_a_plan_without_looks_is_written_and_read_as_before(tmp_path: Path) -> N
     store, trials = _planned(tmp_path)
     save_plan(store, trials)
     text = (tmp_path / "s" / "plan.json").read_text()
-    assert text.startswith('{"schema_version": 4, "checksum": "')
+    assert text.startswith('{"schema_version": 5, "checksum": "')
     assert "looks" not in text
     assert read_plan(store).looks == ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import random
 import signal
 import time
@@ -19,9 +20,9 @@ from harness.engine import run_trials
 from harness.errors import TaskError
 from harness.frames import read_curves, read_trials, write_trials
 from harness.lazy import load
-from harness.pack import Problem
+from harness.pack import Pack, Problem
 from harness.packing import Progress
-from harness.plan import Overrides, TrialSpec, expand
+from harness.plan import DataRef, Overrides, TrialSpec, expand
 from harness.probe import Gauge, Pace, probe
 from harness.queue import Batch, Queue
 from harness.record import Record
@@ -261,6 +262,7 @@ def test_what_trials_agree_on_is_said_by_alike_and_by_their_data(monkeypatch: py
     assert packing.shared(one) != packing.shared(plan(seeds=1, methods=("plain",), own_s="0.5")[0])
     assert packing.shared(one) != packing.shared(dataclasses.replace(other, time_limit_s=5.0))
     assert packing.shared(plan(seeds=1, methods=("unpacked",))[0]) is None
+    assert packing.shared(one) != packing.shared(dataclasses.replace(other, data=DataRef("d", "d", "real", "f")))
     monkeypatch.setitem(declared().__dict__, "alike", lambda _method, params: params["lr"])
     with pytest.raises(TaskError, match=r"`alike` of experiment train raised KeyError"):
         packing.shared(one)
@@ -336,3 +338,69 @@ def test_the_probe_stops_where_more_members_would_not_fit() -> None:
     seen.clear()
     assert probe(counted, trials, made).size == 200
     assert seen == [1, 8, 32, 128, 200]
+
+
+# A program alone
+
+
+def pack_of(program: packing.Program, specs: Sequence[TrialSpec]) -> Pack:
+    return Pack(program, specs, lambda spec, elapsed: Trial(declared(), spec, elapsed=elapsed))
+
+
+def test_a_program_is_stopped_at_the_limit_of_one_trial() -> None:
+    specs = [dataclasses.replace(trial, time_limit_s=0.2) for trial in plan(seeds=3, methods=("plain",))]
+
+    def stuck(members: Sequence[Trial]) -> Iterator[Progress]:
+        yield members[0], {"value": 1.0}
+        while True:
+            time.sleep(0.01)
+
+    ended, problem = pack_of(stuck, specs).advance(60.0)
+    assert [one.trial.seed for one in ended] == [0], "who ended before keeps its result"
+    assert problem is not None
+    assert problem.status == "timeout"
+
+
+def test_a_trial_ends_once_and_as_the_one_that_was_handed_in() -> None:
+    specs = plan(seeds=2, methods=("plain",))
+
+    def twice(members: Sequence[Trial]) -> Iterator[Progress]:
+        yield members[0], {"value": 1.0}
+        yield members[0], {"value": 2.0}
+
+    def another(members: Sequence[Trial]) -> Iterator[Progress]:
+        yield Trial(declared(), specs[0]), {"value": 1.0}
+
+    for program, count in ((twice, 1), (another, 0)):
+        ended, problem = pack_of(program, specs).advance(60.0)
+        assert [one.metrics for one in ended] == [{"value": 1.0}] * count
+        assert problem is not None
+        assert "which is none of its members or has ended before" in problem.error
+
+
+def test_a_program_leaves_the_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKED", "before")
+    drawn = list[float]()
+
+    def careless(members: Sequence[Trial]) -> Iterator[Progress]:
+        os.environ["PACKED"] = "within"
+        drawn.append(random.random())
+        yield 0.5
+        yield members[0], {"value": 1.0}
+
+    for _ in range(2):
+        (spec,) = plan(seeds=1, methods=("plain",))
+        random.seed(len(drawn))
+        running = pack_of(careless, [spec])
+        running.advance(0.0)
+        running.close()
+        assert os.environ["PACKED"] == "before"
+    assert drawn[0] == drawn[1], "global streams start from the trial"
+
+
+def test_what_a_probe_trains_is_kept_nowhere(store: StudyStore) -> None:
+    (spec,) = plan("checkpointed", seeds=1, methods=("plain",))
+    scratch = Worker(Context(store_uri=store.parent_uri, study=store.name))._trial(spec, "cpu", scratch=True)
+    packing.runner(declared())(scratch)
+    scratch.keep({"weight": 1.0})
+    assert not list((Path(store.parent_uri) / store.name).glob("*/*"))
