@@ -404,3 +404,14 @@ def test_what_a_probe_trains_is_kept_nowhere(store: StudyStore) -> None:
     packing.runner(declared())(scratch)
     scratch.keep({"weight": 1.0})
     assert not list((Path(store.parent_uri) / store.name).glob("*/*"))
+
+
+def test_a_probe_that_runs_out_of_memory_takes_the_size_before() -> None:
+    trials, program = plan(seeds=100, methods=("plain",), shared_s="0.01", steps="40"), load(declared().run_batch)
+
+    def large(members: Sequence[Trial]) -> Iterator[Progress]:
+        if len(members) > 8:
+            raise MemoryError
+        yield from program(members)
+
+    assert probe(large, trials, lambda spec, elapsed: Trial(declared(), spec, elapsed=elapsed)).size == 8
