@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from harness import gate
 from harness.isolation import isolated
-from harness.packing import Metrics, Program, Progress, is_out_of_memory
+from harness.packing import Metrics, Program, Progress, end, is_out_of_memory
 from harness.plan import TrialSpec
 from harness.probe import Made, Pace
 from harness.record import Record, Status
@@ -85,9 +85,10 @@ class Pack:
     def close(self) -> None:
         """End the program where it is; what its members have saved stays."""
         self._live = {}
-        if self._running is not None and hasattr(self._running, "close"):
-            self._running.close()
-        self._isolation.close()
+        try:
+            end(self._running)
+        finally:
+            self._isolation.close()
 
     def _begun(self) -> Iterator[Progress]:
         if self._running is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from harness import registry
 from harness.errors import TaskError
@@ -68,3 +69,10 @@ def without_program(spec: TrialSpec) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, the main one's or a GPU's."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def end(running: Iterator[Progress] | None) -> None:
+    """Close a generator, whatever it makes of that: its members' results are no longer wanted."""
+    if isinstance(running, Generator):
+        with suppress(Exception):
+            running.close()

@@ -415,3 +415,31 @@ def test_a_probe_that_runs_out_of_memory_takes_the_size_before() -> None:
         yield from program(members)
 
     assert probe(large, trials, lambda spec, elapsed: Trial(declared(), spec, elapsed=elapsed)).size == 8
+
+
+def test_a_program_that_will_not_end_and_one_that_is_no_generator(store: StudyStore) -> None:
+    specs = plan(seeds=2, methods=("plain",))
+
+    def stubborn(members: Sequence[Trial]) -> Iterator[Progress]:
+        while True:
+            try:
+                yield math.nan
+            except GeneratorExit:
+                yield 0.5
+
+    running = pack_of(stubborn, specs)
+    assert running.advance(0.0) == ([], None)
+    running.close()
+    ended, problem = pack_of(lambda members: iter([(member, {"value": 1.0}) for member in members]), specs).advance(60.0)
+    assert (len(ended), problem) == (2, None)
+    ended, problem = pack_of(lambda _: None, specs).advance(60.0)  # type: ignore[arg-type, return-value]
+    assert ended == []
+    assert problem is not None
+    assert problem.status == "failed"
+
+
+def test_a_worker_takes_no_more_members_than_it_is_given(store: StudyStore) -> None:
+    worker = Worker(Context(store_uri=store.parent_uri, study=store.name))
+    assert worker.begin(plan(seeds=5, methods=("plain",)), Pace(4, 2.0), 3).taken == 3
+    assert worker.begin(plan(seeds=5, methods=("plain",)), Pace(4, 2.0), 9).taken == 4
+    assert worker.begin(plan(seeds=5, methods=("plain",)), Pace(1), 9).taken == 0
