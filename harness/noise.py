@@ -209,6 +209,10 @@ def _table(plan: pd.DataFrame, drawn: Mapping[str, Floats], replicates: int, see
     return Table(source, np.arange(len(plan)))
 
 
+_FEW = 20
+"""Redrawn studies that tell whether an estimate varies at all."""
+
+
 @dataclass(frozen=True)
 class Rate:
     """How redrawn studies decide a claim, as shares of them."""
@@ -219,6 +223,8 @@ class Rate:
     refuted: float
     """"not reproduced"."""
     inconclusive: float
+    varies: bool = True
+    """Whether redrawn seeds differ in its estimate: what is alike in every seed of the record leaves nothing to chance."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +286,11 @@ def rates(redrawn: Redrawn, *, slow: int) -> NoiseRates:
         redrawn.task,
         redrawn.scale,
         redrawn.seeds,
-        [_rate(claim, own[own != NOT_DRAWN]) for claim, own, there in zip(claims, alone, planned, strict=True) if there],
+        [
+            _rate(claim, own[own != NOT_DRAWN], varies=_varies(redrawn, claim))
+            for claim, own, there in zip(claims, alone, planned, strict=True)
+            if there
+        ],
         _family(whole[primary]),
         _family(whole[family]),
     )
@@ -375,9 +385,20 @@ def _is_fast(estimate: Estimate) -> bool:
     return fast and all(map(_is_fast, parts(estimate)))
 
 
-def _rate(claim: Claim, outcomes: Outcomes) -> Rate:
+def _varies(redrawn: Redrawn, claim: Claim) -> bool:
+    """Whether seeds of the first studies differ; taken for granted of an estimate that is slow."""
+    asked = claim.estimate.parts if isinstance(claim.estimate, All) else (claim.estimate,)
+    few = redrawn.first(_FEW)
+    if not all(map(_is_fast, asked)):
+        return True
+    numbers = (values[np.isfinite(values)] for values in (values_of(part, few.table) for part in asked))
+    return any(len(values) > 0 and float(np.ptp(values)) > 0.0 for values in numbers)
+
+
+def _rate(claim: Claim, outcomes: Outcomes, *, varies: bool) -> Rate:
     shares = np.bincount(outcomes, minlength=4) / max(len(outcomes), 1)
-    return Rate(claim, len(outcomes), *(float(share) for share in shares[:3]))
+    reproduced, refuted, inconclusive = (float(share) for share in shares[:3])
+    return Rate(claim, len(outcomes), reproduced, refuted, inconclusive, varies)
 
 
 def _family(outcomes: Outcomes) -> FamilyRate:

@@ -73,7 +73,7 @@ def _pooled(parts: Sequence[NoiseRates]) -> NoiseRates:
         shares = [
             sum(getattr(one, name) * one.studies for one in own) / max(studies, 1) for name in ("reproduced", "refuted", "inconclusive")
         ]
-        found.append(Rate(rate.claim, studies, *shares))
+        found.append(Rate(rate.claim, studies, *shares, varies=any(one.varies for one in own)))
     primary, family = (
         FamilyRate(own[0].claims, sum(one.studies for one in own), sum(one.wrong for one in own))
         for own in ([part.primary for part in parts], [part.family for part in parts])
@@ -82,10 +82,13 @@ def _pooled(parts: Sequence[NoiseRates]) -> NoiseRates:
 
 
 def may_be_satisfied(rate: Rate) -> bool:
-    """Whether a claim says that it is no finding about a method, or an equivalence that no effect satisfies, with its margin's source."""
+    """Whether a claim says that it is no finding about a method, or is an equivalence that no effect satisfies, with its margin's source.
+
+    One whose numbers are alike in every seed leaves nothing to chance: real studies decide it by its resolution, or not at all.
+    """
     claim = rate.claim
     as_good = claim.aim != "direction" and bool(claim.margin_source) and claim.null is not None and claim.null in claim.holds
-    return claim.exact or claim.kind == "check" or as_good
+    return claim.exact or claim.kind == "check" or as_good or not rate.varies
 
 
 def page(found: Sequence[NoiseRates], *, studies: int, slow: int) -> str:

@@ -196,6 +196,13 @@ def test_methods_are_exchanged_and_what_never_varies_stays() -> None:
     assert (share < 1).all()
 
 
+def test_a_claim_whose_numbers_are_alike_in_every_seed_leaves_nothing_to_chance() -> None:
+    size = Claim(id="size", statement="large", source="t", estimate=Of("a", Mean("size")), holds=Above(1.0))
+    task = toy([*better("gap", "b", "a", LOSS, source="t"), size])
+    found = {rate.claim.id: rate.varies for rate in rates(drawn(task, 40, recorded(task)), slow=0).rates}
+    assert found == {"gap": True, "size": False}
+
+
 def test_scatter_is_pooled_inside_cells() -> None:
     cells = [np.array([1.0, 3.0]), np.array([-11.0, -13.0, -12.0])]
     found = Scatter.of(Metric("x", "", "none"), cells)

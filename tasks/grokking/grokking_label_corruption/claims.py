@@ -93,7 +93,7 @@ def claims(train: Experiment, prune: Experiment) -> list[Claim]:
         _claim("pruned-random", "test accuracy is higher without the lower half than without any", seen, LOWEST, RANDOM),
         _claim("pruned-memorised", "fewer wrong labels are left than without any half", left, LOWEST, RANDOM, _NEGATIVE),
         _claim("pruned-highest", "fewer wrong labels are left than without the upper half", left, LOWEST, HIGHEST, _NEGATIVE),
-        _claim("C3-none", "the IPR of none has two modes: Sarle's coefficient is above 5/9", modes, NONE, holds=Above(5 / 9)),
+        _claim("C3-none", "the IPR of none has two modes: Sarle's coefficient is above 5/9", modes, NONE, holds=Above(5 / 9), null=5 / 9),
         _claim("C3-batchnorm", "neurons of higher IPR have a larger |gamma|", gamma, BATCHNORM, null=0.0, stands_on=("batchnorm-noise",)),
         _claim("C3-batchnorm-ipr", "batchnorm leaves the median IPR to its batches", median, BATCHNORM, MINIBATCH, **_IPR),
         _claim("batchnorm-noise", "more so than on random labels", gamma, BATCHNORM, estimate=beyond, bounds=UNBOUNDED, null=0.0),

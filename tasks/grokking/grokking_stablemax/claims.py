@@ -54,7 +54,7 @@ def claims(train: Experiment, threshold: Experiment) -> list[Claim]:
         _level("fits", "adamw fits its training data", fitted, Above(0.99), source="control", kind="control", null=0.02),
         *_earlier(train),
         _level("C4-rise", "adamw's descent turns to its weights", rise, Above(0.0), null=0.0, **late),
-        _level("C4-cosine", "the cosine of the two ends above 0.5", cosine, Above(0.5), published=0.9, **late),
+        _level("C4-cosine", "the cosine of the two ends above 0.5", cosine, Above(0.5), published=0.9, null=0.0, **late),
         *better("C2-stablemax", STABLEMAX, ADAMW, long, source=_C2, scales=_LONG, primary=True),
         *better("C3-float64", SOFTMAX64, ADAMW, bits, source=_C3, scales=_LONG, group="C3-stops"),
         *better("C3-float32", ADAMW, SOFTMAX16, bits, source=_C3, scales=_LONG, group="C3-stops"),
