@@ -61,6 +61,10 @@ def resolution(
     return _free(studies)
 
 
+_CELLS = 256
+"""More tell nothing new, and redrawn studies have many."""
+
+
 def _free(studies: int) -> Resolution:
     return Resolution(np.zeros(studies), np.zeros(studies))
 
@@ -74,8 +78,26 @@ def _of_metric(metric: str, rows: Table, others: Table | None, studies: int) -> 
     step = np.asarray(step_of(values, counted=True))
     if (step > rounding).all():
         return Resolution(step, rounding)
-    beside = np.asarray(step_of(others.metric(metric).reshape(studies, -1), counted=True))
-    return Resolution(np.where(step > rounding, step, beside), rounding)
+    return Resolution(np.where(step > rounding, step, _inside_cells(metric, others, studies)), rounding)
+
+
+def _inside_cells(metric: str, rows: Table, studies: int) -> Floats:
+    """The smallest step between seeds of one cell, over the first cells.
+
+    Cells may count different numbers of examples, as those of a sweep of the size of a split do: two of their shares lie as close to each
+    other as the product of the two numbers allows, which is the step of neither.
+    """
+    values = rows.metric(metric)
+    cells: dict[tuple[object, ...], list[int]] = {}
+    columns = [[None if value != value else value for value in rows.column(name).tolist()] for name in ("method", *rows.parameters)]
+    for place, key in enumerate(zip(*columns, strict=True)):
+        cells.setdefault(key, []).append(place)
+    smallest = np.full(studies, np.inf)
+    for places in list(cells.values())[:_CELLS]:
+        own = values[:, places].reshape(studies, -1)
+        step, rounding = (np.asarray(step_of(own, counted=is_counted)) for is_counted in (True, False))
+        smallest = np.where(step > rounding, np.minimum(smallest, step), smallest)
+    return np.where(np.isfinite(smallest), smallest, np.asarray(step_of(values.reshape(studies, -1))))
 
 
 def _of_ranks(estimate: RankTrend | RankCorrelation, rows: Table, studies: int) -> Resolution:

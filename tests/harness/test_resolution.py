@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from harness.estimates import In, Mean, Of
 from harness.resolution import SINGLE, step
+from harness.rounding import resolution
+from harness.table import Table
 from harness.task import Metric
 
 
@@ -43,3 +47,13 @@ def test_many_columns_at_once() -> None:
 
 def test_a_metric_is_not_counted_unless_it_says_so() -> None:
     assert not Metric("loss", "nats", "lower").counted
+
+
+def test_shares_of_different_numbers_of_examples_are_no_steps_of_each_other() -> None:
+    rows = [(examples, seed, (examples - 1 - seed) / examples) for examples in (90, 91, 127) for seed in range(3)]
+    rows += [(60, seed, 1.0) for seed in range(3)]
+    frame = pd.DataFrame(rows, columns=["param.examples", "seed", "metric.share"]).assign(experiment="e", method="a", status="ok")
+    table = Table.of(frame)
+    read = Of("a", In("e", Mean("share", where={"examples": 60})))
+    (found,) = resolution(read, table, {("e", "share")}).step
+    assert found == pytest.approx(1 / 127), "the least step inside a cell, not 1/90 - 1/91"
