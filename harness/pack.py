@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from harness import gate
 from harness.isolation import isolated
-from harness.packing import Metrics, Program, Progress, end, is_out_of_memory
+from harness.packing import Metrics, Program, Progress, end, is_out_of_memory, share
 from harness.plan import TrialSpec
 from harness.probe import Made, Pace
 from harness.record import Record, Status
@@ -49,6 +49,7 @@ class Pack:
         self._clock = time.perf_counter()
         self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._live: dict[str, Trial] = {}
+        self._closed = False
         self._isolation = ExitStack()
         self._isolation.enter_context(isolated(int(specs[0].id, 16)))
         self._program, self._specs, self._made = program, specs, made
@@ -57,7 +58,7 @@ class Pack:
     @property
     def left(self) -> bool:
         """Whether it has members that have not ended."""
-        return self._running is None or bool(self._live)
+        return not self._closed and (self._running is None or bool(self._live))
 
     def advance(self, budget_s: float) -> tuple[list[Ended], Problem | None]:
         """Trials that ended within the next `budget_s` seconds or so; a problem ends the program."""
@@ -70,6 +71,8 @@ class Pack:
                     self._charge()
                     if isinstance(said, tuple):
                         ended.append(self._end(*said))
+                    else:
+                        share(said)
                     if not self._live or self._spent - began > budget_s:
                         break
                 else:
@@ -84,7 +87,7 @@ class Pack:
 
     def close(self) -> None:
         """End the program where it is; what its members have saved stays."""
-        self._live = {}
+        self._live, self._closed = {}, True
         try:
             end(self._running)
         finally:

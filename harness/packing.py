@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -32,10 +33,10 @@ def runner(experiment: Experiment) -> Callable[[Trial], Metrics]:
     program: Program = load(experiment.run_batch)
 
     def alone(trial: Trial) -> Metrics:
-        ended = [said[1] for said in program([trial]) if isinstance(said, tuple)]
-        if len(ended) != 1:
-            raise ValueError(f"{experiment.run_batch} gave the metrics of {len(ended)} trials for one")
-        return ended[0]
+        ended = [said for said in program([trial]) if isinstance(said, tuple)]
+        if len(ended) != 1 or ended[0][0] is not trial:
+            raise ValueError(f"{experiment.run_batch} gave the metrics of {len(ended)} trials, or of another one, for one")
+        return ended[0][1]
 
     return alone
 
@@ -52,7 +53,9 @@ def shared(spec: TrialSpec) -> Hashable | None:
         agreed: Hashable = (
             experiment.alike(spec.method, spec.params) if experiment.alike else (spec.method, json.dumps(dict(spec.params), sort_keys=True))
         )
-        hash(agreed)
+        again = experiment.alike(spec.method, spec.params) if experiment.alike else agreed
+        if hash(agreed) != hash(again) or agreed != again:
+            raise ValueError(f"{agreed!r} and {again!r} for one trial")
     except Exception as error:
         raise TaskError(f"task {spec.task}: `alike` of experiment {spec.experiment} raised {type(error).__name__}: {error}") from error
     if agreed is None:
@@ -67,8 +70,16 @@ def without_program(spec: TrialSpec) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, the main one's or a GPU's."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    """Whether an exception says that memory ran out, the main one's or a GPU's; of the main one torch says so in a RuntimeError."""
+    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def share(said: object) -> float:
+    """The share of the work that a program says is done. ValueError for what is none."""
+    if isinstance(said, bool) or not isinstance(said, int | float) or not math.isfinite(said):
+        raise ValueError(f"a program yields a trial with its metrics, or the share of its work that is done, not {said!r}")
+    return float(said)
 
 
 def end(running: Iterator[Progress] | None) -> None:

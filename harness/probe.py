@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.isolation import isolated
-from harness.packing import Program, end, is_out_of_memory
+from harness.packing import Program, end, is_out_of_memory, share
 from harness.plan import TrialSpec
 from harness.time_limit import time_limit
 from harness.trial import Trial
@@ -99,10 +99,11 @@ def _shares_a_second(program: Program, specs: Sequence[TrialSpec], made: Made, c
             now = clock()
             if isinstance(said, tuple):
                 continue
+            done = share(said)
             if ahead:
                 ahead -= 1
-                first = now, said
-            elif first and now - first[0] > PROBE_SECONDS and said > first[1]:
+                first = now, done
+            elif first and now - first[0] > PROBE_SECONDS and done > first[1]:
                 end(running)
-                return (said - first[1]) / (now - first[0])
+                return (done - first[1]) / (now - first[0])
         return 1.0 / max(clock() - start, 1e-9)
