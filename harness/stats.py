@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from harness.bounds import UNBOUNDED, Bounds
-from harness.task import Region
+from harness.region import Region
 
 Floats = npt.NDArray[np.float64]
 Side = Literal["exact", "at least", "at most", "between", "unknown"]

@@ -18,6 +18,10 @@ from harness.bounds import UNBOUNDED, Bounds
 from harness.censoring import companion
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
 from harness.estimates import Estimate, In, Reading
+from harness.region import Above as Above
+from harness.region import Below as Below
+from harness.region import Region as Region
+from harness.region import Within as Within
 from harness.sweeps import Sweep
 
 Role = Literal["baseline", "proposed", "rival", "control", "floor"]
@@ -312,41 +316,6 @@ class Scale:
     """What a trial occupies where neither its grid nor its experiment says."""
     hardware: Hardware | None = None
     """What it was sized for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """The open interval (low, high) of the estimate in which a claim holds."""
-
-    low: float = float("-inf")
-    high: float = float("inf")
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise TaskError(f"a region needs low < high, not ({self.low}, {self.high})")
-
-    def __contains__(self, value: float) -> bool:
-        return self.low < value < self.high
-
-    def __str__(self) -> str:
-        if self.low == float("-inf"):
-            return f"< {self.high:g}"
-        return f"> {self.low:g}" if self.high == float("inf") else f"{self.low:g} to {self.high:g}"
-
-
-def Below(high: float) -> Region:  # noqa: N802 - reads as a constructor: holds=Below(0.0)
-    """The region under `high`."""
-    return Region(high=high)
-
-
-def Above(low: float) -> Region:  # noqa: N802
-    """The region over `low`."""
-    return Region(low=low)
-
-
-def Within(low: float, high: float) -> Region:  # noqa: N802
-    """The region between `low` and `high`."""
-    return Region(low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True)
