@@ -7,13 +7,15 @@ metric. A difference is always paired by seed. `says` replaces the sentence, `ho
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.bounds import CORRELATION
 from harness.errors import TaskError, unknown
 from harness.estimates import Difference, Estimate, Farthest, In, Of, OptimumShift, PowerTrend, RankTrend, Reading, Slope, paired
+from harness.fitted import Fitted
 from harness.model_selection import AiccGain
 from harness.task import Above, Aim, Below, Claim, Region, Within
 
@@ -70,7 +72,7 @@ def non_inferior(id: str, method: str, other: str, reading: Reading, *, margin: 
 
 def slope(id: str, method: str, reading: Reading, *, over: str, holds: Region, says: str = "", **about: Any) -> list[Claim]:
     """The exponent of `reading` as a power of the parameter `over`, for one method, lies in `holds`."""
-    plain = reading.sweep is None and not reading.logged
+    plain = reading.sweep is None and not reading.logged and not reading.edges
     fitted: Estimate = Slope(reading.metric, over, reading.where) if plain else PowerTrend(over, reading, reading.where)
     estimate = Of(method, In(reading.experiment, fitted, reading.view))
     words = says or f"{_name(reading)} of {method} grows as {over} to a power that is {holds}"
@@ -108,6 +110,46 @@ def monotone(
     words = says or f"{_name(reading)} of {method} {'rises' if rises else 'falls'} with {over}"
     region = Above(least) if rises else Below(-least)
     return [_claim(id, words, estimate, region, "rank correlation", {"bounds": CORRELATION, "null": 0.0, **about})]
+
+
+def level(id: str, method: str, reading: Reading, *, holds: Region, says: str = "", **about: Any) -> list[Claim]:
+    """`reading` of one method, mean over its trials, lies in `holds`."""
+    words = says or f"{_name(reading)} of {method} is {holds}"
+    return [_claim(id, words, reading.of(method), holds, reading.unit, {"bounds": reading.bounds, **about})]
+
+
+def factor(
+    id: str, method: str, than: str | Sequence[str], reading: Reading, *, by: float = 1.0, says: str = "", **about: Any
+) -> list[Claim]:
+    """`reading` of `method` is better than that of each of `than` by more than a factor `by`: log10 of their ratio, seed by seed."""
+    if not by >= 1.0:
+        raise TaskError(f"claim {id}: a factor is 1 or more, not {by:g}: which way is better is known")
+    words = says or f"{_name(reading)} of {method} is {_direction(reading)} than that of {{}} by a factor of more than {by:g}"
+    return better(id, method, than, reading.log10(), by=math.log10(by), says=words, **about)
+
+
+def fitted(
+    id: str,
+    method: str,
+    reading: Reading,
+    *,
+    law: str,
+    quantity: str,
+    along: Mapping[str, str],
+    holds: Region,
+    fixed: Mapping[str, float] | None = None,
+    says: str = "",
+    **about: Any,
+) -> list[Claim]:
+    """The parameter `quantity` of a law of `papertrial fit help`, fitted to the trials of a method, lies in `holds`.
+
+    `along` gives the law's column for each parameter of the trials, such as `{"width": "x"}`; `fixed` keeps parameters of the law.
+    """
+    if reading.sweep is not None or reading.logged or reading.edges:
+        raise TaskError(f"claim {id}: a law is fitted to a metric as the trials return it: neither selected nor logged, nor at one end")
+    number = Fitted(law, quantity, reading.metric, along, reading.where, fixed or {})
+    words = says or f"{quantity} of the law {law} is {holds} for {_name(reading)} of {method} along {', '.join(along)}"
+    return [_claim(id, words, Of(method, In(reading.experiment, number, reading.view)), holds, "", about)]
 
 
 def optimum_shift(
@@ -208,7 +250,8 @@ def _unit(reading: Reading) -> str:
 
 
 def _name(reading: Reading) -> str:
-    where = ", ".join([*([reading.view] if reading.view else []), *(f"{name} = {value}" for name, value in reading.where.items())])
+    at = (*(f"{name} = {value}" for name, value in reading.where.items()), *(f"{end} {name}" for name, end in reading.edges.items()))
+    where = ", ".join([*([reading.view] if reading.view else []), *at])
     return reading.metric.replace("_", " ") + (f" ({where})" if where else "")
 
 

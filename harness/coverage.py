@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness import params
 from harness.errors import TaskError, UsageError
 from harness.estimates import Combined, Estimate, select
+from harness.fitted import Fitted
 from harness.kinds import cell, text
 from harness.sweeps import Sweep
 
@@ -48,6 +49,8 @@ class Need:
 
 _OVER = ("over", "axis", "per", "parameter", "target")
 """Fields of estimates that name a parameter."""
+_OF_MANY = ("edges", "along")
+"""Fields of estimates whose keys name parameters."""
 
 
 def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
@@ -63,7 +66,7 @@ def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
         method=_text(estimate, "method") or above.method,
         where={**above.where, **(where if isinstance(where, Mapping) else {})},
         metric=_text(estimate, "metric"),
-        parameters=(*above.parameters, *filter(None, (_text(estimate, name) for name in _OVER))),
+        parameters=(*above.parameters, *filter(None, (_text(estimate, name) for name in _OVER)), *_names(estimate, *_OF_MANY)),
         metrics=(*above.metrics, *filter(None, (_text(estimate, name) for name in ("x", "y", "against")))),
         sweep=found if isinstance(found := getattr(estimate, "sweep", None), Sweep) else above.sweep,
     )
@@ -73,6 +76,12 @@ def needs(estimate: Estimate, above: Need | None = None) -> list[Need]:
 def _text(estimate: Any, name: str) -> str:
     value = getattr(estimate, name, "")
     return value if isinstance(value, str) else ""
+
+
+def _names(estimate: Any, *fields: str) -> Iterator[str]:
+    for field in fields:
+        value = getattr(estimate, field, {})
+        yield from value if isinstance(value, Mapping) else ()
 
 
 def parts(estimate: Any) -> Iterator[Estimate]:
@@ -105,6 +114,16 @@ def _check_extremes(task: Task, what: str, estimate: Estimate) -> None:
         _check_extremes(task, what, part)
 
 
+def _check_laws(task: Task, what: str, estimate: Estimate) -> None:
+    if isinstance(estimate, Fitted):
+        try:
+            estimate.check()
+        except TaskError as error:
+            raise TaskError(f"task {task.id}, {what}: {error}") from None
+    for part in parts(estimate):
+        _check_laws(task, what, part)
+
+
 def _is_extreme(function: Any, count: int) -> bool:
     """Whether a function of several numbers gives the smallest, or the largest, whatever their order."""
     if count < 2:
@@ -132,6 +151,7 @@ def _check_names(task: Task) -> None:
     """TaskError where a claim reads an experiment, method, metric or parameter that the task does not have, or an extreme over methods."""
     for claim in task.claims:
         _check_extremes(task, f"claim {claim.id}", claim.estimate)
+        _check_laws(task, f"claim {claim.id}", claim.estimate)
         for need in needs(claim.estimate):
             if not need.experiment and len(task.experiments) > 1:
                 raise TaskError(f"task {task.id}, claim {claim.id}: it reads {need}, and does not say of which experiment")
@@ -139,6 +159,7 @@ def _check_names(task: Task) -> None:
     for experiment in task.experiments:
         for statistic in experiment.statistics or ():
             _check_extremes(task, f"statistic {statistic.name}", statistic.estimate)
+            _check_laws(task, f"statistic {statistic.name}", statistic.estimate)
             for need in needs(statistic.estimate):
                 _check_need(task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name))
 

@@ -172,7 +172,7 @@ def _mean(rows: Table, name: str) -> Ends:
 
 
 def _reading(estimate: Reading, table: Table) -> Ends:
-    rows = table.select(estimate.where, experiment=estimate.experiment, view=estimate.view)
+    rows = estimate.rows(table)
     found = _selected(estimate.sweep, rows, estimate.metric) if estimate.sweep is not None else _mean(rows, estimate.metric)
     return _logarithm(found).mapped(lambda values: values / math.log(10)) if estimate.logged else found
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from harness.sweeps import Sweep
     from harness.table import Floats, Table
 
+End = Literal["smallest", "largest"]
+
 
 @runtime_checkable
 class Estimate(Protocol):
@@ -150,6 +152,8 @@ class Reading(Vectorised):
     where: Mapping[str, Any] = field(default_factory=dict)
     sweep: Sweep | None = None
     logged: bool = False
+    edges: Mapping[str, End] = field(default_factory=dict)
+    """Parameters of which only the smallest or the largest value counts that the trials take."""
     unit: str = field(default="", compare=False)
     better: Literal["lower", "higher", "zero", "none"] = field(default="none", compare=False)
     bounds: Bounds = field(default=UNBOUNDED, compare=False)
@@ -163,6 +167,14 @@ class Reading(Vectorised):
         """The same of fewer trials: those of a view, those whose parameters equal `where`."""
         return replace(self, view=view or self.view, where={**self.where, **where})
 
+    def first(self, over: str) -> Reading:
+        """The same of the trials at the smallest value of a parameter."""
+        return replace(self, edges={**self.edges, over: "smallest"})
+
+    def last(self, over: str) -> Reading:
+        """The same of the trials at the largest value of a parameter."""
+        return replace(self, edges={**self.edges, over: "largest"})
+
     def untuned(self) -> Reading:
         """The same without selecting: the mean over the whole sweep."""
         return replace(self, sweep=None)
@@ -175,10 +187,18 @@ class Reading(Vectorised):
         """The same of one method."""
         return Of(method, self)
 
+    def rows(self, table: Table) -> Table:
+        """The rows that it reads."""
+        rows = table.select(self.where, experiment=self.experiment, view=self.view)
+        for over, end in self.edges.items():
+            groups = [*rows.groups(f"param.{over}").values()]
+            rows = groups[0 if end == "smallest" else -1] if groups else rows.places([])
+        return rows
+
     def values(self, table: Table) -> Floats:
         import numpy as np
 
-        rows = table.select(self.where, experiment=self.experiment, view=self.view)
+        rows = self.rows(table)
         found = self.sweep.means(rows, f"metric.{self.metric}") if self.sweep is not None else _mean(rows.metric(self.metric), rows)
         return _positive(np.log10, found) if self.logged else found
 
@@ -507,7 +527,7 @@ class MeanOver(Vectorised):
     over: str
     estimate: Estimate
     where: Mapping[str, Any] = field(default_factory=dict)
-    only: Literal["smallest", "largest", ""] = ""
+    only: End | Literal[""] = ""
 
     def values(self, table: Table) -> Floats:
         import numpy as np

@@ -52,7 +52,7 @@ def resolution(
     if isinstance(estimate, RankTrend | RankCorrelation):
         return _of_ranks(estimate, table.select(estimate.where), studies)
     if isinstance(estimate, Reading) and not estimate.logged:
-        rows = table.select(estimate.where, experiment=estimate.experiment, view=estimate.view)
+        rows = estimate.rows(table)
         others = whole.select({}, experiment=estimate.experiment) if (estimate.experiment, estimate.metric) in counted else None
         return _of_metric(estimate.metric, rows, others, studies)
     if isinstance(estimate, Mean):

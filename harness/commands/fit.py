@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.holdout is not None and not options.compare and options.law != "pareto":
         raise UsageError("--holdout is for --compare")
     _check_targets(options)
-    frame, notes = table.read(options.source, options.store)
+    frame, notes = table.read(options.source, lambda source: study_rows(source, options.store))
     options.source = mask(options.source)
     frame = table.where(frame, options.where, options.source)
     mixed = table.mixed(frame, table.names(options.group))
@@ -59,6 +59,25 @@ def run(options: argparse.Namespace) -> int:
         return PROCEDURES.get(options.law, _fit)(options, frame, columns, console)
     except DataError as error:
         raise DataError("; ".join([str(error), *mixed])) from None
+
+
+def study_rows(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
+    """The records of a study (its name in `store`, folder or URI) as a table, and notes on what was left out.
+
+    Columns are `experiment`, `method`, `seed`, `param.<name>`, `metric.<name>`, and `view.<name>`: whether a view holds the trial. Records
+    that did not end ok are left out.
+    """
+    from harness.laws.facts import number
+    from harness.store import open_study
+    from harness.study import load
+
+    study = load(open_study(source, store))
+    views = {trial.id: trial.views for trial in study.plan}
+    names = dict.fromkeys(view for found in views.values() for view in found)
+    frame = study.frame.assign(**{f"view.{name}": [name in views[id] for id in study.frame["trial_id"]] for name in names})
+    lost = int((frame["status"] != "ok").sum())
+    notes = [f"{lost} records that did not end ok are left out"] if lost else []
+    return number(frame[frame["status"] == "ok"]), [*study.damages, *notes]
 
 
 def _refuse_bounds(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str]) -> None:

@@ -53,6 +53,14 @@ LAWS: Mapping[str, Law] = {
             delta=HUBER_FEW_RUNS,
         ),
         Law(
+            name="two-powers",
+            summary="errors of two sources that each fall as a power of what is spent on it, with no floor",
+            columns=(_N, _D),
+            y=_LOSS,
+            terms=(_A, _B),
+            meanings={name: _MEANINGS[name] for name in ("A", "alpha", "B", "beta")},
+        ),
+        Law(
             name="chinchilla",
             summary="loss from model size and data (Hoffmann et al., 2203.15556)",
             columns=(_N, _D),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import DataError, UsageError, unknown
 from harness.kinds import NONE, split, unquoted
 from harness.laws import cells, files
-from harness.laws.facts import facts, number, wrong
+from harness.laws.facts import facts, wrong
 from harness.laws.solver import Array
 from harness.shown import reason_of
 
@@ -23,39 +23,28 @@ LARGEST_GAP = 1e4
 LEAST_SPREAD = 1e-9
 """Spread of a log below which a column is constant."""
 _MOST_CHOICES = 30
+Found = tuple["pd.DataFrame", list[str]]
+"""A table, and notes on what was left out of it."""
 
 
-def read(source: str, store: str = "results") -> tuple[pd.DataFrame, list[str]]:
-    """The table behind a CSV, TSV, JSONL or Parquet file or a study (its name in `store`, folder or URI), and notes on what was left out.
+def _no_file(source: str) -> Found:
+    raise DataError(f"{source} is no CSV, TSV, JSONL or Parquet file")
 
-    A study's rows are its records: `experiment`, `method`, `seed`, `param.<name>`, `metric.<name>`, and whether a view holds them as
-    `view.<name>`; those that did not end ok are left out.
-    """
+
+def read(source: str, other: Callable[[str], Found] = _no_file) -> Found:
+    """The table behind a CSV, TSV, JSONL or Parquet file, or what `other` finds behind the name of something else, such as a study."""
     path = Path(source)
     try:
         is_file = path.is_file() or bool(files.suffix(path))
     except OSError as error:
         raise DataError(f"{source} cannot be read: {reason_of(error)}") from None
-    frame, notes = files.read(path) if is_file else _read_study(source, store)
+    frame, notes = files.read(path) if is_file else other(source)
     repeated = list(frame.columns[frame.columns.duplicated()])
     if repeated:
         raise DataError(f"{source} has column {repeated[0]!r} more than once")
     if not len(frame):
         raise DataError(f"{source} has no rows")
     return frame, notes
-
-
-def _read_study(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
-    from harness.store import open_study
-    from harness.study import load
-
-    study = load(open_study(source, store))
-    views = {trial.id: trial.views for trial in study.plan}
-    names = dict.fromkeys(view for found in views.values() for view in found)
-    frame = study.frame.assign(**{f"view.{name}": [name in views[id] for id in study.frame["trial_id"]] for name in names})
-    lost = int((frame["status"] != "ok").sum())
-    notes = [f"{lost} records that did not end ok are left out"] if lost else []
-    return number(frame[frame["status"] == "ok"]), [*study.damages, *notes]
 
 
 def mixed(frame: pd.DataFrame, group: Sequence[str]) -> list[str]:
