@@ -1,0 +1,1 @@
+"""Theory: theorems checked exactly, rates measured with intervals."""

@@ -1,0 +1,212 @@
+"""The Principles of Deep Learning Theory (Roberts, Yaida and Hanin, arXiv 2106.10165)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.claims import equivalent, exact, factor, fitted, follows, level, slope
+from harness.estimates import Difference, Mean, Reading
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
+from tasks.blocks.hardware import h100
+from tasks.blocks.memory import gib
+
+_MODULE = "tasks.theory.depth_width_criticality.experiment"
+KINDS = ("relu", "linear", "leaky", "tanh")
+C, SMALL, LARGE = "critical", "too-small", "too-large"
+_WIDTH = param(32, "units of every layer", unit="units", low=2, high=4096)
+_NETS = param(5000, "networks of an ensemble", unit="networks", low=10, high=1_000_000)
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """Parameters of an ensemble of random networks at criticality."""
+
+    activation: str = param("relu", "activation", choices=KINDS)
+    aspect: float = param(0.125, "hidden layers over width", low=1e-4, high=4.0)
+    width: int = _WIDTH
+    skip: float = param(0.0, "factor of a layer's input where it is added to the output", low=0.0, high=0.99)
+    nets: int = _NETS
+
+
+@dataclass(frozen=True)
+class Infinite:
+    """Parameters of an infinitely wide network."""
+
+    activation: str = param("relu", "activation", choices=KINDS)
+    depth: int = param(16, "hidden layers", unit="layers", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class Kernel(Infinite):
+    """Parameters of an ensemble whose kernel is followed over depth."""
+
+    width: int = _WIDTH
+    nets: int = _NETS
+
+
+@dataclass(frozen=True)
+class Law:
+    """Parameters of the law of the second moment."""
+
+    activation: str = param("relu", "activation", choices=KINDS[:3])
+    depth: int = param(16, "hidden layers", unit="layers", low=1, high=1000)
+    width: int = _WIDTH
+
+
+def _numbers(p: Mapping[str, Any]) -> tuple[float, float]:
+    """Hidden layers of all networks of an ensemble, and their weights."""
+    depth = p["depth"] if "depth" in p else max(1, round(p["aspect"] * p["width"]))
+    return float(p["nets"] * depth), float(p["nets"] * (10 * p["width"] + (depth - 1) * p["width"] ** 2))
+
+
+def _seconds(scale: str, method: str, p: Mapping[str, Any]) -> float:
+    """What drawing random numbers takes; on a GPU a guess, not measured."""
+    layers, weights = _numbers(p)
+    each = 3e-8 if scale in ("smoke", "laptop") else 1e-10
+    return 0.02 + {"chain": 10 * 1e-7 * layers, "exact": 0.0, "first-order": 0.0, "remembered": 0.0}.get(method, each * weights)
+
+
+def _memory(scale: str, _method: str, p: Mapping[str, Any]) -> float:
+    return gib(8.0 * (2.0 ** (24 if scale in ("smoke", "laptop") else 29) + 50.0 * _numbers(p)[0]))
+
+
+_RATE = Metric("rate", "1/layer", "none", "growth of log K a layer, over the second half of the depth")
+vertex = Experiment(
+    "vertex", params=Vertex, run=f"{_MODULE}:vertex", methods=(C, "chain", "exact", "first-order", "remembered"),
+    metrics=(
+        Metric("vertex", "", "lower", "Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer: how far it is from a Gaussian process"),
+        Metric("per_aspect", "", "none", "the same over depth / width: nu where the law is linear"),
+        Metric("typical", "", "none", "median over mean of K, over networks", methods=(C, "chain")),
+    ),
+    figures=(
+        Figure(id="relu", title="ReLU: the vertex and the aspect ratio", x="aspect", y="vertex", view="relu", log_x=True, log_y=True),
+        Figure(id="tanh", title="tanh: the vertex and the aspect ratio", x="aspect", y="vertex", view="tanh", log_x=True, log_y=True),
+        Figure(id="skip", title="Residual ReLU networks", x="skip", y="vertex", view="skip", log_y=True),
+    ),
+    seconds=_seconds, memory=_memory,
+)  # fmt: skip
+kernel = Experiment(
+    "kernel", params=Kernel, run=f"{_MODULE}:kernel", methods=(SMALL, C, LARGE),
+    metrics=(Metric("ratio", "", "none", "mean kernel of the last layer over that of the first"), _RATE),
+    figures=tuple(Figure(id=f"kernel-{kind}", title=f"Mean kernel, {kind}", x="step", y="kernel", view=kind, where=where, log_y=True,
+                         x_label="layer") for kind, where in (("relu", {}), ("tanh", {"depth": 32}))),
+    seconds=_seconds, memory=_memory,
+)  # fmt: skip
+infinite = Experiment(
+    "infinite", params=Infinite, run=f"{_MODULE}:infinite", methods=(SMALL, C, LARGE), exact=True, seconds=lambda *_: 0.2,
+    metrics=(
+        Metric("ratio", "", "none", "kernel of the last layer over that of the first"), _RATE,
+        Metric("inverse", "", "none", "2 l K of the last layer"), Metric("vertex_rate", "", "none", "n V / K^2 over depth"),
+        Metric("apart", "", "none", "chi_perp: growth a layer of the squared distance of nearby inputs"),
+    ),
+)  # fmt: skip
+law = Experiment(
+    "law", params=Law, run=f"{_MODULE}:law", methods=("exact", "first-order"), exact=True, seconds=lambda *_: 0.02,
+    metrics=(Metric("error", "", "lower", "relative error of E[K^2] / E[K]^2 against an enumeration"),),
+)  # fmt: skip
+
+
+def _grids(narrow: int, wide: int, nets: int, chains: tuple[int, ...], depth: int) -> list[Grid]:
+    shares, few, both = [0.03125, 0.0625, 0.125, 0.25], [0.015625, 0.03125, 0.0625], ("exact", "first-order")
+    base = {"width": narrow, "nets": nets}
+    return [
+        *(Grid(vertex, view=kind, points=[{**base, "activation": kind}], axes={"aspect": shares}, methods=(C, "first-order", *more))
+          for kind, more in (("relu", ("exact", "chain")), ("linear", ("exact", "chain")), ("tanh", ()))),
+        Grid(vertex, view="wide", points=[{**base, "width": wide}], axes={"aspect": few}, methods=(C, *both)),
+        Grid(vertex, view="chain", points=[{"nets": nets}], axes={"aspect": shares, "width": chains}, methods=("chain", "exact")),
+        Grid(vertex, view="skip", points=[base], axes={"skip": (0.0, 0.5, 0.7, 0.9)}, methods=(C, "first-order", "remembered")),
+        Grid(vertex, view="skip-linear", points=[{**base, "activation": "linear"}], axes={"skip": (0.7,)}, methods=(C, "exact")),
+        Grid(kernel, view="relu", points=[{**base, "nets": nets // 5, "depth": depth}]),
+        Grid(kernel, view="tanh", points=[{**base, "nets": nets // 10, "activation": "tanh"}], axes={"depth": (4, 8, 16, 32)}),
+        Grid(infinite, axes={"activation": ("relu", "tanh"), "depth": (16, 64, 1000)}),
+        Grid(law, axes={"activation": ("relu", "linear", "leaky"), "depth": (2, 16), "width": (16, 256)}),
+    ]  # fmt: skip
+
+
+def _at(view: str, metric: str = "vertex", **where: Any) -> Reading:
+    return vertex[metric].at(view, **where)
+
+
+_KERNEL, _TANH = kernel["rate"], kernel["rate"].at("tanh", depth=32)
+_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
+_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
+_CHECK: Mapping[str, Any] = {"source": "check", "kind": "check"}
+_NU: Mapping[str, Any] = {"source": "chapter 5: nu to first order; catalogue: within 15 per cent", "group": "C1-nu", "null": 0.0}
+_RATE_AT: Mapping[str, Any] = {"over": "aspect", "holds": Within(0.85, 1.15), "group": "C1-rate"}
+_SIGNAL: Mapping[str, Any] = {"source": "abstract; chapters 3 and 5", "group": "C2"}
+_MARGIN: Mapping[str, Any] = {"margin": math.log10(1.1), "margin_source": "ours: ten per cent, where the linear law is off by 20"}
+
+TASK = Task(
+    id="depth-width-criticality", version=1,
+    paper=Paper(arxiv="2106.10165", title="The Principles of Deep Learning Theory", year=2021,
+                authors="Daniel A. Roberts, Sho Yaida, Boris Hanin"),
+    summary="Whether depth over width measures how far a random network is from a Gaussian process, and only criticality keeps its kernel.",
+    methods=[
+        Method(C, "proposed", "networks at the critical C_W: 2 for ReLU, 1 for linear and tanh"),
+        Method(SMALL, "baseline", "C_W below: 1.5 for ReLU, 0.5 for tanh"),
+        Method(LARGE, "baseline", "C_W above: 2.5 for ReLU, 2 for tanh"),
+        Method("chain", "control", "the same law drawn layer by layer from chi-squares, without weights"),
+        Method("exact", "rival", "(1 + nu / n)^depth - 1"),
+        Method("first-order", "control", "the book's recursion to first order in 1/n: nu depth / n where activations are scale-invariant"),
+        Method("remembered", "rival", "first order with what a unit of a residual network remembers of its sign (ours)"),
+    ],
+    experiments=(vertex, kernel, infinite, law),
+    scales={
+        "smoke": Scale(description="small ensembles: does it run", grids=_grids(32, 64, 100, (64,), 8), seeds=2, time_limit_s=60.0),
+        "laptop": Scale(description="width 32 and 64, thousands of networks; 2 CPU cores", grids=_grids(32, 64, 5000, (64, 256), 16),
+                        seeds=10, time_limit_s=300.0),
+        "gpu": h100(description="width 128 and 256, 20,000 networks", grids=_grids(128, 256, 20_000, (256,), 16), seeds=5,
+                    time_limit_s=600.0),
+        "paper": h100(description="width 512 and 1024, up to 128 layers, 100,000 networks", grids=_grids(512, 1024, 100_000, (1024,), 64),
+                      seeds=5, time_limit_s=3 * 3600.0),
+    },
+    claims=[
+        *slope("C1-rate-relu", C, _at("relu"), **_RATE_AT, primary=True, source="abstract; catalogue: at L/n <= 0.25 within 0.15 of 1"),
+        *fitted("C1-rate-linear", C, _at("linear"), law="power-law", quantity="a", along={"aspect": "x"}, holds=Within(0.85, 1.15),
+                group="C1-rate", source="abstract; chapters 3 and 5"),
+        *slope("C1-rate-tanh", C, _at("tanh"), **_RATE_AT, source="abstract; chapter 5"),
+        *slope("C1-rate-wide", C, _at("wide"), **{**_RATE_AT, "group": ""}, **_OURS, says="ReLU at L/n <= 1/16: the power is 0.85 to 1.15"),
+        *level("C1-nu-relu", C, _at("wide", "per_aspect"), holds=Within(4.25, 5.75), published=5.0, primary=True, **_NU),
+        *level("C1-nu-linear", C, _at("linear", "per_aspect", aspect=0.125), holds=Within(1.7, 2.3), published=2.0, **_NU),
+        *level("C1-nu-tanh", C, _at("tanh", "per_aspect"), holds=Within(0.567, 0.767), published=2 / 3, **_NU),
+        Claim(id="C1-aspect", statement="at one depth over width, 1/16, networks of two widths have the same vertex to ten per cent",
+              estimate=Difference(_at("wide", aspect=0.0625).log10().of(C), _at("relu", aspect=0.0625).log10().of(C)),
+              holds=Within(-_MARGIN["margin"], _MARGIN["margin"]), null=0.0, unit="log10 of a ratio", source="abstract", aim="equivalent",
+              margin_source="ours: ten per cent, where twice the aspect ratio doubles it", primary=True),
+        *equivalent("C1-exact", C, "exact", _at("relu", aspect=0.125).log10(), **_MARGIN, **_OURS),
+        *factor("C1-linear-law", "first-order", C, _at("relu", aspect=0.25).log10(), by=1.25, **_OURS,
+                says="at depth / width = 1/4 the linear law is short of ReLU networks by more than a fifth"),
+        *equivalent("C1-chain", "chain", "exact", _at("chain", aspect=0.125).log10(), **_MARGIN, **_CHECK),
+        *equivalent("C1-tanh", C, "first-order", _at("tanh", aspect=0.125).log10(), **_MARGIN, **_OURS),
+        *exact("C1-moment", law["error"], method="exact", tolerance=1e-12, source="chapter 3 for linear networks; ours for the others"),
+        *exact("C1-moment-control", law["error"], method="first-order", holds=Above(1e-5), **_CONTROL),
+        *level("C1-typical", C, _at("relu", "typical", aspect=0.25), holds=Below(0.8), null=1.0, **_OURS,
+               says="at criticality and depth / width = 1/4 the typical network's kernel is below 0.8 of the mean"),
+        *level("C2-relu", C, _KERNEL.at("relu"), holds=Within(-0.02, 0.02), **_SIGNAL, aim="equivalent", null=0.0, primary=True,
+               margin_source="ours: a tenth of what a quarter more or less of C_W does"),
+        *level("C2-relu-small", SMALL, _KERNEL.at("relu"), holds=Below(-0.1), published=math.log(0.75), null=0.0, primary=True, **_SIGNAL),
+        *level("C2-relu-large", LARGE, _KERNEL.at("relu"), holds=Above(0.1), published=math.log(1.25), null=0.0, primary=True, **_SIGNAL),
+        *level("C2-tanh-small", SMALL, _TANH, holds=Below(-0.1), published=math.log(0.5), null=0.0, **_SIGNAL),
+        *level("C2-tanh-large", LARGE, _TANH, holds=Above(0.1), null=0.0, **_OURS,
+               says="tanh above criticality: the kernel explodes"),
+        *slope("C2-tanh", C, kernel["ratio"].at("tanh"), over="depth", holds=Within(-1.25, -0.85), published=-1.0, **_SIGNAL),
+        *follows("C2-tanh-power", C, kernel.within(Mean("ratio"), "tanh"), over="depth", law="1/depth",
+                 rivals=("exp(-depth/4)", "exp(-depth/8)", "exp(-depth/16)"), **_SIGNAL),
+        *exact("C2-exact", infinite["rate"].at(activation="relu"), method=C, tolerance=1e-12, **_SIGNAL),
+        *exact("C2-exact-small", infinite["rate"].at(activation="relu"), method=SMALL, holds=Below(-0.28), **_CONTROL),
+        *exact("C2-inverse", infinite["inverse"].at(activation="tanh", depth=1000), method=C, holds=Within(0.99, 1.01), published=1.0,
+               **_SIGNAL),
+        *exact("C2-chaos", infinite["apart"].at(activation="tanh"), method=LARGE, holds=Above(1.05), **_SIGNAL,
+               says="tanh above criticality: nearby inputs come apart exponentially"),
+        *exact("C1-two-thirds", infinite["vertex_rate"].at(activation="tanh", depth=1000), method=C, holds=Within(0.66, 0.67),
+               published=2 / 3, source="chapter 5: V / (n K^2) tends to 2/3 of depth over width"),
+        Claim(id="C3-skip", statement="ReLU networks with a skip of 0.7 have a lower vertex than those without", unit="log10 of a ratio",
+              estimate=Difference(_at("skip", skip=0.7).log10().of(C), _at("skip", skip=0.0).log10().of(C)), holds=Below(0.0),
+              null=0.0, source="abstract; appendix B"),
+        *equivalent("C3-linear", C, "exact", _at("skip-linear").log10(), **_MARGIN, **_CHECK),
+        *equivalent("C3-remembered", C, "remembered", _at("skip", skip=0.9).log10(), **_MARGIN, **_OURS),
+        *factor("C3-even", "first-order", C, _at("skip", skip=0.9).log10(), by=1.25, **_OURS,
+                says="with a skip of 0.9 the recursion of even moments alone is short of ReLU networks by more than a fifth"),
+    ],
+)  # fmt: skip
