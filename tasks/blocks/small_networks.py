@@ -97,25 +97,36 @@ class MLP:
 
     def hidden(self, parameters: Tensors, inputs: Tensor, fixed: Tensors) -> Tensor:
         """Activations of the last hidden layer, (examples, width)."""
-        phi = ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation
         x = inputs
         for index in range(len(self.widths) - 2):
-            h = self._affine(parameters, x, index)
-            x = phi(h * fixed[f"keep{index}"] if f"keep{index}" in fixed else h, fixed)
+            h = self.layer(parameters, x, index)
+            x = self.phi(h * fixed[f"keep{index}"] if f"keep{index}" in fixed else h, fixed)
         return x
 
     def __call__(self, parameters: Tensors, inputs: Tensor, fixed: Tensors) -> Tensor:
         """Outputs (examples, outputs)."""
         x = self.hidden(parameters, inputs, fixed)
-        out = x.mean(-1, keepdim=True) if self.readout == "mean" else self._affine(parameters, x, len(self.widths) - 2)
+        out = x.mean(-1, keepdim=True) if self.readout == "mean" else self.layer(parameters, x, len(self.widths) - 2)
         return out * fixed["scale"] if "scale" in fixed else out
 
-    def _affine(self, parameters: Tensors, x: Tensor, index: int) -> Tensor:
+    @property
+    def phi(self) -> Activation:
+        """The activation."""
+        return ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation
+
+    def multiplier(self, index: int) -> float:
+        """What the parametrisation multiplies x W of that layer by."""
+        if self.parametrisation == "standard":
+            return 1.0
+        fan_in, last = self.widths[index], index == len(self.widths) - 2
+        return self.gain / (fan_in if last and self.parametrisation == "mean-field" else math.sqrt(fan_in))
+
+    def layer(self, parameters: Tensors, x: Tensor, index: int) -> Tensor:
+        """Pre-activations (examples, fan_out) of layer `index` from its inputs."""
         weight = parameters[f"weight{index}"]
         h = x @ weight if x.is_floating_point() else _summed_rows(x, weight)
         if self.parametrisation != "standard":
-            fan_in, last = weight.shape[-2], index == len(self.widths) - 2
-            h = h * (self.gain / (fan_in if last and self.parametrisation == "mean-field" else math.sqrt(fan_in)))
+            h = h * self.multiplier(index)
         return h + self.bias_scale * parameters[f"bias{index}"].unsqueeze(-2) if self.bias else h
 
 

@@ -1,0 +1,40 @@
+"""Gradient flow of a function in the space of a kernel: what a network does whose tangent kernel does not move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class KernelFlow:
+    """df/dt = K(., X) (y - f(X)), solved by one eigendecomposition for all times and points (Jacot et al. 2018, Section 5).
+
+    Gradient descent at rate eta on half the sum of squares is at time eta times its steps. Everything is float64.
+    """
+
+    values: Tensor
+    """(n,): eigenvalues of K(X, X), the largest first. What rounding made negative is 0."""
+    vectors: Tensor
+    """(n, n): eigenvectors as columns."""
+    residual: Tensor
+    """(n, t): y - f(X) at time 0, along the eigenvectors."""
+
+    @classmethod
+    def of(cls, kernel: Tensor, residual: Tensor) -> KernelFlow:
+        """From K(X, X), (n, n), and y - f(X) at the start, (n, t) or (n,)."""
+        values, vectors = torch.linalg.eigh(kernel.double())
+        vectors = vectors.flip(1)
+        return cls(values.flip(0).clamp_min(0.0), vectors, vectors.T @ residual.double().reshape(len(kernel), -1))
+
+    def left(self, time: float) -> Tensor:
+        """(n, t): y - f(X) at that time along the eigenvectors; each falls at the rate of its eigenvalue."""
+        return (-self.values * time).exp().unsqueeze(1) * self.residual
+
+    def moved(self, cross: Tensor, time: float) -> Tensor:
+        """f_time - f_0 at other points, (m, t), from K(points, X), (m, n): K(., X) K^-1 (1 - e^(-K time)) (y - f_0)."""
+        held = self.values > 0.0
+        pace = torch.where(held, -torch.expm1(-self.values * time) / self.values.where(held, 1.0), time)
+        return cross.double() @ (self.vectors @ (pace.unsqueeze(1) * self.residual))
