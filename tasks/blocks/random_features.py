@@ -48,10 +48,29 @@ def ridge_path(features: Tensor, targets: Tensor, ridges: Tensor) -> RidgePath:
     return RidgePath(lam, weights, residual, dof, weights.flatten(1).norm(dim=1))
 
 
+def eigenfeature_path(inputs: Tensor, targets: Tensor, values: Tensor, mixing: Tensor | None, ridges: Tensor) -> tuple[RidgePath, Tensor]:
+    """The path on k Gaussian mixtures of a kernel's eigenfunctions, and what is learned of each eigenfunction, (m, r).
+
+    `inputs` (n, m) are the eigenfunctions at the examples, `values` (m,) the eigenvalues, `mixing` (k, m) ~ N(0, 1): features are
+    x sqrt(values) mixing^T / sqrt(k). Without mixing k is infinite: kernel ridge regression. The excess risk at orthonormal eigenfunctions
+    is the squared distance of the learned coefficients to the target's, with no sample of test points.
+    """
+    scale = values.double().sqrt()
+    if mixing is None:
+        path = ridge_path(inputs * scale, targets, ridges)
+        return path, scale[:, None] * path.weights[:, :, 0].T
+    narrowed = mixing.double() / len(mixing) ** 0.5
+    path = ridge_path((inputs * scale) @ narrowed.T, targets, ridges)
+    return path, scale[:, None] * (narrowed.T @ path.weights[:, :, 0].T)
+
+
 def relu_features(inputs: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """(n, count) features sqrt(2 / count) relu(<w, x>), w ~ N(0, I): their Gram matrix tends to the arc-cosine kernel of order 1."""
-    weights = torch.randn(inputs.shape[1], count, generator=generator, dtype=torch.float64)
-    features: Tensor = (inputs.double() @ weights).relu() * (2.0 / count) ** 0.5
+    """(n, count) features sqrt(2 / count) relu(<w, x>), w ~ N(0, I): their Gram matrix tends to the arc-cosine kernel of order 1.
+
+    Of one stream, fewer features are the first of more, but for the factor.
+    """
+    weights = torch.randn(count, inputs.shape[1], generator=generator, dtype=torch.float64).to(inputs.device)
+    features: Tensor = (inputs.double() @ weights.T).relu() * (2.0 / count) ** 0.5
     return features
 
 

@@ -1,0 +1,98 @@
+"""The eigenframework against its own equations, simulations, kernel regression, its power laws, and least squares in many dimensions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.blocks.eigenframework import Spectrum, best_ridge, overfitting_at_best, solve, uncaptured
+from tasks.blocks.probes import power_law_spectrum
+from tasks.blocks.random_features import eigenfeature_path
+
+
+def power_law(modes: int, a: float, b: float, noise: float = 0.0) -> Spectrum:
+    return Spectrum(power_law_spectrum(modes, a).numpy(), power_law_spectrum(modes, b).numpy(), noise)
+
+
+def normal(stream: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=stream, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-9, 1e-3, 1.0, 100.0])
+@pytest.mark.parametrize(("n", "k"), [(20, 50), (50, 20), (30, 30), (20, math.inf), (200, 150), (1, 1)])
+def test_what_is_solved_satisfies_both_equations(n: int, k: float, ridge: float) -> None:
+    task = power_law(400, 1.4, 1.7)
+    found = solve(task, n, k, ridge)
+    z = float((task.values / (task.values + found.gamma)).sum())
+    open_share = 0.0 if math.isinf(k) else z / k
+    assert found.kappa == pytest.approx(found.gamma * (1.0 - open_share), rel=1e-5, abs=1e-14)
+    if ridge:
+        assert z + ridge / found.kappa == pytest.approx(n, rel=1e-9)
+        assert found.train_error == pytest.approx((ridge / (n * found.kappa)) ** 2 * found.test_error, rel=1e-6)
+    assert z == pytest.approx(found.freedom, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "k", "ridge"), [(64, 32, 1e-9), (64, 200, 1e-3), (64, 64, 0.3), (64, 0, 1e-2)])
+def test_simulated_errors_lie_around_those_of_the_closed_form(n: int, k: int, ridge: float) -> None:
+    task, stream = power_law(300, 1.3, 1.6, noise=0.2), torch.Generator().manual_seed(n + k)
+    values, target = torch.from_numpy(task.values), torch.from_numpy(task.signal).sqrt()
+    errors = []
+    for _ in range(120):
+        x, mixing = normal(stream, n, 300), normal(stream, k, 300) if k else None
+        y = x @ target + math.sqrt(task.noise) * normal(stream, n)
+        path, learned = eigenfeature_path(x, y, values, mixing, torch.tensor([ridge]))
+        errors.append([float((learned[:, 0] - target).square().sum()) + task.noise, float(path.train_error)])
+    said = solve(task, n, k or math.inf, ridge)
+    mean, error = np.mean(errors, axis=0), np.std(errors, axis=0) / math.sqrt(len(errors))
+    # The framework is exact in the limit alone: beyond the noise of the mean, two per cent are left to finite sizes.
+    assert abs(mean[0] - said.test_error) < 3 * error[0] + 0.02 * said.test_error
+    assert abs(mean[1] - said.train_error) < 3 * error[1] + 0.02 * said.train_error
+
+
+def test_many_features_are_the_kernel() -> None:
+    task = power_law(500, 1.5, 1.5, noise=0.1)
+    wide, kernel = (solve(task, 64, k, 1e-2) for k in (1e9, math.inf))
+    assert (wide.test_error, wide.train_error) == pytest.approx((kernel.test_error, kernel.train_error), rel=1e-6)
+    shares = task.values / (task.values + kernel.gamma)
+    left = (1 - shares) ** 2 @ task.signal + task.noise
+    assert kernel.test_error == pytest.approx(left / (1 - (shares**2).sum() / 64), rel=1e-12)
+    assert kernel.kappa == kernel.gamma
+
+
+def test_isotropic_least_squares_has_its_known_risk() -> None:
+    """m equal eigenvalues: below n the risk is noise n / (n - m - 1), in the limit noise / (1 - m / n) (Hastie et al. 2022)."""
+    task = Spectrum(np.ones(50), np.full(50, 0.02), noise=0.3)
+    assert solve(task, 200, math.inf, 1e-10).test_error == pytest.approx(0.3 / (1 - 50 / 200), rel=1e-6)
+    ridgeless = solve(task, 20, math.inf, 0.0).test_error
+    assert ridgeless == pytest.approx((0.6**2 + 0.3) / (1 - 20 / 50), rel=1e-9)
+
+
+def test_no_ridge_is_the_limit_from_above_and_infinite_where_k_is_n() -> None:
+    task = power_law(400, 1.4, 1.7, noise=0.1)
+    for n, k in ((20, 50), (50, 20), (20, math.inf)):
+        limit, near = solve(task, n, k, 0.0), solve(task, n, k, 1e-11)
+        assert near.test_error == pytest.approx(limit.test_error, rel=1e-6)
+        assert near.train_error == pytest.approx(limit.train_error, rel=1e-6, abs=1e-12)
+    assert math.isinf(solve(task, 30, 30, 0.0).test_error)
+    for wrong in ({"ridge": -1.0}, {"examples": 0}, {"examples": 400, "features": math.inf}):
+        with pytest.raises(ValueError, match="ridge"):
+            solve(task, **{"examples": 10, "features": 20, "ridge": 0.0, **wrong})
+
+
+def test_the_best_ridge_is_that_of_a_fine_grid() -> None:
+    task = power_law(400, 1.5, 1.5, noise=0.1)
+    ridge, found = best_ridge(task, 64, 100)
+    risks = [solve(task, 64, 100, r).test_error for r in np.geomspace(ridge / 3, ridge * 3, 31)]
+    assert found.test_error <= min(risks) * (1 + 1e-12)
+    assert found.test_error == pytest.approx(min(risks), rel=1e-4)
+    assert best_ridge(power_law(400, 1.5, 2.5), 64, math.inf)[0] == 0.0
+
+
+@pytest.mark.parametrize(("a", "b", "noise"), [(1.5, 1.6, 0.0), (1.5, 1.6, 2.0), (1.8, 1.6, 0.0), (1.5, 2.0, 3.0)])
+def test_overfitting_at_the_best_ridge_is_that_of_many_examples(a: float, b: float, noise: float) -> None:
+    clean = power_law(60_000, a, b)
+    found = best_ridge(Spectrum(clean.values, clean.signal, noise * uncaptured(clean, 500)), 500, math.inf)[1]
+    assert found.train_error / found.test_error == pytest.approx(overfitting_at_best(a, b, noise), abs=0.012)
