@@ -1,13 +1,11 @@
-"""Spectra of operators that are only known by what they do to vectors, and the spectra that random matrices should have."""
+"""Spectra of operators that are only known by what they do to vectors, and power-law spectra."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
-from scipy import integrate
 from torch import Tensor, nn
 
 MatVec = Callable[[Tensor], Tensor]
@@ -60,37 +58,6 @@ def hessian_product(loss: Callable[[Mapping[str, Tensor]], Tensor], module: nn.M
         return torch.cat([curved[name].reshape(-1) for name in parameters])
 
     return product, sum(sizes)
-
-
-def marchenko_pastur_edges(ratio: float, variance: float = 1.0) -> tuple[float, float]:
-    """Smallest and largest eigenvalue of X^T X / n in the limit, X of (n, p) with entries of `variance`, ratio = p / n; zeros apart."""
-    return variance * (1.0 - math.sqrt(ratio)) ** 2, variance * (1.0 + math.sqrt(ratio)) ** 2
-
-
-def marchenko_pastur_density(x: np.ndarray, ratio: float, variance: float = 1.0) -> np.ndarray:
-    """The density of the continuous part at x; its mass is min(1, 1 / ratio), the rest are zeros (Marchenko and Pastur 1967)."""
-    low, high = marchenko_pastur_edges(ratio, variance)
-    inside = np.clip((high - x) * (x - low), 0.0, None)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: np.ndarray = np.where((x > low) & (x < high), np.sqrt(inside) / (2.0 * np.pi * ratio * variance * x), 0.0)
-    return found
-
-
-def marchenko_pastur_cdf(x: float, ratio: float, variance: float = 1.0) -> float:
-    """The share of eigenvalues at or below x, zeros included."""
-    low, high = marchenko_pastur_edges(ratio, variance)
-    zeros = max(0.0, 1.0 - 1.0 / ratio) if x >= 0 else 0.0
-    if x <= low:
-        return zeros
-    # x = low + (high - low) sin^2(t) takes the square roots at both edges out of the integrand.
-    end = math.asin(math.sqrt((min(x, high) - low) / (high - low)))
-
-    def integrand(t: float) -> float:
-        sine, cosine = math.sin(t), math.cos(t)
-        at = low + (high - low) * sine**2
-        return (high - low) ** 2 * 2.0 * sine**2 * cosine**2 / (2.0 * math.pi * ratio * variance * at)
-
-    return zeros + float(integrate.quad(integrand, 0.0, end)[0])
 
 
 def power_law_spectrum(size: int, exponent: float) -> Tensor:

@@ -160,21 +160,6 @@ def test_products_with_the_hessian_are_the_hessians() -> None:
     assert torch.allclose(columns, hessian, atol=1e-10)
 
 
-@pytest.mark.parametrize("ratio", [0.25, 1.0, 2.0])
-def test_marchenko_pastur_is_what_random_matrices_have(ratio: float) -> None:
-    n = 1200
-    x = normal(n, round(ratio * n)) * math.sqrt(0.5)
-    eigenvalues = torch.linalg.eigvalsh(x.T @ x / n).clamp_min(0.0).numpy()
-    low, high = probes.marchenko_pastur_edges(ratio, 0.5)
-    assert eigenvalues.max() == pytest.approx(high, rel=0.03)
-    for at in np.linspace(low + 0.05 * (high - low), high, 5):
-        assert probes.marchenko_pastur_cdf(float(at), ratio, 0.5) == pytest.approx((eigenvalues <= at).mean(), abs=0.01)
-    assert probes.marchenko_pastur_cdf(high, ratio, 0.5) == pytest.approx(1.0, abs=1e-6)
-    middle, step = (low + high) / 2, 1e-5
-    slope = (probes.marchenko_pastur_cdf(middle + step, ratio, 0.5) - probes.marchenko_pastur_cdf(middle - step, ratio, 0.5)) / (2 * step)
-    assert slope == pytest.approx(float(probes.marchenko_pastur_density(np.array([middle]), ratio, 0.5)[0]), rel=1e-4)
-
-
 def test_a_power_law_spectrum_has_its_exponent() -> None:
     values = probes.power_law_spectrum(100, 1.5)
     assert float(values.sum()) == pytest.approx(1.0)
