@@ -1,0 +1,184 @@
+"""High-dimensional dynamics of generalization error in neural networks (Advani, Saxe, Sompolinsky, arXiv 1710.03667)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.bounds import POSITIVE
+from harness.claims import All, equivalent, exact, level, monotone, non_inferior, slope
+from harness.estimates import Difference, Reading
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
+from tasks.blocks.hardware import h100
+from tasks.blocks.memory import gib
+
+_MODULE = "tasks.theory.high_dim_generalization_dynamics.experiment"
+FLOW, NET = "flow", "network"
+_NOISE = "variance of the labels' noise, where the signal has 1"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear teacher; inputs are N(0, I / N)."""
+
+    aspect: float = param(0.5, "examples P over inputs N", low=1e-3, high=100.0)
+    inputs: int = param(200, "dimension N of the inputs", low=2, high=100_000)
+    noise: float = param(0.2, _NOISE, low=0.0, high=1e6)
+    init: float = param(0.0, "standard deviation of the weights at the start, where the teacher's is 1", low=0.0, high=1e3)
+    horizon: float = param(1000.0, "training time over N / P of the unit in which inputs of length 1 are learned", low=0.1, high=1e9)
+    steps: int = param(300, "steps of gradient descent, where it is compared with", unit="steps", low=1)
+    teachers: int = param(50, "teachers, starts and noises that errors are averaged over", low=1, high=10_000)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A two-layer ReLU network that learns from another; inputs are N(0, I)."""
+
+    width: int = param(64, "hidden units", unit="units", low=1, high=1_000_000)
+    inputs: int = param(15, "dimension of the inputs", low=1, high=10_000)
+    teacher: int = param(15, "hidden units of the teacher", unit="units", low=1, high=10_000)
+    examples: int = param(128, "training examples P", low=1, high=1_000_000)
+    noise: float = param(1.0, _NOISE, low=0.0, high=1e6)
+    init: float = param(1.0, "standard deviation of the weights at the start", low=1e-3, high=1e3)
+    lr: float = param(0.5, "learning rate, over init^2 where that is above 1", low=1e-6, high=1e3)
+    steps: int = param(3000, "steps of gradient descent on all examples", unit="steps", low=1)
+
+
+_ERRORS = (
+    Metric("final_error", "", "lower", "excess mean squared error at the end of training", split="test", bounds=POSITIVE),
+    Metric("best_error", "", "lower", "the same where training should have stopped", split="test", bounds=POSITIVE),
+    Metric("overtraining", "", "lower", "final error less the best", split="test"),
+)
+_SPECTRUM = Metric("spectrum", "", "lower", "mean distance of eigenvalues to quantiles of the limit's", (FLOW,), bounds=POSITIVE)
+linear = Experiment(
+    "linear", params=Linear, metrics=(*_ERRORS, _SPECTRUM), run=f"{_MODULE}:linear", methods=(FLOW, "theory", "unfrozen", "ridge"),
+    figures=[Figure(id=f"{view}-{y}", title=title, x=view, y=y, view=view, log_x=view != "init", log_y=view != "init")
+             for view, y, title in (("aspect", "overtraining", "Overtraining peaks at P = N"), ("aspect", "final_error", "Double descent"),
+                                    ("horizon", "final_error", "The peak grows"), ("init", "final_error", "Large starts stay"))],
+    seconds=lambda scale, _, p: 0.05 + p["inputs"] ** 3 * max(1.0, p["aspect"]) * (4e-9 if scale in ("smoke", "laptop") else 1e-11),
+    memory=lambda _, _m, p: gib(40.0 * p["inputs"] * (p["aspect"] * (p["inputs"] + p["teachers"]) + p["teachers"])),
+    summary="a linear teacher learned by gradient flow: exact modes of a sample, and their limit",
+)  # fmt: skip
+descent = Experiment(
+    "descent", params=Linear, run=f"{_MODULE}:descent", methods=(FLOW, "unfrozen"), exact=True,
+    metrics=[Metric("descent_gap", "", "lower", "how far the error of the modes is off that of plain gradient descent", bounds=POSITIVE)],
+    seconds=lambda _, _m, p: 0.05 + 1e-4 * p["steps"], summary="the modes against plain gradient descent",
+)  # fmt: skip
+network = Experiment(
+    "network", params=Network, run_batch=f"{_MODULE}:networks", methods=(NET,), selecting=(NET,),
+    metrics=(*_ERRORS, Metric("train_loss", "", "lower", "mean squared error on the noisy labels", bounds=POSITIVE)),
+    alike=lambda _, p: (p["inputs"], p["width"], p["init"], p["examples"]),
+    figures=[Figure(id=f"width-{y}", title=title, x="width", y=y, view="width", log_x=True)
+             for y, title in (("final_error", "Error without stopping"), ("overtraining", "What stopping would have saved"))],
+    seconds=lambda scale, _, p: 0.1 + p["steps"] * (1e-4 + 6e-6 * p["width"]) * (1.0 if scale in ("smoke", "laptop") else 0.01),
+    memory=lambda _, _m, p: gib(40.0 * (p["examples"] + 1800) * (p["width"] + p["inputs"])),
+    summary="a two-layer ReLU network of growing width, trained to the end on noisy labels of another",
+)  # fmt: skip
+
+
+def _grids(horizons: Sequence[float], widths: Sequence[int], size: Mapping[str, Any], net: Mapping[str, Any]) -> list[Grid]:
+    ends, starts = (0.125, 0.25, 0.5, 0.8, 1.0, 1.25, 2.0, 4.0, 8.0), {"init": (0.0, 0.5, 1.0, 2.0)}
+    exactly, two = {"inputs": 40, "teachers": 5, "init": 0.7}, (FLOW, "theory")
+    return [
+        Grid(linear, view="aspect", points=[size], axes={"aspect": ends}),
+        Grid(linear, view="noiseless", points=[{**size, "noise": 0.0}], axes={"aspect": (0.5, 1.0, 2.0)}, methods=two),
+        Grid(linear, view="horizon", points=[{**size, "aspect": 1.0}], axes={"horizon": horizons}, methods=two),
+        Grid(linear, view="init", points=[size], axes=starts, methods=two),
+        Grid(linear, view="many", points=[{**size, "aspect": 2.0}], axes=starts, methods=two),
+        Grid(descent, points=[exactly], axes={"aspect": (0.5, 1.0, 2.0)}),
+        Grid(network, view="width", points=[net], axes={"width": widths}),
+        Grid(network, view="wide", points=[net], axes={"width": [width for width in widths if width >= 16]}),
+        Grid(network, view="start", points=[net], axes={"init": (0.25, 0.5, 1.0, 2.0)}),
+    ]
+
+
+_WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
+_SCALES = {
+    "smoke": Scale(description="N = 50, 200 steps: does it run", seeds=2, time_limit_s=60.0,
+                   grids=_grids((50.0, 100.0), (2, 8, 16, 32, 64), {"inputs": 50, "teachers": 10}, {"steps": 200})),
+    "laptop": Scale(description="N = 200, networks of 2 to 256 units, 128 examples; 2 CPU cores", seeds=10, time_limit_s=300.0,
+                    grids=_grids((100.0, 300.0, 1000.0), _WIDTHS, {}, {})),
+    "gpu": h100(description="N = 2000, networks of up to 2048 units; one GPU", seeds=10, time_limit_s=600.0,
+                grids=_grids((100.0, 1000.0, 10_000.0), (*_WIDTHS, 512, 1024, 2048), {"inputs": 2000}, {})),
+    "paper": h100(description="N = 10,000, networks of up to 10,000 units; a cluster", seeds=20, time_limit_s=4 * 3600.0,
+                  grids=_grids((100.0, 1000.0, 10_000.0), (*_WIDTHS, 1024, 4096, 10_000), {"inputs": 10_000}, {"steps": 30_000})),
+}  # fmt: skip
+
+_FINAL, _BEST, _OVER = (linear[name].at("aspect") for name in ("final_error", "best_error", "overtraining"))
+_INIT, _MANY = (linear["final_error"].at(view) for view in ("init", "many"))
+_WIDE, _LATE = (network[name].at("width") for name in ("final_error", "overtraining"))
+_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension", "null": 0.0}
+_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
+_PEAK: Mapping[str, Any] = {"source": "abstract: worst where parameters are as many as samples", "group": "C1"}
+_LARGE: Mapping[str, Any] = {"source": "abstract: very large networks are not harmed", "group": "C3"}
+_SECTION: Mapping[str, Any] = {"source": "Section 2: theory and simulation", "margin_source": "ours: five per cent, mean over P / N"}
+_RATIO: Mapping[str, Any] = {"null": 0.0, "unit": "log10 of a ratio"}
+FIVE, TWO = math.log10(1.05), math.log10(2)
+
+
+def _more(reading: Reading, method: str, parameter: str, most: float, others: Sequence[float]) -> All:
+    """How much larger a reading is at one value of a parameter than at each of others."""
+    top, rest = reading.at("", **{parameter: most}), [reading.at("", **{parameter: other}) for other in others]
+    return All(tuple(Difference(top.of(method), other.of(method)) for other in rest))
+
+
+def _over(top: Reading, below: Reading, method: str) -> Difference:
+    """log10 of the ratio of two readings of a method."""
+    return Difference(top.log10().of(method), below.log10().of(method))
+
+
+TASK = Task(
+    id="high-dim-generalization-dynamics",
+    version=1,
+    paper=Paper(arxiv="1710.03667", title="High-dimensional dynamics of generalization error in neural networks", year=2017,
+                authors="Madhu S. Advani, Andrew M. Saxe, Haim Sompolinsky"),
+    summary="When training too long hurts, how far large weights at the start do, and whether very large networks need to be stopped.",
+    methods=[
+        Method(FLOW, "proposed", "gradient flow on a linear teacher's labels, exact for a sample"),
+        Method("theory", "control", "its limit for many inputs, an integral over the law of Marchenko and Pastur"),
+        Method("unfrozen", "control", "the same without the directions that no example reaches"),
+        Method("ridge", "rival", "the best ridge, noise over signal, instead of stopping"),
+        Method(NET, "proposed", "both layers of a ReLU network by gradient descent on all examples"),
+    ],
+    experiments=(linear, descent, network),
+    scales=_SCALES,
+    claims=[
+        Claim(id="C1-peak", statement="overtraining is larger at P = N than at P / N = 0.5, 0.8, 1.25 and 2", primary=True,
+              estimate=_more(_OVER, FLOW, "aspect", 1, (0.5, 0.8, 1.25, 2.0)), holds=Above(0.0), null=0.0, stands_on=("theory",), **_PEAK),
+        *level("C1-few", FLOW, _OVER.first("aspect"), holds=Below(0.05), says="with the fewest examples it is below 0.05", **_PEAK),
+        *level("C1-many", FLOW, _OVER.last("aspect"), holds=Below(0.05), says="with the most examples it is below 0.05", **_PEAK),
+        *exact("C1-noiseless", linear["overtraining"].at("noiseless"), method=FLOW, tolerance=1e-12, **_CONTROL,
+               says="without noise in the labels nothing overtrains"),
+        *slope("C1-time", FLOW, linear["final_error"].at("horizon"), over="horizon", holds=Within(0.4, 0.6), **_OURS,
+               says="at P = N the final error grows as the root of the training time: the peak is that of a time"),
+        Claim(id="C1-network", statement="networks of as many parameters as examples overtrain more than those of 2 units and of 64",
+              estimate=_more(_LATE, NET, "width", 8, (2, 64)), holds=Above(0.0), null=0.0, **_PEAK),
+        *monotone("C2-init", FLOW, _INIT, over="init", rises=True, primary=True, source="abstract: small weights at the start"),
+        Claim(id="C2-size", statement="at P = N / 2 weights of variance 4 at the start add the half of it that no example reaches",
+              estimate=Difference(*(_INIT.at(init=init).of(FLOW) for init in (2.0, 0.0))), holds=Within(1.9, 2.1), null=0.0,
+              source="Section 2: frozen modes keep their error"),
+        Claim(id="C2-many", statement="at P = 2 N they change it by less than one per cent", exact=True, aim="equivalent",
+              estimate=_over(_MANY.at(init=2.0), _MANY.at(init=0.0), FLOW), holds=Within(-math.log10(1.01), math.log10(1.01)),
+              margin_source="ours: one per cent", **_RATIO, **_CONTROL),
+        *monotone("C2-network", NET, network["final_error"].at("start"), over="init", rises=True, **_OURS),
+        *monotone("C3-falls", NET, network["final_error"].at("wide"), over="width", rises=False, primary=True, **_LARGE,
+                  says="from 16 units on, the error without stopping falls with width"),
+        Claim(id="C3-less", statement="the widest network overtrains less than half as much as that with as many parameters as examples",
+              estimate=_over(_LATE.last("width"), _LATE.at(width=8), NET), holds=Below(-TWO), **_RATIO, **_LARGE),
+        Claim(id="C3-smallest", statement="without stopping the widest network is no worse than that with 2 units", holds=Below(0.0),
+              estimate=_over(_WIDE.last("width"), _WIDE.first("width"), NET), unit="log10 of a ratio", **_OURS),
+        Claim(id="C3-none", statement="stopping the widest network would have saved less than a tenth of its error", aim="not worse",
+              estimate=_over(_WIDE.last("width"), network["best_error"].at("width").last("width"), NET), margin_source="ours: a tenth",
+              holds=Below(math.log10(1.1)), unit="log10 of a ratio", **_OURS),
+        *exact("modes", descent["descent_gap"], method=FLOW, tolerance=1e-9, source="Section 2: the solution by singular vectors"),
+        *exact("modes-unfrozen", descent["descent_gap"].at(aspect=0.5), method="unfrozen", holds=Above(1e-3), **_CONTROL),
+        *equivalent("theory", FLOW, "theory", _FINAL.log10(), margin=FIVE, **_SECTION),
+        *equivalent("theory-best", FLOW, "theory", _BEST.log10(), margin=FIVE, **_SECTION),
+        Claim(id="theory-unfrozen", statement="at P = N / 2 the theory without frozen modes is off by more than a factor of two",
+              estimate=Difference(*(_FINAL.log10().at(aspect=0.5).of(name) for name in (FLOW, "unfrozen"))), holds=Above(TWO),
+              **_RATIO, **_CONTROL),
+        *non_inferior("ridge", FLOW, "ridge", _BEST.log10(), margin=FIVE, source="Section 2: stopping is nearly as good as weight decay",
+                      margin_source="ours: five per cent"),
+        *level("spectrum", FLOW, linear["spectrum"].at("aspect"), holds=Below(0.05), source="check", kind="check"),
+    ],
+)  # fmt: skip
