@@ -1,0 +1,1 @@
+"""Towards Exact Computation of Inductive Bias (arXiv 2406.15941)."""
