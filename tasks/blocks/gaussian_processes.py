@@ -13,10 +13,13 @@ def rbf_posterior(x: Floats, y: Floats, ridge: float, sigma: float = 1.0) -> tup
     """Mean (m,) and covariance (m, m) at the last m rows of x (n + m, d), given y (n,) at the first n, by Cholesky.
 
     The kernel is exp(-|x - x'|^2 / (2 sigma^2)). `ridge` is added to the diagonal of the training kernel: a variance of noise, without
-    which the factorisation fails. LinAlgError where it is too small.
+    which the factorisation fails. ValueError where it is too small.
     """
     squares, n = (x**2).sum(1), len(y)
     kernel = np.exp(-np.maximum(squares[:, None] + squares - 2.0 * x @ x.T, 0.0) / (2.0 * sigma**2))
-    root = np.linalg.cholesky(kernel[:n, :n] + ridge * np.eye(n))
+    try:
+        root = np.linalg.cholesky(kernel[:n, :n] + ridge * np.eye(n))
+    except np.linalg.LinAlgError:
+        raise ValueError(f"a ridge of {ridge:g} is too small for the kernel of {n} examples: rounding makes it indefinite") from None
     across = solve_triangular(root, kernel[:n, n:], lower=True)
     return across.T @ solve_triangular(root, y, lower=True), kernel[n:, n:] - across.T @ across

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
 from tests.tasks.trials import Trials
 
 
@@ -27,6 +28,12 @@ def test_laws_are_those_of_networks(trials: Trials, activation: str, skip: float
     assert not skip or found < 0.8 * trials.run("exact", {**p, "skip": 0.0})["vertex"]
 
 
+@pytest.mark.parametrize(("method", "p"), [("exact", {"activation": "tanh"}), ("chain", {"skip": 0.5}), ("exact", {"skip": 0.5})])
+def test_a_law_is_not_read_where_it_does_not_hold(trials: Trials, method: str, p: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="choose"):
+        trials.run(method, p)
+
+
 def test_what_a_seed_draws_and_depth_means(trials: Trials) -> None:
     p = {"width": 16, "aspect": 0.25, "nets": 2000}
     assert trials.run("critical", p) != trials.run("critical", p, seed=1)
@@ -39,10 +46,10 @@ def test_what_a_seed_draws_and_depth_means(trials: Trials) -> None:
 
 
 def test_the_kernel_only_lasts_at_criticality(trials: Trials) -> None:
-    p = {"depth": 16, "width": 32, "nets": 2000}
+    p = {"depth": 8, "width": 64, "nets": 400}
     for method, published in (("too-small", -0.288), ("critical", 0.0), ("too-large", 0.223)):
         assert trials.run(method, {"depth": 16}, experiment="infinite")["rate"] == pytest.approx(published, abs=1e-3)
-        assert trials.run(method, p, experiment="kernel")["rate"] == pytest.approx(published, abs=0.03)
+        assert trials.run(method, p, experiment="kernel")["rate"] == pytest.approx(published, abs=0.05)
     tanh = trials.run("critical", {"activation": "tanh", "depth": 400}, experiment="infinite")
     assert tanh["inverse"] == pytest.approx(1.0, abs=0.01)
     assert tanh["vertex_rate"] == pytest.approx(2 / 3, abs=0.01)

@@ -25,6 +25,8 @@ def test_the_posterior_is_sklearns() -> None:
     ours = rbf_posterior(x, y, 1e-3, 0.7)
     assert np.allclose(ours[0], mean, atol=1e-8)
     assert np.allclose(ours[1], covariance, atol=1e-8)
+    with pytest.raises(ValueError, match="too small for the kernel of 40 examples"):
+        rbf_posterior(drawn(0, 50, 1), drawn(1, 40), 1e-18)
 
 
 def test_a_form_is_the_mean_square_of_its_gaussian() -> None:

@@ -57,7 +57,7 @@ def test_nearby_inputs_come_apart_by_chi_perp() -> None:
 
 @pytest.mark.parametrize("skip", [0.0, 0.6])
 def test_moments_are_those_of_whole_networks(skip: float) -> None:
-    n, count, c, stream = 24, 20_000, 1.5, np.random.default_rng(1)
+    n, count, c, stream = 24, 12_000, 1.5, np.random.default_rng(1)
     z = math.sqrt(c) * stream.standard_normal((count, n))
     for _ in range(2):
         s = np.maximum(z, 0.0) - 0.2 * np.minimum(z, 0.0)
@@ -67,7 +67,7 @@ def test_moments_are_those_of_whole_networks(skip: float) -> None:
     for ours, theirs in ((second, (z**2).mean(1)), (fourth, pairs.mean(1))):
         error = 4.0 * math.hypot(float(ours[-1].std()), theirs.std()) / math.sqrt(count)
         assert float(ours[-1].mean()) == pytest.approx(theirs.mean(), abs=error)
-        assert error < 0.12 * theirs.mean()
+        assert error < 0.15 * theirs.mean()
 
 
 def test_chi_squares_have_the_law_of_networks_without_their_weights() -> None:

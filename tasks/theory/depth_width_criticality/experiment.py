@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks import signal_propagation as signals
 from tasks.blocks.training import generator
@@ -54,7 +55,8 @@ def _phi(activation: str) -> signals.Activation:
 
 
 def vertex(trial: Trial) -> Mapping[str, float]:
-    """The vertex Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer."""
+    """The vertex Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer; UsageError where a method has no law for what is asked."""
+    _refuse_unknown(trial)
     p, n = trial.params, trial.params.width
     depth, typical = max(1, round(p.aspect * n)), {}
     if trial.method in ("critical", "chain"):
@@ -69,6 +71,14 @@ def vertex(trial: Trial) -> Mapping[str, float]:
             float(propagated(trial, depth)["vertex"][-1]) if first else signals.remembered_vertex(SLOPES[p.activation], depth, p.skip)
         ) / n
     return {"vertex": value, "per_aspect": value * n / depth, **typical}
+
+
+def _refuse_unknown(trial: Trial) -> None:
+    method, p = trial.method, trial.params
+    if p.activation == "tanh" and method in ("chain", "exact", "remembered"):
+        raise UsageError(f"{method} is a law of scale-invariant activations, and tanh is none: choose relu, linear or leaky")
+    if p.skip and (method == "chain" or (method == "exact" and p.activation != "linear")):
+        raise UsageError(f"{method} is no law of {p.activation} networks with skips: choose critical, first-order or remembered, or skip=0")
 
 
 def kernel(trial: Trial) -> Mapping[str, float]:
