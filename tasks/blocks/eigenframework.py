@@ -130,10 +130,9 @@ def overfitting_at_best(exponent: float, decay: float, relative_noise: float) ->
     a, b = exponent, decay
 
     def balance(s: float) -> float:
-        return a - b - (a - 1.0) * b * s + (a - 1.0) * (1.0 - s) ** b * relative_noise
+        return a - b - (a - 1.0) * b * s + (a - 1.0) * math.pow(1.0 - s, b) * relative_noise
 
-    root: float = 0.0 if balance(0.0) <= 0 else brentq(balance, 0.0, 1.0)
-    return root * root
+    return 0.0 if balance(0.0) <= 0 else math.pow(brentq(balance, 0.0, 1.0), 2)
 
 
 def uncaptured(task: Spectrum, examples: float) -> float:
