@@ -21,6 +21,7 @@ from harness.coverage import needs, parts
 from harness.ends import Ends, ends_of, reads_bounds
 from harness.estimates import Estimate, Replicated, Vectorised, values_of
 from harness.evidence import counted, trials_frame
+from harness.fitted import Fitted
 from harness.partial import Partial, ruling
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.resolution import SINGLE, step
@@ -258,8 +259,8 @@ class NoiseRates:
 def judged(redrawn: Redrawn, *, slow: int) -> tuple[Outcomes, Outcomes]:
     """Outcomes of every claim in every redrawn study, (claims, studies): each claim alone, and after what claims mean for each other.
 
-    Claims whose estimate reads frames, or brings an interval of its own, cost a study each: only the first `slow` studies decide them, in
-    the others they are NOT_DRAWN.
+    Claims whose estimate reads frames, fits a law, or brings an interval of its own, cost a study each: only the first `slow` studies
+    decide them, in the others they are NOT_DRAWN.
     """
     claims, few = redrawn.task.claims, redrawn.first(slow)
     alone = np.full((len(claims), redrawn.studies), NOT_TESTED, dtype=np.intp)
@@ -380,8 +381,8 @@ def _own(redrawn: Redrawn, claim: Claim, estimate: Replicated) -> tuple[tuple[Fl
 
 
 def _is_fast(estimate: Estimate) -> bool:
-    """Whether an estimate and all its parts compute many studies at once."""
-    fast = isinstance(estimate, Vectorised | All) and not isinstance(estimate, Replicated)
+    """Whether an estimate and all its parts compute many studies at once. A law takes a search for each seed of each of them."""
+    fast = isinstance(estimate, Vectorised | All) and not isinstance(estimate, Replicated | Fitted)
     return fast and all(map(_is_fast, parts(estimate)))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.bounds import POSITIVE, SHARE
 from harness.censoring import reached
-from harness.claims import All, best_of, better, equivalent, slope
+from harness.claims import All, best_of, better, equivalent, fitted, slope
 from harness.estimates import Difference, Mean, Of, paired, ratio
 from harness.evidence import Evidence
 from harness.frames import records_frame
@@ -219,12 +219,13 @@ def test_scatter_is_pooled_inside_cells() -> None:
 
 def test_slow_claims_are_asked_of_a_few_studies() -> None:
     by_frame = claim("frame", lambda frame: float(frame["metric.loss"].mean()), Above(0.0))
-    redrawn = drawn(toy([by_frame, *better("gap", "a", "b", LOSS, source="t")]), 40)
+    law = fitted("law", "a", LOSS.untuned(), law="power-law", quantity="a", along={"width": "x"}, holds=Above(0.0), source="t")
+    redrawn = drawn(toy([by_frame, *better("gap", "a", "b", LOSS, source="t"), *law]), 40)
     alone, _ = judged(redrawn, slow=3)
-    assert (alone[0, 3:] == NOT_DRAWN).all()
-    assert (alone[0, :3] != NOT_DRAWN).all()
+    assert (alone[[0, 2], 3:] == NOT_DRAWN).all()
+    assert (alone[[0, 2], :3] != NOT_DRAWN).all()
     assert (alone[1] != NOT_DRAWN).all()
-    assert [rate.studies for rate in rates(redrawn, slow=3).rates] == [3, 40]
+    assert [rate.studies for rate in rates(redrawn, slow=3).rates] == [3, 40, 3]
 
 
 def test_a_redrawn_study_is_cut_off_where_the_recorded_one_was_and_judged_through_its_bounds(tmp_path: Path) -> None:
