@@ -32,14 +32,15 @@ class RidgePath:
         return (self.predict(features) - _columns(targets)).square().mean(dim=(1, 2))
 
 
-def ridge_path(features: Tensor, targets: Tensor, ridges: Tensor) -> RidgePath:
+def ridge_path(features: Tensor, targets: Tensor, ridges: Tensor, rcond: float | None = None) -> RidgePath:
     """The path of (n, k) features and (n, t) or (n,) targets over ridges (r,) >= 0.
 
-    A ridge of 0 is the limit from above, the solution of least norm: singular values below n eps of the largest count as zeros.
+    A ridge of 0 is the limit from above, the solution of least norm: singular values below `rcond` of the largest count as zeros,
+    by default those below n eps. With it the degrees of freedom at 0 are the rank that the solver sees.
     """
     matrix, y, lam = features.double(), _columns(targets), ridges.double()
     left, s, right = torch.linalg.svd(matrix, full_matrices=False)
-    kept = s > s.max() * max(matrix.shape) * torch.finfo(torch.float64).eps
+    kept = s > s.max() * (max(matrix.shape) * torch.finfo(torch.float64).eps if rcond is None else rcond)
     squares = torch.where(kept, s.square(), 0.0)
     shrunk = torch.where(kept, s / (squares + lam[:, None]).clamp_min(torch.finfo(torch.float64).tiny), 0.0)
     weights = right.T @ (shrunk[:, :, None] * (left.T @ y))
@@ -72,6 +73,16 @@ def relu_features(inputs: Tensor, count: int, generator: torch.Generator) -> Ten
     weights = torch.randn(count, inputs.shape[1], generator=generator, dtype=torch.float64).to(inputs.device)
     features: Tensor = (inputs.double() @ weights.T).relu() * (2.0 / count) ** 0.5
     return features
+
+
+def box_parameters(dimension: int, count: int, bandwidth: float, generator: torch.Generator) -> Tensor:
+    """(count, dimension + 1) of weights and a bias, uniform in [-bandwidth, bandwidth]: of one stream fewer are the first of more."""
+    return bandwidth * (2.0 * torch.rand(count, dimension + 1, generator=generator, dtype=torch.float64) - 1.0)
+
+
+def box_features(inputs: Tensor, parameters: Tensor) -> Tensor:
+    """(n, count) features sigmoid(<a, x> + b) of inputs (n, d)."""
+    return torch.sigmoid(inputs.double() @ parameters[:, :-1].T + parameters[:, -1])
 
 
 def _columns(targets: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tasks.blocks import generators, probes
 from tasks.blocks.dual_kernels import arc_cosine, erf_derivative_dual, erf_dual, quadrature_dual, wide, wide_relu
-from tasks.blocks.random_features import relu_features, ridge_path
+from tasks.blocks.random_features import box_features, box_parameters, relu_features, ridge_path
 from tasks.blocks.recorder import input_jacobian, parameter_jacobian, recorded
 from tasks.blocks.transport import floor_between_samples, wasserstein_1
 
@@ -247,3 +247,27 @@ def test_the_floor_between_samples_shrinks_and_a_shift_stands_out() -> None:
     assert large < small / 2
     x, y = draw.normal(size=(200, 2)), draw.normal(size=(200, 2)) + np.array([1.0, 0.0])
     assert wasserstein_1(x, y) > 2 * large
+
+
+@pytest.mark.parametrize("rcond", [1e-3, 1e-9])
+def test_singular_values_below_rcond_are_cut_off_as_lapack_does(rcond: float) -> None:
+    x = torch.linspace(0.0, 1.0, 60, dtype=torch.float64)[:, None]
+    parameters = box_parameters(1, 30, 2.0, stream())
+    features, targets = box_features(x, parameters), torch.cos(5.0 * x[:, 0])
+    path = ridge_path(features, targets, torch.zeros(1), rcond=rcond)
+    weights, _, rank, _ = np.linalg.lstsq(features.numpy(), targets.numpy(), rcond=rcond)
+    assert float(path.degrees_of_freedom[0]) == rank < 30
+    assert np.allclose(features.numpy() @ weights, path.predict(features)[0, :, 0].numpy(), atol=1e-6)
+    assert float(path.norm[0]) == pytest.approx(np.linalg.norm(weights), rel=1e-4)
+    assert torch.allclose(features[3, 5], torch.sigmoid(x[3, 0] * parameters[5, 0] + parameters[5, 1]))
+
+
+def test_boxes_are_filled_evenly_and_of_one_stream_fewer_are_the_first_of_more() -> None:
+    many, few, wide = (box_parameters(2, count, size, stream(3)) for count, size in ((4000, 1.0), (16, 1.0), (16, 7.0)))
+    assert torch.equal(many[:16], few)
+    assert torch.allclose(wide, 7.0 * few)
+    assert many.abs().max() <= 1.0
+    assert torch.allclose(many.square().mean(0), torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.02)
+    assert torch.allclose(many.mean(0), torch.zeros(3, dtype=torch.float64), atol=0.03)
+    relu = [relu_features(normal(4, 3), count, stream(1)) * (count / 2.0) ** 0.5 for count in (64, 16)]
+    assert torch.allclose(relu[0][:, :16], relu[1])
