@@ -28,6 +28,10 @@ def test_overtraining_peaks_with_noise_alone_and_the_ridge_needs_no_time(trials:
     over = [trials.run("flow", {"aspect": aspect})["overtraining"] for aspect in (0.25, 0.8, 1.0, 1.25, 4.0)]
     assert over == pytest.approx([0.013, 0.6, 4.0, 0.5, 0.0043], rel=0.3)
     assert trials.run("flow", {"aspect": 1.0, "noise": 0.0})["overtraining"] == 0.0
+    assert trials.run("flow", {"aspect": 0.8})["spectrum"] < 0.03
+    small = {"inputs": 20, "teachers": 2, "init": 0.7, "steps": 60}
+    gaps = [trials.run(method, small, experiment="descent")["descent_gap"] for method in ("flow", "unfrozen")]
+    assert gaps[0] < 1e-12 < 0.1 < gaps[1]
     ridge, flow = (trials.run(method, {"aspect": 1.0}) for method in ("ridge", "flow"))
     assert ridge["overtraining"] == 0.0 < ridge["best_error"] < flow["best_error"] < 1.1 * ridge["best_error"]
 
