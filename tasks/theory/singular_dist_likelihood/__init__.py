@@ -1,0 +1,1 @@
+"""A likelihood approach to a singular distribution (arXiv 2105.04046)."""
