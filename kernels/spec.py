@@ -21,7 +21,7 @@ OPS = (
     "newton_schulz",
     "quest_fake_quant",
     "rowwise_absmax_quantize",
-    "kernel_matmul",
+    "gram_matmul",
     "mmd2",
     "diag_ssm_scan",
     "stablemax_ce",
@@ -32,7 +32,7 @@ _FOLDERS = {
     "newton_schulz": "sym_matmul",
     "rowwise_absmax_quantize": "fake_quant",
     "quest_fake_quant": "fake_quant",
-    "mmd2": "kernel_matmul",
+    "mmd2": "gram_matmul",
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.kernel_matmul.mmd import median_gamma, mmd2
+from kernels.gram_matmul.mmd import median_gamma, mmd2
 from tasks.eeg.spectra import band_power, chunks, mean_autocorrelation, mean_welch
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kernels.kernel_matmul.reference import BLOCK_ELEMENTS
+from kernels.gram_matmul.reference import BLOCK_ELEMENTS
 from tasks.eeg import manifold, spectra
 from tasks.eeg.features import FeatureSpace, features
 from tasks.eeg.fidelity import (

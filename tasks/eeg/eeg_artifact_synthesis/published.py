@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import UsageError
-from kernels.kernel_matmul.op import kernel_matmul
+from kernels.gram_matmul.op import gram_matmul
 from tasks.eeg.bands import BANDS, band_error
 from tasks.eeg.eeg_artifact_synthesis.methods import GAN
 from tasks.eeg.fidelity import diversity, psd_distance
@@ -107,7 +107,7 @@ def biased_mmd2(real: Tensor, fake: Tensor) -> float:
 
     def mean(a: Tensor, b: Tensor) -> float:
         ones = a.new_ones((len(b), 1))
-        return float(kernel_matmul(a, b, ones, gammas=gammas, weights=weights).double().mean()) / len(b)
+        return float(gram_matmul(a, b, ones, gammas=gammas, weights=weights).double().mean()) / len(b)
 
     return mean(x, x) + mean(y, y) - 2.0 * mean(x, y)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.kernel_matmul.op import kernel_matmul
-from kernels.kernel_matmul.reference import compute_dtype
+from kernels.gram_matmul.op import gram_matmul
+from kernels.gram_matmul.reference import compute_dtype
 
 COLUMNS = 128
 """Relabellings that one pass over the pooled sample treats."""
@@ -47,12 +47,12 @@ def mmd2(
     The p-value is (1 + #{null >= value}) / (1 + permutations), where differences within rounding count as ties.
 
     Args:
-        x: (n, D) and y: (m, D), at least two rows each, of the dtypes of `kernel_matmul`.
+        x: (n, D) and y: (m, D), at least two rows each, of the dtypes of `gram_matmul`.
         gammas: 1 / (2 sigma^2) of each bandwidth; None: the median heuristic, see `median_gamma`.
         weights: of each bandwidth; default ones.
         permutations: random relabellings of the pooled sample; 0: no test. Each 128 cost one pass over the pooled kernel matrix.
         generator: draws the relabellings; default torch's own.
-        backend: as in `kernel_matmul`, which does the work and is what `recording` shows.
+        backend: as in `gram_matmul`, which does the work and is what `recording` shows.
 
     Raises:
         ValueError, TypeError: samples or numbers that do not fit.
@@ -75,7 +75,7 @@ def mmd2(
 
     def sums(columns: Tensor) -> tuple[Tensor, Tensor]:
         """(1'K c, c'K c) of each column c in float64."""
-        products = kernel_matmul(pooled, pooled, columns, gammas=gammas, weights=weights, backend=backend).double()
+        products = gram_matmul(pooled, pooled, columns, gammas=gammas, weights=weights, backend=backend).double()
         return products.sum(0), (columns.double() * products).sum(0)
 
     linear, quadratic = sums(torch.stack([torch.ones_like(signs), signs], 1))

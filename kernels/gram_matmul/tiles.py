@@ -5,7 +5,7 @@ from __future__ import annotations
 from kernels.configs import Config, Tunable
 
 FORWARD = Tunable(
-    "kernel_matmul_forward",
+    "gram_matmul_forward",
     (
         Config(tiles={"ROWS": 128, "COLUMNS": 64, "DEPTH": 32}, num_warps=8, num_stages=1),
         Config(tiles={"ROWS": 128, "COLUMNS": 64, "DEPTH": 16}, num_warps=8, num_stages=2),
@@ -14,7 +14,7 @@ FORWARD = Tunable(
     ),
 )
 GRADIENT = Tunable(
-    "kernel_matmul_gradient",
+    "gram_matmul_gradient",
     (
         Config(tiles={"ROWS": 128, "COLUMNS": 32, "DEPTH": 32, "OUT": 64}, num_warps=8, num_stages=1),
         Config(tiles={"ROWS": 128, "COLUMNS": 64, "DEPTH": 16, "OUT": 64}, num_warps=8, num_stages=1),

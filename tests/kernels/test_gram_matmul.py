@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from kernels.backend import BackendError, recording
-from kernels.kernel_matmul.mmd import median_gamma, mmd2, relabellings
-from kernels.kernel_matmul.op import kernel_matmul
-from kernels.kernel_matmul.reference import kernel_matmul_reference
+from kernels.gram_matmul.mmd import median_gamma, mmd2, relabellings
+from kernels.gram_matmul.op import gram_matmul
+from kernels.gram_matmul.reference import gram_matmul_reference
 from kernels.spec import relative_error
 
 BACKENDS = ("reference", "triton")
@@ -38,7 +38,7 @@ def brute_mmd2(kernel: torch.Tensor, first: list[int], second: list[int]) -> flo
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_known_values(backend: str) -> None:
     x, y = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64), torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=torch.float64)
-    made = kernel_matmul(x, y, torch.eye(2, dtype=torch.float64), gammas=[0.1], backend=backend)
+    made = gram_matmul(x, y, torch.eye(2, dtype=torch.float64), gammas=[0.1], backend=backend)
     expected = torch.tensor([[1.0, math.exp(-2.5)], [math.exp(-0.1), math.exp(-2.0)]], dtype=torch.float64)
     torch.testing.assert_close(made, expected, rtol=1e-14, atol=1e-15)
 
@@ -49,7 +49,7 @@ def test_mixtures_in_any_order_equal_brute_force(backend: str, gammas: list[floa
     """Doubling ladders (unsorted too), other lists, a ladder too long for squaring, and the constant kernel."""
     x, y, v = drawn(1, (9, 4), (21, 4), (21, 3))
     weights = [0.5 + q for q in range(len(gammas))]
-    made = kernel_matmul(x, y, v, gammas=gammas, weights=weights, backend=backend)
+    made = gram_matmul(x, y, v, gammas=gammas, weights=weights, backend=backend)
     torch.testing.assert_close(made, brute_kernel(x, y, gammas, weights) @ v, rtol=1e-12, atol=1e-12)
 
 
@@ -58,7 +58,7 @@ def test_data_far_from_the_origin_do_not_cancel(backend: str) -> None:
     """At 1000 from the origin float32 norms round by 0.06: without centring every entry of K is wrong."""
     x, y, v = drawn(2, (16, 3), (24, 3), (24, 2), dtype=torch.float32)
     x, y = x + 1000.0, y + 1000.0
-    made = kernel_matmul(x, y, v, gammas=[0.5], backend=backend)
+    made = gram_matmul(x, y, v, gammas=[0.5], backend=backend)
     assert relative_error(made, brute_kernel(x, y, [0.5], [1.0]) @ v.double()) < 1e-5
 
 
@@ -66,7 +66,7 @@ def test_data_far_from_the_origin_do_not_cancel(backend: str) -> None:
 def test_coincident_points_count_one_and_have_no_pull(backend: str) -> None:
     (x,) = drawn(3, (12, 40), dtype=torch.float32)
     x = (10.0 * x).requires_grad_()
-    made = kernel_matmul(x, x.detach().clone(), torch.eye(12), gammas=[1.0], backend=backend)
+    made = gram_matmul(x, x.detach().clone(), torch.eye(12), gammas=[1.0], backend=backend)
     torch.testing.assert_close(made.diagonal(), torch.ones(12), rtol=0, atol=2e-3)
     assert float(made.detach().max()) <= 1.0
     made.diagonal().sum().backward()
@@ -79,7 +79,7 @@ def test_blocks_give_what_one_block_gives_and_so_do_their_gradients() -> None:
     results = []
     for elements in (1 << 20, 70, 1):
         leaves = [tensor.clone().requires_grad_() for tensor in inputs]
-        out = kernel_matmul_reference(*leaves, [0.3, 0.7], block_elements=elements)
+        out = gram_matmul_reference(*leaves, [0.3, 0.7], block_elements=elements)
         out.square().sum().backward()
         results.append([out.detach(), *(leaf.grad for leaf in leaves)])
     for other in results[1:]:
@@ -97,7 +97,7 @@ def test_the_reference_keeps_one_block_of_the_kernel_matrix_for_backward() -> No
 
     x, y, v = (tensor.requires_grad_() for tensor in drawn(5, (300, 2), (400, 2), (400, 1)))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kernel_matmul_reference(x, y, v, [0.5], block_elements=4000)
+        gram_matmul_reference(x, y, v, [0.5], block_elements=4000)
     assert max(sizes, default=0) <= 4000
 
 
@@ -105,19 +105,19 @@ def test_the_reference_keeps_one_block_of_the_kernel_matrix_for_backward() -> No
 def test_bad_rows_stay_where_they_belong(backend: str) -> None:
     x, y, v = drawn(6, (6, 3), (5, 3), (5, 2), dtype=torch.float32)
     x[2, 1], x[4, 0] = math.nan, math.inf
-    made = kernel_matmul(x, y, v, gammas=[0.5], backend=backend)
+    made = gram_matmul(x, y, v, gammas=[0.5], backend=backend)
     assert made.isnan().any(1).tolist() == [False, False, True, False, True, False]
-    good = kernel_matmul(x[[0, 1, 3, 5]], y, v, gammas=[0.5], backend=backend)
+    good = gram_matmul(x[[0, 1, 3, 5]], y, v, gammas=[0.5], backend=backend)
     torch.testing.assert_close(made[[0, 1, 3, 5]], good, rtol=1e-5, atol=1e-6)
     y[0, 0] = math.inf
-    assert kernel_matmul(x, y, v, gammas=[0.5], backend=backend).isnan().all()
+    assert gram_matmul(x, y, v, gammas=[0.5], backend=backend).isnan().all()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_only_asked_gradients_and_equal_between_backends(backend: str) -> None:
     x, y, v = drawn(7, (7, 3), (8, 3), (8, 2))
     y.requires_grad_()
-    kernel_matmul(x, y, v, gammas=[0.4], backend=backend).sum().backward()
+    gram_matmul(x, y, v, gammas=[0.4], backend=backend).sum().backward()
     assert x.grad is None
     assert v.grad is None
     weights = brute_kernel(x, y.detach(), [0.4], [1.0]) * v.sum(1)
@@ -140,14 +140,14 @@ def test_bad_input_is_named() -> None:
     ]
     for tensors, options, error, message in cases:
         with pytest.raises(error, match=message):
-            kernel_matmul(*tensors, **options)  # type: ignore[arg-type]
+            gram_matmul(*tensors, **options)  # type: ignore[arg-type]
 
 
 def test_triton_without_its_interpreter_or_a_device_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y, v = drawn(9, (3, 2), (4, 2), (4, 1))
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(BackendError, match="needs a CUDA device"):
-        kernel_matmul(x, y, v, gammas=[1.0], backend="triton")
+        gram_matmul(x, y, v, gammas=[1.0], backend="triton")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -160,7 +160,7 @@ def test_mmd2_equals_its_definition(backend: str, n: int, m: int) -> None:
         made = mmd2(x, y, gammas=gammas, weights=weights, backend=backend)
     assert float(made.value) == pytest.approx(brute_mmd2(kernel, list(range(n)), list(range(n, n + m))), abs=1e-12)
     assert made.p_value is None
-    assert used.summary() == f"kernel_matmul={backend}"
+    assert used.summary() == f"gram_matmul={backend}"
 
 
 @pytest.mark.parametrize(("n", "m"), [(4, 6), (5, 5)])
@@ -259,7 +259,7 @@ def test_mmd2_names_bad_input() -> None:
 
 def test_every_partition_of_a_small_pool() -> None:
     """The identity in T, S and Q holds for each labelling, not only on average."""
-    from kernels.kernel_matmul.mmd import _statistic
+    from kernels.gram_matmul.mmd import _statistic
 
     (pooled,) = drawn(16, (6, 2))
     kernel = brute_kernel(pooled, pooled, [0.5], [1.0])

@@ -14,7 +14,7 @@ BLOCK_ELEMENTS = 1 << 24
 Block = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Sequence[float], Sequence[float]], Tensor]
 
 
-def kernel_matmul_reference(
+def gram_matmul_reference(
     x: Tensor,
     y: Tensor,
     v: Tensor,
@@ -48,7 +48,7 @@ def mmd2_reference(x: Tensor, y: Tensor, gammas: Sequence[float], *, block: Bloc
 
     def mean(a: Tensor, b: Tensor, *, same: bool) -> Tensor:
         ones = torch.ones_like(b[:, :1], dtype=compute_dtype(b))
-        total = kernel_matmul_reference(a, b, ones, gammas, block=block).double().sum()
+        total = gram_matmul_reference(a, b, ones, gammas, block=block).double().sum()
         return (total - len(gammas) * len(a)) / (len(a) * (len(a) - 1)) if same else total / (len(a) * len(b))
 
     return mean(x, x, same=True) + mean(y, y, same=True) - 2.0 * mean(x, y, same=False)

@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.kernel_matmul.tiles import FORWARD, GRADIENT
+from kernels.gram_matmul.tiles import FORWARD, GRADIENT
 
 WIDEST = 128
 """Columns of v that one launch takes."""

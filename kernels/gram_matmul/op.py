@@ -1,4 +1,4 @@
-"""`kernel_matmul`: the public function, and the torch operators behind it."""
+"""`gram_matmul`: the public function, and the torch operators behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kernels.backend import choose, evaluate
-from kernels.kernel_matmul.reference import centred, compute_dtype, kernel_block, kernel_matmul_reference
+from kernels.gram_matmul.reference import centred, compute_dtype, gram_matmul_reference, kernel_block
 
 MOST_TERMS = 16
 _WORTH = 4e6
@@ -19,7 +19,7 @@ _WORTH = 4e6
 _FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 
 
-def kernel_matmul(
+def gram_matmul(
     x: Tensor, y: Tensor, v: Tensor, *, gammas: Sequence[float], weights: Sequence[float] | None = None, backend: str | None = None
 ) -> Tensor:
     """K v for a mixture of Gaussian kernels, K_ij = sum_q w_q exp(-gamma_q ||x_i - y_j||^2), in memory O((N + M)(D + P)).
@@ -43,33 +43,33 @@ def kernel_matmul(
     weights = [1.0] * len(gammas) if weights is None else weights
     _check(x, y, v, gammas, weights)
     numbers = [[float(number) for number in listed] for listed in (gammas, weights)]
-    chosen = choose("kernel_matmul", x, backend=backend, dot=True, small=len(x) * len(y) < _WORTH)
+    chosen = choose("gram_matmul", x, backend=backend, dot=True, small=len(x) * len(y) < _WORTH)
     if chosen == "triton":
-        out: Tensor = torch.ops.kernels.kernel_matmul(x, y, v, *numbers)
+        out: Tensor = torch.ops.kernels.gram_matmul(x, y, v, *numbers)
         return out
     # Compiled a block at a time: the loop over blocks would be unrolled otherwise.
     block = functools.partial(evaluate, chosen, kernel_block)
-    return kernel_matmul_reference(x, y, v, *numbers, block=block)
+    return gram_matmul_reference(x, y, v, *numbers, block=block)
 
 
 def _check(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float]) -> None:
     """An error that names what does not fit."""
     for name, tensor in (("x", x), ("y", y), ("v", v)):
         if tensor.dtype not in _FLOATS:
-            raise TypeError(f"kernel_matmul: {name} must be a floating-point tensor, not {tensor.dtype}")
+            raise TypeError(f"gram_matmul: {name} must be a floating-point tensor, not {tensor.dtype}")
         if tensor.device != x.device:
-            raise ValueError(f"kernel_matmul: {name} is on {tensor.device}, x on {x.device}")
+            raise ValueError(f"gram_matmul: {name} is on {tensor.device}, x on {x.device}")
         if tensor.ndim != 2:
-            raise ValueError(f"kernel_matmul: {name} must have two axes, not shape {tuple(tensor.shape)}")
+            raise ValueError(f"gram_matmul: {name} must have two axes, not shape {tuple(tensor.shape)}")
     if x.shape[1] != y.shape[1] or not x.shape[1]:
-        raise ValueError(f"kernel_matmul: x {tuple(x.shape)} and y {tuple(y.shape)} must have the same number of columns, at least 1")
+        raise ValueError(f"gram_matmul: x {tuple(x.shape)} and y {tuple(y.shape)} must have the same number of columns, at least 1")
     if len(v) != len(y):
-        raise ValueError(f"kernel_matmul: v {tuple(v.shape)} must have a row for each of the {len(y)} rows of y")
+        raise ValueError(f"gram_matmul: v {tuple(v.shape)} must have a row for each of the {len(y)} rows of y")
     if not 1 <= len(gammas) <= MOST_TERMS or len(weights) != len(gammas):
-        raise ValueError(f"kernel_matmul: 1 to {MOST_TERMS} gammas and as many weights, not {len(gammas)} and {len(weights)}")
+        raise ValueError(f"gram_matmul: 1 to {MOST_TERMS} gammas and as many weights, not {len(gammas)} and {len(weights)}")
     for gamma, weight in zip(gammas, weights, strict=True):
         if not (math.isfinite(gamma) and gamma >= 0 and math.isfinite(weight)):
-            raise ValueError(f"kernel_matmul: gammas must be finite and >= 0 and weights finite, not {gamma} and {weight}")
+            raise ValueError(f"gram_matmul: gammas must be finite and >= 0 and weights finite, not {gamma} and {weight}")
 
 
 def _prepared(x: Tensor, y: Tensor, *columns: Tensor) -> list[Tensor]:
@@ -78,9 +78,9 @@ def _prepared(x: Tensor, y: Tensor, *columns: Tensor) -> list[Tensor]:
     return [tensor.to(dtype).contiguous() for tensor in (*centred(x.contiguous(), y.contiguous(), dtype), *columns)]
 
 
-@torch.library.custom_op("kernels::kernel_matmul", mutates_args=())
+@torch.library.custom_op("kernels::gram_matmul", mutates_args=())
 def _forward(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float]) -> Tensor:
-    from kernels.kernel_matmul.triton import launch_forward
+    from kernels.gram_matmul.triton import launch_forward
 
     if not (len(x) and len(y) and v.shape[1]):
         return v.new_zeros(len(x), v.shape[1])
@@ -93,12 +93,12 @@ def _(x: Tensor, _y: Tensor, v: Tensor, _gammas: Sequence[float], _weights: Sequ
     return v.new_empty(x.shape[0], v.shape[1])
 
 
-@torch.library.custom_op("kernels::kernel_matmul_backward", mutates_args=())
+@torch.library.custom_op("kernels::gram_matmul_backward", mutates_args=())
 def _backward(
     dout: Tensor, x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float], needs: Sequence[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(dx, dy, dv); one that is not needed comes back empty."""
-    from kernels.kernel_matmul.triton import launch_forward, launch_gradient
+    from kernels.gram_matmul.triton import launch_forward, launch_gradient
 
     if not (len(x) and len(y) and v.shape[1]):
         zeros = [tensor.new_zeros(tensor.shape if needed else 0) for tensor, needed in zip((x, y, v), needs, strict=True)]
@@ -136,9 +136,9 @@ def _differentiate(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
     needs = list(ctx.needs_input_grad[:3])  # type: ignore[attr-defined]
     numbers = (ctx.gammas, ctx.weights)  # type: ignore[attr-defined]
-    gradients = torch.ops.kernels.kernel_matmul_backward(dout, *ctx.saved_tensors, *numbers, needs)  # type: ignore[attr-defined]
+    gradients = torch.ops.kernels.gram_matmul_backward(dout, *ctx.saved_tensors, *numbers, needs)  # type: ignore[attr-defined]
     dx, dy, dv = (gradient if needed else None for gradient, needed in zip(gradients, needs, strict=True))
     return dx, dy, dv, None, None
 
 
-torch.library.register_autograd("kernels::kernel_matmul", _differentiate, setup_context=_save)
+torch.library.register_autograd("kernels::gram_matmul", _differentiate, setup_context=_save)

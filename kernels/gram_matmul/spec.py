@@ -1,4 +1,4 @@
-"""The specs of `kernel_matmul` and of `mmd2`, which stands on its kernels."""
+"""The specs of `gram_matmul` and of `mmd2`, which stands on its kernels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from kernels.configs import Config
-from kernels.kernel_matmul.mmd import mmd2
-from kernels.kernel_matmul.op import kernel_matmul
-from kernels.kernel_matmul.reference import Block, kernel_block, kernel_matmul_reference, mmd2_reference
-from kernels.kernel_matmul.tiles import FORWARD, GRADIENT
+from kernels.gram_matmul.mmd import mmd2
+from kernels.gram_matmul.op import gram_matmul
+from kernels.gram_matmul.reference import Block, gram_matmul_reference, kernel_block, mmd2_reference
+from kernels.gram_matmul.tiles import FORWARD, GRADIENT
 from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
 
-_MODULE = "kernels.kernel_matmul.triton"
+_MODULE = "kernels.gram_matmul.triton"
 _SIZES = {"n": "i32", "m": "i32", "depth": "i32", "width": "i32"}
 _TF32X3 = 6.0
 """bfloat16 tensor operations that one tf32x3 operation takes the time of: three products at half the rate."""
@@ -34,7 +34,7 @@ def _inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -
 
 
 def _reference(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float], block: Block | None = None) -> Tensor:
-    return kernel_matmul_reference(x, y, v, gammas, weights, block=block)
+    return gram_matmul_reference(x, y, v, gammas, weights, block=block)
 
 
 def _cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
@@ -52,10 +52,10 @@ def _samples() -> Iterable[tuple[Any, tuple[Any, ...]]]:
     numbers = (inputs["gammas"], inputs["weights"])
     x, y, v = (inputs[name].requires_grad_() for name in ("x", "y", "v"))
     for layout in (x, torch.randn(3, 5).T.requires_grad_()):
-        yield torch.ops.kernels.kernel_matmul, (layout, y, v, *numbers)
+        yield torch.ops.kernels.gram_matmul, (layout, y, v, *numbers)
     plain = [tensor.detach() for tensor in (x, y, v)]
     for needs in ([True, True, True], [False, True, False]):
-        yield torch.ops.kernels.kernel_matmul_backward, (torch.ones(5, 2), *plain, *numbers, needs)
+        yield torch.ops.kernels.gram_matmul_backward, (torch.ones(5, 2), *plain, *numbers, needs)
 
 
 def _cases(kernel: str, pointers: dict[str, str], widths: Sequence[int]) -> Any:
@@ -64,7 +64,7 @@ def _cases(kernel: str, pointers: dict[str, str], widths: Sequence[int]) -> Any:
     def cases(config: Config) -> Sequence[AotCase]:
         return [
             AotCase(
-                name=f"kernel_matmul_{kernel}_{'ladder' if ladder else 'general'}" + (f"_width{width}" if width else ""),
+                name=f"gram_matmul_{kernel}_{'ladder' if ladder else 'general'}" + (f"_width{width}" if width else ""),
                 jit=f"{_MODULE}:{kernel}_kernel",
                 types=pointers | _SIZES,
                 constants={"TERMS": 5, "LADDER": ladder, "COMPUTE": "fp32"} | ({"WIDTH": width} if width else {}),
@@ -101,12 +101,12 @@ def _mmd2_cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
 
 SPECS = (
     OpSpec(
-        name="kernel_matmul",
+        name="gram_matmul",
         summary="Mixture-of-Gaussians kernel matrix times a matrix, the kernel matrix never stored",
         formula="O_i = sum_j sum_q w_q exp(-gamma_q |x_i - y_j|^2) v_j",
         source="Gretton et al., JMLR 13, 2012 (kernel sums of the MMD); gradients derived in the kernel's docstring",
         reference=_reference,
-        op=kernel_matmul,
+        op=gram_matmul,
         inputs=_inputs,
         outputs=("out",),
         differentiable=("x", "y", "v"),
