@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,3 +40,21 @@ class KernelFlow:
         held = self.values > 0.0
         pace = torch.where(held, -torch.expm1(-self.values * time) / self.values.where(held, 1.0), time)
         return cross.double() @ (self.vectors @ (pace.unsqueeze(1) * self.residual))
+
+
+def fall_exponent(values: Sequence[float], times: Sequence[float], left: Sequence[Sequence[float]]) -> float:
+    """The power of an eigenvalue that the rate grows as at which what is `left` along its eigenvectors falls: 1 in kernel flow.
+
+    `left` has for each eigenvalue the squared residual at all `times`. The rate is one over the time at which it first is e^-2 of its
+    start, or over the last time where it never is, which bounds the rate from above.
+    """
+    rates = []
+    for curve in left:
+        logs = np.log(np.asarray(curve) / curve[0])
+        below = np.flatnonzero(logs <= -2.0)
+        if len(below) == 0:
+            rates.append(1.0 / times[-1])
+        else:
+            around = slice(below[0] - 1, below[0] + 1)
+            rates.append(1.0 / float(np.interp(2.0, -logs[around], np.asarray(times)[around])))
+    return float(np.polyfit(np.log(values), np.log(rates), 1)[0])

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tasks.blocks.dual_kernels import arc_cosine, wide_relu
 from tasks.blocks.small_networks import MLP, Tensors
+
+
+def relu_network(inputs: int, width: int, depth: int, parametrisation: Literal["standard", "ntk", "mean-field"] = "ntk") -> MLP:
+    """A relu network of `depth` hidden layers without biases; in NTK parametrisation and of `scaled` points its limit is `wide_relu`."""
+    return MLP(widths=(inputs, *[width] * depth, 1), parametrisation=parametrisation, gain=math.sqrt(2.0))
+
+
+def scaled(x: Tensor) -> Tensor:
+    """Points (n, d) of the unit sphere at squared norm d / 2, where pre-activations of `relu_network` have variance 1 in every layer."""
+    return x * math.sqrt(x.shape[1] / 2.0)
 
 
 def tangent_kernel(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from tasks.blocks.dual_kernels import wide_relu
-from tasks.blocks.kernel_flow import KernelFlow
+from tasks.blocks.kernel_flow import KernelFlow, fall_exponent
 from tasks.blocks.small_networks import MLP
-from tasks.blocks.tangent_kernels import relu_deviation, tangent_kernel
+from tasks.blocks.tangent_kernels import relu_deviation, relu_network, scaled, tangent_kernel
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -58,10 +57,10 @@ def test_a_kernel_of_several_outputs_is_refused() -> None:
 def test_at_the_start_it_is_the_limit_and_strays_as_the_formula_says() -> None:
     x, width = on_sphere(6), 20
     limit, kernels = wide_relu(x @ x.T, 1).ntk[-1], []
-    network = MLP(widths=(5, width, 1), parametrisation="ntk", gain=math.sqrt(2))
+    network = relu_network(5, width, 1)
     for seed in range(3000):
         parameters = network.initial(torch.Generator().manual_seed(seed))
-        kernels.append(tangent_kernel(network, parameters, x * math.sqrt(2.5)))
+        kernels.append(tangent_kernel(network, parameters, scaled(x)))
     drawn = torch.stack(kernels)
     assert float((drawn.mean(0) - limit).norm() / limit.norm()) < 4 * relu_deviation(x @ x.T, width * 3000)
     found = float((drawn - limit).square().sum((1, 2)).mean().sqrt() / limit.norm())
@@ -70,8 +69,8 @@ def test_at_the_start_it_is_the_limit_and_strays_as_the_formula_says() -> None:
 
 def test_deep_networks_have_the_deep_limit() -> None:
     x = on_sphere(5)
-    network = MLP(widths=(5, 2000, 2000, 1), parametrisation="ntk", gain=math.sqrt(2))
-    found = tangent_kernel(network, network.initial(torch.Generator().manual_seed(0)), x * math.sqrt(2.5))
+    network = relu_network(5, 2000, 2)
+    found = tangent_kernel(network, network.initial(torch.Generator().manual_seed(0)), scaled(x))
     limits = wide_relu(x @ x.T, 3).ntk
     near = [float((found - limit).norm() / limit.norm()) for limit in limits]
     assert near[2] < 0.1 < 0.2 < min(near[1], near[3])
@@ -97,3 +96,12 @@ def test_what_the_kernel_does_not_see_grows_for_ever_at_other_points_only() -> N
     flow = KernelFlow.of(torch.diag(torch.tensor([2.0, 0.0])), torch.tensor([1.0, 1.0]))
     assert flow.left(50.0)[:, 0].tolist() == pytest.approx([0.0, 1.0], abs=1e-12)
     assert float(flow.moved(torch.tensor([[0.0, 0.5]]), 50.0)) == pytest.approx(25.0)
+
+
+def test_in_kernel_flow_rates_are_the_eigenvalues() -> None:
+    flow = KernelFlow.of(torch.diag(torch.tensor([5.0, 2.0, 0.5])), torch.tensor([1.0, -2.0, 3.0]))
+    times = np.geomspace(0.01, 8.0, 400).tolist()
+    left = torch.stack([flow.left(time).square()[:, 0] for time in [0.0, *times]], dim=1).tolist()
+    assert fall_exponent([5.0, 2.0, 0.5], [0.0, *times], left) == pytest.approx(1.0, abs=1e-3)
+    assert fall_exponent([25.0, 4.0, 0.25], [0.0, *times], left) == pytest.approx(0.5, abs=1e-3)
+    assert fall_exponent([5.0, 2.0], [0.0, 1.0], [[1.0, 0.5], [1.0, 0.9]]) == pytest.approx(0.0, abs=1e-12)

@@ -1,0 +1,1 @@
+"""Neural Tangent Kernel: Convergence and Generalization in Neural Networks (arXiv 1806.07572)."""
