@@ -46,7 +46,8 @@ def test_a_trial_is_gradient_descent_on_the_formula_of_its_parametrisation(
         found = [torch.cat([g.flatten() for g in torch.autograd.grad(f(point[None]).sum(), [w, a])]) for point in x[:15]]
         return torch.stack(found) @ torch.stack(found).T
 
-    before, step = kernel(), torch.optim.SGD([w, a], lr=lr)
+    residual, before, step = y[:15] - f(x[:15]).detach(), kernel(), torch.optim.SGD([w, a], lr=lr)
+    flow = f(x[15:]).detach()
     for _ in range(60):
         step.zero_grad()
         (f(x[:15]) - y[:15]).square().mean().backward()  # type: ignore[no-untyped-call]
@@ -55,6 +56,11 @@ def test_a_trial_is_gradient_descent_on_the_formula_of_its_parametrisation(
     with torch.no_grad():
         losses = [float((f(part) - label).square().mean()) for part, label in ((x[:15], y[:15]), (x[15:], y[15:]))]
     assert [found["train_loss"], found["test_loss"]] == pytest.approx(losses, rel=1e-8)
+    if method == "ntk":
+        wide = wide_relu(x @ x.T / 3.0, 1).ntk[-1]
+        done = torch.eye(15) - torch.linalg.matrix_exp(-wide[:15, :15] * 2 * lr * 60 / 15)
+        flow = flow + wide[15:, :15] @ torch.linalg.solve(wide[:15, :15], done @ residual)
+        assert found["distance"] == pytest.approx(float((f(x[15:]).detach() - flow).square().mean().sqrt()), rel=1e-7)
     assert found["drift"] == pytest.approx(float((kernel() - before).norm() / before.norm()), rel=1e-8)
 
 
