@@ -63,7 +63,7 @@ def _seconds(scale: str, _method: str, p: Mapping[str, Any]) -> float:
     (weights, units), n, cpu = _numbers(p), p["examples"], scale in ("smoke", "laptop")
     once = 0.01 + (1e-9 if cpu else 2e-12) * p.get("draws", 1) * n * (units + 12.0 * weights) + (1e-9 if cpu else 1e-11) * n**3
     step = 1e-5 + 4e-9 * units + 1e-9 * n * weights if cpu else 1e-4 + 2e-11 * units + 4e-13 * n * weights
-    return once + float(p.get("steps", 0)) * step
+    return float(once + p.get("steps", 0) * step)
 
 
 _ABOUT: Mapping[str, Any] = {
