@@ -67,3 +67,63 @@ def flipped(data: Known, share: float, generator: torch.Generator) -> Known:
         raise ValueError(f"a share of flipped labels lies in [0, 0.5), not {share}: beyond, the best predictor turns around")
     turned = torch.rand(len(data.y), generator=generator, dtype=torch.float64) < share
     return Known(data.x, torch.where(turned, 1 - data.y, data.y), data.bayes_risk + share * (1.0 - 2.0 * data.bayes_risk), data.best)
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    """x = B z + N(0, I), z ~ N(0, I), and y = <beta, z> + noise e: x tells z but for a rest, which no predictor can remove."""
+
+    loadings: Tensor
+    """B (d, r)."""
+    readout: Tensor
+    """beta (r,)."""
+    noise: float
+
+    @property
+    def features(self) -> Tensor:
+        """(d, r): E[z | x] = features^T x, (B B^T + I)^{-1} B = B (I + B^T B)^{-1}."""
+        rest = torch.linalg.inv(self.loadings.T @ self.loadings + torch.eye(len(self.readout), dtype=torch.float64))
+        features: Tensor = self.loadings @ rest
+        return features
+
+    @property
+    def bayes_risk(self) -> float:
+        """Mean squared error of <beta, E[z | x]>: noise^2 + beta^T (I + B^T B)^{-1} beta."""
+        explained = self.readout @ (self.loadings.T @ self.features @ self.readout)
+        return float(self.noise**2 + self.readout @ self.readout - explained)
+
+    def draw(self, count: int, generator: torch.Generator) -> Known:
+        """`count` examples."""
+        z = torch.randn(count, len(self.readout), generator=generator, dtype=torch.float64)
+        x = z @ self.loadings.T + torch.randn(count, len(self.loadings), generator=generator, dtype=torch.float64)
+        y = z @ self.readout + self.noise * torch.randn(count, generator=generator, dtype=torch.float64)
+        best = self.features @ self.readout
+        return Known(x, y, self.bayes_risk, lambda points: points.double() @ best)
+
+    def second_moment(self, count: int, seed: int) -> Tensor:
+        """X^T X / count (d, d) of `count` >= d examples without drawing them: it has Wishart's law, by Bartlett's decomposition."""
+        size, draw = len(self.loadings), np.random.default_rng(seed)
+        if count < size:
+            raise ValueError(f"{count} examples of {size} dimensions: Bartlett's decomposition takes at least as many examples")
+        root = np.tril(draw.normal(size=(size, size)), -1) + np.diag(np.sqrt(draw.chisquare(count - np.arange(size))))
+        covariance = self.loadings @ self.loadings.T + torch.eye(size, dtype=torch.float64)
+        mixed: Tensor = torch.linalg.cholesky(covariance) @ torch.from_numpy(root)
+        return mixed @ mixed.T / count
+
+    def excess(self, weights: Tensor) -> float:
+        """Mean squared error of <weights, x> on new data above the Bayes risk, weights (d,)."""
+        off = weights - self.features @ self.readout
+        return float(off @ off + (self.loadings.T @ off).square().sum())
+
+
+def similar_pairs(count: int, features: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """x and x' (n, d) ~ N(0, I) and whether they are called similar (n,): P(1) = sigmoid(<F x, F x'>), features F of shape (r, d)."""
+    x, other = (torch.randn(count, features.shape[1], generator=generator, dtype=torch.float64) for _ in range(2))
+    logits = ((x @ features.T) * (other @ features.T)).sum(1)
+    return x, other, (torch.rand(count, generator=generator, dtype=torch.float64) < torch.sigmoid(logits)).double()
+
+
+def mixture_error(direction: Tensor, threshold: float, distance: float) -> float:
+    """Share of errors of the rule <direction, x> > threshold on `gaussian_mixture` with equal classes, direction (d,)."""
+    along, size = 0.5 * distance * float(direction[0]), float(direction.norm())
+    return float(0.5 * (stats.norm.cdf((threshold - along) / size) + stats.norm.cdf((-threshold - along) / size)))
