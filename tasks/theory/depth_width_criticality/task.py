@@ -192,7 +192,7 @@ TASK = Task(
                says="tanh above criticality: the kernel explodes"),
         *slope("C2-tanh", C, kernel["ratio"].at("tanh"), over="depth", holds=Within(-1.25, -0.85), published=-1.0, **_SIGNAL),
         *follows("C2-tanh-power", C, kernel.within(Mean("ratio"), "tanh"), over="depth", law="1/depth",
-                 rivals=("exp(-depth/4)", "exp(-depth/8)", "exp(-depth/16)"), **_SIGNAL),
+                 rivals=("exp(-depth/16)",), **_SIGNAL),
         *exact("C2-exact", infinite["rate"].at(activation="relu"), method=C, tolerance=1e-12, **_SIGNAL),
         *exact("C2-exact-small", infinite["rate"].at(activation="relu"), method=SMALL, holds=Below(-0.28), **_CONTROL),
         *exact("C2-inverse", infinite["inverse"].at(activation="tanh", depth=1000), method=C, holds=Within(0.99, 1.01), published=1.0,

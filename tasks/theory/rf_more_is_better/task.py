@@ -189,7 +189,7 @@ TASK = Task(
         *level("C2-middle", TUNED, _FIT.at(**_CELLS[1]), holds=Below(0.1), **_SECOND),
         *exact("C2-rough", curve["fit_ratio"].at("rough"), method="theory", holds=Below(0.1), **_SECOND,
                says="even where b < a (1.2 and 1.5) the closed form's best fit has a training error below a tenth of its test error"),
-        *level("C2-noisy", TUNED, _FIT.at(**_CELLS[2]), holds=Above(0.1), **_CONTROL,
+        *level("C2-noisy", TUNED, _FIT.at(**_CELLS[2]), holds=Above(0.1), null=0.1, **_CONTROL,
                says="with ten times the noise that is left of the signal, overfitting is not obligatory"),
         *(claim for cell, name in zip(_CELLS[:2], ("smooth", "middle"), strict=True)
           for claim in factor(f"C2-cost-{name}", TUNED, UNDERFIT, _COST.at(**cell), by=1.1, **{**_SECOND, "group": "C2-cost"})),
