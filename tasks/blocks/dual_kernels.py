@@ -6,7 +6,7 @@ The dual of f is E[f(u) f(v)] over a centred Gaussian pair with E[u^2] = E[v^2] 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,9 +73,16 @@ def wide_relu(correlations: Tensor, depth: int) -> WideKernels:
 
 def wide(correlations: Tensor, depth: int, dual: Dual, derivative: Dual) -> WideKernels:
     """The same recursion for any activation whose dual is 1 at 1; `derivative` is the dual of its derivative on the same scale."""
-    nngp, ntk = [correlations.double()], [correlations.double()]
-    for _ in range(depth):
-        before = nngp[-1]
-        nngp.append(dual(before))
-        ntk.append(nngp[-1] + ntk[-1] * derivative(before))
+    nngp, ntk = zip(*layers(correlations, depth, dual, derivative), strict=True)
     return WideKernels(torch.stack(nngp), torch.stack(ntk))
+
+
+def layers(correlations: Tensor, depth: int, dual: Dual, derivative: Dual) -> Iterator[tuple[Tensor, Tensor]]:
+    """The NNGP and NTK of `wide` layer by layer, the inputs' first: for depths whose kernels do not fit into memory together."""
+    nngp = ntk = correlations.double()
+    yield nngp, ntk
+    for _ in range(depth):
+        slope = derivative(nngp)
+        nngp = dual(nngp)
+        ntk = nngp + ntk * slope
+        yield nngp, ntk

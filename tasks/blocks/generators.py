@@ -52,6 +52,24 @@ def logistic_teacher(count: int, teacher: Tensor, generator: torch.Generator) ->
     return Known(x, y, float(integrate.quad(error, 0.0, np.inf)[0]), lambda points: (points.double() @ weights > 0).long())
 
 
+def striped_sphere(count: int, dimension: int, frequency: float, margin: float, generator: torch.Generator) -> Known:
+    """Inputs uniform on the part of S^dimension with positive coordinates, and P(y = 1 | x) = 1/2 + margin sign(sin(frequency x_1)).
+
+    The Bayes risk is 1/2 - margin whatever the other parameters are. On S^2 the first coordinate is uniform on (0, 1) (Archimedes).
+    """
+    if not 0.0 < margin <= 0.5:
+        raise ValueError(f"a probability of 1/2 + margin has a margin in (0, 1/2], not {margin:g}")
+    x = torch.randn(count, dimension + 1, generator=generator, dtype=torch.float64).abs()
+    x = x / x.norm(dim=1, keepdim=True)
+
+    def best(points: Tensor) -> Tensor:
+        return (torch.sin(frequency * points[:, 0].double()) > 0).long()
+
+    chance = 0.5 + margin * (2.0 * best(x) - 1.0)
+    y = (torch.rand(count, generator=generator, dtype=torch.float64) < chance).long()
+    return Known(x, y, 0.5 - margin, best)
+
+
 def linear_teacher(count: int, teacher: Tensor, noise: float, generator: torch.Generator, covariance: Tensor | None = None) -> Known:
     """y = <teacher, x> + noise e, x ~ N(0, diag(covariance)): no predictor has a mean squared error below noise^2."""
     weights = teacher.double()

@@ -1,0 +1,39 @@
+"""Rules that predict from a kernel between new points and examples, without holding more of it than a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def kernel_sum(points: Tensor, x: Tensor, weights: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+    """sum_i weights_i K(<point, x_i>) for each of (m, d) points over (n, d) examples: (m,). On a CPU a block stays in the cache."""
+    return torch.cat([kernel(rows @ x.T) @ weights for rows in points.split(_rows(x))])
+
+
+def nearest(points: Tensor, x: Tensor, labels: Tensor) -> Tensor:
+    """The label (m,) of the example of the largest inner product, which is the nearest neighbour of unit vectors."""
+    return torch.cat([labels[(rows @ x.T).argmax(1)] for rows in points.split(_rows(x))])
+
+
+def _rows(x: Tensor) -> int:
+    return int(max(1, (2**16 if x.device.type == "cpu" else 2**26) // len(x)))
+
+
+def leave_one_out_ridge(gram: Tensor, labels: Tensor, ridges: Sequence[float]) -> tuple[float, Tensor]:
+    """The ridge of the least leave-one-out squared error, and the dual weights (n,) of kernel ridge regression with it.
+
+    Left out, example i has the residual alpha_i / (K + ridge)^-1_ii with alpha = (K + ridge)^-1 y (Rasmussen and Williams 2006, eq. 5.12).
+    """
+    values, vectors = torch.linalg.eigh(gram)
+    along, squares = vectors.T @ labels, vectors.square()
+
+    def fitted(ridge: float) -> tuple[float, float, Tensor]:
+        inverse = 1.0 / (values.clamp_min(0.0) + ridge)
+        alpha = vectors @ (inverse * along)
+        return float((alpha / (squares @ inverse)).square().mean()), ridge, alpha
+
+    _, ridge, alpha = min((fitted(ridge) for ridge in ridges), key=lambda found: found[0])
+    return ridge, alpha
