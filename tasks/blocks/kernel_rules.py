@@ -10,12 +10,12 @@ from torch import Tensor
 
 def kernel_sum(points: Tensor, x: Tensor, weights: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
     """sum_i weights_i K(<point, x_i>) for each of (m, d) points over (n, d) examples: (m,). On a CPU a block stays in the cache."""
-    return torch.cat([kernel(rows @ x.T) @ weights for rows in points.split(_rows(x))])
+    return torch.cat([kernel(rows @ x.T) @ weights for rows in torch.split(points, _rows(x))])
 
 
 def nearest(points: Tensor, x: Tensor, labels: Tensor) -> Tensor:
     """The label (m,) of the example of the largest inner product, which is the nearest neighbour of unit vectors."""
-    return torch.cat([labels[(rows @ x.T).argmax(1)] for rows in points.split(_rows(x))])
+    return torch.cat([labels[(rows @ x.T).argmax(1)] for rows in torch.split(points, _rows(x))])
 
 
 def _rows(x: Tensor) -> int:
