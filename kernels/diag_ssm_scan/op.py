@@ -9,7 +9,6 @@ from kernels.backend import choose, evaluate
 from kernels.diag_ssm_scan.reference import diag_ssm_scan_reference
 
 _COMPLEX = (torch.complex64, torch.complex128)
-_MOST_ROWS = 65_535
 """The third axis of a CUDA grid."""
 
 
@@ -33,8 +32,6 @@ def diag_ssm_scan(lam: Tensor, u: Tensor, x0: Tensor | None = None, *, backend: 
     chosen = choose("diag_ssm_scan", u, backend=backend)
     if chosen != "triton":
         return evaluate(chosen, diag_ssm_scan_reference, lam, u, x0)
-    if len(u) > _MOST_ROWS:
-        raise ValueError(f"diag_ssm_scan: the Triton kernel takes a batch of at most {_MOST_ROWS}, not {len(u)}")
     start = u.new_zeros(u.shape[0], u.shape[2]) if x0 is None else x0
     x: Tensor = torch.ops.kernels.diag_ssm_scan(lam, u, start)
     return x

@@ -39,6 +39,13 @@ def _pairs(real, imaginary, SPANS: tl.constexpr, CHANNELS: tl.constexpr):
 
 
 @triton.jit
+def _place(channels, CHANNELS: tl.constexpr):
+    """(batch row, tile of channels) of a program, from grid axis 0: the others end at 65535. Neighbours read neighbouring channels."""
+    tiles = tl.cdiv(channels, CHANNELS)
+    return tl.program_id(0) // tiles, tl.program_id(0) % tiles
+
+
+@triton.jit
 def _step(lam_real, lam_imaginary, real, imaginary, u_real, u_imaginary):
     """lam x + u. Added to u term by term, it is four fused multiply-adds."""
     return u_real - lam_imaginary * imaginary + lam_real * real, u_imaginary + lam_imaginary * real + lam_real * imaginary
@@ -153,9 +160,10 @@ def forward_kernel(
     ENDS: tl.constexpr,
     COMPUTE: tl.constexpr,
 ):
-    """The states of a chunk of time from start[batch, chunk], with ENDS only the last; the grid is (channel tiles, chunks, batch)."""
-    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
-    span, plane = tl.arange(0, SPANS), tl.program_id(0) * (2 * CHANNELS) + tl.arange(0, 2 * CHANNELS)
+    """The states of a chunk of time from start[batch, chunk], with ENDS only the last; the grid is (batch x channel tiles, chunks)."""
+    batch, tile = _place(channels, CHANNELS)
+    channel = tile * CHANNELS + tl.arange(0, CHANNELS)
+    span, plane = tl.arange(0, SPANS), tile * (2 * CHANNELS) + tl.arange(0, 2 * CHANNELS)
     stride = -2 * channels if REVERSED else 2 * channels
     mask = (plane < 2 * channels)[None, :]
     offset = (span * STEPS * stride)[:, None] + plane[None, :]
@@ -165,12 +173,12 @@ def forward_kernel(
     power_real, power_imaginary = _powers(leap_real, leap_imaginary, SPANS, CHANNELS)
     power_real, power_imaginary = power_real.to(COMPUTE), power_imaginary.to(COMPUTE)
     leap_real, leap_imaginary = leap_real.to(COMPUTE), leap_imaginary.to(COMPUTE)
-    row = tl.program_id(2).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
+    row = batch.to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
     state = start_ptr + row * 2 * channels + 2 * channel
     carry_real = tl.load(state, mask=channel < channels, other=0.0).to(COMPUTE)
     carry_imaginary = tl.load(state + 1, mask=channel < channels, other=0.0).to(COMPUTE)
     first = tl.program_id(1) * chunk
-    base = tl.program_id(2).to(tl.int64) * length * 2 * channels
+    base = batch.to(tl.int64) * length * 2 * channels
     if REVERSED:
         base += (length - 1).to(tl.int64) * 2 * channels
     for begin in range(first, tl.minimum(first + chunk, length), SPANS * STEPS):
@@ -224,8 +232,9 @@ def backward_kernel(
     COMPUTE: tl.constexpr,
 ):
     """du, the scan of dx against time (lam comes conjugated), and the sum of du_k conj(x_(k-1)), k >= 1, to partial[batch, chunk]."""
-    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
-    span, plane = tl.arange(0, SPANS), tl.program_id(0) * (2 * CHANNELS) + tl.arange(0, 2 * CHANNELS)
+    batch, tile = _place(channels, CHANNELS)
+    channel = tile * CHANNELS + tl.arange(0, CHANNELS)
+    span, plane = tl.arange(0, SPANS), tile * (2 * CHANNELS) + tl.arange(0, 2 * CHANNELS)
     stride = -2 * channels
     mask = (plane < 2 * channels)[None, :]
     offset = (span * STEPS * stride)[:, None] + plane[None, :]
@@ -235,14 +244,14 @@ def backward_kernel(
     power_real, power_imaginary = _powers(leap_real, leap_imaginary, SPANS, CHANNELS)
     power_real, power_imaginary = power_real.to(COMPUTE), power_imaginary.to(COMPUTE)
     leap_real, leap_imaginary = leap_real.to(COMPUTE), leap_imaginary.to(COMPUTE)
-    row = tl.program_id(2).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
+    row = batch.to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
     state = start_ptr + row * 2 * channels + 2 * channel
     carry_real = tl.load(state, mask=channel < channels, other=0.0).to(COMPUTE)
     carry_imaginary = tl.load(state + 1, mask=channel < channels, other=0.0).to(COMPUTE)
     sum_real = tl.zeros((SPANS, CHANNELS), dtype=COMPUTE)
     sum_imaginary = tl.zeros((SPANS, CHANNELS), dtype=COMPUTE)
     first = tl.program_id(1) * chunk
-    base = (tl.program_id(2).to(tl.int64) * length + length - 1) * 2 * channels
+    base = (batch.to(tl.int64) * length + length - 1) * 2 * channels
     for begin in range(first, tl.minimum(first + chunk, length), SPANS * STEPS):
         position = base + tl.cast(begin, tl.int64) * stride
         remaining = length - begin
@@ -343,8 +352,9 @@ def _power(lam: Tensor, exponent: int) -> Tensor:
     return power.to(lam.dtype)
 
 
-def _grid(u: Tensor, starts: Tensor, config: Config) -> tuple[int, int, int]:
-    return triton.cdiv(u.shape[2], config.tiles["CHANNELS"]), starts.shape[1], u.shape[0]
+def _grid(u: Tensor, starts: Tensor, config: Config) -> tuple[int, int]:
+    """(batch rows x tiles of channels, chunks of time)."""
+    return u.shape[0] * triton.cdiv(u.shape[2], config.tiles["CHANNELS"]), starts.shape[1]
 
 
 def _planes(*tensors: Tensor) -> list[Tensor]:

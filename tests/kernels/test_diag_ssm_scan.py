@@ -145,5 +145,13 @@ def test_bad_input_is_named() -> None:
     ):
         with pytest.raises(error, match=message):
             diag_ssm_scan(*arguments)
-    with pytest.raises(ValueError, match="batch of at most 65535, not 65536"):
-        diag_ssm_scan(lam, torch.empty(65_536, 0, 3, dtype=torch.complex128), backend="triton")
+
+
+def test_a_batch_of_any_size_fits_a_launch() -> None:
+    """CUDA's grid has 2^31 - 1 places on its first axis and 65535 on the others."""
+    from kernels.diag_ssm_scan.tiles import FORWARD
+    from kernels.diag_ssm_scan.triton import _grid
+
+    u, starts = torch.empty(100_000, 8, 70, device="meta"), torch.empty(100_000, 2, 70, device="meta")
+    grid = _grid(u, starts, FORWARD.default)
+    assert (grid[0], *grid[1:]) == (100_000 * -(-70 // FORWARD.default.tiles["CHANNELS"]), 2)
