@@ -121,7 +121,7 @@ class OpSpec:
     """A few programs each, for the interpreter; odd sizes among them."""
     paper: Shape
     neighbours: Sequence[Shape]
-    """Two shapes near the paper's, one of them odd: no kernel ships on the strength of one shape."""
+    """Two or more shapes near the paper's, one of them odd: no kernel ships on the strength of one shape."""
     size: Callable[[Shape], int]
     """The problem size by which configs are looked up."""
     cost: Callable[[Shape, torch.dtype, Mode], Cost]

@@ -161,7 +161,12 @@ SPECS = (
             {"rows": 0, "columns": 128, "bits": 4},
         ),
         paper={"rows": 32_768, "columns": 2048, "bits": 4},
-        neighbours=({"rows": 8192, "columns": 2048, "bits": 4}, {"rows": 32_749, "columns": 5632, "bits": 4}),
+        neighbours=(
+            {"rows": 8192, "columns": 2048, "bits": 4},
+            {"rows": 32_749, "columns": 5632, "bits": 4},
+            # A weight of a linear layer: few programs with tall tiles.
+            {"rows": 2048, "columns": 2048, "bits": 4},
+        ),
         size=lambda shape: shape["rows"] * shape["columns"],
         cost=_quest_cost,
         samples=_quest_samples,

@@ -11,6 +11,7 @@ QUEST_FORWARD = Tunable(
         Config(tiles={"ROWS": 64}, num_warps=4, num_stages=2),
         Config(tiles={"ROWS": 64}, num_warps=8, num_stages=3),
         Config(tiles={"ROWS": 32}, num_warps=4, num_stages=3),
+        Config(tiles={"ROWS": 16}, num_warps=4, num_stages=3),
         Config(tiles={"ROWS": 128}, num_warps=8, num_stages=3),
     ),
 )
@@ -21,6 +22,7 @@ QUEST_BACKWARD = Tunable(
         Config(tiles={"ROWS": 64, "BLOCKS": 8}, num_warps=4, num_stages=3),
         Config(tiles={"ROWS": 64, "BLOCKS": 4}, num_warps=8, num_stages=3),
         Config(tiles={"ROWS": 32, "BLOCKS": 4}, num_warps=4, num_stages=3),
+        Config(tiles={"ROWS": 16, "BLOCKS": 4}, num_warps=4, num_stages=3),
         Config(tiles={"ROWS": 128, "BLOCKS": 4}, num_warps=8, num_stages=3),
     ),
 )
