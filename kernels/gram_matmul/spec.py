@@ -12,29 +12,42 @@ from torch import Tensor
 from kernels.configs import Config
 from kernels.gram_matmul.mmd import mmd2
 from kernels.gram_matmul.op import gram_matmul
+from kernels.gram_matmul.pointwise import KINDS, Pointwise, arc_cosine, dual_polynomial, gaussian, laplace, relu_ntk
 from kernels.gram_matmul.reference import Block, gram_matmul_reference, kernel_block, mmd2_reference
 from kernels.gram_matmul.tiles import FORWARD, GRADIENT
 from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
 
 _MODULE = "kernels.gram_matmul.triton"
-_SIZES = {"n": "i32", "m": "i32", "depth": "i32", "width": "i32"}
+_SIZES = {"n": "i32", "m": "i32", "depth": "i32", "width": "i32", "layers": "i32"}
 _TF32X3 = 6.0
 """bfloat16 tensor operations that one tf32x3 operation takes the time of: three products at half the rate."""
 
 
 def _inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
-    """Two clouds off the origin a distance of about one bandwidth apart; `terms` bandwidths, a doubling ladder when even."""
+    """Two clouds off the origin a distance of about one bandwidth apart, and the map `KINDS[kind]` (0 when not said).
+
+    `terms` bandwidths, a doubling ladder when even, or coefficients of a polynomial that is iterated three times.
+    """
     generator = torch.Generator(device).manual_seed(seed)
     depth, terms = shape["depth"], shape["terms"]
     x, y = (torch.randn(shape[rows], depth, generator=generator, device=device) + shift for rows, shift in (("n", 1.0), ("m", 1.5)))
     v = torch.randn(shape["m"], shape["width"], generator=generator, device=device)
     gammas = [0.125 / depth * (2.0 if terms % 2 == 0 else 2.5) ** q for q in range(terms)]
     tensors = {name: tensor.to(dtype) for name, tensor in (("x", x), ("y", y), ("v", v))}
-    return tensors | {"gammas": gammas, "weights": [1.0 / (1 + q) for q in range(terms)]}
+    weights = [1.0 / (1 + q) for q in range(terms)]
+    kernels = (
+        lambda: gaussian(gammas, weights),
+        lambda: laplace(gammas, weights),
+        lambda: arc_cosine(0),
+        lambda: arc_cosine(1),
+        relu_ntk,
+        lambda: dual_polynomial([weight / sum(weights) for weight in weights], layers=3),
+    )
+    return tensors | {"kernel": kernels[shape.get("kind", 0)]()}
 
 
-def _reference(x: Tensor, y: Tensor, v: Tensor, gammas: Sequence[float], weights: Sequence[float], block: Block | None = None) -> Tensor:
-    return gram_matmul_reference(x, y, v, gammas, weights, block=block)
+def _reference(x: Tensor, y: Tensor, v: Tensor, kernel: Pointwise, block: Block | None = None) -> Tensor:
+    return gram_matmul_reference(x, y, v, kernel, block=block)
 
 
 def _cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
@@ -49,7 +62,7 @@ def _cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
 
 def _samples() -> Iterable[tuple[Any, tuple[Any, ...]]]:
     inputs = _inputs({"n": 5, "m": 4, "depth": 3, "width": 2, "terms": 2}, torch.float32, torch.device("cpu"), 5)
-    numbers = (inputs["gammas"], inputs["weights"])
+    numbers = ("gaussian", inputs["kernel"].gammas, inputs["kernel"].weights, 1)
     x, y, v = (inputs[name].requires_grad_() for name in ("x", "y", "v"))
     for layout in (x, torch.randn(3, 5).T.requires_grad_()):
         yield torch.ops.kernels.gram_matmul, (layout, y, v, *numbers)
@@ -58,23 +71,28 @@ def _samples() -> Iterable[tuple[Any, tuple[Any, ...]]]:
         yield torch.ops.kernels.gram_matmul_backward, (torch.ones(5, 2), *plain, *numbers, needs)
 
 
-def _cases(kernel: str, pointers: dict[str, str], widths: Sequence[int]) -> Any:
-    """The doubling ladder and separate exponentials, five terms each; `widths` are padded columns of v for the forward kernel."""
+_GAUSSIAN = (("ladder", 0), ("general", 0))
+_OTHERS = tuple((kind, KINDS.index(kind)) for kind in ("laplace", "relu_ntk", "dual"))
+"""What the two-layer NTK computes has both arc-cosine kernels in it."""
+
+
+def _cases(kernel: str, pointers: dict[str, str], widths: Sequence[int], labels: Sequence[tuple[str, int]]) -> Any:
+    """Maps with five terms; `widths` are padded columns of v for the forward kernel."""
 
     def cases(config: Config) -> Sequence[AotCase]:
         return [
             AotCase(
-                name=f"gram_matmul_{kernel}_{'ladder' if ladder else 'general'}" + (f"_width{width}" if width else ""),
+                name=f"gram_matmul_{kernel}_{label}" + (f"_width{width}" if width else ""),
                 jit=f"{_MODULE}:{kernel}_kernel",
                 types=pointers | _SIZES,
-                constants={"TERMS": 5, "LADDER": ladder, "COMPUTE": "fp32"} | ({"WIDTH": width} if width else {}),
+                constants={"TERMS": 5, "LADDER": label == "ladder", "KIND": kind, "COMPUTE": "fp32"} | ({"WIDTH": width} if width else {}),
                 aligned=(*pointers, "m", "depth"),
                 config=config,
                 elements=config.tiles["ROWS"] * config.tiles["COLUMNS"],
                 contains=("HGMMA",),
             )
             for width in widths
-            for ladder in (True, False)
+            for label, kind in labels
         ]
 
     return cases
@@ -84,10 +102,15 @@ _FORWARD_POINTERS = {f"{name}_ptr": "*fp32" for name in ("x", "y", "x_norm", "y_
 _GRADIENT_POINTERS = {f"{name}_ptr": "*fp32" for name in ("x", "y", "y_transposed", "x_norm", "y_norm", "dout", "v", "mixture", "dx")}
 
 
+def _forward_cases(config: Config) -> Sequence[AotCase]:
+    narrow = _cases("forward", _FORWARD_POINTERS, (16,), _GAUSSIAN)
+    return [*narrow(config), *_cases("forward", _FORWARD_POINTERS, (128,), (*_GAUSSIAN, *_OTHERS))(config)]
+
+
 def _sample_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """Two samples whose means differ by half a standard deviation in every coordinate."""
     made = _inputs({**shape, "width": 1, "terms": 2}, dtype, device, seed)
-    return {name: made[name] for name in ("x", "y", "gammas")}
+    return {"x": made["x"], "y": made["y"], "gammas": list(made["kernel"].gammas)}
 
 
 def _mmd2_value(x: Tensor, y: Tensor, gammas: Sequence[float], backend: str | None = None) -> Tensor:
@@ -102,9 +125,9 @@ def _mmd2_cost(shape: Shape, dtype: torch.dtype, mode: Mode) -> Cost:
 SPECS = (
     OpSpec(
         name="gram_matmul",
-        summary="Mixture-of-Gaussians kernel matrix times a matrix, the kernel matrix never stored",
-        formula="O_i = sum_j sum_q w_q exp(-gamma_q |x_i - y_j|^2) v_j",
-        source="Gretton et al., JMLR 13, 2012 (kernel sums of the MMD); gradients derived in the kernel's docstring",
+        summary="Gaussian, Laplace, arc-cosine, relu NTK or dual-polynomial kernel matrix times a matrix, the kernel matrix never stored",
+        formula="O_i = sum_j k(x_i, y_j) v_j, such as k = sum_q w_q exp(-gamma_q |x_i - y_j|^2)",
+        source="Gretton et al., JMLR 13, 2012; Cho and Saul 2009; Jacot et al. 2018; gradients derived in the kernel's docstring",
         reference=_reference,
         op=gram_matmul,
         inputs=_inputs,
@@ -123,6 +146,8 @@ SPECS = (
             {"n": 37, "m": 70, "depth": 5, "width": 3, "terms": 2},
             {"n": 65, "m": 33, "depth": 70, "width": 130, "terms": 3},
             {"n": 1, "m": 128, "depth": 32, "width": 1, "terms": 1},
+            {"n": 37, "m": 33, "depth": 5, "width": 3, "terms": 3, "kind": 1},
+            *({"n": 37, "m": 33, "depth": 5, "width": 3, "terms": 4, "kind": kind} for kind in range(2, len(KINDS))),
             {"n": 3, "m": 0, "depth": 2, "width": 2, "terms": 1},
             {"n": 0, "m": 4, "depth": 2, "width": 2, "terms": 1},
         ),
@@ -135,8 +160,8 @@ SPECS = (
         cost=_cost,
         samples=_samples,
         kernels=(
-            KernelSpec(tunable=FORWARD, cases=_cases("forward", _FORWARD_POINTERS, (16, 128))),
-            KernelSpec(tunable=GRADIENT, cases=_cases("gradient", _GRADIENT_POINTERS, (0,))),
+            KernelSpec(tunable=FORWARD, cases=_forward_cases),
+            KernelSpec(tunable=GRADIENT, cases=_cases("gradient", _GRADIENT_POINTERS, (0,), (*_GAUSSIAN, *_OTHERS))),
         ),
         benchmark_dtype=torch.float32,
         compiled=lambda compile: partial(_reference, block=compile(kernel_block)),

@@ -11,8 +11,10 @@ import torch
 from kernels.backend import BackendError, recording
 from kernels.gram_matmul.mmd import median_gamma, mmd2, relabellings
 from kernels.gram_matmul.op import gram_matmul
+from kernels.gram_matmul.pointwise import arc_cosine, dual_polynomial, gaussian, laplace, relu_ntk
 from kernels.gram_matmul.reference import gram_matmul_reference
 from kernels.spec import relative_error
+from tasks.blocks import dual_kernels
 
 BACKENDS = ("reference", "triton")
 
@@ -79,7 +81,7 @@ def test_blocks_give_what_one_block_gives_and_so_do_their_gradients() -> None:
     results = []
     for elements in (1 << 20, 70, 1):
         leaves = [tensor.clone().requires_grad_() for tensor in inputs]
-        out = gram_matmul_reference(*leaves, [0.3, 0.7], block_elements=elements)
+        out = gram_matmul_reference(*leaves, gaussian([0.3, 0.7]), block_elements=elements)
         out.square().sum().backward()
         results.append([out.detach(), *(leaf.grad for leaf in leaves)])
     for other in results[1:]:
@@ -97,7 +99,7 @@ def test_the_reference_keeps_one_block_of_the_kernel_matrix_for_backward() -> No
 
     x, y, v = (tensor.requires_grad_() for tensor in drawn(5, (300, 2), (400, 2), (400, 1)))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        gram_matmul_reference(x, y, v, [0.5], block_elements=4000)
+        gram_matmul_reference(x, y, v, gaussian([0.5]), block_elements=4000)
     assert max(sizes, default=0) <= 4000
 
 
@@ -269,3 +271,72 @@ def test_every_partition_of_a_small_pool() -> None:
         signs[list(first)] = 1.0
         made = _statistic(bare.sum(), signs @ bare.sum(1), signs @ bare @ signs, 2, 4)
         assert float(made) == pytest.approx(brute_mmd2(kernel, list(first), [i for i in range(6) if i not in first]), abs=1e-13)
+
+
+MAPS = {
+    "laplace": (laplace([0.3, 0.7], [1.0, 0.5]), lambda u, d: torch.exp(-0.3 * d) + 0.5 * torch.exp(-0.7 * d)),
+    "arc-cosine 0": (arc_cosine(0), lambda u, d: dual_kernels.arc_cosine(u, 0)),
+    "arc-cosine 1": (arc_cosine(1), lambda u, d: dual_kernels.arc_cosine(u, 1)),
+    "relu NTK": (relu_ntk(), lambda u, d: dual_kernels.wide_relu(u, 1).ntk[1]),
+    "dual": (dual_polynomial([0.1, 0.5, 0.0, 0.4], layers=3), lambda u, d: iterated(u, [0.1, 0.5, 0.0, 0.4], 3)),
+}
+
+
+def iterated(u: torch.Tensor, coefficients: list[float], layers: int) -> torch.Tensor:
+    for _ in range(layers):
+        u = sum(a * u**k for k, a in enumerate(coefficients))
+    return u
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_and_their_gradients_equal_the_matrix_written_out(name: str, backend: str) -> None:
+    """Autograd of the whole matrix of `torch.cdist` and cosines, by the closed forms of the theory tasks."""
+    kernel, written = MAPS[name]
+    x, y, v, pulled = drawn(20, (9, 3), (7, 3), (7, 2), (9, 2))
+    found = []
+    for made in (
+        lambda x, y, v: gram_matmul(x, y, v, kernel=kernel, backend=backend),
+        lambda x, y, v: written(torch.nn.functional.normalize(x) @ torch.nn.functional.normalize(y).T, torch.cdist(x, y)) @ v,
+    ):
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, y, v)]
+        out = made(*leaves)
+        found.append([out.detach(), *torch.autograd.grad(out, leaves, pulled)])
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("name", "same", "opposite"), [("arc-cosine 0", 1, 0), ("arc-cosine 1", 1, 0), ("relu NTK", 2, 0)])
+def test_the_ends_of_the_arc(name: str, same: float, opposite: float, backend: str) -> None:
+    """At correlations of 1 and -1 values are exact and gradients 0; a row of zeros has correlation 0."""
+    x = torch.tensor([[2.0, 0.0], [0.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    y = torch.tensor([[3.0, 0.0], [-1.0, 0.0], [0.0, 5.0]], dtype=torch.float64)
+    made = gram_matmul(x, y, torch.eye(3, dtype=torch.float64), kernel=MAPS[name][0], backend=backend)
+    middle = {"arc-cosine 0": 0.5}.get(name, 1 / math.pi)
+    expected = torch.tensor([[same, opposite, middle], [middle] * 3], dtype=torch.float64)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-15)
+    (gradient,) = torch.autograd.grad(made[0, :2].sum(), x)
+    assert float(gradient.abs().max()) == 0.0
+
+
+def test_a_laplace_kernel_of_a_point_with_itself_is_one_without_a_pull() -> None:
+    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64, requires_grad=True)
+    made = gram_matmul(x, x.detach(), torch.ones(1, 1, dtype=torch.float64), kernel=laplace([0.5]))
+    assert (float(made.detach()), float(torch.autograd.grad(made, x)[0].abs().max())) == (1.0, 0.0)
+
+
+def test_bad_maps_are_named() -> None:
+    x, y, v = drawn(21, (3, 2), (4, 2), (4, 1))
+    for make, message in (
+        (lambda: arc_cosine(2), "order 0 or 1"),
+        (lambda: dual_polynomial([]), "1 to 16 finite"),
+        (lambda: dual_polynomial([-0.1, 1.0]), "1 to 16 finite"),
+        (lambda: dual_polynomial([1.0], layers=0), "at least once"),
+        (lambda: laplace([-1.0]), "finite and >= 0"),
+        (lambda: gram_matmul(x, y, v), "either a kernel or gammas"),
+        (lambda: gram_matmul(x, y, v, kernel=relu_ntk(), gammas=[1.0]), "either a kernel or gammas"),
+        (lambda: gram_matmul(x, y, v, kernel=relu_ntk(), weights=[1.0]), "either a kernel or gammas"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
