@@ -7,10 +7,26 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from kernels.gram_matmul.op import gram_matmul
+from kernels.gram_matmul.pointwise import dual_polynomial
+from tasks.blocks.hermite_duals import HermiteActivation
+
+MANY = 4_000_000
+"""Pairs of a point and an example from which a limit kernel is summed by `gram_matmul`, which never stores it."""
+_LAYERS = 200
+"""Enough for correlations up to 1 - 1e-12: each layer doubles the distance to 1, or nearly so, and then divides by A'^2."""
+
 
 def kernel_sum(points: Tensor, x: Tensor, weights: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
     """sum_i weights_i K(<point, x_i>) for each of (m, d) points over (n, d) examples: (m,). On a CPU a block stays in the cache."""
     return torch.cat([kernel(rows @ x.T) @ weights for rows in torch.split(points, _rows(x))])
+
+
+def limit_sum(points: Tensor, x: Tensor, weights: Tensor, activation: HermiteActivation) -> Tensor:
+    """`kernel_sum` of the limit kernel of an activation, up to one positive factor: of many pairs it is that of `_LAYERS` layers."""
+    if len(points) * len(x) < MANY:
+        return kernel_sum(points, x, weights, activation.limit_kernel)
+    return gram_matmul(points, x, weights[:, None], kernel=dual_polynomial(activation.squares, layers=_LAYERS))[:, 0]
 
 
 def nearest(points: Tensor, x: Tensor, labels: Tensor) -> Tensor:

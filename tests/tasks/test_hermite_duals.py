@@ -11,10 +11,11 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+from tasks.blocks import kernel_rules
 from tasks.blocks.dual_kernels import quadrature_dual, wide
 from tasks.blocks.generators import striped_sphere
 from tasks.blocks.hermite_duals import HermiteActivation, singular_activation
-from tasks.blocks.kernel_rules import kernel_sum, leave_one_out_ridge, nearest
+from tasks.blocks.kernel_rules import kernel_sum, leave_one_out_ridge, limit_sum, nearest
 
 RHO = torch.tensor([0.0, 0.2, 0.7, 0.999, 1.0], dtype=torch.float64)
 MIXED = HermiteActivation((math.sqrt(0.1), 0.5, -0.4, math.sqrt(0.49)))
@@ -94,3 +95,14 @@ def test_rules_of_kernels_are_sklearns() -> None:
     ridge, alpha = leave_one_out_ridge(gram, labels, ridges)
     assert ridge == ridges[errors.index(min(errors))]
     assert torch.allclose(alpha, torch.linalg.solve(gram + ridge * torch.eye(60), labels))
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0, 5.0])
+def test_many_pairs_are_summed_as_few_are(exponent: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, new = striped_sphere(200, 2, 8.0, 0.4, stream()), striped_sphere(50, 2, 8.0, 0.4, stream(1)).x
+    labels, phi = 2.0 * data.y.double() - 1.0, singular_activation(exponent)
+    few = limit_sum(new, data.x, labels, phi)
+    assert torch.equal(few, kernel_sum(new, data.x, labels, phi.limit_kernel))
+    monkeypatch.setattr(kernel_rules, "MANY", 0)
+    many = limit_sum(new, data.x, labels, phi) / phi.squares[1] ** 200
+    assert torch.allclose(many, few, rtol=1e-7)

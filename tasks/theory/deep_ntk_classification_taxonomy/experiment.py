@@ -14,7 +14,7 @@ from harness.trial import Trial
 from tasks.blocks.dual_kernels import arc_cosine, layers, wide_relu
 from tasks.blocks.generators import Known, striped_sphere
 from tasks.blocks.hermite_duals import HermiteActivation, singular_activation
-from tasks.blocks.kernel_rules import kernel_sum, leave_one_out_ridge, nearest
+from tasks.blocks.kernel_rules import leave_one_out_ridge, limit_sum, nearest
 from tasks.blocks.training import generator
 
 _SHARPNESS = {"sharper": 2.0, "smoother": 0.5}
@@ -65,7 +65,7 @@ def risk(trial: Trial) -> Mapping[str, float]:
         _, alpha = leave_one_out_ridge(wide_relu(x @ x.T, 1).ntk[-1], labels, _RIDGES)
         scores = wide_relu(points @ x.T, 1).ntk[-1] @ alpha
     else:
-        scores = kernel_sum(points, x, labels, activation(trial.method, trial.params.dimension).limit_kernel)
+        scores = limit_sum(points, x, labels, activation(trial.method, trial.params.dimension))
     return {"excess_risk": _excess(trial, scores, data, points)}
 
 
@@ -85,7 +85,7 @@ def depth(trial: Trial) -> Mapping[str, float]:
         "error": float((outputs - best).square().mean() / best.square().mean()),
         "agrees_nearest": _share(scores, nearest(points, x, labels)),
         "agrees_majority": _share(scores, labels.sum()),
-        "agrees_limit": _share(scores, kernel_sum(points, x, labels, activation("singular", p.dimension).limit_kernel)),
+        "agrees_limit": _share(scores, limit_sum(points, x, labels, activation("singular", p.dimension))),
     }
 
 
