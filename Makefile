@@ -11,7 +11,7 @@ demo: $(STAMP)
 	$(BIN)/papertrial run mup-weight-decay-transfer --scale $(SCALE)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 fuzz: $(STAMP)
 	PAPERTRIAL_FUZZ=long $(BIN)/python -m pytest -m fuzz

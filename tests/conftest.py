@@ -25,6 +25,13 @@ hypothesis.settings.register_profile("long", max_examples=3000, **CALM)
 hypothesis.settings.load_profile(os.environ.get("PAPERTRIAL_FUZZ", "ci"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (`-n`) a file's tests stay together, and all that start a Ray are one process's: it has one Ray."""
+    for item in items:
+        starts_ray = "ray_here" in getattr(item, "fixturenames", ()) or item.get_closest_marker("cluster")
+        item.add_marker(pytest.mark.xdist_group("ray" if starts_ray else str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _throwaway_tasks() -> Iterator[None]:
     """The throw-away root joins whatever the caller had."""
