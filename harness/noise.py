@@ -365,6 +365,8 @@ def to_null(redrawn: Redrawn, claim: Claim, estimate: Estimate) -> float:
     if claim.null is None:
         return 0.0
     scaled = claim.bounds.scaled(values_of(estimate, redrawn.levels))
+    if not np.isfinite(scaled).all():
+        return 0.0
     shift = float(claim.bounds.scaled(claim.null) - scaled[0])
     follows = abs(scaled[1] - scaled[0]) > 1e-6 * (abs(scaled[0]) + abs(scaled[1]))
     return shift if follows and math.isfinite(shift) else 0.0

@@ -310,4 +310,5 @@ def metric_label(experiment: Experiment, name: str) -> str:
 
 
 def _with_unit(name: str, unit: str) -> str:
-    return f"{name.replace('_', ' ')} ({unit})" if unit else name.replace("_", " ")
+    words = name.replace("_", " ")
+    return f"{words} ({unit})" if unit and unit != words else words

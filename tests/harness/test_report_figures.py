@@ -14,7 +14,7 @@ from harness.errors import TaskError
 from harness.evidence import Evidence
 from harness.judgement import judge
 from harness.plan import TrialSpec
-from harness.report.figures import LineFigure, MatrixGrid, Series, TraceGrid, figures_of, line_figure, matrix_grid, trace_grid
+from harness.report.figures import LineFigure, MatrixGrid, Series, TraceGrid, figures_of, line_figure, matrix_grid, metric_label, trace_grid
 from harness.report.plots import _look, line_svg, matrix_svg, plots_of, trace_svg
 from harness.stats import seed_interval
 from harness.study import Study
@@ -313,3 +313,9 @@ def test_a_figure_that_the_scale_does_not_plan_is_only_named(tmp_path: Path) -> 
     text = Path(report.write(judge(study))["report.html"]).read_text()
     assert "plans no trial: Large widths." in text
     assert "<figcaption>" not in text
+
+
+def test_an_axis_does_not_say_a_unit_that_is_its_name() -> None:
+    metrics = [Metric("bits", "bits", "lower"), Metric("test_loss", "nats", "lower"), Metric("share", "", "none")]
+    experiment = experiment_of(metrics=metrics)
+    assert [metric_label(experiment, name) for name in ("bits", "test_loss", "share")] == ["bits", "test loss (nats)", "share"]
