@@ -154,7 +154,11 @@ def test_seconds_are_those_of_all_attempts_up_to_their_checkpoints(worker: Worke
     assert second == 30.0 + 40.0
 
 
-@pytest.mark.parametrize("state", [{"f": math.sqrt}, {"n": np.float64(1.0)}, [Path("x")], (lambda: None), {"a": {"b": object()}}], ids=str)
+@pytest.mark.parametrize(
+    "state",
+    [{"f": math.sqrt}, {"n": np.float64(1.0)}, [Path("x")], (lambda: None), {"a": {"b": object()}}],
+    ids=["function", "numpy", "path", "lambda", "object"],
+)
 def test_a_state_that_could_not_be_loaded_again_is_refused_when_it_is_kept(tmp_path: Path, state: object) -> None:
     store = StudyStore(str(tmp_path), "study")
     running = Trial(registry.task("misbehaving").experiments[0], trial("good"), checkpoints=Checkpoints(store), artifacts=Artifacts(store))
