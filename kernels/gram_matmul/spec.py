@@ -14,7 +14,7 @@ from kernels.gram_matmul.mmd import mmd2
 from kernels.gram_matmul.op import gram_matmul
 from kernels.gram_matmul.pointwise import KINDS, Pointwise, arc_cosine, dual_polynomial, gaussian, laplace, relu_ntk
 from kernels.gram_matmul.reference import Block, gram_matmul_reference, kernel_block, mmd2_reference
-from kernels.gram_matmul.tiles import FORWARD, GRADIENT
+from kernels.gram_matmul.tiles import FORWARD, GRADIENT, SUMS, WIDEST
 from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
 
 _MODULE = "kernels.gram_matmul.triton"
@@ -107,6 +107,24 @@ def _forward_cases(config: Config) -> Sequence[AotCase]:
     return [*narrow(config), *_cases("forward", _FORWARD_POINTERS, (128,), (*_GAUSSIAN, *_OTHERS))(config)]
 
 
+def _sums_cases(config: Config) -> Sequence[AotCase]:
+    """As many relabellings as a launch takes, of the widest points."""
+    pointers = {f"{name}_ptr": "*fp32" for name in ("x", "norm", "sign", "mixture", "linear", "quadratic")}
+    return [
+        AotCase(
+            name=f"gram_matmul_sums_{label}",
+            jit="kernels.gram_matmul.triton_sums:sums_kernel",
+            types=pointers | dict.fromkeys(("n", "depth", "width"), "i32"),
+            constants={"TERMS": 5, "LADDER": label == "ladder", "WIDTH": WIDEST, "COMPUTE": "fp32"},
+            aligned=(*pointers, "n", "depth"),
+            config=config,
+            elements=config.tiles["ROWS"] * config.tiles["COLUMNS"],
+            contains=("HGMMA",),
+        )
+        for label in ("ladder", "general")
+    ]
+
+
 def _sample_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
     """Two samples whose means differ by half a standard deviation in every coordinate."""
     made = _inputs({**shape, "width": 1, "terms": 2}, dtype, device, seed)
@@ -192,7 +210,7 @@ SPECS = (
         size=lambda shape: (shape["n"] + shape["m"]) ** 2,
         cost=_mmd2_cost,
         samples=lambda: (),
-        kernels=(),
+        kernels=(KernelSpec(tunable=SUMS, cases=_sums_cases),),
         benchmark_dtype=torch.float32,
         compiled=lambda compile: partial(mmd2_reference, block=compile(kernel_block)),
         target=Target(eager=8.0, compile=1.5, roof=0.60),

@@ -340,3 +340,37 @@ def test_bad_maps_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+@pytest.mark.parametrize(("n", "depth", "width"), [(300, 3, 130), (37, 64, 1), (129, 33, 5), (1, 2, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_half_of_the_matrix_gives_both_sums(n: int, depth: int, width: int, dtype: torch.dtype) -> None:
+    """1'K c and c'K c from the tiles on and beyond the diagonal; the first case has three blocks of rows and two launches."""
+    from kernels.gram_matmul.reference import prepared
+    from kernels.gram_matmul.triton_sums import launch_sums
+
+    (points,) = drawn(31, (n, depth))
+    signs = torch.where(torch.randn(n, width, generator=torch.Generator().manual_seed(5)) < 0, -1.0, 1.0).double()
+    gammas = [0.3 / depth, 0.6 / depth]
+    kernel = torch.exp(-gammas[0] * torch.cdist(points, points) ** 2) + torch.exp(-gammas[1] * torch.cdist(points, points) ** 2)
+    x, _, norms, _ = prepared(points, points, dtype, gaussian(gammas))
+    linear, quadratic = launch_sums(x, norms, signs.to(dtype), gaussian(gammas))
+    close = {"rtol": 1e-12, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-5 * float(kernel.sum())}
+    torch.testing.assert_close(linear, (kernel @ signs).sum(0), **close)
+    torch.testing.assert_close(quadratic, (signs * (kernel @ signs)).sum(0), **close)
+
+
+def test_a_test_without_gradients_uses_the_symmetry_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernels.gram_matmul import mmd
+
+    x, y = drawn(32, (20, 3), (15, 3))
+    results, genuine = [], mmd._by_symmetry
+    for by_symmetry in (genuine, lambda pooled, backend: False):
+        monkeypatch.setattr(mmd, "_by_symmetry", by_symmetry)
+        made = mmd2(x, y, gammas=[0.4, 0.8], permutations=150, generator=torch.Generator().manual_seed(7), backend="triton")
+        assert made.null is not None
+        results.append(torch.cat([made.value[None], made.null]))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=1e-13)
+    assert not genuine(x.clone().requires_grad_(), "triton")
+    assert not genuine(torch.zeros(4, 65, dtype=torch.float64), "triton")
+    assert not genuine(x, "reference")
