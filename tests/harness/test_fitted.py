@@ -113,6 +113,14 @@ def test_what_cannot_be_fitted_is_no_number(changes: dict[str, Any]) -> None:
     assert math.isnan(number(rows(**columns | changes)))
 
 
+def test_a_parameter_that_is_kept_moves_the_others() -> None:
+    frame = rows(**{"param.width": WIDTHS, "metric.loss": [FLOOR + 3.0 * width**-EXPONENT for width in WIDTHS]})
+    along = {"width": "x"}
+    free, kept = (Fitted("power-law-floor", "E", "loss", along, fixed=fixed)(frame) for fixed in ({}, {"alpha": 2.0}))
+    assert free == pytest.approx(FLOOR, rel=1e-4)
+    assert kept > FLOOR + 0.05
+
+
 def _fit(**changes: Any) -> list[Claim]:
     about: dict[str, Any] = {"law": "power-law-floor", "quantity": "E", "along": {"width": "x"}, "holds": Below(1.0), **OURS}
     return fitted("C1", "a", changes.pop("reading", TRAIN["loss"]), **about | changes)
