@@ -72,6 +72,15 @@ def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = F
     that no size down to it was measured on the device; only `auto` heeds it. Raises BackendError when an explicit choice cannot run and
     ValueError when it is no backend at all.
     """
+    chosen = foreseen(op, tensor, backend=backend, dot=dot, small=small)
+    if not torch.compiler.is_compiling():
+        for used in _RECORDERS:
+            used.add(op, chosen)
+    return chosen
+
+
+def foreseen(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False) -> str:
+    """What `choose` would choose, for no call yet: `recording` does not show it."""
     asked = backend or os.environ.get(ENVIRONMENT) or "auto"
     if asked not in BACKENDS:
         raise ValueError(f"{op}: unknown backend {asked!r}; choose one of {', '.join(BACKENDS)}")
@@ -82,9 +91,6 @@ def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = F
     chosen = asked
     if asked == "auto":
         chosen = "triton" if tensor.is_cuda and not small and not _obstacle(tensor, dot) else "reference"
-    if not torch.compiler.is_compiling():
-        for used in _RECORDERS:
-            used.add(op, chosen)
     return chosen
 
 

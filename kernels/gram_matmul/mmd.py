@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kernels.backend import choose
+from kernels.backend import choose, foreseen
 from kernels.gram_matmul.op import gram_matmul
 from kernels.gram_matmul.pointwise import gaussian
 from kernels.gram_matmul.reference import compute_dtype, prepared
@@ -75,15 +76,22 @@ def mmd2(
     # Widened first: the gradient is a difference of two that must not be rounded apart.
     pooled = torch.cat([x, y]).to(dtype)
     signs = torch.cat([torch.ones(n, dtype=dtype), -torch.ones(m, dtype=dtype)]).to(x.device)
+    kernel = gaussian(gammas, weights)
+
+    @functools.cache
+    def points() -> tuple[Tensor, Tensor]:
+        """Centred, and their squared norms: the same for all relabellings."""
+        centred, _, norms, _ = prepared(pooled.detach(), pooled.detach(), dtype, kernel)
+        return centred, norms
 
     def sums(columns: Tensor) -> tuple[Tensor, Tensor]:
         """(1'K c, c'K c) of each column c of +-1 in float64."""
         if _by_symmetry(pooled, backend):
             from kernels.gram_matmul.triton_sums import launch_sums
 
-            x, _, norms, _ = prepared(pooled, pooled, dtype, gaussian(gammas, weights))
-            return launch_sums(x.contiguous(), norms.contiguous(), columns, gaussian(gammas, weights))
-        products = gram_matmul(pooled, pooled, columns, gammas=gammas, weights=weights, backend=backend).double()
+            choose("gram_matmul", pooled, backend="triton", dot=True)
+            return launch_sums(*points(), columns, kernel)
+        products = gram_matmul(pooled, pooled, columns, kernel=kernel, backend=backend).double()
         return products.sum(0), (columns.double() * products).sum(0)
 
     linear, quadratic = sums(torch.stack([torch.ones_like(signs), signs], 1))
@@ -109,8 +117,8 @@ def _by_symmetry(pooled: Tensor, backend: str | None) -> bool:
     size = len(pooled) ** 2
     if (torch.is_grad_enabled() and pooled.requires_grad) or pooled.shape[1] > HELD:
         return False
-    chosen = choose("gram_matmul", pooled, backend=backend, dot=True, small=size < SUMS.measured_from(pooled.device))
-    return chosen == "triton"
+    small = size < SUMS.measured_from(pooled.device)
+    return foreseen("gram_matmul", pooled, backend=backend, dot=True, small=small) == "triton"
 
 
 def _statistic(total: Tensor, linear: Tensor, quadratic: Tensor, n: int, m: int) -> Tensor:

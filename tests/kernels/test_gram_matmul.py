@@ -374,3 +374,6 @@ def test_a_test_without_gradients_uses_the_symmetry_and_gives_the_same(monkeypat
     assert not genuine(x.clone().requires_grad_(), "triton")
     assert not genuine(torch.zeros(4, 65, dtype=torch.float64), "triton")
     assert not genuine(x, "reference")
+    with recording() as used:
+        assert genuine(x, "triton")
+    assert not used.summary()
