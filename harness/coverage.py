@@ -99,7 +99,15 @@ def _fields(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
-def _check_extremes(task: Task, what: str, estimate: Estimate) -> None:
+def _check_parts(task: Task, what: str, estimate: Estimate) -> None:
+    """TaskError where an estimate, or one inside it, is wrong whatever the trials are."""
+    _check_extreme(task, what, estimate)
+    _check_law(task, what, estimate)
+    for part in parts(estimate):
+        _check_parts(task, what, part)
+
+
+def _check_extreme(task: Task, what: str, estimate: Estimate) -> None:
     """TaskError where an estimate takes the smallest or largest of several methods in each seed: it is biased, whatever is behind it."""
     methods = {method.name for method in task.methods}
     if isinstance(estimate, Combined) and _is_extreme(estimate.function, len(estimate.parts)):
@@ -110,18 +118,15 @@ def _check_extremes(task: Task, what: str, estimate: Estimate) -> None:
                 f"task {task.id}, {what}: it takes the smallest or largest over methods ({listed}) in each seed, which favours the lucky "
                 "one; use best_of or extreme, which set a method against each of the others"
             )
-    for part in parts(estimate):
-        _check_extremes(task, what, part)
 
 
-def _check_laws(task: Task, what: str, estimate: Estimate) -> None:
+def _check_law(task: Task, what: str, estimate: Estimate) -> None:
+    """TaskError where an estimate asks a law for what it does not have."""
     if isinstance(estimate, Fitted):
         try:
             estimate.check()
         except TaskError as error:
             raise TaskError(f"task {task.id}, {what}: {error}") from None
-    for part in parts(estimate):
-        _check_laws(task, what, part)
 
 
 def _is_extreme(function: Any, count: int) -> bool:
@@ -150,16 +155,14 @@ def _words(estimate: Any) -> Iterator[str]:
 def _check_names(task: Task) -> None:
     """TaskError where a claim reads an experiment, method, metric or parameter that the task does not have, or an extreme over methods."""
     for claim in task.claims:
-        _check_extremes(task, f"claim {claim.id}", claim.estimate)
-        _check_laws(task, f"claim {claim.id}", claim.estimate)
+        _check_parts(task, f"claim {claim.id}", claim.estimate)
         for need in needs(claim.estimate):
             if not need.experiment and len(task.experiments) > 1:
                 raise TaskError(f"task {task.id}, claim {claim.id}: it reads {need}, and does not say of which experiment")
             _check_need(task, f"claim {claim.id}", need)
     for experiment in task.experiments:
         for statistic in experiment.statistics or ():
-            _check_extremes(task, f"statistic {statistic.name}", statistic.estimate)
-            _check_laws(task, f"statistic {statistic.name}", statistic.estimate)
+            _check_parts(task, f"statistic {statistic.name}", statistic.estimate)
             for need in needs(statistic.estimate):
                 _check_need(task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name))
 
