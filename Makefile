@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 SCALE ?= smoke
 
-.PHONY: demo test fuzz faults lint format kernels install clean
+.PHONY: demo test fuzz faults lint format kernels papers install clean
 
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
@@ -31,6 +31,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+papers: $(STAMP)
+	$(BIN)/papertrial list --store results/reference --markdown PAPERS.md
 
 install: $(STAMP)
 

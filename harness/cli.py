@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
     listed = verb("list", "catalogue", "papers, tasks, claims, best verdict so far")
     listed.add_argument("--field", help="only this field, such as llm")
+    listed.add_argument("--markdown", metavar="FILE", help="write the papers with their verdicts and what is known in short to this file")
     _store(listed)
 
     shown = verb("show", "catalogue", "methods, parameters with units, scales with cost, claims with sources")

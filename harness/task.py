@@ -175,6 +175,11 @@ Settings = Callable[[str, str, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True)
+class NoParams:
+    """The parameters of an experiment that has none: its trials differ by method, seed and data."""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One thing that a paper does: its own parameters, metrics, `run` and leaderboard.
 
@@ -184,7 +189,7 @@ class Experiment:
 
     name: str
     _: dataclasses.KW_ONLY
-    params: type
+    params: type = NoParams
     metrics: Sequence[Metric]
     """All that an `ok` trial returns, but for those that are optional or that other methods return."""
     run: str = ""

@@ -1,8 +1,9 @@
-"""The front page says what the committed verdicts say: counts of the paper's own claims, every interval, every word."""
+"""PAPERS.md and the front page say what the committed verdicts say: counts of the papers' own claims, every interval, every word."""
 
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -10,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
+from harness.cli import main
 from harness.tally import Line, sentences
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-ROW = re.compile(r"^\| \[.*?`(?P<task>[a-z0-9-]+)`.*?\| (?P<counts>\d+ / \d+ / \d+) \| (?P<words>.*) \|$", re.M)
+ROW = re.compile(r"^\| \[.*?`(?P<task>[a-z0-9-]+)` \| (?P<counts>\d+ / \d+ / \d+ / \d+) \| (?P<words>.*) \|$", re.M)
 QUOTED = re.compile(r"(?<![\d.])(-?\d+(?:\.\d+)?) \[(-?\d+(?:\.\d+)?), (-?\d+(?:\.\d+)?)\]")
 CITED = re.compile(r"<sub>([^<]*)</sub>")
 UNDECIDED = re.compile(r"\b(undecided|not told apart|not separated|open)\b", re.I)
 UNTESTED = re.compile(r"\bnot tested\b", re.I)
 DENIED = re.compile(r"\b(not|no|nor|never|neither|hardly|loses?|costs?|misses|breaks|worse|less|below)\b", re.I)
-ROWS = list(ROW.finditer((ROOT / "README.md").read_text()))
+ROWS = list(ROW.finditer((ROOT / "PAPERS.md").read_text()))
 
 
 def table(task: str, name: str, scale: str = "laptop") -> list[dict[str, str]]:
@@ -34,7 +37,22 @@ def cited(task: str, pattern: str) -> list[dict[str, str]]:
     return [line for line in table(task, "verdicts", scale or "laptop") if fnmatchcase(line["claim"], name)]
 
 
-def test_every_paper_with_a_committed_study_is_on_the_front_page() -> None:
+def test_the_table_of_papers_is_what_the_command_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(registry.TASK_PATHS, raising=False)
+    monkeypatch.chdir(ROOT)
+    written = tmp_path / "PAPERS.md"
+    assert main(["list", "--store", "results/reference", "--markdown", str(written)]) == 0
+    found = written.read_text().replace(f"]({os.path.relpath(ROOT, tmp_path)}/", "](")
+    assert found == (ROOT / "PAPERS.md").read_text()
+
+
+def test_the_front_page_has_the_counts_of_every_field() -> None:
+    papers = (ROOT / "PAPERS.md").read_text()
+    table = papers[papers.index("| field |") : papers.index("\n\n## ")]
+    assert table in (ROOT / "README.md").read_text()
+
+
+def test_every_paper_with_a_committed_study_is_in_the_table() -> None:
     assert {row["task"] for row in ROWS} == {path.name.removesuffix("-laptop") for path in REFERENCE.glob("*-laptop")}
 
 
@@ -42,7 +60,7 @@ def test_every_paper_with_a_committed_study_is_on_the_front_page() -> None:
 def test_the_counts_are_those_of_the_papers_own_claims(row: re.Match[str]) -> None:
     own = [Line.of(line) for line in table(row["task"], "verdicts") if line["kind"] == "paper"]
     found = sentences(own)
-    assert row["counts"] == " / ".join(str(found.count(name)) for name in ("reproduced", "not reproduced", "inconclusive"))
+    assert row["counts"] == " / ".join(str(found.count(name)) for name in ("reproduced", "not reproduced", "inconclusive", "not tested"))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["task"])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,52 +16,71 @@ from harness import params, registry
 from harness.console import console as make_console
 from harness.console import styled, warn
 from harness.durations import duration
-from harness.errors import PapertrialError, unknown
+from harness.errors import PapertrialError, UsageError, unknown
 from harness.kinds import text
+from harness.papers import OnTrial, Unread, by_field, by_paper, on_trial, verdicts_in
 from harness.plan import DataRef, Overrides, data_names, expand
 from harness.shown import sentence
+from harness.store import write_file
 from harness.tally import KINDS, Line, counts, sentences
 from harness.task import SCALES, Claim, Experiment, Task
 
+MARKDOWN_HEAD = """# Papers on trial
+
+Written by `make papers`; a test keeps it true.
+
+Verdicts are those of the committed studies at laptop scale: 5 or 10 seeds, minutes to half an hour on two CPU cores, real data that
+stand in for the paper's, synthetic inputs where a row says so. They decide a direction, never a paper's number. The counts are of the
+paper's own sentences: one that is tested by method or data counts once, as the part that serves it least; our controls, checks and
+extensions are not counted. Small print names the claims behind a statement (`papertrial show TASK --claim C1`), and a test holds its
+words to their verdicts. A paper's page has every claim with its interval and the published value, the controls, where paper and
+released code disagree, what we believe, and a dated log of what failed.
+"""
+
 
 def run(options: argparse.Namespace) -> int:
-    """The table of tasks. A task that cannot be loaded keeps its row, with the reason."""
+    """The table of tasks, or the same as Markdown in a file. A task that cannot be loaded keeps its row, with the reason."""
     entries = registry.tasks()
     fields = sorted({entry.field for entry in entries.values()})
     if options.field and options.field not in fields:
         raise unknown("field", options.field, fields)
     console = make_console()
-    verdicts = _verdicts(options.store, console)
-    table = Table("task", "field", "paper", "claims", "verdicts on them, by scale")
+    verdicts, unread = verdicts_in(options.store)
+    for file in unread:
+        warn(console, f"{file.name} cannot be read ({file.why}): its verdicts are not shown")
+    found: list[OnTrial | Unread] = []
     for entry in entries.values():
         if options.field in (None, entry.field):
             try:
-                task = registry.task_at(entry)
+                found.append(on_trial(entry, verdicts))
             except PapertrialError as error:
-                table.add_row(entry.name, entry.field, styled(sentence(error), "red"), "", "")
-                continue
-            paper = f"{task.paper.title} ({task.paper.year}, arXiv {task.paper.arxiv})"
-            own = {c.id: Line(task.id, "", c.id, "not tested", c.kind, c.group, 0.0) for c in task.claims if c.kind == "paper"}
-            table.add_row(task.id, entry.field, paper, str(len(sentences(list(own.values())))), _found(own, verdicts.get(task.id, {})))
-    console.print(table)
+                found.append(Unread(entry.name, sentence(error)))
+    if options.markdown:
+        _write(Path(options.markdown), found, console)
+    else:
+        console.print(_table(found, entries))
     return 0
 
 
-def _verdicts(store: str, console: Console) -> dict[str, dict[str, list[Line]]]:
-    """Task -> scale -> the verdicts of a local study; the study that is read last speaks for its scale."""
-    found: dict[str, dict[str, list[Line]]] = {}
-    for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
-        lines: dict[tuple[str, str], list[Line]] = {}
-        try:
-            for row in csv.DictReader(io.StringIO(file.read_text())):
-                line = Line.of(row)
-                lines.setdefault((line.task, line.scale), []).append(line)
-        except (OSError, ValueError, KeyError, csv.Error) as error:
-            warn(console, f"{file} cannot be read ({type(error).__name__}): its verdicts are not shown")
+def _table(found: Sequence[OnTrial | Unread], entries: Mapping[str, registry.Entry]) -> Table:
+    table = Table("task", "field", "paper", "claims", "verdicts on them, by scale")
+    for row in found:
+        if isinstance(row, Unread):
+            table.add_row(row.name, entries[row.name].field, styled(row.why, "red"), "", "")
             continue
-        for (task, scale), verdicts in lines.items():
-            found.setdefault(task, {})[scale] = verdicts
-    return found
+        paper = f"{row.paper.title} ({row.paper.year}, arXiv {row.paper.arxiv})"
+        own = {line.claim: line for line in row.own}
+        table.add_row(row.task, row.field, paper, str(len(sentences(row.own))), _found(own, row.verdicts))
+    return table
+
+
+def _write(file: Path, found: Sequence[OnTrial | Unread], console: Console) -> None:
+    """All papers to a Markdown file, whose links are relative to it. UsageError where a task cannot be loaded: no row is left out."""
+    if unread := [row for row in found if isinstance(row, Unread)]:
+        raise UsageError(f"no table is written: task {unread[0].name} cannot be loaded: {unread[0].why}")
+    papers = [row for row in found if isinstance(row, OnTrial)]
+    write_file(file, f"{MARKDOWN_HEAD}\n{by_field(papers)}\n\n{by_paper(papers, file.resolve().parent)}")
+    console.print(f"{len(papers)} papers in {file}", soft_wrap=True)
 
 
 def _found(own: Mapping[str, Line], scales: Mapping[str, Sequence[Line]]) -> str:

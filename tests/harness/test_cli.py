@@ -51,7 +51,7 @@ def test_the_options_are_frozen() -> None:
     }
     selection = "--cap --data --data-kind --experiment --first-seed --method --only --scale --seeds --set --store --study --until-decided"
     assert grammar == {
-        "list": "--field --store",
+        "list": "--field --markdown --store",
         "show": "--claim task",
         "plan": f"{selection} tasks",
         "run": (

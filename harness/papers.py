@@ -1,0 +1,122 @@
+"""What is on trial, a line a paper: its record, what its README says in short, its verdicts by scale. Reads no records."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as default
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import registry
+from harness.errors import TaskError
+from harness.tally import Line, sentences
+
+if TYPE_CHECKING:
+    from harness.task import Paper
+
+IN_SHORT = re.compile(r"^## In short\n+(.+?)\n*(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+"""The section of a paper's README whose statements each cite the claims behind them, as `<sub>C1, C2-*</sub>`."""
+COUNTED = ("reproduced", "not reproduced", "inconclusive", "not tested")
+
+
+@dataclass(frozen=True)
+class OnTrial:
+    """One paper as a table of papers shows it."""
+
+    task: str
+    field: str
+    paper: Paper
+    folder: Path | None
+    in_short: str = ""
+    own: tuple[Line, ...] = ()
+    """The paper's own claims as the task makes them today, none of them tested."""
+    verdicts: Mapping[str, Sequence[Line]] = default(default_factory=dict)
+    """Scale -> the verdicts of the study that speaks for it."""
+
+    def counts(self, scale: str) -> dict[str, int]:
+        """How many of the paper's own sentences have each verdict at that scale."""
+        found = sentences([line for line in self.verdicts.get(scale, ()) if line.kind == "paper"])
+        return {name: found.count(name) for name in COUNTED}
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file or a task that a table of papers cannot show, and why."""
+
+    name: str
+    why: str
+
+
+def on_trial(entry: registry.Entry, verdicts: Mapping[str, Mapping[str, Sequence[Line]]]) -> OnTrial:
+    """The paper of a task. TaskError where the task cannot be loaded or its README cannot be read."""
+    task = registry.task_at(entry)
+    own = tuple(Line(task.id, "", claim.id, "not tested", claim.kind, claim.group, 0.0) for claim in task.claims if claim.kind == "paper")
+    return OnTrial(task.id, entry.field, task.paper, entry.folder, _in_short(entry), own, verdicts.get(task.id, {}))
+
+
+def _in_short(entry: registry.Entry) -> str:
+    readme = entry.folder / "README.md" if entry.folder else None
+    if readme is None or not readme.exists():
+        return ""
+    try:
+        found = IN_SHORT.search(readme.read_text())
+    except (OSError, ValueError) as error:
+        raise TaskError(f"{readme} cannot be read: {error}") from None
+    return " ".join(found[1].split()) if found else ""
+
+
+def verdicts_in(store: str) -> tuple[dict[str, dict[str, list[Line]]], list[Unread]]:
+    """Task -> scale -> verdicts of local studies (the one read last speaks for its scale), and the files that cannot be read."""
+    found: dict[str, dict[str, list[Line]]] = {}
+    unread = []
+    for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
+        lines: dict[tuple[str, str], list[Line]] = {}
+        try:
+            for row in csv.DictReader(io.StringIO(file.read_text())):
+                line = Line.of(row)
+                lines.setdefault((line.task, line.scale), []).append(line)
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            unread.append(Unread(str(file), type(error).__name__))
+            continue
+        for (task, scale), verdicts in lines.items():
+            found.setdefault(task, {})[scale] = verdicts
+    return found, unread
+
+
+def by_field(papers: Sequence[OnTrial], scale: str = "laptop") -> str:
+    """A Markdown table: a row a field, with its papers and how many of their own sentences have which verdict."""
+    rows = ["| field | papers | reproduced | not reproduced | inconclusive | not tested |", "|---|---|---|---|---|---|"]
+    for name in sorted({paper.field for paper in papers}):
+        of = [paper for paper in papers if paper.field == name]
+        counted = [sum(paper.counts(scale)[verdict] for paper in of) for verdict in COUNTED]
+        rows.append(f"| {name} | {len(of)} | {' | '.join(map(str, counted))} |")
+    return "\n".join(rows)
+
+
+def by_paper(papers: Sequence[OnTrial], root: Path, scale: str = "laptop") -> str:
+    """All papers by field as Markdown tables, with links relative to `root`."""
+    parts = []
+    for name in sorted({paper.field for paper in papers}):
+        rows = [f"## {name}", "", f"| paper | {' / '.join(COUNTED)} | in short |", "|---|---|---|"]
+        rows += [_row(paper, root, scale) for paper in papers if paper.field == name]
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(paper: OnTrial, root: Path, scale: str) -> str:
+    title = _cell(paper.paper.title)
+    readme = paper.folder / "README.md" if paper.folder else None
+    if readme and readme.exists():
+        title = f"[{title}]({Path(os.path.relpath(readme, root)).as_posix()})"
+    arxiv = f"[{paper.paper.arxiv}](https://arxiv.org/abs/{paper.paper.arxiv}), {paper.paper.year}"
+    counted = " / ".join(map(str, paper.counts(scale).values())) if scale in paper.verdicts else "no study"
+    return f"| {title} ({arxiv}), `{paper.task}` | {counted} | {_cell(paper.in_short)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
