@@ -43,9 +43,23 @@ class _Parser(argparse.ArgumentParser):
             raise unknown(label, str(value), [str(choice) for choice in action.choices])
 
 
+class _Version(argparse.Action):
+    """Reads the version of the installed package when it is asked for: that takes longer than all of the grammar."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"papertrial {version('papertrial')}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole grammar. A test freezes it: options are a promise to people's scripts."""
     top = _Parser(prog="papertrial", description=DESCRIPTION)
+    top.add_argument("--version", action=_Version, help="the version, and stop")
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True, parser_class=_Parser)
 
     def verb(name: str, module: str, summary: str) -> argparse.ArgumentParser:
@@ -53,17 +67,24 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=f"harness.commands.{module}:run")
         return added
 
-    listed = verb("list", "catalogue", "papers, tasks, claims, best verdict so far")
+    listed = verb("list", "listing", "papers, tasks, claims, best verdict so far")
     listed.add_argument("--field", help="only this field, such as llm")
     listed.add_argument("--markdown", metavar="FILE", help="write the papers with their verdicts and what is known in short to this file")
+    _json(listed)
     _store(listed)
 
-    shown = verb("show", "catalogue", "methods, parameters with units, scales with cost, claims with sources")
-    shown.set_defaults(run="harness.commands.catalogue:show")
+    studies = verb("ls", "ls", "studies of a store and those committed beside it: how far they are, what they decided")
+    _json(studies)
+    _store(studies)
+
+    shown = verb("show", "show", "methods, parameters with units, scales with cost, claims with sources")
     shown.add_argument("task", metavar="TASK")
     shown.add_argument("--claim", help="only this claim")
+    _json(shown)
 
-    _selection(verb("plan", "plan", "what would run, how many trials, what is already done, estimated cost"))
+    planned = verb("plan", "plan", "what would run, how many trials, what is already done, estimated cost")
+    _selection(planned)
+    _json(planned)
 
     ran = verb("run", "run", "run what is left of a plan, then write tables, verdicts, report")
     _selection(ran)
@@ -81,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     report = verb("report", "report", "leaderboard, verdicts and HTML of a study")
     report.add_argument("study", metavar="STUDY")
     report.add_argument("--open", action="store_true", help="open the HTML report in a browser")
+    report.add_argument("--tables", action="store_true", help="write leaderboard and verdicts again, also where the study has them")
     _store(report)
 
     compared = verb("compare", "compare", "two studies, seed by seed: what became better or worse, and which verdicts changed")
@@ -220,6 +242,10 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--plots", metavar="DIR", help="write figures: fit with extrapolation, residuals")
     verb.add_argument("--tracking-uri", metavar="U", help="write the fit to MLflow there")
     _store(verb)
+
+
+def _json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print it as JSON, for scripts")
 
 
 def _store(verb: argparse.ArgumentParser) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -34,3 +38,20 @@ def warn(console: Console, sentence: str) -> None:
 def styled(text: str, style: str = "") -> Text:
     """A cell or a part of a line in a style."""
     return Text(plain(text), style=style)
+
+
+def emit(found: Any) -> None:
+    """Print what `--json` promises to scripts: dataclasses as objects, a number that is not finite as null."""
+    print(json.dumps(_plain(found), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(found: Any) -> Any:
+    if dataclasses.is_dataclass(found) and not isinstance(found, type):
+        return {field.name: _plain(getattr(found, field.name)) for field in dataclasses.fields(found)}
+    if isinstance(found, Mapping):
+        return {str(name): _plain(value) for name, value in found.items()}
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        return [_plain(value) for value in found]
+    if isinstance(found, float) and not math.isfinite(found):
+        return None
+    return found if found is None or isinstance(found, bool | int | float | str) else str(found)

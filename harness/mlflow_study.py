@@ -53,7 +53,7 @@ def publish(judgement: Judgement, tracking_uri: str, files: Mapping[str, str]) -
     """One parent run a (task, scale) with one child an (experiment, method); returns the parents' run ids, joined by spaces.
 
     What is already there with the same content stays untouched; an older version of the study is deleted once the new one is whole.
-    `files` are the report's files, name -> path. Raises TrackingError, whatever went wrong inside MLflow.
+    `files` are the report's files, name -> text. Raises TrackingError, whatever went wrong inside MLflow.
     """
     try:
         client = connect(tracking_uri)
@@ -182,16 +182,10 @@ def log(client: MlflowClient, run: str, metrics: Sequence[Metric], params: Seque
 
 
 def _artifacts(client: MlflowClient, parent: str, evidence: Evidence, files: Mapping[str, str]) -> None:
-    store = evidence.study.store
+    for name, text in files.items():
+        if not name.startswith("plots/") or name.startswith(f"plots/{evidence.task.id}-{evidence.scale}-"):
+            client.log_text(parent, text, name)
     with tempfile.TemporaryDirectory() as folder:
-        for name in files:
-            if name.startswith("plots/") and not name.startswith(f"plots/{evidence.task.id}-{evidence.scale}-"):
-                continue
-            path = store.local(name)
-            if path is None:
-                path = Path(folder) / Path(name).name
-                path.write_bytes(store.read_bytes(name))
-            client.log_artifact(parent, str(path), str(Path(name).parent) if "/" in name else None)
         trials = Path(folder) / f"{evidence.task.id}.parquet"
         trials.write_bytes(to_parquet(evidence.study.records(evidence.task, evidence.scale)))
         client.log_artifact(parent, str(trials), "trials")

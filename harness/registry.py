@@ -90,9 +90,13 @@ def root_of(task_id: str) -> Path | None:
 
 
 def _entry(what: str, name: str, entries: Mapping[str, Entry]) -> Entry:
-    if name not in entries:
-        raise unknown(what, name, list(entries))
-    return entries[name]
+    """The one called `name`, or the only one whose name starts so."""
+    if name in entries:
+        return entries[name]
+    longer = [other for other in entries if name and other.startswith(name)]
+    if len(longer) == 1:
+        return entries[longer[0]]
+    raise unknown(what, name, longer or list(entries))
 
 
 def _load(entry: Entry, kind: type[_Declared]) -> _Declared:

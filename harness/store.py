@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyarrow import fs
 
 PLAN, ENV, LEDGER = "plan.json", "env.json", "ledger.jsonl"
+REFERENCE = "reference"
+"""The folder of a store whose studies are committed: a name that the store does not have is looked for there."""
 LONGEST_NAME = 150
 _NOT_IN_NAMES = set('/\\<>:"|?*')
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
@@ -160,7 +162,7 @@ def write_file(path: Path, text: str) -> str:
 
 
 def open_study(text: str, store: str = "results") -> StudyStore:
-    """The study that a user names by its folder, its URI, or its name in `store`."""
+    """The study that a user names by its folder, its URI, or its name in `store` or among the committed ones there."""
     if "://" in text:
         path, mark, query = text.partition("?")
         parent, _, name = path.rstrip("/").rpartition("/")
@@ -170,9 +172,16 @@ def open_study(text: str, store: str = "results") -> StudyStore:
         found = StudyStore(str(here.parent), here.name)
     else:
         found = StudyStore(store, text)
-    if not any(found.exists(name) for name in (PLAN, PLAN_COPY, LEDGER)):
-        raise unknown(f"study in {found.store_uri}", found.name, study_names(found.parent_uri))
+        if found.is_local and not _is_study(found):
+            committed = StudyStore(str(Path(found.parent_uri) / REFERENCE), text)
+            found = committed if _is_study(committed) else found
+    if not _is_study(found):
+        raise unknown(f"study in {found.store_uri}", found.name, [path.name for path in studies(found.parent_uri)])
     return found
+
+
+def _is_study(store: StudyStore) -> bool:
+    return any(store.exists(name) for name in (PLAN, PLAN_COPY, LEDGER))
 
 
 def check_name(name: str) -> str:
@@ -215,10 +224,12 @@ def _folder(uri: str) -> Path:
         raise UsageError(f"the store {uri[:LONGEST_NAME]!r} is no folder that can be opened: {reason_of(error)}") from None
 
 
-def study_names(store: str) -> list[str]:
-    """Studies that a local store holds."""
-    root = Path(store)
-    return sorted(path.parent.name for path in root.glob(f"*/{PLAN}")) if root.is_dir() else []
+def studies(store: str) -> list[Path]:
+    """The folders of the studies that a local store holds, oldest first, after those that are committed in its `reference`."""
+    root = Path(store.removeprefix("file://")).expanduser()
+    found = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"*/{name}")}
+    committed = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"{REFERENCE}/*/{name}")}
+    return [*sorted(committed), *sorted(found, key=lambda folder: (folder.stat().st_mtime, folder.name))]
 
 
 def _filesystem(uri: str) -> tuple[Any, str]:

@@ -6,7 +6,9 @@ import argparse
 import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,38 +18,34 @@ from harness import ledger, memory, registry
 from harness import looks as looking
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
-from harness.console import styled, warn
+from harness.console import emit, styled, warn
 from harness.data import state
 from harness.durations import duration
 from harness.engine import left_to_do
 from harness.plan import TrialSpec
 from harness.plans import plan_if_readable
+from harness.record import Record
 from harness.task import Hardware
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a selection; nothing is run or written."""
     selection = select(options, data_optional=True)
-    console = make_console()
     contents = ledger.read(selection.store)
     damages = contents.damages
     kept = plan_if_readable(selection.store, damages.append)
     done = contents.records
-    console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
     left = left_to_do(selection.store, selection.trials, done, retry=False)
+    rows = _rows(selection, done, left)
+    if options.json:
+        emit(_fields(selection, rows, left, damages))
+        return 0
+    console = make_console()
+    console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
     table = Table("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
-    for task in selection.tasks:
-        for experiment, method in itertools.product(task.experiments, task.methods):
-            own = task.id, experiment.name, method.name
-            trials = [trial for trial in selection.trials if (trial.task, trial.experiment, trial.method) == own]
-            if not trials:
-                continue
-            states = [done[trial.id].status for trial in trials if trial.id in done]
-            mine = [trial for trial in left if (trial.task, trial.experiment, trial.method) == own]
-            not_ok = sum(state != "ok" for state in states)
-            table.add_row(
-                task.id, experiment.name, method.name, str(len(trials)), str(states.count("ok")), str(not_ok), str(len(mine)), _cost(mine)
-            )
+    for row in rows:
+        numbers = (row.trials, row.done, row.not_ok, row.left)
+        table.add_row(row.task, row.experiment, row.method, *map(str, numbers), _cost(row.left, row.expected_s))
     console.print(table)
     looks = selection.looks or kept.looks
     planned = kept.trials or selection.up_to({task.id: looks[0].seeds if selection.looks else math.inf for task in selection.tasks})
@@ -59,9 +57,60 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Row:
+    """How far one method of an experiment is."""
+
+    task: str
+    experiment: str
+    method: str
+    trials: int
+    done: int
+    not_ok: int
+    left: int
+    expected_s: float
+    """Of what is left; 0 where the task says nothing."""
+
+
+def _rows(selection: Selection, done: Mapping[str, Record], left: Sequence[TrialSpec]) -> list[_Row]:
+    def own(trials: Sequence[TrialSpec]) -> dict[tuple[str, str, str], list[TrialSpec]]:
+        found: dict[tuple[str, str, str], list[TrialSpec]] = {}
+        for trial in trials:
+            found.setdefault((trial.task, trial.experiment, trial.method), []).append(trial)
+        return found
+
+    planned, waiting = own(selection.trials), own(left)
+    rows = []
+    for task in selection.tasks:
+        for experiment, method in itertools.product(task.experiments, task.methods):
+            key = task.id, experiment.name, method.name
+            if trials := planned.get(key):
+                states = [done[trial.id].status for trial in trials if trial.id in done]
+                ok, mine = states.count("ok"), waiting.get(key, [])
+                rows.append(_Row(*key, len(trials), ok, len(states) - ok, len(mine), sum(trial.expected_s for trial in mine)))
+    return rows
+
+
+def _fields(selection: Selection, rows: Sequence[_Row], left: Sequence[TrialSpec], damages: Sequence[str]) -> dict[str, Any]:
+    sets = {trial.data for trial in selection.trials if trial.data}
+    return {
+        "study": selection.store.name,
+        "store": selection.store.store_uri,
+        "scale": selection.scale,
+        "trials": len(selection.trials),
+        "seeds": len({trial.seed for trial in selection.trials}),
+        "left": len(left),
+        "expected_s": sum(trial.expected_s for trial in left) or None,
+        "data": [{"name": data.name, "kind": data.kind, "fingerprint": data.fingerprint or None} for data in sets],
+        "rows": rows,
+        "damages": damages,
+    }
+
+
 def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> None:
     seeds = len({trial.seed for trial in selection.trials})
-    console.print(f"{len(selection.trials)} trials over {seeds} seeds, {len(left)} left, {_cost(left)} of trial time")
+    cost = _cost(len(left), sum(trial.expected_s for trial in left))
+    console.print(f"{len(selection.trials)} trials over {seeds} seeds, {len(left)} left, {cost} of trial time")
     for data in {trial.data for trial in selection.trials if trial.data}:
         if data.fingerprint:
             console.print(f"data {data.name}: {data.source} ({data.kind}), fingerprint {data.fingerprint}")
@@ -108,6 +157,5 @@ def _over_limit(trials: Sequence[TrialSpec]) -> list[str]:
     ]
 
 
-def _cost(trials: list[TrialSpec]) -> str:
-    seconds = sum(trial.expected_s for trial in trials)
-    return f"about {duration(seconds)}" if seconds else ("-" if not trials else "unknown")
+def _cost(left: int, seconds: float) -> str:
+    return f"about {duration(seconds)}" if seconds else ("-" if not left else "unknown")

@@ -17,7 +17,7 @@ from harness.study import Study, load
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a study's report files and publish them."""
+    """Publish a study; its files stay as they are."""
     from harness import report
 
     check(options)
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     for damage in judgement.study.damages:
         warn(console, damage)
-    uri = publish(judgement, options.tracking_uri, report.write(judgement), console)
+    uri = publish(judgement, options.tracking_uri, report.files(judgement), console)
     return 0 if uri or options.tracking_uri == "none" else 1
 
 
@@ -38,7 +38,10 @@ def check(options: argparse.Namespace) -> None:
 
 
 def publish(judgement: Judgement, tracking_uri: str | None, files: Mapping[str, str], console: Console) -> str | None:
-    """The tracking URI that now has the study; None when the user wants none or the server does not answer (the records are safe)."""
+    """Publish with the report's `files`, name -> text; returns the tracking URI that now has the study.
+
+    None when the user wants none, or the server does not answer: the records are safe.
+    """
     if tracking_uri == "none":
         return None
     uri = tracking_uri or default_uri(judgement.study)

@@ -124,12 +124,13 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console) ->
     contents = ledger.read(store)
     write_trials(store, contents.records.values())
     judgement = judge(load(store, contents))
-    files = report.write(judgement)
+    texts = report.files(judgement)
+    files = report.write(store, texts)
     report.terminal(judgement, console)
     console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     for name in ("leaderboard.md", "verdicts.md"):
         console.print(f"{name:<15} {files[name]}", soft_wrap=True)
-    publish(judgement, options.tracking_uri, files, console)
+    publish(judgement, options.tracking_uri, texts, console)
 
 
 def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, console: Console, words: Sequence[str]) -> int:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.judgement import Judgement
+    from harness.store import StudyStore
 
 
-def write(judgement: Judgement) -> dict[str, str]:
-    """Write leaderboards, verdicts, plots and `report.html` into the study's store; returns name -> path or URI."""
+def files(judgement: Judgement) -> dict[str, str]:
+    """All files of the report, name -> text: tables (csv, md), plots, and the HTML page."""
     from harness.report import html, tables
     from harness.report.plots import plots_of
     from harness.report.verdicts import verdicts_csv, verdicts_markdown
 
     study, boards, verdicts = judgement.study, judgement.boards, judgement.verdicts
     plots = [plots_of(ruling.evidence) for ruling in judgement.rulings]
-    texts = {
+    return {
         "leaderboard.md": tables.leaderboard_markdown(study.name, judgement.rulings),
         "leaderboard.csv": tables.leaderboard_csv(boards),
         "verdicts.md": verdicts_markdown(study.name, verdicts),
@@ -26,7 +28,15 @@ def write(judgement: Judgement) -> dict[str, str]:
         **{f"plots/{plot.id}.svg": plot.svg for by_experiment in plots for found in by_experiment.values() for plot in found if plot.svg},
         "report.html": html.render(judgement, plots),
     }
-    return {name: study.store.write_text(name, text) for name, text in texts.items()}
+
+
+def write(store: StudyStore, texts: Mapping[str, str], *, tables: bool = True) -> dict[str, str]:
+    """Write what `files` made into a study; returns name -> path or URI. Without `tables` those that are there stay as they are."""
+    return {
+        name: store.write_text(name, text)
+        for name, text in texts.items()
+        if tables or not name.endswith((".csv", ".md")) or not store.exists(name)
+    }
 
 
 def terminal(judgement: Judgement, console: Console | None = None) -> None:

@@ -51,15 +51,16 @@ def test_the_options_are_frozen() -> None:
     }
     selection = "--cap --data --data-kind --experiment --first-seed --method --only --scale --seeds --set --store --study --until-decided"
     assert grammar == {
-        "list": "--field --markdown --store",
-        "show": "--claim task",
-        "plan": f"{selection} tasks",
+        "list": "--field --json --markdown --store",
+        "ls": "--json --store",
+        "show": "--claim --json task",
+        "plan": " ".join(sorted([*selection.split(), "--json", "tasks"])),
         "run": (
             "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --no-packing --only --retry --scale "
             "--seeds --set --store --study --tracking-uri --until-decided tasks"
         ),
         "status": "--store study",
-        "report": "--open --store study",
+        "report": "--open --store --tables study",
         "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
             "--active --allow-gap --better --budget --censored --cluster --compare --d --errors --experts --fix --flops --group --holdout "
@@ -80,7 +81,7 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["run", "misbehavin", "--scale", "smoke"], "unknown task: 'misbehavin'; did you mean 'misbehaving'?"),
+        (["run", "misbehaving-", "--scale", "smoke"], "unknown task: 'misbehaving-'; did you mean 'misbehaving'?"),
         (["run", "misbehaving", "--scale", "smok"], "unknown scale: 'smok'; did you mean 'smoke'?"),
         ([*RUN, "--method", "plan"], "unknown method of misbehaving: 'plan'; did you mean 'plain'?"),
         ([*RUN, "--experiment", "behav"], "unknown experiment of misbehaving: 'behav'; did you mean 'behave'?"),

@@ -63,7 +63,7 @@ def runs(uri: str, task: str = "mup-weight-decay-transfer") -> tuple[list[Any], 
 
 
 def test_a_parent_a_study_and_a_child_a_method(study: Judgement, uri: str) -> None:
-    published = mlflow_study.publish(study, uri, report.write(study))
+    published = mlflow_study.publish(study, uri, report.files(study))
     (parent,), children = runs(uri)
     assert parent.info.run_id == published
     assert (parent.info.run_name, parent.info.status) == (study.study.name, "FINISHED")
@@ -102,7 +102,7 @@ def test_tags_carry_verdicts_and_provenance(study: Judgement, uri: str) -> None:
 
 
 def test_artifacts_lie_beside_the_database(study: Judgement, uri: str, tmp_path: Path) -> None:
-    parent = mlflow_study.publish(study, uri, report.write(study))
+    parent = mlflow_study.publish(study, uri, report.files(study))
     client = mlflow_study.connect(uri)
     names = {item.path for folder in (None, "plots", "trials") for item in client.list_artifacts(parent, folder)}
     assert {"report.html", "verdicts.csv", "leaderboard.md", "plots/mup-weight-decay-transfer-laptop-gain.svg"} <= names
@@ -111,9 +111,9 @@ def test_artifacts_lie_beside_the_database(study: Judgement, uri: str, tmp_path:
 
 
 def test_publishing_twice_changes_nothing(study: Judgement, uri: str) -> None:
-    first = mlflow_study.publish(study, uri, report.write(study))
+    first = mlflow_study.publish(study, uri, report.files(study))
     before = [(run.info.run_id, run.info.end_time, run.data.tags) for group in runs(uri) for run in group]
-    assert mlflow_study.publish(study, uri, report.write(study)) == first
+    assert mlflow_study.publish(study, uri, report.files(study)) == first
     assert [(run.info.run_id, run.info.end_time, run.data.tags) for group in runs(uri) for run in group] == before
 
 
@@ -260,6 +260,6 @@ def test_a_statistic_that_is_called_as_a_mean_keeps_its_name_and_value(tmp_path:
 
 def test_mlflow_is_silent(study: Judgement, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:
     capfd.readouterr()
-    mlflow_study.publish(study, uri, report.write(study))
+    mlflow_study.publish(study, uri, report.files(study))
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")

@@ -270,7 +270,7 @@ def test_reports_say_which_numbers_are_bounds(tmp_path: Path) -> None:
     ]
     assert "≥ 700 [688, ∞] steps" in verdicts_markdown("toy", judgement.verdicts)
     assert "5 (5 not reached)" in verdicts_markdown("toy", judgement.verdicts)
-    written = report.write(judgement)
+    written = report.write(judgement.study.store, report.files(judgement))
     page = Path(written["report.html"]).read_text()
     assert "≥ 700 [688, ∞]" in page
     assert "(5/5 not reached)" in page

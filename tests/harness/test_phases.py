@@ -283,7 +283,7 @@ def test_a_phase_diagram_is_in_the_report_and_repeats(tmp_path: Path) -> None:
     first, second = (plots_of(evidence)["train"][0] for _ in range(2))
     assert first == second
     assert not first.wide
-    files = report.write(judge(evidence.study))
+    files = report.write(evidence.study.store, report.files(judge(evidence.study)))
     assert "plots/toy-laptop-phase.svg" in files
     page = Path(files["report.html"]).read_text()
     assert "phase diagram of accuracy (share) over share and noise for left, right" in page

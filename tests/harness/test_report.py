@@ -40,7 +40,7 @@ def files(study: Study) -> dict[str, str]:
 
 
 def written(study: Study) -> dict[str, str]:
-    return report.write(judge(study))
+    return report.write(study.store, report.files(judge(study)))
 
 
 def rows(text: str) -> list[dict[str, str]]:

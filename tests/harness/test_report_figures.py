@@ -108,7 +108,7 @@ def test_each_panel_is_named_and_a_matrix_says_its_shares(study: Study) -> None:
 def test_figures_of_all_kinds_are_written_and_repeat(study: Study) -> None:
     first, second = (plots_of(evidence(study))["train"] for _ in range(2))
     assert [plot.svg for plot in first] == [plot.svg for plot in second]
-    files = report.write(judge(study))
+    files = report.write(study.store, report.files(judge(study)))
     assert {name for name in files if name.startswith("plots/")} == {
         f"plots/toy-laptop-{name}.svg" for name in ("spectrum", "examples", "confusion")
     }
@@ -122,7 +122,7 @@ def test_nothing_logged_is_an_empty_figure(tmp_path: Path, figure: Any) -> None:
     study = study_of(tmp_path, task, lambda _: {"loss": 1.0})
     (plot,) = plots_of(evidence(study))["train"]
     assert (plot.svg, plot.planned) == ("", True)
-    assert "No records for this figure yet" in Path(report.write(judge(study))["report.html"]).read_text()
+    assert "No records for this figure yet" in Path(report.write(study.store, report.files(judge(study)))["report.html"]).read_text()
 
 
 def test_many_panels_take_the_page() -> None:
@@ -310,7 +310,7 @@ def test_a_figure_that_the_scale_does_not_plan_is_only_named(tmp_path: Path) -> 
     study = study_of(tmp_path, task_of(experiment=train, scales=scales), lambda _: {"loss": 1.0})
     (plot,) = plots_of(evidence(study))["train"]
     assert not plot.planned
-    text = Path(report.write(judge(study))["report.html"]).read_text()
+    text = Path(report.write(study.store, report.files(judge(study)))["report.html"]).read_text()
     assert "plans no trial: Large widths." in text
     assert "<figcaption>" not in text
 

@@ -1,0 +1,95 @@
+"""`papertrial ls`: the studies of a store, and those that are committed beside it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from harness import ledger, lock
+from harness.console import console as make_console
+from harness.console import emit, warn
+from harness.errors import StoreError, UsageError
+from harness.plans import plan_if_readable
+from harness.store import LEDGER, StudyStore, studies
+from harness.tally import Line, counts
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """One study, read without its records where no run keeps a ledger of them."""
+
+    study: str
+    folder: str
+    tasks: Sequence[str]
+    scales: Sequence[str]
+    seeds: int
+    trials: int
+    recorded: int | None
+    """None where only tables are kept, which are not opened."""
+    running: bool
+    verdicts: str
+    damages: Sequence[str]
+
+
+def run(options: argparse.Namespace) -> int:
+    """The studies of a local store as a table or as JSON, newest last."""
+    if "://" in options.store and not options.store.startswith("file://"):
+        raise UsageError(f"ls looks into folders; name a study of {options.store} with `papertrial status` instead")
+    found = list(_listed(options.store))
+    if options.json:
+        emit(found)
+        return 0
+    console = make_console()
+    table = Table("study", "scale", "seeds", "trials", "recorded", "the paper's claims", title=f"studies in {options.store}")
+    table.columns[0].overflow = "fold"
+    for row in found:
+        recorded = "committed" if row.recorded is None else f"{row.recorded:,}"
+        planned = f"{row.trials:,}" if row.trials else "no plan"
+        table.add_row(
+            row.study, ", ".join(row.scales), str(row.seeds), planned, recorded + (", running" if row.running else ""), row.verdicts
+        )
+    console.print(table)
+    for row in found:
+        for damage in row.damages:
+            warn(console, f"{row.folder}: {damage}")
+    return 0
+
+
+def _listed(store: str) -> Iterator[_Listed]:
+    for folder in studies(store):
+        study = StudyStore(str(folder.parent), folder.name)
+        damages: list[str] = []
+        plan = plan_if_readable(study, damages.append).trials
+        wanted = {trial.id for trial in plan}
+        recorded = None
+        if study.exists(LEDGER):
+            done = ledger.read(study).records
+            recorded = len(wanted & done.keys()) if plan else len(done)
+        yield _Listed(
+            folder.name,
+            str(folder),
+            list(dict.fromkeys(trial.task for trial in plan)),
+            list(dict.fromkeys(trial.scale for trial in plan)),
+            len({trial.seed for trial in plan}),
+            len(plan),
+            recorded,
+            lock.is_held(study),
+            _verdicts(study, damages),
+            damages,
+        )
+
+
+def _verdicts(study: StudyStore, damages: list[str]) -> str:
+    try:
+        rows = csv.DictReader(io.StringIO(study.read_bytes("verdicts.csv").decode()))
+        return counts("paper", [line for row in rows if (line := Line.of(row)).kind == "paper"])
+    except FileNotFoundError:
+        return "none yet"
+    except (StoreError, ValueError, KeyError, csv.Error) as error:
+        damages.append(f"verdicts.csv cannot be read ({type(error).__name__})")
+        return "cannot be read"

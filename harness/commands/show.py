@@ -1,0 +1,187 @@
+"""`papertrial show`: all that a task declares, on the terminal or as JSON. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness import params, registry
+from harness.console import console as make_console
+from harness.console import emit, styled
+from harness.durations import duration
+from harness.kinds import text
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.tally import KINDS
+from harness.task import Claim, Experiment, Task
+
+
+def run(options: argparse.Namespace) -> int:
+    """Everything a task declares."""
+    task = registry.task(options.task)
+    if options.json:
+        emit(_claim_fields(task.claim(options.claim)) if options.claim else _fields(task))
+        return 0
+    console = make_console()
+    if options.claim:
+        _claim(console, task.claim(options.claim))
+        return 0
+    paper = task.paper
+    about = f" version {task.version}: {paper.title} ({paper.year}), https://arxiv.org/abs/{paper.arxiv}"
+    console.print(Text.assemble((task.id, "bold"), styled(about)))
+    if task.summary:
+        console.print(task.summary)
+    _methods(console, task)
+    for experiment in task.experiments:
+        _experiment(console, task, experiment)
+    _scales(console, task)
+    for claim in _in_order(task):
+        _claim(console, claim)
+    return 0
+
+
+def _in_order(task: Task) -> list[Claim]:
+    return sorted(task.claims, key=lambda claim: KINDS.index(claim.kind))
+
+
+def _fields(task: Task) -> dict[str, Any]:
+    return {
+        "task": task.id,
+        "version": task.version,
+        "summary": task.summary,
+        "paper": task.paper,
+        "methods": [asdict(method) | {"needs": _needed(task, method.name)} for method in task.methods],
+        "experiments": [_experiment_fields(task, experiment) for experiment in task.experiments],
+        "scales": {name: _scale_fields(task, name) for name in task.scales},
+        "claims": [_claim_fields(claim) for claim in _in_order(task)],
+    }
+
+
+def _experiment_fields(task: Task, experiment: Experiment) -> dict[str, Any]:
+    return {
+        "name": experiment.name,
+        "summary": experiment.summary,
+        "views": task.views(experiment.name),
+        "swept": list(experiment.tuned.over) if experiment.tuned else [],
+        "selected_by": list(experiment.tuned.by) if experiment.tuned else [],
+        "parameters": [
+            {"name": name, "default": default, "values": values, "unit": unit, "meaning": meaning}
+            for name, default, values, unit, meaning in _parameters(experiment)
+        ],
+        "metrics": [
+            {"name": m.name, "unit": m.unit, "better": m.better, "split": m.measured_on, "description": m.description}
+            for m in experiment.metrics
+        ],
+    }
+
+
+def _scale_fields(task: Task, name: str) -> dict[str, Any]:
+    scale, trials = task.scales[name], _trials(task, name)
+    return {
+        "description": scale.description,
+        "trials": len(trials),
+        "seeds": scale.seeds,
+        "data": data_names(task, name),
+        "resources": list(dict.fromkeys(str(trial.resources) for trial in trials)),
+        "expected_s": sum(trial.expected_s for trial in trials) or None,
+        "time_limit_s": scale.time_limit_s,
+        "hardware": scale.hardware,
+    }
+
+
+def _claim_fields(claim: Claim) -> dict[str, Any]:
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "kind": claim.kind,
+        "primary": claim.primary,
+        "sentence": claim.group or claim.id,
+        "source": claim.source,
+        "holds_where": str(claim.holds),
+        "unit": claim.unit,
+        "published": claim.published,
+        "scales": claim.scales,
+        "note": claim.note,
+    }
+
+
+def _methods(console: Console, task: Task) -> None:
+    needed = {method.name: _needed(task, method.name) for method in task.methods}
+    shared = any(needed.values())
+    table = Table("method", "role", *(["needs"] if shared else []), "what it does", title="methods")
+    for method in task.methods:
+        table.add_row(method.name, method.role, *([needed[method.name]] if shared else []), method.description)
+    console.print(table)
+
+
+def _needed(task: Task, method: str) -> str:
+    """The methods whose trials come first, at the default parameters."""
+    found = [
+        requirement.method
+        for experiment in task.experiments
+        if experiment.requires and (not experiment.methods or method in experiment.methods)
+        if (requirement := experiment.requires(method, params.resolve(experiment, {})))
+    ]
+    return ", ".join(dict.fromkeys(found))
+
+
+def _experiment(console: Console, task: Task, experiment: Experiment) -> None:
+    said = [experiment.summary] if experiment.summary else []
+    said += [f"views: {', '.join(task.views(experiment.name))}"] if task.views(experiment.name) else []
+    said += [f"swept: {', '.join(experiment.tuned.over)}, selected by {', '.join(experiment.tuned.by)}"] if experiment.tuned else []
+    console.print(Text.assemble("\nexperiment ", (experiment.name, "bold"), *(styled(f"; {part}") for part in said)))
+    table = Table("parameter", "default", "values", "unit", "meaning", title=f"parameters of {experiment.name} (--set name=value)")
+    for row in _parameters(experiment):
+        table.add_row(*row)
+    if table.rows:
+        console.print(table)
+    console.print(f"metrics: {', '.join(f'{m.name} ({m.unit})' if m.unit else m.name for m in experiment.metrics)}")
+
+
+def _parameters(experiment: Experiment) -> list[tuple[str, str, str, str, str]]:
+    """(name, default, values, unit, meaning) of each."""
+    return [
+        (
+            field.name,
+            text(field.default),
+            params.allowed_values(field, params.kind(experiment, field.name)),
+            field.metadata.get("unit", ""),
+            field.metadata.get("help", ""),
+        )
+        for field in dataclasses.fields(experiment.params)
+    ]
+
+
+def _trials(task: Task, scale: str) -> list[TrialSpec]:
+    """What the scale plans, whatever data there is."""
+    return expand(task, scale, Overrides(), {key: DataRef(key, "", "synthetic", "") for key in data_names(task, scale)})
+
+
+def _scales(console: Console, task: Task) -> None:
+    table = Table("scale", "trials", "seeds", "data", "each trial takes", "trial time", "what it is", title="scales (--scale)")
+    for name, scale in task.scales.items():
+        trials = _trials(task, name)
+        seconds = sum(trial.expected_s for trial in trials)
+        cost = f"about {duration(seconds)}" if seconds else "unknown"
+        shapes = ", ".join(dict.fromkeys(str(trial.resources) for trial in trials))
+        table.add_row(
+            name, str(len(trials)), str(scale.seeds), ", ".join(data_names(task, name)) or "none", shapes, cost, scale.description
+        )
+    console.print(table)
+
+
+def _claim(console: Console, claim: Claim) -> None:
+    published = f"; the paper: {claim.published:g}" if claim.published is not None else ""
+    unit = f" {claim.unit}" if claim.unit else ""
+    whose = {"paper": "primary, the paper's" if claim.primary else "the paper's", "check": "a check of ours"}
+    kind = whose.get(claim.kind, f"{'an' if claim.kind == 'extension' else 'a'} {claim.kind}")
+    console.print(Text.assemble(styled(claim.id, "bold"), styled(f" ({kind}) {claim.statement}")))
+    console.print(
+        Text.assemble(styled(f"    holds where the estimate is {claim.holds}{unit}{published} "), styled(f"({claim.source})", "dim"))
+    )
+    console.print(f"    tested at: {', '.join(claim.scales)}" + (f". {claim.note}" if claim.note else ""))

@@ -1,0 +1,93 @@
+"""Looking at what is there: `ls`, `--json`, names cut short, committed studies, and readers that change nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness.conftest import Command
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def committed(smoke: Command) -> Path:
+    """A study as it is committed: moved into `reference`, without what a report draws again or a run keeps."""
+    assert smoke("--local").code == 0
+    study = Path("results/reference/misbehaving-smoke")
+    study.parent.mkdir(parents=True)
+    shutil.move("results/misbehaving-smoke", study)
+    for name in ("report.html", "ledger.jsonl", ".lock"):
+        (study / name).unlink()
+    shutil.rmtree(study / "plots", ignore_errors=True)
+    return study
+
+
+def test_a_committed_study_is_found_by_its_name_and_no_reader_changes_it(papertrial: Command, committed: Path) -> None:
+    before = _files(committed)
+    for words in (["report"], ["publish", "--tracking-uri", "none"], ["status"]):
+        said = papertrial(*words[:1], "misbehaving-smoke", *words[1:])
+        assert said.code == 0, said.err
+    after = _files(committed)
+    assert {name: text for name, text in after.items() if name in before} == before
+    assert {name.partition("/")[0] for name in after.keys() - before.keys()} <= {"report.html", "plots"}
+
+
+def test_tables_that_say_otherwise_are_named_and_written_again_when_told(papertrial: Command, committed: Path) -> None:
+    table = committed / "verdicts.csv"
+    whole = table.read_text()
+    table.write_text(
+        whole.replace("not reproduced", "inconclusive", 1) if "not reproduced" in whole else whole.replace("reproduced", "inconclusive", 1)
+    )
+    edited = table.read_text()
+    assert edited != whole
+    assert "verdicts.csv says otherwise of 1 claims" in papertrial("report", "misbehaving-smoke").out
+    assert table.read_text() == edited
+    said = papertrial("report", "misbehaving-smoke", "--tables")
+    assert "says otherwise" not in said.out
+    assert table.read_text() == whole
+
+
+def test_ls_tells_studies_that_run_from_those_that_are_committed(papertrial: Command, smoke: Command, committed: Path) -> None:
+    assert smoke("--local", "--seeds", "2", "--study", "mine").code == 0
+    Path("results/lost").mkdir()
+    Path("results/lost/ledger.jsonl").write_bytes(Path("results/mine/ledger.jsonl").read_bytes())
+    found = {study["study"]: study for study in json.loads(papertrial("ls", "--json").out)}
+    assert found.keys() == {"misbehaving-smoke", "mine", "lost"}
+    assert found["misbehaving-smoke"]["recorded"] is None
+    assert found["mine"]["recorded"] == found["mine"]["trials"] == found["lost"]["recorded"] > 0
+    assert found["lost"]["trials"] == 0
+    assert (found["mine"]["seeds"], found["mine"]["scales"], found["mine"]["tasks"]) == (2, ["smoke"], ["misbehaving"])
+    said = papertrial("ls").out
+    assert "committed" in said
+    assert "no plan" in said
+    assert "ls looks into folders" in papertrial("ls", "--store", "s3://bucket/x").err
+
+
+def test_what_is_printed_as_json_is_what_the_tables_say(papertrial: Command, committed: Path) -> None:
+    listed = {row["task"]: row for row in json.loads(papertrial("list", "--json").out)}
+    assert "cannot be loaded" in listed["broken"]["error"]
+    counts = listed["misbehaving"]["verdicts"]["smoke"]
+    assert sum(counts.values()) == listed["misbehaving"]["claims"]
+    shown = json.loads(papertrial("show", "misbehaving", "--json").out)
+    planned = json.loads(papertrial("plan", "misbehaving", "--scale", "smoke", "--study", "new", "--json").out)
+    assert shown["scales"]["smoke"]["trials"] == planned["trials"] == planned["left"] == sum(row["left"] for row in planned["rows"])
+    assert {claim["id"] for claim in shown["claims"]} >= {"C1-shift"}
+    assert json.loads(papertrial("show", "misbehaving", "--claim", "C1-shift", "--json").out) in shown["claims"]
+    assert {p["name"] for experiment in shown["experiments"] for p in experiment["parameters"]} >= {"size", "behaviour"}
+
+
+def test_a_name_cut_short_is_enough_where_it_is_the_only_one(papertrial: Command) -> None:
+    assert json.loads(papertrial("show", "misb", "--json").out)["task"] == "misbehaving"
+    said = papertrial("show", "m", "--json")
+    assert said.code == 2
+    assert "misbehaving" in said.err
+
+
+def test_the_version_is_said_without_a_command(papertrial: Command) -> None:
+    assert papertrial("--version").out.startswith("papertrial ")
