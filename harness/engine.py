@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from harness import ledger as ledgers
 from harness import provenance, registry
 from harness.artifacts import Artifacts
 from harness.dependencies import Dependencies
-from harness.errors import ResourceError, StoreError
-from harness.frames import CurveWriter
-from harness.ledger import Ledger, LedgerContents
+from harness.errors import ResourceError
+from harness.ledger import LedgerContents
 from harness.plan import TrialSpec
 from harness.queue import Batch, Queue
 from harness.record import Record, Status, counted
+from harness.sink import Observe, Sink
 from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
 from harness.task import Resources
 from harness.worker import Context, Outcome, Worker, lost
 
-REMOTE_SYNC_S = 5.0
-"""Seconds between syncs to a remote store, where each one uploads the ledger whole. A local store syncs every group."""
-
-Observe = Callable[[Record], None]
 Announce = Callable[[Sequence[TrialSpec], int], None]
 
 
@@ -85,7 +80,7 @@ def run_trials(
     stopped = False
     if todo:
         handling = nullcontext(stop) if stop else Stop().installed()
-        with closing(_Sink(store, observe)) as sink, handling as stop:
+        with closing(Sink(store, observe)) as sink, handling as stop:
             try:
                 with (
                     session(local, address, stop),
@@ -116,42 +111,6 @@ def session(local: bool, address: str | None, stop: Stop) -> Iterator[None]:
         stop.claim()
         stop.check()
         yield
-
-
-class _Sink:
-    """Ledger and curves of a study; buffers groups for a remote store."""
-
-    def __init__(self, store: StudyStore, observe: Observe) -> None:
-        self._ledger = Ledger(store)
-        self._curves = CurveWriter(store)
-        self._observe = observe
-        self._interval = 0.0 if store.is_local else REMOTE_SYNC_S
-        self._buffer: list[Outcome] = []
-        self._synced = time.monotonic()
-
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        self._buffer += outcomes
-        if time.monotonic() - self._synced >= self._interval:
-            self._flush()
-
-    def _flush(self) -> None:
-        outcomes, self._buffer = self._buffer, []
-        if outcomes:
-            try:
-                curves = {outcome.record.trial_id: outcome.curve for outcome in outcomes}
-                self._curves.write(curves, self._ledger.next_line, self._ledger.contents.lines)
-                self._ledger.append([outcome.record for outcome in outcomes])
-            except StoreError as error:
-                raise StoreError(f"{error}; what was recorded before is safe") from None
-            for outcome in outcomes:
-                self._observe(outcome.record)
-        self._synced = time.monotonic()
-
-    def close(self) -> None:
-        self._flush()
-        with suppress(StoreError):  # packing only tidies: the parts are read as well
-            self._curves.compact(self._ledger.contents.lines)
-        self._ledger.close()
 
 
 def _execute(
