@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 Direction = Literal["lower", "higher"]
 Most = Literal["lowest", "highest"]
 
+OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
+"""What a claim says of itself that the paper does not make."""
+CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
+"""And one that a claim of the paper needs."""
+
 
 def better(
     id: str, method: str, than: str | Sequence[str], reading: Reading, *, by: float = 0.0, says: str = "", **about: Any
@@ -52,7 +57,7 @@ def better(
 def ablation(id: str, method: str, without: str, reading: Reading, *, part: str = "", says: str = "", **about: Any) -> list[Claim]:
     """What is taken away matters: `method` is better than its twin `without` that part."""
     words = says or f"{method} has a {_direction(reading)} {_name(reading)} than {without}" + (f": {part} matters" if part else "")
-    return better(id, method, without, reading, says=words, **{"source": "control", "kind": "control", **about})
+    return better(id, method, without, reading, says=words, **{**CONTROL, **about})
 
 
 def equivalent(id: str, method: str, other: str, reading: Reading, *, margin: float, says: str = "", **about: Any) -> list[Claim]:
@@ -112,10 +117,24 @@ def monotone(
     return [_claim(id, words, estimate, region, "rank correlation", {"bounds": CORRELATION, "null": 0.0, **about})]
 
 
-def level(id: str, method: str, reading: Reading, *, holds: Region, says: str = "", **about: Any) -> list[Claim]:
-    """`reading` of one method, mean over its trials, lies in `holds`."""
-    words = says or f"{_name(reading)} of {method} is {holds}"
-    return [_claim(id, words, reading.of(method), holds, reading.unit, {"bounds": reading.bounds, **about})]
+def level(id: str, method: str, reading: Reading | Sequence[Reading], *, holds: Region, says: str = "", **about: Any) -> list[Claim]:
+    """`reading` of one method, mean over its trials, lies in `holds`; of several readings every one does (intersection-union)."""
+    first, *more = [reading] if isinstance(reading, Reading) else reading
+    words = says or f"{_name(first)} of {method} is {holds}"
+    number: Estimate = first.of(method) if first is reading else All(tuple(one.of(method) for one in (first, *more)))
+    return [_claim(id, words, number, holds, first.unit, {"bounds": first.bounds, **about})]
+
+
+def contrast(id: str, method: str, *pairs: tuple[Reading, Reading], holds: Region, says: str, **about: Any) -> list[Claim]:
+    """The first reading of a pair less the second, both of one method in one seed, lies in `holds`: at another width, in another view.
+
+    Of several pairs every one does (intersection-union): a largest difference, taken in each seed, would be biased upwards.
+    """
+    if not pairs:
+        raise TaskError(f"claim {id}: a contrast is between two readings")
+    parts = tuple(Difference(first.of(method), second.of(method)) for first, second in pairs)
+    unit = _unit(pairs[0][0])
+    return [_claim(id, says, parts[0] if len(parts) == 1 else All(parts), holds, unit, {"null": 0.0, **about})]
 
 
 def factor(

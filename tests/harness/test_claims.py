@@ -10,7 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import ablation, best_of, better, equivalent, exact, extreme, monotone, non_inferior, optimum_shift, slope
+from harness.claims import (
+    ablation,
+    best_of,
+    better,
+    contrast,
+    equivalent,
+    exact,
+    extreme,
+    level,
+    monotone,
+    non_inferior,
+    optimum_shift,
+    slope,
+)
 from harness.errors import TaskError
 from harness.estimates import Transformed
 from harness.plan import TrialSpec
@@ -101,6 +114,28 @@ def test_sweeps_of_a_parameter(tmp_path: Path) -> None:
         "falls": "not reproduced",
         "b-falls": "reproduced",
     }
+
+
+def test_places_of_one_method_are_set_against_each_other_and_every_one_counts(tmp_path: Path) -> None:
+    def outcome(trial: TrialSpec) -> dict[str, float]:
+        rises = {"a": 1.0, "b": 0.0, "c": 1.0, "d": 0.0}[trial.method] * np.log2(trial.params["width"] / 8)
+        dent = 5.0 * (trial.method == "c" and trial.params["width"] == 32)
+        return {"accuracy": 80.0 + rises - dent + 0.01 * noise(trial), "loss": 1.0, "size": 1.0}
+
+    at = {width: TRAIN["accuracy"].at(width=width) for width in (8, 16, 32, 64)}
+    steps = [(at[32], at[8]), (at[16], at[8]), (at[64], at[16])]
+    about: Any = {"says": "", "source": "Sec. 2"}
+    claims = [claim for name in "abc" for claim in contrast(name, name, *steps, holds=Above(0.5), **about)]
+    claims += contrast("one", "a", steps[0], holds=Within(1.9, 2.1), **about)
+    claims += contrast("back", "a", steps[0][::-1], holds=Above(0.0), **about)
+    claims += [claim for name in "ac" for claim in level(f"{name}-all", name, [at[8], at[32]], holds=Above(79.5), **about)]
+    found = {v.claim: v for v in decided(tmp_path, claims, outcome, grids=lambda train: [Grid(train, axes={"width": tuple(at)})])}
+    reproduced = {name for name, verdict in found.items() if verdict.verdict == "reproduced"}
+    assert reproduced == {"a", "one", "a-all"}
+    assert "Of 3 comparisons: 1 not reproduced, 2 reproduced" in found["c"].reason
+    assert found["one"].interval.estimate == pytest.approx(2.0, abs=0.1)
+    assert {(claim.null, claim.unit) for claim in claims[:5]} == {(0.0, "percentage points")}
+    assert claims[0].estimate != claims[3].estimate
 
 
 def test_an_optimum_that_moves(tmp_path: Path) -> None:
@@ -224,6 +259,7 @@ def test_a_claim_on_a_sweep_that_is_cut_at_its_edge_says_so(tmp_path: Path) -> N
         (lambda: best_of("C1", "a", ["b", "a"], TRAIN["loss"], source="x"), "a is set against itself"),
         (lambda: better("C1", "a", "a", TRAIN["loss"], source="x"), "a is set against itself"),
         (lambda: better("C1", "a", [], TRAIN["loss"], source="x"), "a is set against no method"),
+        (lambda: contrast("C1", "a", holds=Above(0.0), says="", source="x"), "between two readings"),
         (lambda: exact("C1", TRAIN["loss"], tolerance=0.0, source="x"), "a tolerance is positive"),
         (
             lambda: optimum_shift("C1", "a", TRAIN["accuracy"], axis="rate", per="width", holds=Above(0.0), source="x"),

@@ -16,6 +16,7 @@ from harness import registry
 from tasks.activations.crrelu.experiment import ACTIVATIONS
 from tasks.blocks.counting import kept_bytes, peak_bytes, state_bytes
 from tasks.blocks.decoder import Decoder, DecoderConfig, next_token_loss
+from tasks.blocks.hardware import costs
 from tasks.blocks.memory import GIB, MOST_KEPT_GIB, PROCESS_GIB, DecoderSize, Precision, gib, transformer_kept
 from tasks.blocks.optim import Rate, adamw
 from tasks.blocks.parametrization import ParamClass
@@ -208,3 +209,9 @@ def test_the_convolutions_keep_what_the_formula_says() -> None:
         # Of 16 images more or less; an attack has at least 256 at once.
         few, many = (_training_memory(scale, "lorth", {"width": width, "batch": batch}) for batch in (1024, 1040))
         assert counted == pytest.approx((many - few) / (1.1 * 1.5) * GIB, rel=0.05)
+
+
+def test_costs_tell_a_cpu_from_a_card_and_count_float64() -> None:
+    of = costs(lambda cpu, method, p: (1.0 if cpu else 0.1, p["width"] * len(method)))
+    assert [of["seconds"](scale, "a", {"width": 8}) for scale in ("smoke", "laptop", "gpu", "paper")] == [1.0, 1.0, 0.1, 0.1]
+    assert of["memory"]("gpu", "abc", {"width": 10**9}) == pytest.approx(gib(24e9))
