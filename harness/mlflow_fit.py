@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import PapertrialError
 from harness.masking import mask
-from harness.mlflow_study import DIGEST, TrackingError, connect, create_run, experiment_id, find_runs, log, names, sha
+from harness.mlflow_client import DIGEST, TrackingError, connect, create_run, experiment_id, find_runs, log, names, sha
 from harness.shown import plain, sentence
 
 LONGEST_VALUE = 6000

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import logging
-import os
-import posixpath
-import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
+from harness import mlflow_leaderboard, registry
 from harness.errors import PapertrialError
 from harness.evidence import Evidence
 from harness.frames import to_parquet
 from harness.judgement import Judgement, Ruling
 from harness.leaderboard import Board, Row, equal_cells
-from harness.masking import learn, mask
+from harness.masking import mask
+from harness.mlflow_client import (
+    DERIVED,
+    DIGEST,
+    KEY,
+    PARENT,
+    Key,
+    TrackingError,
+    connect,
+    create_run,
+    experiment_id,
+    find_runs,
+    log,
+    log_table,
+    names,
+    sha,
+)
+from harness.papers import COUNTED
 from harness.partial import Partial
 from harness.report import tables
 from harness.report.verdicts import caution, verdicts_csv
 from harness.shown import plain, sentence
 from harness.stats import Interval, seed_interval
-from harness.tally import tally
+from harness.tally import sentences, tally
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
 
-LONGEST = 250
-"""Characters of a name in MLflow."""
-MOST_AT_ONCE = 1000
-"""Metrics that MLflow takes in one request."""
-KEY, DIGEST, PARENT = "papertrial.key", "papertrial.content", "mlflow.parentRunId"
-_QUIET = {
-    # MLflow reads these when it is imported or used; a user's own value stands.
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-
-
-class TrackingError(PapertrialError):
-    """MLflow did not take the study. Its records are safe, and `papertrial publish` tries again."""
+CONTENT = 2
+"""Of what a publication holds: studies that an older papertrial published are published again."""
 
 
 def publish(judgement: Judgement, tracking_uri: str, files: Mapping[str, str]) -> str:
@@ -64,57 +62,27 @@ def publish(judgement: Judgement, tracking_uri: str, files: Mapping[str, str]) -
         raise TrackingError(f"MLflow at {mask(tracking_uri)} did not take study {judgement.study.name}: {sentence(error)}") from error
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client that says nothing and reports to nobody. TrackingError where its database can be nowhere."""
-    check_uri(tracking_uri)
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
-    return MlflowClient(tracking_uri, tracking_uri)
-
-
-def check_uri(tracking_uri: str) -> None:
-    """TrackingError where the database of a SQLite URI can be nowhere, before MLflow makes the folders that a slip of the pen names."""
-    learn(tracking_uri)
-    if not tracking_uri.strip():
-        raise TrackingError("--tracking-uri takes a URI, such as sqlite:///mlflow.db or http://HOST:5000, or `none`")
-    kind, _, rest = tracking_uri.partition("://")
-    if kind.partition("+")[0] != "sqlite":
-        return
-    name = unquote(rest.partition("?")[0].removeprefix("/"))
-    if name.startswith("file:"):
-        return
-    said = f"MLflow at {mask(tracking_uri)} did not take study or fit:"
-    if name in ("", ":memory:"):
-        raise TrackingError(f"{said} a database in memory is gone when the command ends; name a file, as in sqlite:///mlflow.db")
-    path = Path(name)
-    if not path.parent.is_dir():
-        raise TrackingError(f"{said} there is no folder {path.parent} for its database; make it, or name another one")
-    if path.is_dir():
-        raise TrackingError(f"{said} {path} is a folder, not a database")
-
-
 def _publish_task(client: MlflowClient, uri: str, ruling: Ruling, files: Mapping[str, str]) -> str:
     evidence = ruling.evidence
     study, task, scale = evidence.study, evidence.task, evidence.scale
-    experiment = experiment_id(client, uri, f"papertrial/{task.id}")
+    experiment = experiment_id(client, uri, f"papertrial/{task.id}", experiment_tags(ruling))
     key = sha(study.name, study.store.uri, task.id, scale)
     content = digest(ruling)
     before = find_runs(client, experiment, KEY, key)
     for run in before:
         if run.data.tags.get(DIGEST) == content:
             return str(run.info.run_id)
-    parent = create_run(client, experiment, study.name, {KEY: key, **parent_tags(ruling)})
+    started, ended = span(study.records(task, scale))
+    parent = create_run(client, experiment, study.name, {KEY: key, **parent_tags(ruling)}, started)
+    _summary(client, parent, ruling)
     for board in ruling.boards:
         found = {row.method: metrics(evidence, board, row) for row in board.rows}
         labels = names(key for values in found.values() for key in values)
         for row in board.rows:
             _child(client, experiment, parent, evidence, board, row, {labels[key]: value for key, value in found[row.method].items()})
     _artifacts(client, parent, evidence, files)
-    client.set_terminated(parent)
+    mlflow_leaderboard.publish(client, uri, key, ruling)
+    client.set_terminated(parent, end_time=ended)
     # The digest comes last: a run without one was cut short, and the next publication replaces it.
     client.set_tag(parent, DIGEST, content)
     for run in before:
@@ -124,39 +92,114 @@ def _publish_task(client: MlflowClient, uri: str, ruling: Ruling, files: Mapping
     return parent
 
 
-def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """The id of the experiment `name`, made or brought back when it is not there."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        return str(client.create_experiment(name, _artifact_location(uri)))
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+def experiment_tags(ruling: Ruling) -> dict[str, str]:
+    """What an experiment of MLflow says of its paper."""
+    task, entries = ruling.evidence.task, registry.tasks()
+    paper = task.paper
+    return {
+        "papertrial.paper": plain(paper.title),
+        "papertrial.arxiv": plain(paper.arxiv),
+        "papertrial.field": entries[task.id].field if task.id in entries else "",
+        "mlflow.note.content": plain(f"{paper.title} ({paper.year}), https://arxiv.org/abs/{paper.arxiv}. {task.summary}".strip()),
+    }
 
 
-def _artifact_location(uri: str) -> str | None:
-    """`mlartifacts` beside a SQLite file, so that the folder can be moved as one; elsewhere the server knows best."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
+def span(records: pd.DataFrame) -> tuple[int | None, int | None]:
+    """When the first trial started and the last one ended, in milliseconds of the epoch; None where no record says it."""
+    found = records[records["started"].astype(str) != ""]
+    if found.empty:
+        return None, None
+    starts = [datetime.fromisoformat(text).timestamp() for text in found["started"]]
+    ends = [start + seconds for start, seconds in zip(starts, found["seconds"], strict=True) if seconds == seconds]
+    return round(1000 * min(starts)), round(1000 * max([*ends, max(starts)]))
 
 
-def find_runs(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Any]:
-    """All runs of an experiment whose `tag` is `value`."""
-    found, token = [], None
-    while True:
-        page = client.search_runs([experiment], f"tags.`{tag}` = '{value}'", page_token=token)
-        found += list(page)
-        token = page.token
-        if not token:
-            return found
+def _summary(client: MlflowClient, run: str, ruling: Ruling) -> None:
+    """The parent's parameters, its claims by verdict, the estimates of those that the paper stands on, its data, and both tables."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    evidence = ruling.evidence
+    records = evidence.study.records(evidence.task, evidence.scale)
+    planned = [trial for trial in evidence.study.plan if (trial.task, trial.scale) == (evidence.task.id, evidence.scale)]
+    params = {
+        "task": evidence.task.id,
+        "version": evidence.task.version,
+        "scale": evidence.scale,
+        "seeds": len({trial.seed for trial in planned}),
+        "trials": len(planned),
+        "data_kind": evidence.data_kind(),
+    }
+    own = sentences([verdict for verdict in ruling.verdicts if verdict.kind == "paper"])
+    numbers = {f"claims.{verdict.replace(' ', '_')}": float(own.count(verdict)) for verdict in COUNTED}
+    numbers |= {"trials_ok": float((records["status"] == "ok").sum()), "trials_recorded": float(len(records))}
+    keys: dict[Key, float] = {("", name): value for name, value in numbers.items()}
+    for verdict in ruling.verdicts:
+        if verdict.primary and verdict.interval.n:
+            keys |= _spread(f"{DERIVED}claim.{verdict.claim}", verdict.interval)
+    labels = names(keys)
+    finite = [Metric(labels[key], value, 0, 0) for key, value in keys.items() if abs(value) < float("inf")]
+    log(client, run, finite, [Param(name, plain(str(value))) for name, value in params.items()])
+    sets = {trial.data.fingerprint: trial.data for trial in planned if trial.data and trial.data.fingerprint}
+    inputs = [
+        DatasetInput(Dataset(data.name, digest, "local", plain(mask(str(data.source)))), [InputTag("papertrial.kind", data.kind)])
+        for digest, data in sets.items()
+    ]
+    if inputs:
+        client.log_inputs(run, inputs)
+    if wide := wide_table(ruling):
+        log_table(client, run, wide, "leaderboard.json")
+    if ruling.verdicts:
+        log_table(client, run, verdict_table(ruling), "verdicts.json")
 
 
-def create_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-    """A new run's id."""
-    labels = names([(key, "") for key in tags])
-    safe = {labels[key, ""]: plain(text)[:5000] for key, text in tags.items()}
-    return str(client.create_run(experiment, run_name=plain(name)[:LONGEST], tags=safe).info.run_id)
+def wide_table(ruling: Ruling) -> dict[str, list[Any]]:
+    """Columns of the leaderboards as they are read: a row a method, with its rank, and each statistic between its interval's ends."""
+    found: list[dict[str, Any]] = []
+    for board in ruling.boards:
+        for row in board.rows:
+            cells: dict[str, Any] = {"experiment": board.experiment, "method": row.method, "role": row.role}
+            cells |= {"rank": str(row.standing) if row.standing else "", "trials ok": row.trials_ok, "trials failed": row.trials_failed}
+            cells |= {"seconds": row.cost.seconds, "peak MiB": row.cost.memory}
+            for name, entry in row.entries.items():
+                ends = {f"{name} low": entry.interval.low, name: entry.interval.estimate, f"{name} high": entry.interval.high}
+                cells |= ends if entry.interval.n else {name: None}
+            found.append(cells)
+    return _columns(found)
+
+
+def verdict_table(ruling: Ruling) -> dict[str, list[Any]]:
+    """A row a claim: verdict, estimate with its interval, the paper's value, seeds."""
+    return _columns(
+        [
+            {
+                "claim": v.claim,
+                "verdict": v.verdict,
+                "whose": v.kind,
+                "primary": v.primary,
+                "statement": plain(v.statement),
+                "low": v.interval.low,
+                "estimate": v.interval.estimate,
+                "high": v.interval.high,
+                "unit": v.unit,
+                "holds": str(v.holds),
+                "paper": v.published,
+                "seeds": v.n,
+                "scale": v.scale,
+                "data": v.data_kind,
+            }
+            for v in ruling.verdicts
+        ]
+    )
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as columns; what a row does not have, or is not finite, is None."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return {name: [_known(row.get(name)) for row in rows] for name in columns}
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
 def _child(
@@ -168,17 +211,19 @@ def _child(
     name = row.method if len(evidence.experiments) == 1 else f"{board.experiment}: {row.method}"
     run = create_run(client, experiment, name, tags)
     seeds = evidence.planned_of(board.experiment)["seed"].nunique()
-    params = {"experiment": board.experiment, "method": row.method, "role": row.role, "scale": evidence.scale, "seeds": seeds}
+    if board.ranked_by and row.entries[board.ranked_by].interval.n:
+        numbers = {**numbers, "primary": row.entries[board.ranked_by].interval.estimate}
+    params = {
+        "ranked_by": board.ranked_by,
+        "experiment": board.experiment,
+        "method": row.method,
+        "role": row.role,
+        "scale": evidence.scale,
+        "seeds": seeds,
+    }
     finite = [Metric(name, value, 0, 0) for name, value in numbers.items() if abs(value) < float("inf")]
     log(client, run, finite, [Param(name, plain(str(value))) for name, value in params.items()])
     client.set_terminated(run)
-
-
-def log(client: MlflowClient, run: str, metrics: Sequence[Metric], params: Sequence[Param]) -> None:
-    """Write metrics and parameters to a run, as many at once as MLflow takes."""
-    client.log_batch(run, [], params)
-    for start in range(0, len(metrics), MOST_AT_ONCE):
-        client.log_batch(run, metrics[start : start + MOST_AT_ONCE], [])
 
 
 def _artifacts(client: MlflowClient, parent: str, evidence: Evidence, files: Mapping[str, str]) -> None:
@@ -195,12 +240,7 @@ def digest(ruling: Ruling) -> str:
     """A name of everything that a publication says: the records, and what today's claims make of them."""
     evidence = ruling.evidence
     records = evidence.study.records(evidence.task, evidence.scale).sort_values("trial_id").to_csv(index=False)
-    return sha(records, tables.leaderboard_csv(ruling.boards), verdicts_csv(ruling.verdicts))
-
-
-def sha(*texts: str) -> str:
-    """16 hexadecimal digits over `texts`."""
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+    return sha(str(CONTENT), records, tables.leaderboard_csv(ruling.boards), verdicts_csv(ruling.verdicts))
 
 
 def parent_tags(ruling: Ruling) -> dict[str, str]:
@@ -223,12 +263,6 @@ def parent_tags(ruling: Ruling) -> dict[str, str]:
     return tags | ({"mlflow.source.git.commit": ", ".join(commits)} if commits else {})
 
 
-Key = tuple[str, str]
-"""A name that the task chose, and what is said of it: ("loss", ".low")."""
-_DERIVED = "\0"
-"""Before a name that is ours: a task may have chosen the same."""
-
-
 def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
     """Rank, cost, statistics with their intervals; means of the metrics too where every method has the same cells: runs can be compared."""
     experiment = evidence.task.experiment(board.experiment)
@@ -241,7 +275,7 @@ def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
         found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}
         found |= {(name, ".censored_seeds"): entry.censored} if entry.censored else {}
     for metric in experiment.metrics if equal_cells(evidence, experiment) else ():
-        own, name = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name), f"{_DERIVED}mean.{metric.name}"
+        own, name = evidence.per_seed(experiment[metric.name].untuned(), row.method, experiment.name), f"{DERIVED}mean.{metric.name}"
         if own.ranges:
             found |= _spread(name, Partial(own.ends, bounds=metric.bounds).interval()) | {(name, ".censored_seeds"): len(own.ranges)}
         else:
@@ -256,46 +290,3 @@ def _spread(name: str, interval: Interval) -> dict[Key, float]:
     """A mean that is only a bound is called one: under the bare name it would be sorted among numbers."""
     ends = {(name, ".low"): interval.low, (name, ".high"): interval.high}
     return ends | ({(name, _KNOWN[interval.side]): interval.estimate} if interval.side in _KNOWN else {})
-
-
-def names(keys: Iterable[Key]) -> dict[Key, str]:
-    """A name of its own for each key, `NAME` or `NAME.low`: as it is where MLflow takes it, else as `allowed` writes it.
-
-    Where two would be one, the later gets a number: `share _ 0` and `share _ 0_2` of `share > 0` and `share < 0`.
-    """
-    ordered = list(dict.fromkeys(keys))
-    words = _distinct({name: name.removeprefix(_DERIVED) for name, _ in ordered})
-    # What a task chose comes before what is derived from it, so that it stays as it is.
-    ordered.sort(key=lambda key: bool(key[1]))
-    return _distinct({key: words[key[0]][: LONGEST - len(key[1])] + key[1] for key in ordered})
-
-
-_Wanted = TypeVar("_Wanted")
-
-
-def _distinct(wanted: Mapping[_Wanted, str]) -> dict[_Wanted, str]:
-    """Different names for different keys; those that MLflow takes as they are come first."""
-    found: dict[_Wanted, str] = {}
-    used: set[str] = set()
-    for key in sorted(wanted, key=lambda key: not _taken(wanted[key])):
-        name = safe = wanted[key] if _taken(wanted[key]) else allowed(wanted[key])
-        for number in itertools.count(2):
-            if name not in used:
-                break
-            name = f"{safe[: LONGEST - len(str(number)) - 1]}_{number}"
-        found[key] = name
-        used.add(name)
-    return found
-
-
-def _taken(name: str) -> bool:
-    """Whether MLflow takes a name: letters and digits of any script, `_-. :/`, and as a path only itself."""
-    path = posixpath.normpath(name)
-    fits = re.fullmatch(r"[\w.\- :/]*", name) and len(name) <= LONGEST
-    return bool(fits) and (not name or (path == name and not path.startswith(("..", "/")) and path != "."))
-
-
-def allowed(name: str) -> str:
-    """`name` with `_` for every character that MLflow may refuse in the name of a metric or tag."""
-    safe = re.sub(r"[^A-Za-z0-9_\-. :]", "_", name)[:240]
-    return safe if _taken(safe) else f"_{safe}"

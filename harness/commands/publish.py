@@ -32,9 +32,9 @@ def run(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> None:
     """TrackingError where the tracking URI that was given cannot work, before anything is run or written."""
     if options.tracking_uri not in (None, "none"):
-        from harness import mlflow_study
+        from harness import mlflow_client
 
-        mlflow_study.check_uri(options.tracking_uri)
+        mlflow_client.check_uri(options.tracking_uri)
 
 
 def publish(judgement: Judgement, tracking_uri: str | None, files: Mapping[str, str], console: Console) -> str | None:

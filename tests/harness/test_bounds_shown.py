@@ -18,7 +18,8 @@ from harness.censoring import reached
 from harness.evidence import Evidence
 from harness.judgement import judge
 from harness.leaderboard import Board
-from harness.mlflow_study import metrics, names
+from harness.mlflow_client import names
+from harness.mlflow_study import metrics
 from harness.plan import TrialSpec
 from harness.ranking import Contender, standings
 from harness.report.figures import Series, line_figure

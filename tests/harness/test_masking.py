@@ -185,13 +185,13 @@ def _everything(folder: Path) -> bytes:
 def test_a_planted_secret_is_nowhere_in_a_study_in_mlflow_or_on_screen(
     papertrial: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from harness import mlflow_study
+    from harness import mlflow_client, mlflow_study
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://u:{SECRET}@nowhere.example")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     given: list[str] = []
-    real = mlflow_study.connect
+    real = mlflow_client.connect
 
     def connect(uri: str) -> Any:
         given.append(uri)

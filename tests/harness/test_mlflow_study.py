@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import mlflow_study, report
+from harness import mlflow_client, mlflow_leaderboard, mlflow_study, report
 from harness.errors import PapertrialError
 from harness.judgement import Judgement, judge
-from harness.mlflow_study import _taken, allowed, names
+from harness.mlflow_client import _taken, allowed, names
+from harness.mlflow_leaderboard import gain
+from harness.ranking import Contender
+from harness.tally import sentences
 from harness.task import Metric
 from tests.harness.fabricated import realistic_study, study_of, task_of
 
@@ -38,7 +44,7 @@ def _environment() -> Iterator[None]:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's schema: seconds to make, no time to copy."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow_study.connect(f"sqlite:///{path}").search_experiments()
+    mlflow_client.connect(f"sqlite:///{path}").search_experiments()
     return path
 
 
@@ -55,7 +61,7 @@ def study(tmp_path: Path) -> Judgement:
 
 def runs(uri: str, task: str = "mup-weight-decay-transfer") -> tuple[list[Any], list[Any]]:
     """Living parents and children of a task's experiment."""
-    client = mlflow_study.connect(uri)
+    client = mlflow_client.connect(uri)
     experiment = client.get_experiment_by_name(f"papertrial/{task}")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
     parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
@@ -103,11 +109,104 @@ def test_tags_carry_verdicts_and_provenance(study: Judgement, uri: str) -> None:
 
 def test_artifacts_lie_beside_the_database(study: Judgement, uri: str, tmp_path: Path) -> None:
     parent = mlflow_study.publish(study, uri, report.files(study))
-    client = mlflow_study.connect(uri)
+    client = mlflow_client.connect(uri)
     names = {item.path for folder in (None, "plots", "trials") for item in client.list_artifacts(parent, folder)}
     assert {"report.html", "verdicts.csv", "leaderboard.md", "plots/mup-weight-decay-transfer-laptop-gain.svg"} <= names
     (path,) = (tmp_path / "mlartifacts").rglob("mup-weight-decay-transfer.parquet")
     assert len(pd.read_parquet(path)) == 120
+
+
+@contextmanager
+def tracking(uri: str) -> Iterator[None]:
+    """MLflow's own functions read this database."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def gathered(uri: str) -> list[Any]:
+    """Living runs of the experiment that gathers all papers."""
+    client = mlflow_client.connect(uri)
+    experiment = client.get_experiment_by_name(mlflow_leaderboard.GATHERED)
+    return list(client.search_runs([experiment.experiment_id])) if experiment else []
+
+
+def test_one_table_holds_the_leaderboards_of_all_studies(study: Judgement, uri: str, tmp_path: Path) -> None:
+    import mlflow
+
+    other = judge(study_of(tmp_path / "other", task_of(), lambda t: {"loss": 1.0 + (t.method == "proposed") + 0.1 * t.seed}))
+    for judged in (study, other, study):
+        mlflow_study.publish(judged, uri, {})
+    with tracking(uri):
+        mlflow.set_experiment(mlflow_leaderboard.GATHERED)
+        frame = mlflow.load_table(mlflow_leaderboard.TABLE)
+    boards = [*study.boards, *other.boards]
+    assert sorted(zip(frame["task"], frame["experiment"], frame["method"], strict=True)) == sorted(
+        (board.task, board.experiment, row.method) for board in boards for row in board.rows
+    )
+    rows = frame.set_index(["task", "method"])
+    for board in boards:
+        for row in board.rows:
+            assert row.standing is not None
+            assert rows.loc[(board.task, row.method), "rank"] == row.standing.low
+            assert rows.loc[(board.task, row.method), "primary"] == pytest.approx(row.entries[board.ranked_by].interval.estimate)
+    runs_of = {run.info.run_name: run.data for run in gathered(uri)}
+    assert len(runs_of) == len(frame), "published again, nothing is there twice"
+    assert {data.params["statistic"] for data in runs_of.values()} == {board.ranked_by for board in boards}
+
+
+def test_a_gain_is_signed_so_that_more_is_better() -> None:
+    base = Contender("base", {0: 2.0, 1: 4.0, 2: 3.0})
+    ours = Contender("ours", {0: 1.0, 1: 2.0, 2: 3.0})
+    found = gain(ours, base, "lower")
+    assert (found.percent, found.over) == (pytest.approx(100 / 3), "base")
+    assert found.standard_errors == pytest.approx(1.0 / (1.0 / 3**0.5))
+    assert gain(ours, base, "higher").percent == pytest.approx(-100 / 3)
+    assert gain(Contender("ours", {0: -1.0, 1: -2.0, 2: 3.0}), base, "zero").percent == pytest.approx(100 / 3)
+    alone = gain(Contender("ours", {7: 1.0}), base, "lower")
+    assert math.isnan(alone.percent), "no seed in common"
+    bounded = replace(ours, ranges={1: (2.0, math.inf)})
+    assert gain(bounded, base, "lower").percent == pytest.approx(100 * 0.5 / 2.5), "a bound is no number"
+
+
+def test_a_parent_says_what_was_decided_on_what_data_and_when(study: Judgement, uri: str) -> None:
+    parent = mlflow_study.publish(study, uri, {})
+    run = mlflow_client.connect(uri).get_run(parent)
+    own = sentences([v for v in study.verdicts if v.kind == "paper"])
+    assert run.data.metrics["claims.reproduced"] == own.count("reproduced")
+    assert sum(value for name, value in run.data.metrics.items() if name.startswith("claims.")) == len(own)
+    assert (run.data.params["scale"], run.data.params["trials"]) == ("laptop", str(len(study.study.plan)))
+    for verdict in study.verdicts:
+        if verdict.primary:
+            assert run.data.metrics[f"claim.{verdict.claim}"] == verdict.interval.estimate
+    frame = study.study.frame
+    started = min(datetime.fromisoformat(text) for text in frame["started"])
+    assert run.info.start_time == round(1000 * started.timestamp())
+    assert run.info.end_time - run.info.start_time >= 1000 * frame["seconds"].max() - 1
+    assert {(item.dataset.name, item.dataset.digest) for item in run.inputs.dataset_inputs} == {
+        (name, digest) for name, digest in zip(frame["data_name"], frame["data_fingerprint"], strict=True) if digest
+    }
+    tags = mlflow_client.connect(uri).get_experiment(run.info.experiment_id).tags
+    assert tags["papertrial.arxiv"] == study.rulings[0].evidence.task.paper.arxiv
+    assert study.rulings[0].evidence.task.paper.title in tags["mlflow.note.content"]
+
+
+def test_the_tables_of_a_study_are_read_back_as_they_are(study: Judgement, uri: str) -> None:
+    parent = mlflow_study.publish(study, uri, {})
+    client = mlflow_client.connect(uri)
+    experiment = client.get_run(parent).info.experiment_id
+    with tracking(uri):
+        verdicts = client.load_table(experiment, "verdicts.json", [parent]).set_index("claim")
+        board = client.load_table(experiment, "leaderboard.json", [parent])
+    assert dict(verdicts["verdict"]) == {v.claim: v.verdict for v in study.verdicts}
+    (ours,) = study.boards
+    assert list(board["method"]) == [row.method for row in ours.rows]
+    assert list(board["rank"]) == [str(row.standing) for row in ours.rows]
 
 
 def test_publishing_twice_changes_nothing(study: Judgement, uri: str) -> None:
@@ -125,7 +224,7 @@ def test_new_records_replace_the_old_runs(study: Judgement, uri: str, tmp_path: 
     (parent,), children = runs(uri)
     assert parent.info.run_id == second
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {second}
-    assert mlflow_study.connect(uri).get_run(first).info.lifecycle_stage == "deleted"
+    assert mlflow_client.connect(uri).get_run(first).info.lifecycle_stage == "deleted"
 
 
 def test_a_claim_that_changed_is_new_content(study: Judgement, uri: str) -> None:
@@ -138,7 +237,7 @@ def test_a_claim_that_changed_is_new_content(study: Judgement, uri: str) -> None
 def test_a_publication_that_was_cut_short_is_replaced(study: Judgement, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(mlflow_study, "_artifacts", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(mlflow_study.TrackingError, match="disk full"):
+        with pytest.raises(mlflow_client.TrackingError, match="disk full"):
             mlflow_study.publish(study, uri, {})
     second = mlflow_study.publish(study, uri, {})
     (parent,), children = runs(uri)
@@ -154,7 +253,7 @@ def test_another_study_of_the_same_name_elsewhere_is_left_alone(study: Judgement
 
 def test_a_deleted_experiment_comes_back(study: Judgement, uri: str) -> None:
     mlflow_study.publish(study, uri, {})
-    client = mlflow_study.connect(uri)
+    client = mlflow_client.connect(uri)
     client.delete_experiment(client.get_experiment_by_name("papertrial/mup-weight-decay-transfer").experiment_id)
     mlflow_study.publish(study, uri, {})
     assert len(runs(uri)[0]) == 1
@@ -172,7 +271,7 @@ def test_a_study_without_records_can_be_published(tmp_path: Path, uri: str) -> N
 
 
 def test_a_dead_server_is_one_sentence_without_the_password(study: Judgement) -> None:
-    with pytest.raises(mlflow_study.TrackingError) as caught:
+    with pytest.raises(mlflow_client.TrackingError) as caught:
         mlflow_study.publish(study, "http://someone:secret@127.0.0.1:9", {})
     assert isinstance(caught.value, PapertrialError)
     assert "MLflow at http://127.0.0.1:9 did not take study toy-laptop" in str(caught.value)
@@ -183,7 +282,7 @@ def test_a_dead_server_is_one_sentence_without_the_password(study: Judgement) ->
 @pytest.mark.parametrize("form", ["sqlite:///{}/mlflow.db", "nonsense://{}"])
 def test_a_uri_that_cannot_be_opened_is_a_sentence_too(study: Judgement, tmp_path: Path, form: str) -> None:
     (tmp_path / "a-file").write_text("")
-    with pytest.raises(mlflow_study.TrackingError, match="did not take study"):
+    with pytest.raises(mlflow_client.TrackingError, match="did not take study"):
         mlflow_study.publish(study, form.format(tmp_path / "a-file"), {})
 
 
@@ -245,7 +344,7 @@ def test_two_statistics_are_two_metrics_and_many_are_all_there(tmp_path: Path, u
     children = runs(uri, "toy")[1]
     assert children
     for child in children:
-        assert len(child.data.metrics) == 6 + (4 + 3) * len(odd) > mlflow_study.MOST_AT_ONCE, "one metric a number"
+        assert len(child.data.metrics) == 7 + (4 + 3) * len(odd) > mlflow_client.MOST_AT_ONCE, "one metric a number"
         assert {"acc_0", "acc_0_2", "acc_0_3", "trials_ok"} <= set(child.data.metrics)
 
 
@@ -255,7 +354,7 @@ def test_a_statistic_that_is_called_as_a_mean_keeps_its_name_and_value(tmp_path:
     for child in runs(uri, "toy")[1]:
         assert child.data.metrics["mean.loss"] == 2.0, "the statistic's"
         assert child.data.metrics["mean.loss_2"] == 1.0
-        assert len(child.data.metrics) == 6 + (4 + 3) * 2
+        assert len(child.data.metrics) == 7 + (4 + 3) * 2
 
 
 def test_mlflow_is_silent(study: Judgement, uri: str, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:

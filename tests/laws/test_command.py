@@ -35,7 +35,7 @@ def test_a_csv_becomes_json_markdown_plots_and_a_run_in_mlflow(papertrial: Comma
     assert "| rho | 4 |" in Path("out/fit.md").read_text()
     for name in ("fit", "residuals"):
         assert Path(f"out/precision-collapsed-{name}.svg").read_text().count("<use ") > 18
-    from harness.mlflow_study import connect
+    from harness.mlflow_client import connect
 
     papertrial(*words, "--json", "out/fit.json", "--tracking-uri", uri)
     client = connect(uri)
