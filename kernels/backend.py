@@ -3,8 +3,8 @@
 Every op has a reference in plain torch. The choices are `auto`, `reference`, `compile` (the reference through `torch.compile`) and
 `triton`, given as an argument or in $KERNELS_BACKEND; the argument wins. `auto` takes Triton on a CUDA device of compute capability 8.0 or
 more, and the reference elsewhere and for problems so small that launching costs more than computing; an op whose gain nobody has shown is
-left to the reference below the smallest size in the device's file of configs. An explicit choice that cannot run is a `BackendError`: there
-is no silent fallback.
+left to the reference below the smallest size in the device's file of configs, one without a Triton kernel everywhere. An explicit choice
+that cannot run is a `BackendError`: there is no silent fallback.
 """
 
 from __future__ import annotations
@@ -65,32 +65,34 @@ def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on")
 
 
-def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False) -> str:
+def choose(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False, has_kernel: bool = True) -> str:
     """The backend for a call of `op` on tensors like `tensor`: reference, compile or triton.
 
     `dot` says that the Triton kernel multiplies tiles with `tl.dot`, `small` that plain torch was measured to be faster at this size, or
-    that no size down to it was measured on the device; only `auto` heeds it. Raises BackendError when an explicit choice cannot run and
-    ValueError when it is no backend at all.
+    that no size down to it was measured on the device; only `auto` heeds it. `has_kernel` is false of an op that is only reference and
+    compiler. Raises BackendError when an explicit choice cannot run and ValueError when it is no backend at all.
     """
-    chosen = foreseen(op, tensor, backend=backend, dot=dot, small=small)
+    chosen = foreseen(op, tensor, backend=backend, dot=dot, small=small, has_kernel=has_kernel)
     if not torch.compiler.is_compiling():
         for used in _RECORDERS:
             used.add(op, chosen)
     return chosen
 
 
-def foreseen(op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False) -> str:
+def foreseen(
+    op: str, tensor: Tensor, *, backend: str | None = None, dot: bool = False, small: bool = False, has_kernel: bool = True
+) -> str:
     """What `choose` would choose, for no call yet: `recording` does not show it."""
     asked = backend or os.environ.get(ENVIRONMENT) or "auto"
     if asked not in BACKENDS:
         raise ValueError(f"{op}: unknown backend {asked!r}; choose one of {', '.join(BACKENDS)}")
     if asked == "triton":
-        reason = _obstacle(tensor, dot)
+        reason = _obstacle(tensor, dot) if has_kernel else "it has no Triton kernel: choose auto, reference or compile"
         if reason:
             raise BackendError(f"{op}: backend triton was asked for, but {reason}")
     chosen = asked
     if asked == "auto":
-        chosen = "triton" if tensor.is_cuda and not small and not _obstacle(tensor, dot) else "reference"
+        chosen = "triton" if has_kernel and tensor.is_cuda and not small and not _obstacle(tensor, dot) else "reference"
     return chosen
 
 

@@ -20,7 +20,6 @@ OPS = (
     "sym_matmul",
     "newton_schulz",
     "quest_fake_quant",
-    "rowwise_absmax_quantize",
     "gram_matmul",
     "mmd2",
     "diag_ssm_scan",
@@ -30,7 +29,6 @@ OPS = (
 """Every op; the spec of `name` is `SPEC` in `kernels/<folder>/spec.py`."""
 _FOLDERS = {
     "newton_schulz": "sym_matmul",
-    "rowwise_absmax_quantize": "fake_quant",
     "quest_fake_quant": "fake_quant",
     "mmd2": "gram_matmul",
 }

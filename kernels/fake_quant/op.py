@@ -1,4 +1,4 @@
-"""QuEST and row-wise absmax quantization: the public functions, and the torch operators behind them."""
+"""QuEST and row-wise absmax quantization: the public functions, and QuEST's torch operators."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def rowwise_absmax_quantize(x: Tensor, bits: int, *, backend: str | None = None)
     Args:
         x: (..., K), bfloat16, float16, float32 or float64. It must not require a gradient: there is none.
         bits: 2 to 8.
-        backend: auto, reference, compile or triton; default $KERNELS_BACKEND, else auto.
+        backend: auto, reference or compile; default $KERNELS_BACKEND, else auto, which is the reference. There is no Triton kernel: the
+            compiler is at the roof.
 
     Returns:
         levels (..., K), int8, and scale (..., 1), float32. A row of zeros has scale 0 and levels 0. A row that holds NaN or infinity has
@@ -69,22 +70,16 @@ def rowwise_absmax_quantize(x: Tensor, bits: int, *, backend: str | None = None)
         ValueError, TypeError, RuntimeError: shapes, dtypes or bits that do not fit; x requires a gradient.
         BackendError: an explicit backend that cannot run here.
     """
-    largest = _check_rowwise("rowwise_absmax_quantize", x, bits)
-    chosen = choose("rowwise_absmax_quantize", x, backend=backend)
-    if chosen != "triton":
-        return evaluate(chosen, rowwise_absmax_quantize_reference, x, bits)
-    levels, scale = torch.ops.kernels.rowwise_absmax_quantize(x, largest)
-    return levels, scale
+    _check_rowwise("rowwise_absmax_quantize", x, bits)
+    chosen = choose("rowwise_absmax_quantize", x, backend=backend, has_kernel=False)
+    return evaluate(chosen, rowwise_absmax_quantize_reference, x, bits)
 
 
 def rowwise_absmax_fake_quant(x: Tensor, bits: int, *, backend: str | None = None) -> Tensor:
-    """levels * scale of `rowwise_absmax_quantize` in x's dtype, in one pass. Arguments and errors are the same."""
-    largest = _check_rowwise("rowwise_absmax_fake_quant", x, bits)
-    chosen = choose("rowwise_absmax_fake_quant", x, backend=backend)
-    if chosen != "triton":
-        return evaluate(chosen, rowwise_absmax_fake_quant_reference, x, bits)
-    values: Tensor = torch.ops.kernels.rowwise_absmax_fake_quant(x, largest)
-    return values
+    """levels * scale of `rowwise_absmax_quantize` in x's dtype. Arguments and errors are the same."""
+    _check_rowwise("rowwise_absmax_fake_quant", x, bits)
+    chosen = choose("rowwise_absmax_fake_quant", x, backend=backend, has_kernel=False)
+    return evaluate(chosen, rowwise_absmax_fake_quant_reference, x, bits)
 
 
 def _check(name: str, x: Tensor) -> None:
@@ -94,12 +89,12 @@ def _check(name: str, x: Tensor) -> None:
         raise ValueError(f"{name}: x {tuple(x.shape)} has no columns")
 
 
-def _check_rowwise(name: str, x: Tensor, bits: int) -> int:
-    """The largest level, or an error that names what does not fit."""
+def _check_rowwise(name: str, x: Tensor, bits: int) -> None:
+    """An error that names what does not fit."""
     _check(name, x)
     if torch.is_grad_enabled() and x.requires_grad:
         raise RuntimeError(f"{name} has no gradient: call it under torch.no_grad() or on x.detach()")
-    return grid.largest_level(bits)
+    grid.largest_level(bits)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -160,34 +155,3 @@ def _differentiate(ctx: torch.autograd.function.FunctionCtx, dq: Tensor, _: Tens
 
 
 torch.library.register_autograd("kernels::quest_fake_quant", _differentiate, setup_context=_save)
-
-
-@torch.library.custom_op("kernels::rowwise_absmax_quantize", mutates_args=())
-def _rowwise(x: Tensor, largest: int) -> tuple[Tensor, Tensor]:
-    from kernels.fake_quant.triton import launch_rowwise
-
-    levels = _like(x, torch.int8)
-    scale = torch.empty((*x.shape[:-1], 1), dtype=torch.float32, device=x.device)
-    if x.numel():
-        launch_rowwise(_rows(x), largest, levels.view(-1, x.shape[-1]), scale.view(-1, 1))
-    return levels, scale
-
-
-@_rowwise.register_fake
-def _(x: Tensor, _largest: int) -> tuple[Tensor, Tensor]:
-    return _like(x, torch.int8), torch.empty((*x.shape[:-1], 1), dtype=torch.float32, device=x.device)
-
-
-@torch.library.custom_op("kernels::rowwise_absmax_fake_quant", mutates_args=())
-def _rowwise_fake(x: Tensor, largest: int) -> Tensor:
-    from kernels.fake_quant.triton import launch_rowwise
-
-    values = _like(x, x.dtype)
-    if x.numel():
-        launch_rowwise(_rows(x), largest, values.view(-1, x.shape[-1]), None)
-    return values
-
-
-@_rowwise_fake.register_fake
-def _(x: Tensor, _largest: int) -> Tensor:
-    return _like(x, x.dtype)

@@ -1,4 +1,4 @@
-"""The specs of `quest_fake_quant` and `rowwise_absmax_quantize`."""
+"""The spec of `quest_fake_quant`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from kernels.configs import Config
 from kernels.fake_quant import grid
 from kernels.fake_quant.hadamard import block_hadamard
-from kernels.fake_quant.op import quest_quantize, rowwise_absmax_quantize
-from kernels.fake_quant.reference import quest_quantize_reference, rowwise_absmax_quantize_reference
-from kernels.fake_quant.tiles import QUEST_BACKWARD, QUEST_BACKWARD_FLOAT32, QUEST_FORWARD, QUEST_FORWARD_FLOAT32, ROWWISE
+from kernels.fake_quant.op import quest_quantize
+from kernels.fake_quant.reference import quest_quantize_reference
+from kernels.fake_quant.tiles import QUEST_BACKWARD, QUEST_BACKWARD_FLOAT32, QUEST_FORWARD, QUEST_FORWARD_FLOAT32
 from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
 
 _MODULE = "kernels.fake_quant.triton"
@@ -92,47 +92,6 @@ def _quest_cases(direction: str, dtype: str, limit: float) -> Callable[[Config],
     return cases
 
 
-def _rowwise_inputs(shape: Shape, dtype: torch.dtype, device: torch.device, seed: int) -> Inputs:
-    """Gaussian rows on different scales, the last one all zeros."""
-    generator = torch.Generator(device).manual_seed(seed)
-    x = torch.randn(shape["rows"], shape["columns"], generator=generator, device=device)
-    x *= torch.linspace(0.01, 30.0, max(shape["rows"], 1), device=device)[: shape["rows"], None]
-    if shape["rows"] > 1:
-        x[-1] = 0.0
-    return {"x": x.to(dtype), "bits": shape["bits"]}
-
-
-def _rowwise_cost(shape: Shape, dtype: torch.dtype, _mode: Mode) -> Cost:
-    """Reads x once (the second pass hits a cache), writes a byte a level and four a row."""
-    return Cost(bytes=shape["rows"] * (shape["columns"] * (dtype.itemsize + 1) + 4))
-
-
-def _rowwise_samples() -> Iterable[tuple[Any, tuple[Any, ...]]]:
-    for layout in (torch.randn(3, 8), torch.randn(8, 3).T, torch.randn(2, 1, 5)):
-        yield torch.ops.kernels.rowwise_absmax_quantize, (layout, 7)
-        yield torch.ops.kernels.rowwise_absmax_fake_quant, (layout, 7)
-
-
-def _rowwise_cases(config: Config) -> Sequence[AotCase]:
-    return [
-        AotCase(
-            name=name,
-            jit=f"{_MODULE}:rowwise_kernel",
-            types={"x_ptr": "*bf16", "out_ptr": out, "scale_ptr": scale}
-            | {"rows": "i32", "columns": "i32", "x_stride": "i32", "out_stride": "i32", "largest": "fp32"},
-            constants={"COMPUTE": "fp32", "DEQUANTIZE": dequantize},
-            aligned=("x_ptr", "out_ptr", "scale_ptr", "columns", "x_stride", "out_stride"),
-            config=config,
-            elements=config.tiles["ROWS"] * config.tiles["COLUMNS"],
-            max_instructions_per_element=30.0,
-        )
-        for name, out, scale, dequantize in (
-            ("rowwise_absmax_quantize", "*i8", "*fp32", False),
-            ("rowwise_absmax_fake_quant", "*bf16", "*bf16", True),
-        )
-    ]
-
-
 SPECS = (
     OpSpec(
         name="quest_fake_quant",
@@ -177,30 +136,5 @@ SPECS = (
             KernelSpec(tunable=QUEST_BACKWARD_FLOAT32, cases=_quest_cases("backward", "*fp32", 40.0), dtype=torch.float32),
         ),
         target=Target(eager=8.0, compile=1.6, roof=0.75),
-    ),
-    OpSpec(
-        name="rowwise_absmax_quantize",
-        summary="Symmetric round-to-nearest of each row, for W4A4 without calibration",
-        formula="levels = rne(x / scale), scale = max abs(row) / (2^(b-1) - 1)",
-        source="arXiv 2509.23500, post-training quantization",
-        reference=rowwise_absmax_quantize_reference,
-        op=rowwise_absmax_quantize,
-        inputs=_rowwise_inputs,
-        outputs=("levels", "scale"),
-        tolerances={dtype: {"scale": 1e-7} for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)},
-        flips={"levels": 1e-5},
-        small=(
-            {"rows": 6, "columns": 1030, "bits": 4},
-            {"rows": 9, "columns": 24, "bits": 8},
-            {"rows": 1, "columns": 1, "bits": 2},
-            {"rows": 0, "columns": 16, "bits": 4},
-        ),
-        paper={"rows": 32_768, "columns": 2048, "bits": 4},
-        neighbours=({"rows": 8192, "columns": 2048, "bits": 4}, {"rows": 32_749, "columns": 5632, "bits": 4}),
-        size=lambda shape: shape["rows"] * shape["columns"],
-        cost=_rowwise_cost,
-        samples=_rowwise_samples,
-        kernels=(KernelSpec(tunable=ROWWISE, cases=_rowwise_cases),),
-        target=Target(compile=1.2, roof=0.75),
     ),
 )

@@ -1,4 +1,4 @@
-"""Launch candidates of the quantization kernels: ROWS rows a program; backward, a QuEST program takes BLOCKS blocks of 128 columns."""
+"""Launch candidates of QuEST's kernels: ROWS rows a program; backward, a program takes BLOCKS blocks of 128 columns."""
 
 from __future__ import annotations
 
@@ -28,12 +28,3 @@ QUEST_BACKWARD = Tunable(
 )
 QUEST_FORWARD_FLOAT32 = Tunable("quest_fake_quant_forward_float32", (Config(tiles={"ROWS": 64}, num_warps=8, num_stages=1),))
 QUEST_BACKWARD_FLOAT32 = Tunable("quest_fake_quant_backward_float32", (Config(tiles={"ROWS": 64, "BLOCKS": 4}, num_warps=8, num_stages=1),))
-ROWWISE = Tunable(
-    "rowwise_absmax_quantize",
-    (
-        Config(tiles={"ROWS": 4, "COLUMNS": 1024}, num_warps=4),
-        Config(tiles={"ROWS": 1, "COLUMNS": 2048}, num_warps=4),
-        Config(tiles={"ROWS": 2, "COLUMNS": 2048}, num_warps=8),
-        Config(tiles={"ROWS": 8, "COLUMNS": 512}, num_warps=4),
-    ),
-)

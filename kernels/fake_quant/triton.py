@@ -1,6 +1,6 @@
-"""Triton kernels of fake quantization, and their launches.
+"""Triton kernels of QuEST's quantizer, and their launches.
 
-QuEST, forward: a program owns ROWS whole rows. The first pass sums the squares of x, because an orthogonal H keeps them: rms(x H) = rms(x).
+Forward: a program owns ROWS whole rows. The first pass sums the squares of x, because an orthogonal H keeps them: rms(x H) = rms(x).
 The second pass multiplies 128 columns at a time by the matrix of signs (exact in every dtype, so that products are exact too) on tensor
 cores, scales, rounds and stores; it finds x in the L2 cache. Backward has no tie between columns: a program takes BLOCKS blocks of a row
 block. Rounding is (t + c) - c with c = 1.5 * 2^23 (2^52 in float64): to nearest even, as torch.round. Row offsets are 64-bit.
@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.fake_quant.hadamard import BLOCK, eighths
-from kernels.fake_quant.tiles import QUEST_BACKWARD, QUEST_BACKWARD_FLOAT32, QUEST_FORWARD, QUEST_FORWARD_FLOAT32, ROWWISE
+from kernels.fake_quant.tiles import QUEST_BACKWARD, QUEST_BACKWARD_FLOAT32, QUEST_FORWARD, QUEST_FORWARD_FLOAT32
 
 _NORM = tl.constexpr(128.0**-0.5)
 _WIDTH = tl.constexpr(BLOCK)
@@ -113,57 +113,6 @@ def quest_backward_kernel(
         tl.store(dx_ptr + out + start, dx.to(dx_ptr.dtype.element_ty), mask=inside)
 
 
-@triton.jit
-def rowwise_kernel(
-    x_ptr,
-    out_ptr,
-    scale_ptr,
-    rows,
-    columns,
-    x_stride,
-    out_stride,
-    largest,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-    DEQUANTIZE: tl.constexpr,
-    COMPUTE: tl.constexpr,
-):
-    """Levels and scales of ROWS rows, or the levels times the scale (DEQUANTIZE; scale_ptr is not touched then)."""
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
-    in_rows = row < rows
-    column = tl.arange(0, COLUMNS)
-    x_ptrs = x_ptr + row[:, None] * x_stride + column[None, :]
-    out_ptrs = out_ptr + row[:, None] * out_stride + column[None, :]
-    peaks = tl.zeros((ROWS, COLUMNS), dtype=COMPUTE)
-    for start in range(0, columns, COLUMNS):
-        mask = in_rows[:, None] & (start + column < columns)[None, :]
-        x = tl.load(x_ptrs + start, mask=mask, other=0.0).to(COMPUTE)
-        peaks = tl.maximum(peaks, tl.abs(x), propagate_nan=tl.PropagateNan.ALL)
-    # The maximum over a row may drop a NaN; a count of what is not below infinity does not.
-    finite = tl.sum(tl.where(peaks < float("inf"), 0, 1), 1) == 0
-    peak = tl.max(peaks, 1)
-    shrink = tl.where(peak > 1.0, 0.00390625, 1.0).to(COMPUTE)
-    factor = (largest * shrink)[:, None]
-    bottom = tl.where(finite & (peak > 0), peak * shrink, 1.0)[:, None]
-    scale = tl.where(finite, _divide(peak, tl.zeros_like(peak) + largest), float("nan")).to(tl.float32)
-    if not DEQUANTIZE:
-        tl.store(scale_ptr + row, scale, mask=in_rows)
-    usable = in_rows & finite
-    for start in range(0, columns, COLUMNS):
-        within = (start + column < columns)[None, :]
-        x = tl.load(x_ptrs + start, mask=usable[:, None] & within, other=0.0).to(COMPUTE)
-        level = _rne(_divide(x * factor, bottom + tl.zeros_like(x)))
-        if DEQUANTIZE:
-            level = level * scale[:, None]
-        tl.store(out_ptrs + start, level.to(out_ptr.dtype.element_ty), mask=in_rows[:, None] & within)
-
-
-@triton.jit
-def _divide(a, b):
-    """a / b rounded to nearest: a tie of half-precision inputs is then judged as in exact arithmetic."""
-    return a / b if a.dtype == tl.float64 else tl.div_rn(a, b)
-
-
 def _compute(x: Tensor) -> tl.dtype:
     return tl.float64 if x.dtype == torch.float64 else tl.float32
 
@@ -210,24 +159,5 @@ def launch_quest_backward(dq: Tensor, mask: Tensor, dx: Tensor) -> None:
         dq.stride(0),
         dx.stride(0),
         COMPUTE=_compute(dq),
-        **config.launch(),
-    )
-
-
-def launch_rowwise(x: Tensor, largest: int, out: Tensor, scale: Tensor | None) -> None:
-    """Fill out (M, K): int8 levels, with scale (M, 1), or without one the dequantized values. The rows of x and out are contiguous."""
-    rows, columns = x.shape
-    config = ROWWISE.pick(x.device, x.numel())
-    rowwise_kernel[(triton.cdiv(rows, config.tiles["ROWS"]),)](
-        x,
-        out,
-        out if scale is None else scale,
-        rows,
-        columns,
-        x.stride(0),
-        out.stride(0),
-        float(largest),
-        DEQUANTIZE=scale is None,
-        COMPUTE=_compute(x),
         **config.launch(),
     )

@@ -109,27 +109,6 @@ MUTATIONS = (
         "kept = tl.where(trusted != 2, dq, 0.0)",
     ),
     Mutation(
-        "rowwise_absmax_quantize",
-        "fake_quant/triton.py",
-        "formula: rounds down",
-        "level = _rne(_divide(x * factor, bottom + tl.zeros_like(x)))",
-        "level = _rne(_divide(x * factor, bottom + tl.zeros_like(x)) - 0.5)",
-    ),
-    Mutation(
-        "rowwise_absmax_quantize",
-        "fake_quant/triton.py",
-        "offset: scale of another row",
-        "tl.store(scale_ptr + row, scale",
-        "tl.store(scale_ptr + row // 2, scale",
-    ),
-    Mutation(
-        "rowwise_absmax_quantize",
-        "fake_quant/triton.py",
-        "reduction: maximum of the last columns",
-        "peaks = tl.maximum(peaks, tl.abs(x), propagate_nan",
-        "peaks = tl.maximum(tl.zeros_like(peaks), tl.abs(x), propagate_nan",
-    ),
-    Mutation(
         "sym_matmul", "sym_matmul/triton.py", "offset: mirror image not transposed", "tl.trans(made), mask=mirrored", "made, mask=mirrored"
     ),
     Mutation("sym_matmul", "sym_matmul/triton.py", "mask: inner axis", "within = (start + inner < n)", "within = (start + inner < n + 1)"),

@@ -68,6 +68,7 @@ def test_auto_leaves_small_problems_on_a_gpu_to_torch_and_an_explicit_choice_doe
     assert choose("product", on_a_gpu) == "triton"
     assert choose("product", on_a_gpu, small=True) == "reference"
     assert choose("product", on_a_gpu, small=True, backend="triton") == "triton"
+    assert choose("without", on_a_gpu, has_kernel=False) == "reference"
 
 
 def test_the_compiled_reference_equals_the_reference() -> None:

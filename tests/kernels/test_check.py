@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kernels import check, document
+from kernels import check, configs, document
 from kernels.spec import OPS, specs
 
 REPORT = {
@@ -99,6 +99,12 @@ def test_every_spec_is_whole() -> None:
         for kernel in spec.kernels:
             assert len({str(config) for config in kernel.tunable.candidates}) == len(kernel.tunable.candidates)
     assert len({spec.name for spec in specs()}) == len(OPS)
+
+
+def test_no_config_outlives_its_kernel() -> None:
+    tunables = {kernel.tunable.kernel for spec in specs() for kernel in spec.kernels}
+    for device in configs.measured_devices():
+        assert configs.load(device).keys() <= tunables
 
 
 COMPILED = """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
 from torch import Tensor
 
-from kernels.backend import BackendError, interpreting
+from kernels.backend import BackendError, interpreting, recording
 from kernels.fake_quant import grid
 from kernels.fake_quant.hadamard import block_hadamard, hadamard_128
 from kernels.fake_quant.op import quest_fake_quant, quest_quantize, rowwise_absmax_fake_quant, rowwise_absmax_quantize
@@ -205,50 +206,83 @@ def test_offsets_past_32_bits() -> None:
     rows = _gaussian(3, 128).half()
     spread = _far_apart(rows, 2**30 + 16)
     assert torch.equal(quest_fake_quant(spread, 4, backend="triton"), quest_fake_quant(rows, 4, backend="triton"))
-    assert torch.equal(rowwise_absmax_fake_quant(spread, 4, backend="triton"), rowwise_absmax_fake_quant(rows, 4, backend="triton"))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
-def test_rowwise_known_values_and_ties_to_even(backend: str, dtype: torch.dtype) -> None:
+def test_rowwise_known_values_and_ties_to_even(dtype: torch.dtype) -> None:
     x = torch.tensor([[7.0, -3.5, 3.5, 0.5, 1.5, -7.0], [14.0, 3.0, 1.0, 5.0, -13.0, 0.0]], dtype=dtype, device=DEVICE)
-    levels, scale = rowwise_absmax_quantize(x, 4, backend=backend)
+    levels, scale = rowwise_absmax_quantize(x, 4)
     assert levels.tolist() == [[7, -4, 4, 0, 2, -7], [7, 2, 0, 2, -6, 0]]
     assert (levels.dtype, scale.dtype) == (torch.int8, torch.float32)
     assert scale.tolist() == [[1.0], [2.0]]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_rowwise_levels_are_those_of_exact_arithmetic(dtype: torch.dtype) -> None:
+    x = (_gaussian(9, 7).double() * torch.linspace(0.01, 30.0, 9, device=DEVICE)[:, None]).T
+    # Past a tie in double precision alone.
+    x[0] = torch.tensor([7.0, 0.5 + 1e-12, 1.5 - 1e-12, 3.0, 0.0, -0.5, 1.0, 2.0, 4.0], dtype=x.dtype)
+    x = x.to(dtype)
+    levels, scale = rowwise_absmax_quantize(x, 4)
+    for row, found, size in zip(x.tolist(), levels.tolist(), scale.flatten().tolist(), strict=True):
+        peak = max(abs(Fraction(value)) for value in row)
+        assert found == [round(Fraction(value) * 7 / peak) for value in row]
+        assert size == pytest.approx(float(peak / 7), rel=1e-7)
+    assert [part.shape for part in rowwise_absmax_quantize(x[:0], 4)] == [(0, 9), (0, 1)]
+
+
+def test_rowwise_has_no_triton_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = _gaussian(2, 8)
+    for op in (rowwise_absmax_quantize, rowwise_absmax_fake_quant):
+        with pytest.raises(BackendError, match=f"{op.__name__}: .* it has no Triton kernel: choose auto, reference or compile"):
+            op(x, 4, backend="triton")
+    monkeypatch.setenv("KERNELS_BACKEND", "triton")
+    with pytest.raises(BackendError, match="no Triton kernel"):
+        rowwise_absmax_quantize(x, 4)
+    with recording() as used:
+        rowwise_absmax_quantize(x, 4, backend="auto")
+        rowwise_absmax_fake_quant(x, 4, backend="reference")
+    assert used.summary() == "rowwise_absmax_fake_quant=reference,rowwise_absmax_quantize=reference"
+
+
+def test_rowwise_compiled_gives_the_bits_of_the_reference() -> None:
+    x = _gaussian(6, 301)
+    x[3], x[4], x[5] = 0.0, x[4] * 1e38, math.inf
+    with recording() as used:
+        made = rowwise_absmax_quantize(x, 4, backend="compile")
+    assert used.summary() == "rowwise_absmax_quantize=compile"
+    for ours, theirs in zip(made, rowwise_absmax_quantize(x, 4), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
 @pytest.mark.parametrize("bits", range(2, 9))
-def test_rowwise_errors_are_half_a_scale_and_levels_symmetric(backend: str, bits: int) -> None:
+def test_rowwise_errors_are_half_a_scale_and_levels_symmetric(bits: int) -> None:
     x = _gaussian(4, 300)
-    levels, scale = rowwise_absmax_quantize(x, bits, backend=backend)
+    levels, scale = rowwise_absmax_quantize(x, bits)
     assert int(levels.abs().amax(-1).min()) == 2 ** (bits - 1) - 1
     assert bool(((levels * scale - x).abs() <= scale * 0.500001).all())
-    assert torch.equal(rowwise_absmax_quantize(-x, bits, backend=backend)[0], -levels)
-    assert torch.equal(rowwise_absmax_quantize(x * 2.0**40, bits, backend=backend)[0], levels)
-    assert torch.equal(rowwise_absmax_fake_quant(x, bits, backend=backend), levels * scale)
+    assert torch.equal(rowwise_absmax_quantize(-x, bits)[0], -levels)
+    assert torch.equal(rowwise_absmax_quantize(x * 2.0**40, bits)[0], levels)
+    assert torch.equal(rowwise_absmax_fake_quant(x, bits), levels * scale)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_rows_at_the_ends_of_the_range(backend: str) -> None:
+def test_rows_at_the_ends_of_the_range() -> None:
     x = torch.tensor([[3.3e38, -1.65e38, 0.2e38], [2.0**-126, -(2.0**-127), 0.05 * 2.0**-126], [0.0, -0.0, 0.0]], device=DEVICE)
-    levels, scale = rowwise_absmax_quantize(x, 8, backend=backend)
+    levels, scale = rowwise_absmax_quantize(x, 8)
     assert levels.tolist() == [[127, -64, 8], [127, -64, 6], [0, 0, 0]]
     assert bool(scale.isfinite().all())
     assert float(scale[2]) == 0.0
-    assert rowwise_absmax_fake_quant(x, 8, backend=backend)[2].tolist() == [0.0, 0.0, 0.0]
+    assert rowwise_absmax_fake_quant(x, 8)[2].tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [0, 1500])
-def test_a_row_with_nan_or_infinity_is_nan(backend: str, bad: float, place: int) -> None:
+def test_a_row_with_nan_or_infinity_is_nan(bad: float, place: int) -> None:
     x = _gaussian(3, 1501)
-    clean = rowwise_absmax_fake_quant(x, 4, backend=backend)
+    clean = rowwise_absmax_fake_quant(x, 4)
     x[1, place] = bad
-    levels, scale = rowwise_absmax_quantize(x, 4, backend=backend)
-    made = rowwise_absmax_fake_quant(x, 4, backend=backend)
+    levels, scale = rowwise_absmax_quantize(x, 4)
+    made = rowwise_absmax_fake_quant(x, 4)
     assert scale.isnan().flatten().tolist() == [False, True, False]
     assert not levels[1].any()
     assert bool(made[1].isnan().all())
