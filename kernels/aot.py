@@ -57,13 +57,14 @@ class Report:
 
 
 def cases(spec: OpSpec) -> Iterator[tuple[str, AotCase]]:
-    """(key, case) of every config that ships, each once: the defaults, and those measured for a device."""
+    """(key, case) of every config that ships or is to be proven, each once: the defaults, those measured for a device, `proven` ones."""
     for kernel in spec.kernels:
         shipped: dict[str, Config] = {"default": kernel.tunable.default}
         for slug in configs.measured_devices():
             for size, config in configs.load(slug).get(kernel.tunable.kernel, {}).items():
                 if config not in shipped.values():
                     shipped[f"{slug}/{size}"] = config
+        shipped |= {str(config): config for config in kernel.proven if config not in shipped.values()}
         for origin, config in shipped.items():
             for case in kernel.cases(config):
                 yield f"{spec.name}/{case.name}/{origin}", case

@@ -75,6 +75,8 @@ class KernelSpec:
     cases: Callable[[Config], Sequence[AotCase]]
     dtype: torch.dtype | None = None
     """The dtype that reaches this kernel; None: the op's `benchmark_dtype` does."""
+    proven: Sequence[Config] = ()
+    """Candidates that `check` runs and compiles beside those that ship, because `tune` is expected to choose them."""
 
 
 @dataclass(frozen=True, kw_only=True)

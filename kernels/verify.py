@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kernels import configs
 from kernels.evaluate import evaluate, poisoned, upcast
 from kernels.spec import OPS, OpSpec, Shape, relative_error, specs
 
@@ -46,6 +47,14 @@ def findings(spec: OpSpec, device: torch.device) -> Iterator[Finding]:
     label = _label(shape, usual)
     for name, options in spec.variants.items():
         yield _guarded(spec, f"accuracy {name}", label, partial(_accuracy, spec, shape, usual, device, options))
+    for kernel in spec.kernels:
+        own = kernel.dtype or spec.benchmark_dtype
+        reaching = torch.float16 if _skipped(spec, own, device) else own
+        for config in kernel.proven:
+            with configs.forced(kernel.tunable.kernel, config):
+                look = partial(_accuracy, spec, shape, reaching, device)
+                found = _guarded(spec, f"accuracy {config}", _label(shape, reaching), look)
+            yield found
     yield _guarded(spec, "repeatable", label, partial(_repeatable, spec, shape, usual, device))
     yield _guarded(spec, "layouts", label, partial(_layouts, spec, shape, usual, device))
     for value in (float("nan"), float("inf")):

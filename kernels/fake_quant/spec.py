@@ -13,7 +13,14 @@ from kernels.fake_quant import grid
 from kernels.fake_quant.hadamard import block_hadamard
 from kernels.fake_quant.op import quest_quantize
 from kernels.fake_quant.reference import quest_quantize_reference
-from kernels.fake_quant.tiles import QUEST_BACKWARD, QUEST_BACKWARD_FLOAT32, QUEST_FORWARD, QUEST_FORWARD_FLOAT32
+from kernels.fake_quant.tiles import (
+    FEW_ROWS_BACKWARD,
+    FEW_ROWS_FORWARD,
+    QUEST_BACKWARD,
+    QUEST_BACKWARD_FLOAT32,
+    QUEST_FORWARD,
+    QUEST_FORWARD_FLOAT32,
+)
 from kernels.spec import AotCase, Cost, Inputs, KernelSpec, Mode, OpSpec, Shape, Target
 
 _MODULE = "kernels.fake_quant.triton"
@@ -67,7 +74,10 @@ def _quest_samples() -> Iterable[tuple[Any, tuple[Any, ...]]]:
 
 
 def _quest_cases(direction: str, dtype: str, limit: float) -> Callable[[Config], Sequence[AotCase]]:
-    """The kernel of one direction on one dtype ("*bf16"), with at most `limit` instructions per element."""
+    """The kernel of one direction on one dtype ("*bf16"), with at most `limit` instructions per element of a tile of 64 rows.
+
+    Lower tiles have no warp-group products: operands go through registers.
+    """
     forward = direction == "forward"
     source, result = ("x", "q") if forward else ("dq", "dx")
     pointers = {f"{source}_ptr": dtype, "signs_ptr": dtype, f"{result}_ptr": dtype, "mask_ptr": "*i8"}
@@ -75,6 +85,7 @@ def _quest_cases(direction: str, dtype: str, limit: float) -> Callable[[Config],
     scalars = {"clip": "fp32", "steps": "fp32", "offset": "fp32"} if forward else {}
 
     def cases(config: Config) -> Sequence[AotCase]:
+        tall = config.tiles["ROWS"] >= 64
         return [
             AotCase(
                 name=f"quest_fake_quant_{direction}_{dtype[1:]}",
@@ -84,8 +95,8 @@ def _quest_cases(direction: str, dtype: str, limit: float) -> Callable[[Config],
                 aligned=(*pointers, *strides, "columns"),
                 config=config,
                 elements=config.tiles["ROWS"] * 128,
-                max_instructions_per_element=limit,
-                contains=("HGMMA",) if config.tiles["ROWS"] >= 64 else ("HMMA",),
+                max_instructions_per_element=limit if tall else 30.0,
+                contains=("HGMMA",) if tall else ("HMMA",),
             )
         ]
 
@@ -130,8 +141,8 @@ SPECS = (
         cost=_quest_cost,
         samples=_quest_samples,
         kernels=(
-            KernelSpec(tunable=QUEST_FORWARD, cases=_quest_cases("forward", "*bf16", 20.0)),
-            KernelSpec(tunable=QUEST_BACKWARD, cases=_quest_cases("backward", "*bf16", 30.0)),
+            KernelSpec(tunable=QUEST_FORWARD, cases=_quest_cases("forward", "*bf16", 20.0), proven=(FEW_ROWS_FORWARD,)),
+            KernelSpec(tunable=QUEST_BACKWARD, cases=_quest_cases("backward", "*bf16", 30.0), proven=(FEW_ROWS_BACKWARD,)),
             KernelSpec(tunable=QUEST_FORWARD_FLOAT32, cases=_quest_cases("forward", "*fp32", 40.0), dtype=torch.float32),
             KernelSpec(tunable=QUEST_BACKWARD_FLOAT32, cases=_quest_cases("backward", "*fp32", 40.0), dtype=torch.float32),
         ),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from kernels.configs import Config, Tunable
 
+# The lowest tile of tensor cores: four times as many programs where there are few rows, such as those of a weight.
+FEW_ROWS_FORWARD = Config(tiles={"ROWS": 16}, num_warps=4, num_stages=3)
+FEW_ROWS_BACKWARD = Config(tiles={"ROWS": 16, "BLOCKS": 4}, num_warps=4, num_stages=3)
 QUEST_FORWARD = Tunable(
     "quest_fake_quant_forward",
     (
@@ -11,7 +14,7 @@ QUEST_FORWARD = Tunable(
         Config(tiles={"ROWS": 64}, num_warps=4, num_stages=2),
         Config(tiles={"ROWS": 64}, num_warps=8, num_stages=3),
         Config(tiles={"ROWS": 32}, num_warps=4, num_stages=3),
-        Config(tiles={"ROWS": 16}, num_warps=4, num_stages=3),
+        FEW_ROWS_FORWARD,
         Config(tiles={"ROWS": 128}, num_warps=8, num_stages=3),
     ),
 )
@@ -22,7 +25,7 @@ QUEST_BACKWARD = Tunable(
         Config(tiles={"ROWS": 64, "BLOCKS": 8}, num_warps=4, num_stages=3),
         Config(tiles={"ROWS": 64, "BLOCKS": 4}, num_warps=8, num_stages=3),
         Config(tiles={"ROWS": 32, "BLOCKS": 4}, num_warps=4, num_stages=3),
-        Config(tiles={"ROWS": 16, "BLOCKS": 4}, num_warps=4, num_stages=3),
+        FEW_ROWS_BACKWARD,
         Config(tiles={"ROWS": 128, "BLOCKS": 4}, num_warps=8, num_stages=3),
     ),
 )

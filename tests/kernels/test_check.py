@@ -98,6 +98,7 @@ def test_every_spec_is_whole() -> None:
         assert len(set(names)) == len(names)
         for kernel in spec.kernels:
             assert len({str(config) for config in kernel.tunable.candidates}) == len(kernel.tunable.candidates)
+            assert all(config in kernel.tunable.candidates for config in kernel.proven)
     assert len({spec.name for spec in specs()}) == len(OPS)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kernels.evaluate import poisoned
-from kernels.spec import relative_error
+from kernels.spec import KernelSpec, relative_error
 from kernels.verify import findings
 from tests.kernels import toy
 
@@ -29,6 +29,19 @@ def test_a_right_op_is_green() -> None:
         "gradcheck reference",
         "gradcheck triton",
     }
+
+
+def test_a_candidate_that_is_to_be_proven_runs_as_it_would_be_launched() -> None:
+    def wrong_at_128(x: Tensor, *, backend: str) -> Tensor:
+        made = toy.right(x, backend=backend)
+        return 1.01 * made if x.dtype == torch.float16 and toy.TUNABLE.pick(CPU, 1).tiles["BLOCK"] == 128 else made
+
+    half = {"y": 5e-4, "d_x": 5e-4}
+    kernel = KernelSpec(tunable=toy.TUNABLE, cases=lambda config: (), proven=toy.CANDIDATES[1:])
+    changes = {"kernels": (kernel,), "dot": True, "tolerances": {torch.float32: {"y": 1e-6, "d_x": 1e-6}, torch.float16: half}}
+    red = [finding.check for finding in findings(toy.spec(wrong_at_128, **changes), CPU) if not finding.ok]
+    assert red == [f"accuracy {toy.CANDIDATES[2]}"]
+    assert toy.TUNABLE.pick(CPU, 1) == toy.CANDIDATES[0]
 
 
 def _wrong_formula(x: Tensor, *, backend: str) -> Tensor:
