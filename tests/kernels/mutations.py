@@ -32,6 +32,8 @@ class Mutation:
 
 
 RATIONAL = "group_rational/triton.py"
+QUEST = "fake_quant/triton.py"
+GRAM = "gram_matmul/triton.py"
 STABLEMAX = "stablemax_ce/triton.py"
 SQUARE = "onehot_square/triton.py"
 MUTATIONS = (
@@ -87,26 +89,46 @@ MUTATIONS = (
     Mutation("group_rational", "group_rational/reference.py", "reference: a coefficient swapped", "top = a[:, 5]", "top = a[:, 4]"),
     Mutation(
         "quest_fake_quant",
-        "fake_quant/triton.py",
+        QUEST,
         "formula: scale by the wrong power",
         "step = scale * (2.0 / steps)",
         "step = scale * (1.0 / steps)",
     ),
-    Mutation("quest_fake_quant", "fake_quant/triton.py", "formula: trust mask too wide", "<= trust", "<= 2.0 * trust"),
+    Mutation("quest_fake_quant", QUEST, "formula: trust mask too wide", "<= trust", "<= 2.0 * trust"),
     Mutation(
         "quest_fake_quant",
-        "fake_quant/triton.py",
+        QUEST,
         "mask: rows",
         "inside = (row < rows)[:, None]\n    x_ptrs",
         "inside = (row < rows - 1)[:, None]\n    x_ptrs",
     ),
-    Mutation("quest_fake_quant", "fake_quant/triton.py", "reduction: sum of squares overwritten", "squares += x * x", "squares = x * x"),
+    Mutation("quest_fake_quant", QUEST, "reduction: sum of squares overwritten", "squares += x * x", "squares = x * x"),
     Mutation(
         "quest_fake_quant",
-        "fake_quant/triton.py",
+        QUEST,
         "gradient: mask ignored",
         "kept = tl.where(trusted != 0, dq, 0.0)",
         "kept = tl.where(trusted != 2, dq, 0.0)",
+    ),
+    Mutation(
+        "quest_fake_quant",
+        QUEST,
+        "16-row tile: programs of the forward",
+        '(triton.cdiv(rows, config.tiles["ROWS"]),)',
+        "(triton.cdiv(rows, 64),)",
+    ),
+    Mutation(
+        "quest_fake_quant",
+        QUEST,
+        "16-row tile: rows of the forward",
+        "row = tl.program_id(0).to(tl.int64) * ROWS",
+        "row = tl.program_id(0).to(tl.int64) * 64",
+    ),
+    Mutation(
+        "quest_fake_quant", QUEST, "16-row tile: programs of the backward", 'triton.cdiv(rows, tiles["ROWS"])', "triton.cdiv(rows, 64)"
+    ),
+    Mutation(
+        "quest_fake_quant", QUEST, "16-row tile: rows of the backward", "// chunks).to(tl.int64) * ROWS", "// chunks).to(tl.int64) * 64"
     ),
     Mutation(
         "sym_matmul", "sym_matmul/triton.py", "offset: mirror image not transposed", "tl.trans(made), mask=mirrored", "made, mask=mirrored"
@@ -130,29 +152,53 @@ MUTATIONS = (
         "gram = product(update, half, 1.0, a, half)",
         "gram = product(update, half, 1.0, 0.0, half)",
     ),
-    Mutation("gram_matmul", "gram_matmul/triton.py", "formula: distance", "- 2.0 * products", "- products"),
+    Mutation("gram_matmul", GRAM, "formula: distance", "- 2.0 * products", "- products"),
     Mutation(
         "gram_matmul",
-        "gram_matmul/triton.py",
+        GRAM,
         "formula: ladder squares once too often",
         "e = e * e if LADDER",
         "e = e * e * e if LADDER",
     ),
     Mutation(
         "gram_matmul",
-        "gram_matmul/triton.py",
+        GRAM,
         "mask: columns of v",
         "mask=(column < m)[:, None] & (channel < width)[None, :],",
         "mask=(column < m - 1)[:, None] & (channel < width)[None, :],",
     ),
     Mutation(
         "gram_matmul",
-        "gram_matmul/triton.py",
+        GRAM,
         "reduction: row sums of W overwritten",
         "sums += tl.sum(pull, 1)",
         "sums = tl.sum(pull, 1)",
     ),
-    Mutation("gram_matmul", "gram_matmul/triton.py", "offset: slice of the D axis", "axis = tl.program_id(1) * OUT", "axis = 0 * OUT"),
+    Mutation("gram_matmul", GRAM, "offset: slice of the D axis", "axis = tl.program_id(1) * OUT", "axis = 0 * OUT"),
+    Mutation(
+        "gram_matmul",
+        GRAM,
+        "Gaussian: last term left out",
+        "in tl.static_range(1, TERMS):\n        e =",
+        "in tl.static_range(1, TERMS - 1):\n        e =",
+    ),
+    Mutation("gram_matmul", GRAM, "Gaussian: rate of another term", "-tl.load(mixture_ptr + q))", "-tl.load(mixture_ptr + q - 1))"),
+    Mutation("gram_matmul", GRAM, "Gaussian: gradient without its rates", "tuple(-weight * gamma for", "tuple(-weight for"),
+    Mutation("gram_matmul", GRAM, "Laplace: of squared distances", "distance = tl.sqrt(u)", "distance = tl.sqrt(u) if SLOPE else u"),
+    Mutation("gram_matmul", GRAM, "Laplace: slope of the root", "2.0 * distance)) if SLOPE", "distance)) if SLOPE"),
+    Mutation("gram_matmul", GRAM, "arc-cosine 0: order 1 instead", "return zeroth if KIND == 2", "return first if KIND == 2"),
+    Mutation("gram_matmul", GRAM, "arc-cosine 0: sign of the gradient", "return steep if KIND == 2", "return -steep if KIND == 2"),
+    Mutation("gram_matmul", GRAM, "arc-cosine 1: the NTK instead", "(first if KIND == 3", "(first + u * zeroth if KIND == 3"),
+    Mutation("gram_matmul", GRAM, "arc-cosine 1: gradient of order 0", "(zeroth if KIND == 3", "(steep if KIND == 3"),
+    Mutation("gram_matmul", GRAM, "arc-cosine: obtuse angles", "tl.where(u < 0.0, 3.141592653589793 - angle, angle)", "angle"),
+    Mutation("gram_matmul", GRAM, "arc-cosine: a digit of the polynomial", "0.0889789874", "0.0889"),
+    Mutation("gram_matmul", GRAM, "arc-cosine: no Newton step in float64", "if tl.float64 == COMPUTE:", "if tl.float64 != COMPUTE:"),
+    Mutation("gram_matmul", GRAM, "relu NTK: correlation left out", "else first + u * zeroth)", "else first + zeroth)"),
+    Mutation("gram_matmul", GRAM, "relu NTK: a term of the gradient", "2.0 * zeroth + u * steep", "zeroth + u * steep"),
+    Mutation("gram_matmul", GRAM, "dual: one layer", "in range(0, layers)", "in range(0, 1)"),
+    Mutation("gram_matmul", GRAM, "dual: order of the coefficients", "tl.load(mixture_ptr + TERMS - 1 - k)", "tl.load(mixture_ptr + k)"),
+    Mutation("gram_matmul", GRAM, "dual: chain rule", "derivative *= slope", "derivative = slope"),
+    Mutation("gram_matmul", GRAM, "dual: Horner's slope", "slope = slope * u + value", "slope = slope + value"),
     Mutation("mmd2", "gram_matmul/mmd.py", "formula: diagonal left in", "total = linear[0] - diagonal[0]", "total = linear[0]"),
     Mutation(
         "diag_ssm_scan",
