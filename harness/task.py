@@ -410,6 +410,11 @@ class Figure:
     caption: str = ""
 
 
+def log_log(id: str, title: str, x: str, y: str, view: str = "", **about: Any) -> Figure:
+    """A figure whose axes are both logarithmic: a power is a line there."""
+    return Figure(id=id, title=title, x=x, y=y, view=view, log_x=True, log_y=True, **about)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traces:
     """A grid of small plots, a row for each of several logged curves and a column a method, of the first seed: examples, not means."""

@@ -9,15 +9,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from tasks.blocks.signal_propagation import (
-    chi_square_kernels,
-    enumerated_growth,
-    growth,
-    piecewise_linear,
-    propagate,
-    random_networks,
-    remembered_vertex,
-)
+from tasks.blocks.signal_propagation import chi_square_kernels, piecewise_linear, propagate, random_networks
 
 
 def mean(function: object, kernel: float) -> float:
@@ -78,16 +70,3 @@ def test_chi_squares_have_the_law_of_networks_without_their_weights() -> None:
     assert stats.ks_2samp(chained[1], 1.03 * drawn[1]).pvalue < 0.01
     a2 = (1.0 + 0.3**2) / 2
     assert chained.mean(1) == pytest.approx([1.8**2 * a2, 1.8**3 * a2**2], rel=0.02)
-
-
-def test_the_laws_of_the_vertex_agree_where_they_meet() -> None:
-    relu, leaky, linear = (1.0, 0.0), (1.0, 0.1), (1.0, 1.0)
-    assert [growth(slopes) for slopes in (relu, linear)] == [5.0, 2.0]
-    assert growth(linear, 0.5) == pytest.approx(2.0 * (1.0 - 0.5**4))
-    for slopes in (relu, leaky, linear):
-        assert enumerated_growth(slopes, 7) == pytest.approx(1.0 + growth(slopes) / 7, rel=1e-12)
-        assert remembered_vertex(slopes, 6, 0.0) == pytest.approx(6 * growth(slopes))
-        c = (1.0 - 0.8**2) / (0.5 * sum(a**2 for a in slopes))
-        assert float(propagate(piecewise_linear(*slopes), c, 6, skip=0.8)["vertex"][-1]) == pytest.approx(6 * growth(slopes, 0.8))
-    assert remembered_vertex(linear, 6, 0.8) == pytest.approx(6 * growth(linear, 0.8))
-    assert remembered_vertex(relu, 6, 0.8) > 1.5 * growth(relu, 0.8) * 6

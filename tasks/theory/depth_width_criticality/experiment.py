@@ -9,95 +9,68 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from harness.errors import UsageError
 from harness.trial import Trial
-from tasks.blocks import signal_propagation as signals
+from tasks.blocks import vertex_laws as laws
+from tasks.blocks.signal_propagation import Activation, Floats, chi_square_kernels, propagate, random_networks
 from tasks.blocks.training import generator
 
-SLOPES = {"linear": (1.0, 1.0), "relu": (1.0, 0.0), "leaky": (1.0, 0.1), "tanh": (1.0, 1.0)}
-"""For positive and negative arguments; of tanh at 0."""
+SHARES = {"too-small": (0.75, 0.5), "too-large": (1.25, 2.0)}
+"""Of the critical C_W, the second of tanh."""
 CHAINS = 10
 """Chains a network: they cost no matrix."""
 
 
-def variance(trial: Trial) -> float:
-    """C_W of a method: critical is C_W A2 = 1 - skip^2, off it ReLU has 1.5 and 2.5, tanh 0.5 and 2."""
-    shares = (0.5, 2.0) if trial.params.activation == "tanh" else (0.75, 1.25)
-    share = {"too-small": shares[0], "too-large": shares[1]}.get(trial.method, 1.0)
-    return share * (1.0 - getattr(trial.params, "skip", 0.0) ** 2) / signals.moments(SLOPES[trial.params.activation])[0]
+def ensemble(trial: Trial) -> tuple[Activation, float]:
+    """The activation, and C_W of the method."""
+    kind = trial.params.activation
+    share = SHARES.get(trial.method, (1.0, 1.0))[kind == "tanh"]
+    return laws.activation(kind), share * laws.critical_variance(kind, trial.params.skip)
 
 
-def networks(trial: Trial, depth: int) -> tuple[signals.Floats, signals.Floats]:
-    """Second and fourth moments of each layer of each network of a trial, (depth, nets)."""
-    p, stream = trial.params, generator(trial.seed_for("weights"), trial.device)
-    skip = getattr(p, "skip", 0.0)
-    second, fourth = signals.random_networks(_phi(p.activation), variance(trial), depth, p.width, p.nets, stream, skip=skip)
+def moments(trial: Trial, depth: int) -> tuple[Floats, Floats]:
+    """Second and fourth moments of each layer of each network of a trial, (depth, nets); of chains without any weight."""
+    p = trial.params
+    if trial.method == "chain":
+        laws.refuse_unlawful("chain", p.activation, p.skip)
+        draw = np.random.default_rng(trial.seed_for("chains"))
+        kernels = chi_square_kernels(laws.SLOPES[p.activation], ensemble(trial)[1], depth, p.width, CHAINS * p.nets, draw)
+        return kernels, kernels**2
+    stream = generator(trial.seed_for("weights"), trial.device)
+    second, fourth = random_networks(*ensemble(trial), depth, p.width, p.nets, stream, skip=p.skip)
     return second.numpy(), fourth.numpy()
-
-
-def chains(trial: Trial, depth: int) -> tuple[signals.Floats, signals.Floats]:
-    """The same without any weight, of `CHAINS` times as many."""
-    p, stream = trial.params, np.random.default_rng(trial.seed_for("chains"))
-    kernels = signals.chi_square_kernels(SLOPES[p.activation], variance(trial), depth, p.width, CHAINS * p.nets, stream)
-    return kernels, kernels**2
-
-
-def propagated(trial: Trial, depth: int) -> Mapping[str, Tensor]:
-    """A trial's network at infinite width, and its vertex to first order."""
-    return signals.propagate(_phi(trial.params.activation), variance(trial), depth, skip=getattr(trial.params, "skip", 0.0))
-
-
-def _phi(activation: str) -> signals.Activation:
-    return torch.tanh if activation == "tanh" else signals.piecewise_linear(*SLOPES[activation])
 
 
 def vertex(trial: Trial) -> Mapping[str, float]:
     """The vertex Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer; UsageError where a method has no law for what is asked."""
-    _refuse_unknown(trial)
-    p, n = trial.params, trial.params.width
-    depth, typical = max(1, round(p.aspect * n)), {}
+    p, typical = trial.params, {}
+    depth = max(1, round(p.aspect * p.width))
     if trial.method in ("critical", "chain"):
-        second, fourth = (networks if trial.method == "critical" else chains)(trial, depth)
-        value = float(fourth[-1].mean() / second[-1].mean() ** 2 - 1.0)
-        typical = {"typical": float(np.median(second[-1]) / second[-1].mean())}
-    elif trial.method == "exact":
-        value = math.expm1(depth * math.log1p(signals.growth(SLOPES[p.activation], p.skip) / n))
+        second, fourth = (layers[-1] for layers in moments(trial, depth))
+        value = float(fourth.mean() / second.mean() ** 2 - 1.0)
+        typical = {"typical": float(np.median(second) / second.mean())}
     else:
-        first = trial.method == "first-order"
-        value = (
-            float(propagated(trial, depth)["vertex"][-1]) if first else signals.remembered_vertex(SLOPES[p.activation], depth, p.skip)
-        ) / n
-    return {"vertex": value, "per_aspect": value * n / depth, **typical}
-
-
-def _refuse_unknown(trial: Trial) -> None:
-    method, p = trial.method, trial.params
-    if p.activation == "tanh" and method in ("chain", "exact", "remembered"):
-        raise UsageError(f"{method} is a law of scale-invariant activations, and tanh is none: choose relu, linear or leaky")
-    if p.skip and (method == "chain" or (method == "exact" and p.activation != "linear")):
-        raise UsageError(f"{method} is no law of {p.activation} networks with skips: choose critical, first-order or remembered, or skip=0")
+        value = laws.stated_vertex(trial.method, p.activation, depth, p.width, p.skip)
+    return {"vertex": value, "per_aspect": value * p.width / depth, **typical}
 
 
 def kernel(trial: Trial) -> Mapping[str, float]:
     """How the mean kernel of networks goes on with depth."""
-    means = networks(trial, trial.params.depth)[0].mean(1)
+    means = moments(trial, trial.params.depth)[0].mean(1)
     for layer, mean in enumerate(means, start=2):
         trial.log(layer, kernel=float(mean))
-    return _signal(np.array([variance(trial), *means]))
+    return _signal(np.array([ensemble(trial)[1], *means]))
 
 
 def infinite(trial: Trial) -> Mapping[str, float]:
     """The same at infinite width, by quadrature."""
-    found = propagated(trial, trial.params.depth)
+    depth, found = trial.params.depth, propagate(*ensemble(trial), trial.params.depth)
     last = {name: float(values[-1]) for name, values in found.items()}
-    times = {"inverse": 2.0 * last["kernel"] * len(found["kernel"]), "vertex_rate": last["vertex"] / trial.params.depth}
+    times = {"inverse": 2.0 * last["kernel"] * (depth + 1), "vertex_rate": last["vertex"] / depth}
     return {**_signal(found["kernel"].numpy()), **times, "apart": last["apart"]}
 
 
-def _signal(kernels: signals.Floats) -> dict[str, float]:
+def _signal(kernels: Floats) -> dict[str, float]:
     half = len(kernels) // 2
     rate = math.log(kernels[-1] / kernels[half]) / (len(kernels) - 1 - half)
     return {"ratio": float(kernels[-1] / kernels[0]), "rate": rate}
@@ -105,7 +78,7 @@ def _signal(kernels: signals.Floats) -> dict[str, float]:
 
 def law(trial: Trial) -> Mapping[str, float]:
     """Relative error of E[K(L)^2] / E[K(L)]^2 against an enumeration."""
-    p, slopes = trial.params, SLOPES[trial.params.activation]
-    rate = signals.growth(slopes) / p.width
+    p, slopes = trial.params, laws.SLOPES[trial.params.activation]
+    rate = laws.growth(slopes) / p.width
     stated = (1.0 + rate) ** p.depth if trial.method == "exact" else 1.0 + rate * p.depth
-    return {"error": abs(stated / signals.enumerated_growth(slopes, p.width) ** p.depth - 1.0)}
+    return {"error": abs(stated / laws.enumerated_growth(slopes, p.width) ** p.depth - 1.0)}

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.claims import equivalent, exact, factor, fitted, follows, level, slope
-from harness.estimates import Difference, Mean, Reading
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from harness.claims import CONTROL, OURS, contrast, equivalent, exact, factor, fitted, follows, level, slope
+from harness.estimates import Mean
+from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, log_log, param
+from tasks.blocks.hardware import costs, h100
 
 _MODULE = "tasks.theory.depth_width_criticality.experiment"
 KINDS = ("relu", "linear", "leaky", "tanh")
@@ -35,6 +34,7 @@ class Infinite:
 
     activation: str = param("relu", "activation", choices=KINDS)
     depth: int = param(16, "hidden layers", unit="layers", low=1, high=1000)
+    skip = 0.0  # of every trial: no parameter
 
 
 @dataclass(frozen=True)
@@ -46,52 +46,39 @@ class Kernel(Infinite):
 
 
 @dataclass(frozen=True)
-class Law:
+class Law(Infinite):
     """Parameters of the law of the second moment."""
 
     activation: str = param("relu", "activation", choices=KINDS[:3])
-    depth: int = param(16, "hidden layers", unit="layers", low=1, high=1000)
     width: int = _WIDTH
 
 
-def _numbers(p: Mapping[str, Any]) -> tuple[float, float]:
-    """Hidden layers of all networks of an ensemble, and their weights."""
-    depth = p["depth"] if "depth" in p else max(1, round(p["aspect"] * p["width"]))
-    return float(p["nets"] * depth), float(p["nets"] * (10 * p["width"] + (depth - 1) * p["width"] ** 2))
-
-
-def _seconds(scale: str, method: str, p: Mapping[str, Any]) -> float:
+def _cost(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
     """What drawing random numbers takes; on a GPU a guess, not measured."""
-    layers, weights = _numbers(p)
-    each = 3e-8 if scale in ("smoke", "laptop") else 1e-10
-    return 0.02 + {"chain": 10 * 1e-7 * layers, "exact": 0.0, "first-order": 0.0, "remembered": 0.0}.get(method, each * weights)
-
-
-def _memory(scale: str, _method: str, p: Mapping[str, Any]) -> float:
-    return gib(8.0 * (2.0 ** (24 if scale in ("smoke", "laptop") else 29) + 50.0 * _numbers(p)[0]))
+    depth = p["depth"] if "depth" in p else max(1, round(p["aspect"] * p["width"]))
+    weights = p["nets"] * (10 * p["width"] + (depth - 1) * p["width"] ** 2)
+    drawing = {"chain": 1e-6 * p["nets"] * depth, "exact": 0.0, "first-order": 0.0, "remembered": 0.0}
+    return 0.02 + drawing.get(method, (3e-8 if cpu else 1e-10) * weights), 2.0 ** (24 if cpu else 29) + 50.0 * p["nets"] * depth
 
 
 _RATE = Metric("rate", "1/layer", "none", "growth of log K a layer, over the second half of the depth")
 vertex = Experiment(
-    "vertex", params=Vertex, run=f"{_MODULE}:vertex", methods=(C, "chain", "exact", "first-order", "remembered"),
+    "vertex", params=Vertex, run=f"{_MODULE}:vertex", methods=(C, "chain", "exact", "first-order", "remembered"), **costs(_cost),
     metrics=(
         Metric("vertex", "", "lower", "Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer: how far it is from a Gaussian process"),
         Metric("per_aspect", "", "none", "the same over depth / width: nu where the law is linear"),
         Metric("typical", "", "none", "median over mean of K, over networks", methods=(C, "chain")),
     ),
     figures=(
-        Figure(id="relu", title="ReLU: the vertex and the aspect ratio", x="aspect", y="vertex", view="relu", log_x=True, log_y=True),
-        Figure(id="tanh", title="tanh: the vertex and the aspect ratio", x="aspect", y="vertex", view="tanh", log_x=True, log_y=True),
+        *(log_log(kind.lower(), f"{kind}: the vertex and the aspect ratio", "aspect", "vertex", kind.lower()) for kind in ("ReLU", "tanh")),
         Figure(id="skip", title="Residual ReLU networks", x="skip", y="vertex", view="skip", log_y=True),
     ),
-    seconds=_seconds, memory=_memory,
 )  # fmt: skip
 kernel = Experiment(
-    "kernel", params=Kernel, run=f"{_MODULE}:kernel", methods=(SMALL, C, LARGE),
+    "kernel", params=Kernel, run=f"{_MODULE}:kernel", methods=(SMALL, C, LARGE), **costs(_cost),
     metrics=(Metric("ratio", "", "none", "mean kernel of the last layer over that of the first"), _RATE),
     figures=tuple(Figure(id=f"kernel-{kind}", title=f"Mean kernel, {kind}", x="step", y="kernel", view=kind, where=where, log_y=True,
                          x_label="layer") for kind, where in (("relu", {}), ("tanh", {"depth": 32}))),
-    seconds=_seconds, memory=_memory,
 )  # fmt: skip
 infinite = Experiment(
     "infinite", params=Infinite, run=f"{_MODULE}:infinite", methods=(SMALL, C, LARGE), exact=True, seconds=lambda *_: 0.2,
@@ -124,18 +111,15 @@ def _grids(narrow: int, wide: int, nets: int, chains: tuple[int, ...], depth: in
     ]  # fmt: skip
 
 
-def _at(view: str, metric: str = "vertex", **where: Any) -> Reading:
-    return vertex[metric].at(view, **where)
-
-
-_KERNEL, _TANH = kernel["rate"], kernel["rate"].at("tanh", depth=32)
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
-_CHECK: Mapping[str, Any] = {"source": "check", "kind": "check"}
-_NU: Mapping[str, Any] = {"source": "chapter 5: nu to first order; catalogue: within 15 per cent", "group": "C1-nu", "null": 0.0}
-_RATE_AT: Mapping[str, Any] = {"over": "aspect", "holds": Within(0.85, 1.15), "group": "C1-rate"}
-_SIGNAL: Mapping[str, Any] = {"source": "abstract; chapters 3 and 5", "group": "C2"}
-_MARGIN: Mapping[str, Any] = {"margin": math.log10(1.1), "margin_source": "ours: ten per cent, where the linear law is off by 20"}
+_VERTEX, _LOG, _NU = vertex["vertex"], vertex["vertex"].log10(), vertex["per_aspect"]
+_SKIP, _RELU, _TANH = _LOG.at("skip"), kernel["rate"].at("relu"), kernel["rate"].at("tanh", depth=32)
+_DEEP = dict[str, Any](activation="tanh", depth=1000)
+_CHECK = dict[str, Any](source="check", kind="check")
+_FIRST = dict[str, Any](source="chapter 5: nu to first order; catalogue: within 15 per cent", group="C1-nu", null=0.0)
+_POWER = dict[str, Any](over="aspect", holds=Within(0.85, 1.15))
+_SIGNAL = dict[str, Any](source="abstract; chapters 3 and 5", group="C2")
+_TEN = math.log10(1.1)
+_MARGIN = dict[str, Any](margin=_TEN, margin_source="ours: ten per cent, where the linear law is off by 20")
 
 TASK = Task(
     id="depth-width-criticality", version=1,
@@ -162,51 +146,48 @@ TASK = Task(
                       seeds=5, time_limit_s=3 * 3600.0),
     },
     claims=[
-        *slope("C1-rate-relu", C, _at("relu"), **_RATE_AT, primary=True, source="abstract; catalogue: at L/n <= 0.25 within 0.15 of 1"),
-        *fitted("C1-rate-linear", C, _at("linear"), law="power-law", quantity="a", along={"aspect": "x"}, holds=Within(0.85, 1.15),
+        *slope("C1-rate-relu", C, _VERTEX.at("relu"), **_POWER, group="C1-rate", primary=True,
+               source="abstract; catalogue: at L/n <= 0.25 within 0.15 of 1"),
+        *fitted("C1-rate-linear", C, _VERTEX.at("linear"), law="power-law", quantity="a", along={"aspect": "x"}, holds=_POWER["holds"],
                 group="C1-rate", source="abstract; chapters 3 and 5"),
-        *slope("C1-rate-tanh", C, _at("tanh"), **_RATE_AT, source="abstract; chapter 5"),
-        *slope("C1-rate-wide", C, _at("wide"), **{**_RATE_AT, "group": ""}, **_OURS, says="ReLU at L/n <= 1/16: the power is 0.85 to 1.15"),
-        *level("C1-nu-relu", C, _at("wide", "per_aspect"), holds=Within(4.25, 5.75), published=5.0, primary=True, **_NU),
-        *level("C1-nu-linear", C, _at("linear", "per_aspect", aspect=0.125), holds=Within(1.7, 2.3), published=2.0, **_NU),
-        *level("C1-nu-tanh", C, _at("tanh", "per_aspect"), holds=Within(0.567, 0.767), published=2 / 3, **_NU),
-        Claim(id="C1-aspect", statement="at one depth over width, 1/16, networks of two widths have the same vertex to ten per cent",
-              estimate=Difference(_at("wide", aspect=0.0625).log10().of(C), _at("relu", aspect=0.0625).log10().of(C)),
-              holds=Within(-_MARGIN["margin"], _MARGIN["margin"]), null=0.0, unit="log10 of a ratio", source="abstract", aim="equivalent",
-              margin_source="ours: ten per cent, where twice the aspect ratio doubles it", primary=True),
-        *equivalent("C1-exact", C, "exact", _at("relu", aspect=0.125).log10(), **_MARGIN, **_OURS),
-        *factor("C1-linear-law", "first-order", C, _at("relu", aspect=0.25).log10(), by=1.25, **_OURS,
+        *slope("C1-rate-tanh", C, _VERTEX.at("tanh"), **_POWER, group="C1-rate", source="abstract; chapter 5"),
+        *slope("C1-rate-wide", C, _VERTEX.at("wide"), **_POWER, **OURS, says="ReLU at L/n <= 1/16: the power is 0.85 to 1.15"),
+        *level("C1-nu-relu", C, _NU.at("wide"), holds=Within(4.25, 5.75), published=5.0, primary=True, **_FIRST),
+        *level("C1-nu-linear", C, _NU.at("linear", aspect=0.125), holds=Within(1.7, 2.3), published=2.0, **_FIRST),
+        *level("C1-nu-tanh", C, _NU.at("tanh"), holds=Within(0.567, 0.767), published=2 / 3, **_FIRST),
+        *contrast("C1-aspect", C, (_LOG.at("wide", aspect=0.0625), _LOG.at("relu", aspect=0.0625)), holds=Within(-_TEN, _TEN),
+                  says="at one depth over width, 1/16, networks of two widths have the same vertex to ten per cent", source="abstract",
+                  aim="equivalent", margin_source="ours: ten per cent, where twice the aspect ratio doubles it", primary=True),
+        *equivalent("C1-exact", C, "exact", _LOG.at("relu", aspect=0.125), **_MARGIN, **OURS),
+        *factor("C1-linear-law", "first-order", C, _LOG.at("relu", aspect=0.25), by=1.25, **OURS,
                 says="at depth / width = 1/4 the linear law is short of ReLU networks by more than a fifth"),
-        *equivalent("C1-chain", "chain", "exact", _at("chain", aspect=0.125).log10(), **_MARGIN, **_CHECK),
-        *equivalent("C1-tanh", C, "first-order", _at("tanh", aspect=0.125).log10(), **_MARGIN, **_OURS),
+        *equivalent("C1-chain", "chain", "exact", _LOG.at("chain", aspect=0.125), **_MARGIN, **_CHECK),
+        *equivalent("C1-tanh", C, "first-order", _LOG.at("tanh", aspect=0.125), **_MARGIN, **OURS),
         *exact("C1-moment", law["error"], method="exact", tolerance=1e-12, source="chapter 3 for linear networks; ours for the others"),
-        *exact("C1-moment-control", law["error"], method="first-order", holds=Above(1e-5), **_CONTROL),
-        *level("C1-typical", C, _at("relu", "typical", aspect=0.25), holds=Below(0.8), null=1.0, **_OURS,
+        *exact("C1-moment-control", law["error"], method="first-order", holds=Above(1e-5), **CONTROL),
+        *level("C1-typical", C, vertex["typical"].at("relu", aspect=0.25), holds=Below(0.8), null=1.0, **OURS,
                says="at criticality and depth / width = 1/4 the typical network's kernel is below 0.8 of the mean"),
-        *level("C2-relu", C, _KERNEL.at("relu"), holds=Within(-0.02, 0.02), **_SIGNAL, aim="equivalent", null=0.0, primary=True,
+        *level("C2-relu", C, _RELU, holds=Within(-0.02, 0.02), aim="equivalent", null=0.0, primary=True, **_SIGNAL,
                margin_source="ours: a tenth of what a quarter more or less of C_W does"),
-        *level("C2-relu-small", SMALL, _KERNEL.at("relu"), holds=Below(-0.1), published=math.log(0.75), null=0.0, primary=True, **_SIGNAL),
-        *level("C2-relu-large", LARGE, _KERNEL.at("relu"), holds=Above(0.1), published=math.log(1.25), null=0.0, primary=True, **_SIGNAL),
+        *level("C2-relu-small", SMALL, _RELU, holds=Below(-0.1), published=math.log(0.75), null=0.0, primary=True, **_SIGNAL),
+        *level("C2-relu-large", LARGE, _RELU, holds=Above(0.1), published=math.log(1.25), null=0.0, primary=True, **_SIGNAL),
         *level("C2-tanh-small", SMALL, _TANH, holds=Below(-0.1), published=math.log(0.5), null=0.0, **_SIGNAL),
-        *level("C2-tanh-large", LARGE, _TANH, holds=Above(0.1), null=0.0, **_OURS,
-               says="tanh above criticality: the kernel explodes"),
+        *level("C2-tanh-large", LARGE, _TANH, holds=Above(0.1), null=0.0, **OURS, says="tanh above criticality: the kernel explodes"),
         *slope("C2-tanh", C, kernel["ratio"].at("tanh"), over="depth", holds=Within(-1.25, -0.85), published=-1.0, **_SIGNAL),
-        *follows("C2-tanh-power", C, kernel.within(Mean("ratio"), "tanh"), over="depth", law="1/depth",
-                 rivals=("exp(-depth/16)",), **_SIGNAL),
+        *follows("C2-tanh-power", C, kernel.within(Mean("ratio"), "tanh"), over="depth", law="1/depth", rivals=("exp(-depth/16)",),
+                 **_SIGNAL),
         *exact("C2-exact", infinite["rate"].at(activation="relu"), method=C, tolerance=1e-12, **_SIGNAL),
-        *exact("C2-exact-small", infinite["rate"].at(activation="relu"), method=SMALL, holds=Below(-0.28), **_CONTROL),
-        *exact("C2-inverse", infinite["inverse"].at(activation="tanh", depth=1000), method=C, holds=Within(0.99, 1.01), published=1.0,
-               **_SIGNAL),
+        *exact("C2-exact-small", infinite["rate"].at(activation="relu"), method=SMALL, holds=Below(-0.28), **CONTROL),
+        *exact("C2-inverse", infinite["inverse"].at(**_DEEP), method=C, holds=Within(0.99, 1.01), published=1.0, **_SIGNAL),
         *exact("C2-chaos", infinite["apart"].at(activation="tanh"), method=LARGE, holds=Above(1.05), **_SIGNAL,
                says="tanh above criticality: nearby inputs come apart exponentially"),
-        *exact("C1-two-thirds", infinite["vertex_rate"].at(activation="tanh", depth=1000), method=C, holds=Within(0.66, 0.67),
-               published=2 / 3, source="chapter 5: V / (n K^2) tends to 2/3 of depth over width"),
-        Claim(id="C3-skip", statement="ReLU networks with a skip of 0.7 have a lower vertex than those without", unit="log10 of a ratio",
-              estimate=Difference(_at("skip", skip=0.7).log10().of(C), _at("skip", skip=0.0).log10().of(C)), holds=Below(0.0),
-              null=0.0, source="abstract; appendix B"),
-        *equivalent("C3-linear", C, "exact", _at("skip-linear").log10(), **_MARGIN, **_CHECK),
-        *equivalent("C3-remembered", C, "remembered", _at("skip", skip=0.9).log10(), **_MARGIN, **_OURS),
-        *factor("C3-even", "first-order", C, _at("skip", skip=0.9).log10(), by=1.25, **_OURS,
+        *exact("C1-two-thirds", infinite["vertex_rate"].at(**_DEEP), method=C, holds=Within(0.66, 0.67), published=2 / 3,
+               source="chapter 5: V / (n K^2) tends to 2/3 of depth over width"),
+        *contrast("C3-skip", C, (_SKIP.at(skip=0.7), _SKIP.at(skip=0.0)), holds=Below(0.0), source="abstract; appendix B",
+                  says="ReLU networks with a skip of 0.7 have a lower vertex than those without"),
+        *equivalent("C3-linear", C, "exact", _LOG.at("skip-linear"), **_MARGIN, **_CHECK),
+        *equivalent("C3-remembered", C, "remembered", _SKIP.at(skip=0.9), **_MARGIN, **OURS),
+        *factor("C3-even", "first-order", C, _SKIP.at(skip=0.9), by=1.25, **OURS,
                 says="with a skip of 0.9 the recursion of even moments alone is short of ReLU networks by more than a fifth"),
     ],
 )  # fmt: skip
