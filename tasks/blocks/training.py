@@ -227,3 +227,8 @@ def _restore(trial: Trial, loop: Loop) -> tuple[int, deque[Tensor], int, float]:
 def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A random stream of its own; on the CPU, unless what it draws is large, it gives the same numbers beside every device."""
     return torch.Generator(device).manual_seed(seed)
+
+
+def normal(trial: Trial, purpose: str, *shape: int) -> Tensor:
+    """Standard normal numbers of a shape, float64, from the seed's stream for a purpose: the same on every device, and for every method."""
+    return torch.randn(*shape, generator=generator(trial.seed_for(purpose)), dtype=torch.float64).to(trial.device)

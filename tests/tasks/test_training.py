@@ -300,3 +300,12 @@ def test_seconds_of_all_attempts_are_counted(make_trial: MakeTrial, monkeypatch:
     with pytest.raises(MachineLostError):
         train(make_trial("broken"), watched(regression(stop_at=17), tick))
     assert train(make_trial("broken"), watched(regression(), tick)).seconds == pytest.approx(60.0)
+
+
+def test_numbers_of_a_purpose_are_of_a_seed_and_of_that_purpose_alone(make_trial: MakeTrial) -> None:
+    trial = make_trial()
+    found = training.normal(trial, "noise", 40_000)
+    assert torch.equal(found, torch.randn(40_000, generator=generator(trial.seed_for("noise")), dtype=torch.float64))
+    assert torch.equal(found.reshape(200, 200), training.normal(trial, "noise", 200, 200))
+    assert not torch.isclose(found, training.normal(trial, "start", 40_000)).all()
+    assert [float(found.mean()), float(found.var())] == pytest.approx([0.0, 1.0], abs=0.03)

@@ -16,21 +16,17 @@ from tasks.blocks import marchenko_pastur
 from tasks.blocks.gradient_flow import Modes, limiting, sampled
 from tasks.blocks.small_models import SGD, Member, Run, log_spaced, squared_error, train_trials
 from tasks.blocks.small_networks import MLP
-from tasks.blocks.training import generator
+from tasks.blocks.training import normal
 
 TEST, VALIDATION = 1500, 300
-
-
-def _normal(trial: Trial, name: str, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator(trial.seed_for(name)), dtype=torch.float64).to(trial.device)
 
 
 def drawn(trial: Trial) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """X (P, N), teachers and starts (N, k), noises (P, k): of a seed and shape the same whatever the scales of start and noise are."""
     p = trial.params
     rows = round(p.aspect * p.inputs)
-    x, teacher = _normal(trial, "inputs", rows, p.inputs) / math.sqrt(p.inputs), _normal(trial, "teacher", p.inputs, p.teachers)
-    start, noise = _normal(trial, "start", p.inputs, p.teachers), _normal(trial, "noise", rows, p.teachers)
+    x, teacher = normal(trial, "inputs", rows, p.inputs) / math.sqrt(p.inputs), normal(trial, "teacher", p.inputs, p.teachers)
+    start, noise = normal(trial, "start", p.inputs, p.teachers), normal(trial, "noise", rows, p.teachers)
     return x, teacher, p.init * start, math.sqrt(p.noise) * noise
 
 
@@ -70,9 +66,9 @@ def member(trial: Trial) -> Member:
     """A network that is trained and stopped on noisy labels. The test rows have the teacher's own, so that the test loss is the excess."""
     p = trial.params
     rows = {"train": p.examples, "val": VALIDATION, "test": TEST}
-    x = torch.cat([_normal(trial, f"{split} inputs", count, p.inputs) for split, count in rows.items()])
-    truth = (x @ _normal(trial, "hidden", p.inputs, p.teacher)).relu() @ _normal(trial, "readout", p.teacher, 1)
-    noise = torch.cat([math.sqrt(p.noise) * _normal(trial, f"{split} noise", rows[split], 1) for split in ("train", "val")])
+    x = torch.cat([normal(trial, f"{split} inputs", count, p.inputs) for split, count in rows.items()])
+    truth = (x @ normal(trial, "hidden", p.inputs, p.teacher)).relu() @ normal(trial, "readout", p.teacher, 1)
+    noise = torch.cat([math.sqrt(p.noise) * normal(trial, f"{split} noise", rows[split], 1) for split in ("train", "val")])
     y = truth / truth[-TEST:].std()
     y[:-TEST] += noise
     of = torch.tensor([place for place, count in enumerate(rows.values()) for _ in range(count)], device=x.device)

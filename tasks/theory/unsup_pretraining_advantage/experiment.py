@@ -11,20 +11,16 @@ from torch import Tensor
 
 from harness.trial import Trial
 from tasks.blocks.generators import FactorModel, gaussian_mixture, mixture_error, similar_pairs
-from tasks.blocks.training import generator
+from tasks.blocks.training import generator, normal
 
 RIDGES = torch.logspace(-2, 5, 29, dtype=torch.float64)
-
-
-def _normal(trial: Trial, name: str, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator(trial.seed_for(name)), dtype=torch.float64)
 
 
 def model(trial: Trial, name: str = "loadings") -> FactorModel:
     """Loadings N(0, strength^2), |beta| = 1."""
     p = trial.params
-    readout = _normal(trial, "readout", p.rank)
-    return FactorModel(p.strength * _normal(trial, name, p.dimension, p.rank), readout / readout.norm(), p.noise)
+    readout = normal(trial, "readout", p.rank)
+    return FactorModel(p.strength * normal(trial, name, p.dimension, p.rank), readout / readout.norm(), p.noise)
 
 
 def probabilistic_pca(moment: Tensor, rank: int) -> Tensor:
@@ -100,15 +96,15 @@ def _classified(method: str, x: Tensor, y: Tensor, centres: Tensor, distance: fl
 def contrastive(trial: Trial) -> Mapping[str, float]:
     """Excess risk of y = <beta, F x> + noise e for inputs N(0, I): the squared distance of the weights."""
     p = trial.params
-    true, readout = _normal(trial, "features", p.rank, p.dimension) / p.dimension**0.5, _normal(trial, "readout", p.rank)
+    true, readout = normal(trial, "features", p.rank, p.dimension) / p.dimension**0.5, normal(trial, "readout", p.rank)
     true, readout = p.strength * true, readout / (p.strength * readout.norm())
     features = (
         pairwise(*similar_pairs(p.unlabelled, true, generator(trial.seed_for("pairs"))), p.rank) if trial.method == "pretrained" else None
     )
     best, excess = true.T @ readout, []
     for draw in range(p.draws):
-        x = _normal(trial, f"inputs {draw}", p.labelled, p.dimension)
-        y = x @ best + p.noise * _normal(trial, f"noise {draw}", p.labelled)
+        x = normal(trial, f"inputs {draw}", p.labelled, p.dimension)
+        y = x @ best + p.noise * normal(trial, f"noise {draw}", p.labelled)
         excess.append(float((learned(trial, x, y, features) - best).square().sum()))
     return {"excess_risk": float(np.mean(excess))}
 
