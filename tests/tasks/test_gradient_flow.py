@@ -49,7 +49,8 @@ def test_the_limit_is_what_large_samples_have(aspect: float) -> None:
 
 def test_at_the_end_the_limit_is_the_mean_inverse_of_wishart_matrices() -> None:
     forever = torch.tensor([1e7], dtype=torch.float64)
-    assert float(limiting(0.5, 2.0, 0.2).flow(forever)) == pytest.approx(0.5 * (1 + 4) + 0.2 * 1.0)
+    for init in (0.0, 0.5, 1.0, 2.0):
+        assert float(limiting(0.5, init, 0.2).flow(forever)) == pytest.approx(0.5 * (1 + init**2) + 0.2 * 1.0)
     assert float(limiting(4.0, 2.0, 0.2).flow(forever)) == pytest.approx(0.2 / 3.0)
 
 

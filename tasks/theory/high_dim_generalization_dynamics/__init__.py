@@ -1,1 +1,0 @@
-"""High-dimensional dynamics of generalization error in neural networks (arXiv 1710.03667)."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE
-from harness.claims import All, equivalent, exact, level, monotone, non_inferior, slope
-from harness.estimates import Difference, Reading
+from harness.claims import CONTROL, OURS, contrast, equivalent, exact, level, monotone, non_inferior, slope
+from harness.estimates import paired
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from tasks.blocks.hardware import costs, h100
 
 _MODULE = "tasks.theory.high_dim_generalization_dynamics.experiment"
 FLOW, NET = "flow", "network"
@@ -55,8 +54,8 @@ linear = Experiment(
     figures=[Figure(id=f"{view}-{y}", title=title, x=view, y=y, view=view, log_x=view != "init", log_y=view != "init")
              for view, y, title in (("aspect", "overtraining", "Overtraining peaks at P = N"), ("aspect", "final_error", "Double descent"),
                                     ("horizon", "final_error", "The peak grows"), ("init", "final_error", "Large starts stay"))],
-    seconds=lambda scale, _, p: 0.05 + p["inputs"] ** 3 * max(1.0, p["aspect"]) * (4e-9 if scale in ("smoke", "laptop") else 1e-11),
-    memory=lambda _, _m, p: gib(40.0 * p["inputs"] * (p["aspect"] * (p["inputs"] + p["teachers"]) + p["teachers"])),
+    **costs(lambda cpu, _, p: (0.05 + p["inputs"] ** 3 * max(1.0, p["aspect"]) * (4e-9 if cpu else 1e-11),
+                               5.0 * p["inputs"] * (p["aspect"] * (p["inputs"] + p["teachers"]) + p["teachers"]))),
     summary="a linear teacher learned by gradient flow: exact modes of a sample, and their limit",
 )  # fmt: skip
 descent = Experiment(
@@ -70,8 +69,8 @@ network = Experiment(
     alike=lambda _, p: (p["inputs"], p["width"], p["init"], p["examples"]),
     figures=[Figure(id=f"width-{y}", title=title, x="width", y=y, view="width", log_x=True)
              for y, title in (("final_error", "Error without stopping"), ("overtraining", "What stopping would have saved"))],
-    seconds=lambda scale, _, p: 0.1 + p["steps"] * (1e-4 + 6e-6 * p["width"]) * (1.0 if scale in ("smoke", "laptop") else 0.01),
-    memory=lambda _, _m, p: gib(40.0 * (p["examples"] + 1800) * (p["width"] + p["inputs"])),
+    **costs(lambda cpu, _, p: (0.1 + p["steps"] * (1e-4 + 6e-6 * p["width"]) * (1.0 if cpu else 0.01),
+                               5.0 * (p["examples"] + 1800) * (p["width"] + p["inputs"]))),
     summary="a two-layer ReLU network of growing width, trained to the end on noisy labels of another",
 )  # fmt: skip
 
@@ -105,31 +104,16 @@ _SCALES = {
 }  # fmt: skip
 
 _FINAL, _BEST, _OVER = (linear[name].at("aspect") for name in ("final_error", "best_error", "overtraining"))
-_INIT, _MANY = (linear["final_error"].at(view) for view in ("init", "many"))
-_WIDE, _LATE = (network[name].at("width") for name in ("final_error", "overtraining"))
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension", "null": 0.0}
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
+_INIT, _MANY = linear["final_error"].at("init"), linear["final_error"].at("many").log10()
+_WIDE, _STOPPED = (network[name].at("width").log10() for name in ("final_error", "best_error"))
+_LATE = network["overtraining"].at("width")
 _PEAK: Mapping[str, Any] = {"source": "abstract: worst where parameters are as many as samples", "group": "C1"}
 _LARGE: Mapping[str, Any] = {"source": "abstract: very large networks are not harmed", "group": "C3"}
 _SECTION: Mapping[str, Any] = {"source": "Section 2: theory and simulation", "margin_source": "ours: five per cent, mean over P / N"}
-_RATIO: Mapping[str, Any] = {"null": 0.0, "unit": "log10 of a ratio"}
-FIVE, TWO = math.log10(1.05), math.log10(2)
-
-
-def _more(reading: Reading, method: str, parameter: str, most: float, others: Sequence[float]) -> All:
-    """How much larger a reading is at one value of a parameter than at each of others."""
-    top, rest = reading.at("", **{parameter: most}), [reading.at("", **{parameter: other}) for other in others]
-    return All(tuple(Difference(top.of(method), other.of(method)) for other in rest))
-
-
-def _over(top: Reading, below: Reading, method: str) -> Difference:
-    """log10 of the ratio of two readings of a method."""
-    return Difference(top.log10().of(method), below.log10().of(method))
-
+ONE, FIVE, TWO = math.log10(1.01), math.log10(1.05), math.log10(2)
 
 TASK = Task(
-    id="high-dim-generalization-dynamics",
-    version=1,
+    id="high-dim-generalization-dynamics", version=1,
     paper=Paper(arxiv="1710.03667", title="High-dimensional dynamics of generalization error in neural networks", year=2017,
                 authors="Madhu S. Advani, Andrew M. Saxe, Haim Sompolinsky"),
     summary="When training too long hurts, how far large weights at the start do, and whether very large networks need to be stopped.",
@@ -140,43 +124,40 @@ TASK = Task(
         Method("ridge", "rival", "the best ridge, noise over signal, instead of stopping"),
         Method(NET, "proposed", "both layers of a ReLU network by gradient descent on all examples"),
     ],
-    experiments=(linear, descent, network),
-    scales=_SCALES,
+    experiments=(linear, descent, network), scales=_SCALES,
     claims=[
-        Claim(id="C1-peak", statement="overtraining is larger at P = N than at P / N = 0.5, 0.8, 1.25 and 2", primary=True,
-              estimate=_more(_OVER, FLOW, "aspect", 1, (0.5, 0.8, 1.25, 2.0)), holds=Above(0.0), null=0.0, stands_on=("theory",), **_PEAK),
+        *contrast("C1-peak", FLOW, *((_OVER.at(aspect=1), _OVER.at(aspect=other)) for other in (0.5, 0.8, 1.25, 2.0)), primary=True,
+                  says="overtraining is larger at P = N than at P / N = 0.5, 0.8, 1.25 and 2", holds=Above(0.0), stands_on=("theory",),
+                  **_PEAK),
         *level("C1-few", FLOW, _OVER.first("aspect"), holds=Below(0.05), says="with the fewest examples it is below 0.05", **_PEAK),
         *level("C1-many", FLOW, _OVER.last("aspect"), holds=Below(0.05), says="with the most examples it is below 0.05", **_PEAK),
-        *exact("C1-noiseless", linear["overtraining"].at("noiseless"), method=FLOW, tolerance=1e-12, **_CONTROL,
+        *exact("C1-noiseless", linear["overtraining"].at("noiseless"), method=FLOW, tolerance=1e-12, **CONTROL,
                says="without noise in the labels nothing overtrains"),
-        *slope("C1-time", FLOW, linear["final_error"].at("horizon"), over="horizon", holds=Within(0.4, 0.6), **_OURS,
+        *slope("C1-time", FLOW, linear["final_error"].at("horizon"), over="horizon", holds=Within(0.4, 0.6), null=0.0, **OURS,
                says="at P = N the final error grows as the root of the training time: the peak is that of a time"),
-        Claim(id="C1-network", statement="networks of as many parameters as examples overtrain more than those of 2 units and of 64",
-              estimate=_more(_LATE, NET, "width", 8, (2, 64)), holds=Above(0.0), null=0.0, **_PEAK),
+        *contrast("C1-network", NET, *((_LATE.at(width=8), _LATE.at(width=other)) for other in (2, 64)), holds=Above(0.0), **_PEAK,
+                  says="networks of as many parameters as examples overtrain more than those of 2 units and of 64"),
         *monotone("C2-init", FLOW, _INIT, over="init", rises=True, primary=True, source="abstract: small weights at the start"),
-        Claim(id="C2-size", statement="at P = N / 2 weights of variance 4 at the start add the half of it that no example reaches",
-              estimate=Difference(*(_INIT.at(init=init).of(FLOW) for init in (2.0, 0.0))), holds=Within(1.9, 2.1), null=0.0,
-              source="Section 2: frozen modes keep their error"),
-        Claim(id="C2-many", statement="at P = 2 N they change it by less than one per cent", exact=True, aim="equivalent",
-              estimate=_over(_MANY.at(init=2.0), _MANY.at(init=0.0), FLOW), holds=Within(-math.log10(1.01), math.log10(1.01)),
-              margin_source="ours: one per cent", **_RATIO, **_CONTROL),
-        *monotone("C2-network", NET, network["final_error"].at("start"), over="init", rises=True, **_OURS),
+        *contrast("C2-size", FLOW, (_INIT.at(init=2.0), _INIT.at(init=0.0)), holds=Within(1.9, 2.1),
+                  says="at P = N / 2 weights of variance 4 at the start add the half of it that no example reaches",
+                  source="Section 2: frozen modes keep their error"),
+        *contrast("C2-many", FLOW, (_MANY.at(init=2.0), _MANY.at(init=0.0)), holds=Within(-ONE, ONE), exact=True, aim="equivalent",
+                  says="at P = 2 N they change it by less than one per cent", margin_source="ours: one per cent", **CONTROL),
+        *monotone("C2-network", NET, network["final_error"].at("start"), over="init", rises=True, **OURS),
         *monotone("C3-falls", NET, network["final_error"].at("wide"), over="width", rises=False, primary=True, **_LARGE,
                   says="from 16 units on, the error without stopping falls with width"),
-        Claim(id="C3-less", statement="the widest network overtrains less than half as much as that with as many parameters as examples",
-              estimate=_over(_LATE.last("width"), _LATE.at(width=8), NET), holds=Below(-TWO), **_RATIO, **_LARGE),
-        Claim(id="C3-smallest", statement="without stopping the widest network is no worse than that with 2 units", holds=Below(0.0),
-              estimate=_over(_WIDE.last("width"), _WIDE.first("width"), NET), unit="log10 of a ratio", **_OURS),
-        Claim(id="C3-none", statement="stopping the widest network would have saved less than a tenth of its error", aim="not worse",
-              estimate=_over(_WIDE.last("width"), network["best_error"].at("width").last("width"), NET), margin_source="ours: a tenth",
-              holds=Below(math.log10(1.1)), unit="log10 of a ratio", **_OURS),
+        *contrast("C3-less", NET, (_LATE.last("width").log10(), _LATE.at(width=8).log10()), holds=Below(-TWO), **_LARGE,
+                  says="the widest network overtrains less than half as much as that with as many parameters as examples"),
+        *contrast("C3-smallest", NET, (_WIDE.last("width"), _WIDE.first("width")), holds=Below(0.0), **OURS,
+                  says="without stopping the widest network is no worse than that with 2 units"),
+        *contrast("C3-none", NET, (_WIDE.last("width"), _STOPPED.last("width")), holds=Below(math.log10(1.1)), aim="not worse", **OURS,
+                  says="stopping the widest network would have saved less than a tenth of its error", margin_source="ours: a tenth"),
         *exact("modes", descent["descent_gap"], method=FLOW, tolerance=1e-9, source="Section 2: the solution by singular vectors"),
-        *exact("modes-unfrozen", descent["descent_gap"].at(aspect=0.5), method="unfrozen", holds=Above(1e-3), **_CONTROL),
+        *exact("modes-unfrozen", descent["descent_gap"].at(aspect=0.5), method="unfrozen", holds=Above(1e-3), **CONTROL),
         *equivalent("theory", FLOW, "theory", _FINAL.log10(), margin=FIVE, **_SECTION),
         *equivalent("theory-best", FLOW, "theory", _BEST.log10(), margin=FIVE, **_SECTION),
-        Claim(id="theory-unfrozen", statement="at P = N / 2 the theory without frozen modes is off by more than a factor of two",
-              estimate=Difference(*(_FINAL.log10().at(aspect=0.5).of(name) for name in (FLOW, "unfrozen"))), holds=Above(TWO),
-              **_RATIO, **_CONTROL),
+        Claim(id="theory-unfrozen", estimate=paired(FLOW, "unfrozen", _FINAL.log10().at(aspect=0.5)), holds=Above(TWO), null=0.0, **CONTROL,
+              statement="at P = N / 2 the theory without frozen modes is off by more than a factor of two", unit="log10 of a ratio"),
         *non_inferior("ridge", FLOW, "ridge", _BEST.log10(), margin=FIVE, source="Section 2: stopping is nearly as good as weight decay",
                       margin_source="ours: five per cent"),
         *level("spectrum", FLOW, linear["spectrum"].at("aspect"), holds=Below(0.05), source="check", kind="check"),
