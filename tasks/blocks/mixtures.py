@@ -1,4 +1,4 @@
-"""Mixtures of Gaussian experts in float64: their density, what a gate weighs, and how far two densities are apart."""
+"""Mixtures of Gaussian experts in float64: their density, its likelihood's maximum, what a gate weighs, how far two densities are apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -63,6 +64,21 @@ class Experts:
         chosen = torch.multinomial(torch.softmax(self.logits(x), -1), 1, replacement=True, generator=generator)[:, 0]
         noise = torch.randn(len(x), generator=generator, dtype=x.dtype)
         return a[chosen] * x + c[chosen] + torch.exp(log_sds[chosen]) * noise
+
+    def maximised(self, x: Tensor, y: Tensor, keep: int | None = None) -> tuple[Experts, float]:
+        """The local maximum of the likelihood of x and y (n,) above this one, and the largest gradient there; coordinate `keep` stays."""
+
+        def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
+            own = torch.tensor(vector, device=x.device, requires_grad=True)
+            found = -Experts(self.gate, own).log_density(x, y).mean()
+            (slope,) = torch.autograd.grad(found, own)
+            if keep is not None:
+                slope[keep] = 0.0
+            return float(found.detach()), slope.cpu().numpy()
+
+        options = {"maxiter": 5000, "maxfun": 10_000, "ftol": 0.0, "gtol": 1e-8, "maxcor": 20}
+        found = minimize(loss, self.vector.cpu().numpy(), jac=True, method="L-BFGS-B", options=options)
+        return Experts(self.gate, torch.from_numpy(found.x).to(x.device)), float(np.abs(found.jac).max())
 
     def hellinger(self, other: Experts, nodes: int = 48, cells: int = 800, reach: float = 8.0) -> float:
         """sqrt(E_x 1/2 int (sqrt p - sqrt q)^2 dy) for x uniform on [-1, 1], by quadrature; y within `reach`."""

@@ -1,1 +1,0 @@
-"""Is Temperature Sample Efficient for Softmax Gaussian Mixture of Experts? (arXiv 2401.13875)."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from harness.trial import Trial
 from tasks.blocks.mixtures import Experts, Gate
-from tasks.blocks.training import generator
+from tasks.blocks.training import generator, normal
 
 TAU = 0.5
 _TRUTH = [1.5, 0.3, math.log(TAU), 1.0, -1.0, 0.5, -0.5, math.log(0.3), math.log(0.4)]
@@ -33,30 +31,12 @@ def data(trial: Trial, model: Experts) -> tuple[Tensor, Tensor]:
     return x.to(trial.device), y.to(trial.device)
 
 
-def start(trial: Trial, model: Experts) -> Tensor:
+def start(trial: Trial, model: Experts) -> Experts:
     """The truth and the same normal noise for every method: tau moves by as much as the other parameters."""
-    noise = trial.params.jitter * torch.randn(len(_TRUTH), generator=generator(trial.seed_for("start")), dtype=torch.float64)
-    found: Tensor = model.vector.cpu() + noise
-    found[2] = math.log(abs(TAU + float(noise[2])))
-    if trial.method == "known-temperature":
-        found[2] = math.log(TAU)
-    return found
-
-
-def maximised(model: Experts, x: Tensor, y: Tensor, begin: Tensor, keep: int | None = None) -> tuple[Experts, float]:
-    """The local maximum of the likelihood above `begin`, and the largest gradient there; coordinate `keep` stays."""
-
-    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        own = torch.tensor(vector, device=x.device, requires_grad=True)
-        found = -Experts(model.gate, own).log_density(x, y).mean()
-        (slope,) = torch.autograd.grad(found, own)
-        if keep is not None:
-            slope[keep] = 0.0
-        return float(found.detach()), slope.cpu().numpy()
-
-    options = {"maxiter": 5000, "maxfun": 10_000, "ftol": 0.0, "gtol": 1e-8, "maxcor": 20}
-    found = minimize(loss, begin.numpy(), jac=True, method="L-BFGS-B", options=options)
-    return Experts(model.gate, torch.from_numpy(found.x).to(x.device)), float(np.abs(found.jac).max())
+    noise = trial.params.jitter * normal(trial, "start", len(_TRUTH))
+    vector = model.vector + noise
+    vector[2] = math.log(TAU if trial.method == "known-temperature" else abs(TAU + float(noise[2])))
+    return Experts(model.gate, vector)
 
 
 def gate_errors(found: Experts, model: Experts) -> Mapping[str, float]:
@@ -78,20 +58,18 @@ def errors(found: Experts, model: Experts) -> Mapping[str, float]:
 def fit(trial: Trial) -> Mapping[str, float]:
     """As many experts as there are."""
     model = truth(trial)
-    x, y = data(trial, model)
-    found, gradient = maximised(model, x, y, start(trial, model), keep=2 if trial.method == "known-temperature" else None)
+    found, gradient = start(trial, model).maximised(*data(trial, model), keep=2 if trial.method == "known-temperature" else None)
     return {**gate_errors(found, model), **errors(found, model), "gradient": gradient}
 
 
 def over(trial: Trial) -> Mapping[str, float]:
     """An expert too many: the first starts as two that share its weight."""
     model = truth(trial)
-    x, y = data(trial, model)
-    b1, b0, log_tau, *experts = torch.split(model.vector.cpu(), [1, 1, 1, 2, 2, 2])
+    b1, b0, log_tau, *experts = model.parts
     halved = b0 - log_tau.exp() * math.log(2.0)
     twice = torch.cat([b1, b1, halved, halved, log_tau, *(torch.cat([each[:1], each]) for each in experts)])
-    noise = torch.randn(len(twice), generator=generator(trial.seed_for("start")), dtype=torch.float64)
-    found, gradient = maximised(model, x, y, twice + trial.params.jitter * noise)
+    begin = Experts(model.gate, twice + trial.params.jitter * normal(trial, "start", len(twice)))
+    found, gradient = begin.maximised(*data(trial, model))
     return {**errors(found, model), "gradient": gradient}
 
 

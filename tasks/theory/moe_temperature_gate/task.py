@@ -1,16 +1,15 @@
 """Is Temperature Sample Efficient for Softmax Gaussian Mixture of Experts? (Nguyen, Akbarian and Ho, ICML 2024)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE, SHARE
-from harness.claims import exact, follows, slope
-from harness.estimates import Difference, In, Of, PowerTrend, Reading
+from harness.claims import CONTROL, OURS, exact, follows, slope
+from harness.estimates import PowerTrend, Reading, paired
 from harness.model_selection import AiccGain
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from tasks.blocks.hardware import costs, h100
 
 _RUN = "tasks.theory.moe_temperature_gate.experiment"
 SOFTMAX, TANH, KNOWN = "softmax", "tanh", "known-temperature"
@@ -32,9 +31,9 @@ class Checks:
     draws: int = param(20, "random parameters", low=1, high=100_000)
 
 
-def _seconds(passes: int) -> Any:
-    """On a GPU a guess, not measured."""
-    return lambda scale, _method, p: 0.1 + passes * (4e-7 if scale in ("smoke", "laptop") else 2e-9) * p["examples"]
+def _costs(passes: int) -> dict[str, Any]:
+    """Of so many passes over the pairs; on a GPU a guess, not measured."""
+    return costs(lambda cpu, _, p: (0.1 + passes * (4e-7 if cpu else 2e-9) * p["examples"], 60.0 * p["examples"]))
 
 
 _ERRORS = (
@@ -42,7 +41,6 @@ _ERRORS = (
     Metric("hellinger", "", "lower", "distance between the fitted and the true p(y | x)", bounds=SHARE),
     Metric("gradient", "", "zero", "largest gradient of the mean likelihood where the fit ended", bounds=POSITIVE),
 )
-_SHARED: Mapping[str, Any] = {"params": Sample, "memory": lambda _scale, _method, p: gib(8.0 * 60 * p["examples"])}
 
 
 def _rate(id: str, title: str, y: str, view: str, over: str = "examples") -> Figure:
@@ -50,7 +48,7 @@ def _rate(id: str, title: str, y: str, view: str, over: str = "examples") -> Fig
 
 
 exactly = Experiment(
-    "exact", run=f"{_RUN}:fit", seconds=_seconds(40), methods=(*GATES, KNOWN), **_SHARED,
+    "exact", params=Sample, run=f"{_RUN}:fit", methods=(*GATES, KNOWN), **_costs(40), summary="two experts fitted by two",
     metrics=(
         Metric("gate_error", "", "lower", "|b1| + |b0| + |tau|, errors of the gate's parameters", bounds=POSITIVE),
         Metric("ratio_error", "", "lower", "the same of b1 / tau and b0 / tau", bounds=POSITIVE),
@@ -61,9 +59,8 @@ exactly = Experiment(
         _rate("density", "Error of the density", "hellinger", "n"), _rate("experts", "Error of the experts", "expert_error", "n"),
         _rate("start", "Error of the gate and where the fit starts", "gate_error", "start", "jitter"),
     ),
-    summary="two experts fitted by two",
 )  # fmt: skip
-over = Experiment("over", run=f"{_RUN}:over", seconds=_seconds(200), methods=GATES, metrics=_ERRORS, **_SHARED,
+over = Experiment("over", params=Sample, run=f"{_RUN}:over", methods=GATES, metrics=_ERRORS, **_costs(200),
                   figures=(_rate("over", "An expert too many", "hellinger", "n"),), summary="two experts fitted by three")  # fmt: skip
 identity = Experiment("identity", params=Checks, run=f"{_RUN}:identity", methods=GATES, exact=True, seconds=lambda *_: 0.5, metrics=(
     Metric("residual", "", "zero", "d/d log tau + b1 d/d b1 + b0 d/d b0 of the log density, over its gradient"),
@@ -93,14 +90,8 @@ _SCALES = {
                   grids=_grids((10_000, 30_000, 100_000, 300_000, 1_000_000), (10_000, 30_000, 100_000, 300_000))),
 }  # fmt: skip
 _GATE = exactly["gate_error"].at("n")
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
 _HALF = Within(-0.6, -0.4)
 _LOG, _ROOT, _CONSTANT = "1/log(examples)", "examples**-0.5", "examples**0"
-
-
-def _trend(method: str, reading: Reading, over: str) -> Of:
-    return Of(method, In(reading.experiment, PowerTrend(over, reading), reading.view))
 
 
 def _both(id: str, reading: Reading, **about: Any) -> list[Claim]:
@@ -110,8 +101,7 @@ def _both(id: str, reading: Reading, **about: Any) -> list[Claim]:
 
 
 TASK = Task(
-    id="moe-temperature-gate",
-    version=1,
+    id="moe-temperature-gate", version=1,
     paper=Paper(arxiv="2401.13875", title="Is Temperature Sample Efficient for Softmax Gaussian Mixture of Experts?", year=2024,
                 authors="Huy Nguyen, Pedram Akbarian, Nhat Ho"),
     summary="Whether a trained temperature keeps the parameters of a softmax gate from being learned at a polynomial rate.",
@@ -120,8 +110,7 @@ TASK = Task(
         Method(TANH, "proposed", "softmax of (tanh(b1 x) + b0) / tau; a sigmoid is the same at b1 / 2, 2 tau and another b0"),
         Method(KNOWN, "control", "the softmax gate with its true temperature, not trained"),
     ],
-    experiments=(exactly, over, identity),
-    scales=_SCALES,
+    experiments=(exactly, over, identity), scales=_SCALES,
     claims=[
         *slope("C1-softmax", SOFTMAX, _GATE, over="examples", holds=Above(-0.2), null=0.0, primary=True, stands_on=("C1-known",),
                aim="not worse", margin_source="the catalogue: above -0.2, where the cure is below -0.3",
@@ -129,28 +118,28 @@ TASK = Task(
         *slope("C1-tanh", TANH, _GATE, over="examples", holds=Below(-0.3), null=0.0, primary=True, published=-0.5,
                source="abstract: a polynomial rate; n^-1/2 from a secondary source"),
         Claim(id="C1-apart", statement="the exponent of the gate's error is lower by more than 0.2 with tanh than with a plain softmax",
-              estimate=Difference(_trend(TANH, _GATE, "examples"), _trend(SOFTMAX, _GATE, "examples")), holds=Below(-0.2), null=0.0,
+              estimate=paired(TANH, SOFTMAX, exactly.within(PowerTrend("examples", _GATE), "n")), holds=Below(-0.2), null=0.0,
               unit="exponent", primary=True, source="abstract"),
-        *slope("C1-known", KNOWN, _GATE, over="examples", holds=Below(-0.2), null=0.0, **_CONTROL),
+        *slope("C1-known", KNOWN, _GATE, over="examples", holds=Below(-0.2), null=0.0, **CONTROL),
         Claim(id="C1-log", statement="1/log n is favoured over n^-1/2 more for the softmax gate than where its temperature is known",
-              estimate=Difference(*(Of(gate, In("exact", AiccGain("examples", _GATE, _LOG, _ROOT), "n")) for gate in (SOFTMAX, KNOWN))),
+              estimate=paired(SOFTMAX, KNOWN, exactly.within(AiccGain("examples", _GATE, _LOG, _ROOT), "n")),
               holds=Above(0.0), null=0.0, unit="AICc", source="abstract"),
-        *follows("C1-flat", SOFTMAX, In("exact", _GATE, "n"), over="examples", law=_CONSTANT, rivals=[_LOG], **_OURS,
+        *follows("C1-flat", SOFTMAX, exactly.within(_GATE, "n"), over="examples", law=_CONSTANT, rivals=[_LOG], **OURS,
                  says="the softmax gate's error is constant in n rather than 1/log n"),
-        *follows("C1-power", TANH, In("exact", _GATE, "n"), over="examples", law=_ROOT, rivals=[_LOG], source="abstract"),
+        *follows("C1-power", TANH, exactly.within(_GATE, "n"), over="examples", law=_ROOT, rivals=[_LOG], source="abstract"),
         *_both("C2-density", exactly["hellinger"].at("n"), source="abstract: n^-1/2 up to logs, for both gates", primary=True),
         *_both("C2-experts", exactly["expert_error"].at("n"), source="secondary source: n^-1/2 for experts of their own"),
-        *slope("C3-ratio", SOFTMAX, exactly["ratio_error"].at("n"), over="examples", holds=Below(-0.2), null=0.0, **_OURS,
+        *slope("C3-ratio", SOFTMAX, exactly["ratio_error"].at("n"), over="examples", holds=Below(-0.2), null=0.0, **OURS,
                says="b1 / tau and b0 / tau of the softmax gate are learned at a polynomial rate"),
-        *slope("C4-start", SOFTMAX, exactly["gate_error"].at("start"), over="jitter", holds=Above(0.5), null=0.0, **_OURS,
+        *slope("C4-start", SOFTMAX, exactly["gate_error"].at("start"), over="jitter", holds=Above(0.5), null=0.0, **OURS,
                says="the softmax gate's error grows with how far from the truth a fit starts, by more than its square root"),
         *slope("C4-start-tanh", TANH, exactly["gate_error"].at("start"), over="jitter", holds=Within(-0.05, 0.05), null=0.0,
-               aim="equivalent", margin_source="ours: a sixteenth of the softmax gate's least", **_CONTROL),
+               aim="equivalent", margin_source="ours: a sixteenth of the softmax gate's least", **CONTROL),
         *exact("C5-identity", identity["residual"], method=SOFTMAX, tolerance=1e-12, source="abstract: the interaction by a PDE"),
         *exact("C5-scaling", identity["scaled"], method=SOFTMAX, tolerance=1e-11, source="ours: integral form of C5-identity",
                kind="extension"),
-        *exact("C5-identity-tanh", identity["residual"], method=TANH, holds=Above(0.01), **_CONTROL),
-        *exact("C5-scaling-tanh", identity["scaled"], method=TANH, holds=Above(0.01), **_CONTROL),
+        *exact("C5-identity-tanh", identity["residual"], method=TANH, holds=Above(0.01), **CONTROL),
+        *exact("C5-scaling-tanh", identity["scaled"], method=TANH, holds=Above(0.01), **CONTROL),
         *_both("C6-density", over["hellinger"].at("n"), source="abstract: whatever number of experts is fitted"),
         *slope("C6-experts", TANH, over["expert_error"].at("n"), over="examples", holds=Within(-0.35, -0.15), published=-0.25,
                source="secondary source: n^-1/4 for experts that several fitted ones share"),
