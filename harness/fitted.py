@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError, TaskError, UsageError, unknown
@@ -56,19 +57,26 @@ class Fitted(Vectorised):
         points = np.unique(np.stack([*columns.values()]), axis=1).shape[1]
         if points < len(_law(self.law).parameters) - len(self.fixed):
             return table.nothing()
-        return np.array([self._of_one(columns, y) for y in rows.metric(self.metric)])
+        given, fixed = tuple((column, x.tobytes()) for column, x in columns.items()), tuple(sorted(self.fixed.items()))
+        found = [_parameters(self.law, fixed, given, y.astype(float).tobytes()) for y in rows.metric(self.metric)]
+        return np.array([own.get(self.quantity, math.nan) for own in found])
 
-    def _of_one(self, columns: Mapping[str, Floats], y: Floats) -> float:
-        from harness.laws import fit
-        from harness.laws.rows import Options
 
-        options = Options(fixed=self.fixed, resamples=0, allow_gap=True)
-        try:
-            found = fit(self.law, {**columns, "y": y}, options=options)
-        except (DataError, UsageError):
-            return math.nan
-        (part,) = found.parts
-        return next(own.value for own in part.estimates if own.name == self.quantity) if part.converged else math.nan
+@lru_cache(maxsize=1024)
+def _parameters(law: str, fixed: tuple[tuple[str, float], ...], columns: tuple[tuple[str, bytes], ...], y: bytes) -> Mapping[str, float]:
+    """Of one seed's fit, by name; empty where it cannot be fitted. Kept: claims on several parameters of a law ask for one fit."""
+    import numpy as np
+
+    from harness.laws import fit
+    from harness.laws.rows import Options
+
+    options = Options(fixed=dict(fixed), resamples=0, allow_gap=True)
+    try:
+        found = fit(law, {name: np.frombuffer(values) for name, values in (*columns, ("y", y))}, options=options)
+    except (DataError, UsageError):
+        return {}
+    (part,) = found.parts
+    return {own.name: own.value for own in part.estimates} if part.converged else {}
 
 
 def _law(name: str) -> Law:

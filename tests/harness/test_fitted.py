@@ -15,6 +15,7 @@ import pytest
 from harness.claims import factor, fitted, level, slope
 from harness.errors import TaskError
 from harness.fitted import Fitted
+from harness.laws import fit
 from harness.plan import TrialSpec
 from harness.task import Above, Below, Claim, Grid, Method, Metric, Within, param
 from tests.harness.conftest import Command
@@ -64,6 +65,20 @@ def test_planted_parameters_come_out_and_wrong_regions_do_not_hold(tmp_path: Pat
     found = {verdict.claim: verdict.verdict for verdict in verdicts_of(study(tmp_path, claims))}
     wrong = {"no-floor", "wrong-power"}
     assert found == {claim.id: "not reproduced" if claim.id in wrong else "reproduced" for claim in claims}
+
+
+def test_parameters_of_one_law_are_of_one_fit_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[Any] = []
+    monkeypatch.setattr("harness.laws.fit", lambda *law, **how: fits.append(how) or fit(*law, **how))
+    widths = np.array(WIDTHS, dtype=float)
+    records = [rows(**{"seed": seed, "param.width": widths, "metric.loss": FLOOR + (3.0 + seed) * widths**-EXPONENT}) for seed in (0, 1)]
+    read: Any = {"metric": "loss", "along": {"width": "x"}}
+    for quantity, value in (("E", (FLOOR, FLOOR)), ("A", (3.0, 4.0)), ("alpha", (EXPONENT, EXPONENT))):
+        assert [Fitted("power-law-floor", quantity, **read)(frame) for frame in records] == pytest.approx(value, rel=1e-3)
+    assert len(fits) == 2
+    assert Fitted("power-law-floor", "A", **read, fixed={"E": 0.4})(records[0]) != pytest.approx(3.0, rel=1e-3)
+    assert math.isnan(Fitted("power-law-floor", "E", "loss", {"width": "x"})(rows(**{"param.width": widths, "metric.loss": -widths})))
+    assert len(fits) == 4
 
 
 def test_levels_factors_and_ends_of_sweeps(tmp_path: Path) -> None:
