@@ -29,6 +29,18 @@ def cross_entropy_in(dtype: torch.dtype) -> Loss:
     return loss
 
 
+def collapsed(outputs: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+    """Whether softmax in that arithmetic is 1 at the class, by example (2501.04697, equation 2): the gradient is then exactly zero.
+
+    The sum of the powers is its own term of the class.
+    """
+    z = outputs.to(dtype)
+    powers = (z - z.amax(-1, keepdim=True)).exp()
+    # torch adds halves in float32 on a CPU: the sum is rounded to the arithmetic that it stands for.
+    total = powers.to(torch.promote_types(dtype, torch.float32)).sum(-1).to(dtype)
+    return total == _of_class(powers, targets)
+
+
 def stablemax_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """-log(s(x_y) / sum_k s(x_k)), s(x) = x + 1 for x >= 0 and 1 / (1 - x) below (2501.04697).
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from harness.censoring import reached
 from tasks.blocks.small_networks import Tensors
 
 
@@ -101,6 +102,15 @@ class Run:
     def curve(self, name: str) -> list[tuple[int, float]]:
         """(step, number) of one measure."""
         return list(zip(self.steps, self.measured[name], strict=True))
+
+    def last(self, *names: str) -> dict[str, float]:
+        """Numbers after the last step."""
+        return {name: self.measured[name][-1] for name in names}
+
+    def reached(self, **metrics: tuple[str, float]) -> dict[str, float]:
+        """Censored metrics by their names: when a measure was first at or beyond a level, each given as (measure, level)."""
+        found = [reached(name, *steps_to_threshold(self.curve(of), level)) for name, (of, level) in metrics.items()]
+        return {name: value for one in found for name, value in one.items()}
 
 
 def log_spaced(steps: int, per_decade: int = 10) -> list[int]:

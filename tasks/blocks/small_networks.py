@@ -42,6 +42,11 @@ class Network(Protocol):
         ...
 
 
+def linear_std(fan_in: int) -> float:
+    """Standard deviation of the weights of torch.nn.Linear at its start, U(-1, 1) / sqrt(fan in)."""
+    return 1.0 / math.sqrt(3.0 * fan_in)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MLP:
     """A multilayer perceptron x -> phi(x W1 + b1) -> ... -> x W + b, of any depth; (d, k) is a linear model.

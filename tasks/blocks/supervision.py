@@ -77,6 +77,13 @@ def share(name: str, description: str, better: Better = "higher", **about: Any) 
     return Metric(name, "share", better, description, **{"counted": True, "bounds": SHARE, **about})
 
 
+def steps(name: str, description: str, better: Better = "lower", **about: Any) -> Metric:
+    """Steps until something is reached, or a lower bound: `tasks.blocks.small_members.Run.reached` returns both."""
+    return Metric(name, "steps", better, description, **{"censored": True, "bounds": POSITIVE, **about})
+
+
+ACCURACIES = tuple(share(f"{split}_accuracy", "after the last step") for split in ("test", "val", "train"))
+"""What packed training measures of classes on its three splits."""
 LABELS = (
     share("memorised", "wrong training labels that are reproduced", "lower", optional=True),
     share("corrected", "wrong training labels for which the true one is given", optional=True),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from tasks.blocks.small_losses import SLOPES, Loss
+from tasks.blocks.small_losses import SLOPES, Loss, collapsed
 from tasks.blocks.small_models import (
     centred_squared_error,
     correct,
@@ -80,6 +80,8 @@ def test_softmax_collapses_where_its_arithmetic_does(dtype: torch.dtype, bits: i
         (slope,) = torch.autograd.grad(value.sum(), outputs)
         assert (float(value.detach()) > 0) == alive
         assert (float(slope[0, 0, 0]) != 0) == alive
+        assert bool(collapsed(outputs[0], torch.tensor([0]), dtype)) != alive
+        assert not collapsed(outputs[0], torch.tensor([1]), dtype), "the other class has its whole gradient left"
 
 
 def test_softmax_in_another_arithmetic_is_torchs_there() -> None:

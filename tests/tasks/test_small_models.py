@@ -356,6 +356,15 @@ def test_steps_to_a_threshold_are_censored_on_the_right() -> None:
         steps_to_threshold([], 0.5)
 
 
+def test_the_last_numbers_of_a_run_and_when_it_reached_a_level() -> None:
+    run = Run([0, 10, 40], {"train_accuracy": [0.1, 0.95, 1.0], "test_accuracy": [0.0, 0.4, 0.89]}, {})
+    assert run.last("test_accuracy", "train_accuracy") == {"test_accuracy": 0.89, "train_accuracy": 1.0}
+    found = run.reached(fit=("train_accuracy", 0.9), known=("test_accuracy", 0.9))
+    assert found == {"fit": 10.0, "fit_censored": 0.0, "known": 40.0, "known_censored": 1.0}
+    assert run.reached(early=("train_accuracy", 0.1))["early"] == 0.0
+    assert math.isnan(Run([0, 5], {"x": [0.0, math.nan]}, {}).reached(never=("x", 0.5))["never"])
+
+
 def test_points_are_log_spaced_with_both_ends() -> None:
     assert log_spaced(0) == [0]
     assert log_spaced(1) == [0, 1]

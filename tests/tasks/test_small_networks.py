@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tasks.blocks.algorithmic import modular
-from tasks.blocks.small_networks import MLP, BatchNormed
+from tasks.blocks.small_networks import MLP, BatchNormed, linear_std
 from tasks.blocks.training import generator
 
 NET = BatchNormed(MLP(widths=(14, 9, 7), activation="square"))
@@ -51,3 +51,10 @@ def test_it_starts_as_the_network_without_and_needs_a_plain_one() -> None:
     assert all(torch.equal(start[name], value) for name, value in plain.items())
     with pytest.raises(ValueError, match="plain MLP"):
         BatchNormed(MLP(widths=(4, 3, 2), bias=True))
+
+
+def test_weights_can_start_as_those_of_torchs_linear_layer() -> None:
+    for fan_in in (20, 500):
+        start = MLP(widths=(fan_in, 4000), std=(linear_std(fan_in),)).initial(generator(0))["weight0"]
+        for drawn in (start, nn.Linear(fan_in, 4000).weight):
+            assert float(drawn.detach().std()) == pytest.approx(linear_std(fan_in), rel=0.02)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from harness import params, registry
 from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
-from harness.packing import runner
+from harness.packing import Program, Progress, runner
 from harness.plan import DataRef, TrialSpec
 from harness.store import StudyStore
 from harness.task import Experiment, Task
@@ -74,6 +77,20 @@ class Trials:
             requires=below.id if below else "",
         )
         return Trial(experiment, spec, open_data=lambda asked: _opened(asked, given), artifacts=artifacts, checkpoints=checkpoints)
+
+
+def recipe(program: Program, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a program of packed trials asks of `train_trials` for one of them, by the names of its options; nothing is trained."""
+    asked: dict[str, Any] = {}
+
+    def instead(*_: object, **options: Any) -> Iterator[Progress]:
+        asked.update(options)
+        yield 1.0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules[program.__module__], "train_trials", instead)
+        assert list(program([trial])) == [1.0]
+    return asked
 
 
 def _reference(given: Any) -> DataRef | None:
