@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from harness import ledger as ledgers
-from harness import provenance, registry
+from harness import provenance
 from harness.artifacts import Artifacts
 from harness.dependencies import Dependencies
 from harness.errors import ResourceError
@@ -224,8 +224,7 @@ def _balanced(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
 
 def _context(store: StudyStore, shape: Resources, trials: Sequence[TrialSpec]) -> Context:
     ids = sorted({trial.task for trial in trials})
-    folder = registry.tasks()[ids[0]].folder
-    commit, dirty = provenance.git_state(folder) if folder else ("", False)
+    commit, dirty = provenance.task_state(ids)
     return Context(
         store_uri=store.parent_uri,
         study=store.name,

@@ -30,10 +30,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_state(folder: Path) -> tuple[str, bool]:
-    """(commit, whether the work tree differs from it) of the repository that holds `folder`; ("", False) outside one."""
+def git_state(folder: Path, sources: Sequence[Path] = ()) -> tuple[str, bool]:
+    """(commit, whether the work tree differs from it) of the repository that holds `folder`; ("", False) outside one.
+
+    A file of `sources` that the repository does not have is a difference too, other untracked ones are none.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
-    return commit, bool(commit and _git(folder, "status", "--porcelain", "--untracked-files=no"))
+    if not commit:
+        return "", False
+    if _git(folder, "status", "--porcelain", "--untracked-files=no"):
+        return commit, True
+    names = [str(path) for path in sources]
+    return commit, bool(names and _git(folder, "ls-files", "--others", "--", *names))
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -44,18 +52,31 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def source_digest(task_id: str) -> str:
-    """12 hexadecimal digits over the sources that decide a task's numbers.
+def sources(task_id: str) -> list[Path]:
+    """The files that decide a task's numbers: the paper's folder, what its field shares, the root's `blocks` and `datasets`.
 
-    These are the paper's folder, the modules that its field shares, and the root's `blocks` and `datasets`; "" for a task
-    that an entry point brought.
+    None for a task that an entry point brought.
     """
     folder, root = registry.tasks()[task_id].folder, registry.root_of(task_id)
     if folder is None or root is None:
-        return ""
+        return []
     files = [*folder.rglob("*.py"), *folder.parent.glob("*.py"), *(root / "blocks").rglob("*.py"), *(root / "datasets").rglob("*.py")]
+    return sorted(set(files))
+
+
+def task_state(task_ids: Sequence[str]) -> tuple[str, bool]:
+    """(commit, whether the sources of any of the tasks differ from it), of the repository that holds the first one's folder."""
+    folder = registry.tasks()[task_ids[0]].folder
+    return git_state(folder, [file for id in task_ids for file in sources(id)]) if folder else ("", False)
+
+
+def source_digest(task_id: str) -> str:
+    """12 hexadecimal digits over the sources that decide a task's numbers; "" where there are none."""
+    files, root = sources(task_id), registry.root_of(task_id)
+    if not files or root is None:
+        return ""
     digest = hashlib.sha256()
-    for file in sorted(set(files)):
+    for file in files:
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
