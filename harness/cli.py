@@ -105,6 +105,11 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--tables", action="store_true", help="write leaderboard and verdicts again, also where the study has them")
     _store(report)
 
+    site = verb("site", "site", "static pages over many studies: papers, claims to filter, methods, one flat table")
+    site.add_argument("stores", nargs="+", metavar="STORE", help="a folder of studies, or a study")
+    site.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
+    site.add_argument("--reports", action="store_true", help="draw the report of every study too, which takes seconds each")
+
     compared = verb("compare", "compare", "two studies, seed by seed: what became better or worse, and which verdicts changed")
     compared.add_argument("before", metavar="STUDY", help="the one to compare with")
     compared.add_argument("after", metavar="STUDY", help="the new one")

@@ -93,7 +93,7 @@ def counts(kind: str, verdicts: Sequence[Judged]) -> str:
     found = Counter(sentences(verdicts))
     total, tested = sum(found.values()), sum(found.values()) - found["not tested"]
     by_outcome = [
-        f"{found[name]} {_plural(outcome(kind, name), found[name])}"
+        f"{found[name]} {plural(outcome(kind, name), found[name])}"
         for name in ("reproduced", "not reproduced", "inconclusive")
         if found[name]
     ]
@@ -103,5 +103,6 @@ def counts(kind: str, verdicts: Sequence[Judged]) -> str:
     return ", ".join([f"{tested} of {total}{what} tested", *by_outcome]) + alone
 
 
-def _plural(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
+    """`2 hold`, `1 does not hold`: the word for so many."""
     return word if count == 1 else {"holds": "hold", "does not hold": "do not hold"}.get(word, word)

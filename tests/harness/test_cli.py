@@ -61,6 +61,7 @@ def test_the_options_are_frozen() -> None:
         ),
         "status": "--store study",
         "report": "--open --store --tables study",
+        "site": "--out --reports stores",
         "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
             "--active --allow-gap --better --budget --censored --cluster --compare --d --errors --experts --fix --flops --group --holdout "

@@ -1,0 +1,166 @@
+"""The site over many studies: what stands on its pages, that broken studies hide nothing, and how it looks in a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.report import site
+from tests.harness.browser import OVERFLOW, look, needs_chromium
+from tests.harness.conftest import Command
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+STUDIES = ("crrelu-laptop", "mup-weight-decay-transfer-laptop", "mup-weight-decay-transfer-gpu", "grokking-stablemax-laptop")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("studies")
+    for name in STUDIES:
+        shutil.copytree(REFERENCE / name, store / name)
+    return store
+
+
+@pytest.fixture(scope="module")
+def pages(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    site.build(site.gather([str(store)]), out)
+    return out
+
+
+def verdicts(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((REFERENCE / name / "verdicts.csv").read_text())))
+
+
+def test_every_claim_of_every_study_is_in_the_list_and_in_the_flat_table(pages: Path) -> None:
+    text = (pages / "claims.html").read_text()
+    rows = json.loads(re.search(r'<script id="rows"[^>]*>(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
+    expected = [(line["task"], line["scale"], line["claim"]) for name in STUDIES for line in verdicts(name)]
+    assert sorted((row[0], row[1], row[2]) for row in rows) == sorted(expected)
+    flat = pd.read_parquet(pages / "claims.parquet")
+    assert sorted(zip(flat["task"], flat["scale"], flat["claim"], strict=True)) == sorted(expected)
+    by_key = flat.set_index(["task", "scale", "claim"])
+    for name in STUDIES:
+        for line in verdicts(name):
+            row = by_key.loc[(line["task"], line["scale"], line["claim"])]
+            assert row["verdict"] == line["verdict"]
+            estimate = float(line["estimate"] or "nan")
+            assert row["estimate"] == estimate or (math.isnan(estimate) and pd.isna(row["estimate"]))
+            assert len(row["commit"]) == 40
+            assert row["study"] == name
+    with (pages / "claims.csv").open() as file:
+        assert csv.DictReader(file).fieldnames == list(flat.columns)
+
+
+def test_a_paper_has_a_page_over_its_scales_with_hardware_and_code(pages: Path) -> None:
+    text = (pages / "papers" / "mup-weight-decay-transfer.html").read_text()
+    assert text.index('id="laptop"') < text.index('id="gpu"')
+    assert "NVIDIA H100" in text
+    for line in verdicts("mup-weight-decay-transfer-gpu"):
+        assert f'id="gpu-{line["claim"]}"' in text
+
+
+def test_own_claims_and_controls_are_counted_apart(pages: Path) -> None:
+    text = (pages / "index.html").read_text()
+    part = text[text.index("papers/crrelu.html") :].split("</li>")[0]
+    assert 'aria-label="1 reproduced, 1 inconclusive"' in part
+    assert "ours: 1 does not hold, 3 undecided" in part
+
+
+def test_a_claim_shows_what_it_was_in_earlier_studies_and_the_fullest_speaks(store: Path, tmp_path: Path) -> None:
+    stores = tmp_path / "both"
+    for name, turned in (("old", True), ("new", False)):
+        shutil.copytree(store / "crrelu-laptop", stores / name)
+        table = stores / name / "verdicts.csv"
+        if turned:
+            table.write_text(table.read_text().replace("inconclusive", "reproduced"))
+    trials = stores / "old" / "trials" / "crrelu.parquet"
+    frame = pd.read_parquet(trials)
+    frame["started"] = "2020-01-02T03:04:05+00:00"
+    frame.to_parquet(trials)
+    found = site.gather([str(stores)])
+    key = ("crrelu", "laptop", "C1-relu")
+    assert [row.run.study for row in found.histories[key]] == ["old", "new"]
+    assert found.latest()[key].line.verdict == "inconclusive"
+    site.build(found, tmp_path / "out")
+    assert "before: 2020-01-02 reproduced" in (tmp_path / "out" / "papers" / "crrelu.html").read_text()
+    frame.head(10).to_parquet(stores / "new" / "trials" / "crrelu.parquet")
+    assert site.gather([str(stores)]).latest()[key].run.study == "old", "a part of a run never hides a whole one"
+
+
+def test_a_study_that_cannot_be_read_is_named_and_hides_no_other(papertrial: Command, store: Path, tmp_path: Path) -> None:
+    stores = tmp_path / "some"
+    shutil.copytree(store / "crrelu-laptop", stores / "whole")
+    shutil.copytree(store / "crrelu-laptop", stores / "torn")
+    (stores / "torn" / "plan.json").write_text("{")
+    shutil.copytree(store / "crrelu-laptop", stores / "unjudged")
+    (stores / "unjudged" / "verdicts.csv").unlink()
+    said = papertrial("site", str(stores), "--out", "out")
+    assert said.code == 0
+    assert "torn is not shown" in said.out
+    assert "unjudged is not shown" in said.out
+    text = Path("out/index.html").read_text()
+    assert "papers/crrelu.html" in text
+    assert "torn" in text[text.index("Not shown") :]
+    assert papertrial("site", "nowhere", "--out", "out").code == 2
+
+
+def test_a_report_is_drawn_when_asked_and_linked(papertrial: Command, store: Path) -> None:
+    assert papertrial("site", str(store / "grokking-stablemax-laptop"), "--out", "out", "--reports").code == 0
+    assert Path("out/studies/grokking-stablemax-laptop.html").exists()
+    assert "../studies/grokking-stablemax-laptop.html" in Path("out/papers/grokking-stablemax.html").read_text()
+
+
+def test_words_of_a_study_are_never_markup(store: Path, tmp_path: Path) -> None:
+    stores = tmp_path / "planted"
+    shutil.copytree(store / "crrelu-laptop", stores / "s")
+    table = stores / "s" / "verdicts.csv"
+    table.write_text(table.read_text().replace("crrelu has a higher", "</script><script>alert(1)</script> has a higher"))
+    site.build(site.gather([str(stores)]), tmp_path / "out")
+    for page in (tmp_path / "out").rglob("*.html"):
+        assert "<script>alert" not in page.read_text()
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [400, 1400])
+def test_no_page_is_wider_than_its_window_or_says_an_error(pages: Path, tmp_path: Path, width: int) -> None:
+    for name in ("index.html", "claims.html", "methods.html", "papers/mup-weight-decay-transfer.html"):
+        seen = look(pages / name, OVERFLOW, tmp_path, width=width)
+        assert seen.found == {"wide": 0, "out": []}, name
+        assert seen.console == [], name
+
+
+@needs_chromium
+def test_claims_are_filtered_sorted_and_linked(pages: Path, tmp_path: Path) -> None:
+    script = """
+    const rows = () => [...document.querySelectorAll("#claims tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
+    const set = (id, value) => { const field = document.getElementById(id); field.value = value; field.dispatchEvent(new Event("input")); };
+    const all = rows().length;
+    set("verdict", "not reproduced"); const wrong = rows().map((row) => row[0]);
+    set("verdict", ""); set("words", "muP nothing-of-that-name"); const none = rows().length;
+    set("words", "crrelu gelu"); const words = rows().map((row) => row[1]);
+    set("words", ""); set("paper", "crrelu");
+    document.querySelectorAll("#claims th button")[4].click(); const up = rows().map((row) => row[4]);
+    document.querySelectorAll("#claims th button")[4].click(); const down = rows().map((row) => row[4]);
+    return { all, wrong, none, words, up, down, link: document.querySelector("#claims tbody a").getAttribute("href") };
+    """
+    found = look(pages / "claims.html", script, tmp_path).found
+    total = [line for name in STUDIES for line in verdicts(name)]
+    assert found["all"] == len(total)
+    assert set(found["wrong"]) == {"not reproduced"}
+    assert len(found["wrong"]) == sum(line["verdict"] == "not reproduced" and line["kind"] == "paper" for line in total)
+    assert found["none"] == 0
+    assert found["words"]
+    assert all("gelu" in words for words in found["words"])
+    numbers = [float(text.split()[0]) for text in found["up"] if text != "–"]
+    assert numbers == sorted(numbers)
+    assert [float(text.split()[0]) for text in found["down"] if text != "–"] == sorted(numbers, reverse=True)
+    assert (pages / found["link"].partition("#")[0]).exists()
