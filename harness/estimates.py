@@ -17,7 +17,7 @@ estimates among its fields are its parts. One that finds its trials in another w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -166,6 +166,10 @@ class Reading(Vectorised):
     def at(self, view: str = "", **where: Any) -> Reading:
         """The same of fewer trials: those of a view, those whose parameters equal `where`."""
         return replace(self, view=view or self.view, where={**self.where, **where})
+
+    def each(self, over: str, values: Iterable[Any]) -> list[Reading]:
+        """The same at each of several values of a parameter."""
+        return [replace(self, where={**self.where, over: value}) for value in values]
 
     def first(self, over: str) -> Reading:
         """The same of the trials at the smallest value of a parameter."""

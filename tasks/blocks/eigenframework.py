@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq, minimize_scalar
+
+from tasks.blocks.probes import power_law_spectrum
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,6 +30,15 @@ class Spectrum:
     """(m,): squares v_i^2 of the target's coefficients in the eigenfunctions."""
     noise: float = 0.0
     """Variance of what is added to the targets, also to those that are tested on."""
+
+    @classmethod
+    def power_law(cls, modes: int, eigenvalues: float, signal: float, noise: float = 0.0) -> Spectrum:
+        """l_i ~ i^-eigenvalues and v_i^2 ~ i^-signal, each with the sum 1."""
+        return cls(power_law_spectrum(modes, eigenvalues).numpy(), power_law_spectrum(modes, signal).numpy(), noise)
+
+    def noisier(self, relative: float, examples: float) -> Spectrum:
+        """The same with more noise: `relative` over what interpolation of so many noiseless targets leaves of the signal."""
+        return replace(self, noise=self.noise + relative * uncaptured(self, examples)) if relative else self
 
 
 @dataclass(frozen=True)

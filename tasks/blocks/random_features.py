@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from tasks.blocks.eigenframework import Spectrum
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,35 @@ def eigenfeature_path(inputs: Tensor, targets: Tensor, values: Tensor, mixing: T
     narrowed = mixing.double() / len(mixing) ** 0.5
     path = ridge_path((inputs * scale) @ narrowed.T, targets, ridges)
     return path, scale[:, None] * (narrowed.T @ path.weights[:, :, 0].T)
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Ridge regression on drawn features of one data set, for r ridges."""
+
+    path: RidgePath
+    validation: Tensor
+    """(r,): mean squared error on noisy examples that took no part in the fits."""
+    test: Tensor
+    """(r,): the same on all new data, with their noise."""
+
+
+def simulated(task: Spectrum, normal: Callable[[str, int, int], Tensor], examples: int, features: int, fresh: int, ridges: Tensor) -> Fits:
+    """Fits to a task of Gaussian eigenfunctions, whose errors the eigenframework gives; of infinitely many features for `features` = 0.
+
+    `normal(purpose, rows, columns)` draws N(0, 1) in float64: inputs, features and noise of examples and of `fresh` ones to validate.
+    """
+    modes = len(task.values)
+    inputs, others = normal("examples", examples, modes), normal("validation", fresh, modes)
+    values, target = (torch.from_numpy(found).to(inputs.device) for found in (task.values, task.signal**0.5))
+    wanted, held_out = (
+        x @ target + task.noise**0.5 * normal(f"{purpose}-noise", len(x), 1)[:, 0]
+        for x, purpose in ((inputs, "examples"), (others, "validation"))
+    )
+    mixing = normal("features", features, modes) if features else None
+    path, learned = eigenfeature_path(inputs, wanted, values, mixing, ridges)
+    validation = (others @ learned - held_out[:, None]).square().mean(0)
+    return Fits(path, validation, (learned - target[:, None]).square().sum(0) + task.noise)
 
 
 def relu_features(inputs: Tensor, count: int, generator: torch.Generator) -> Tensor:

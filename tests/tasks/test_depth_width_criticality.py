@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 
 from harness.errors import UsageError
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("depth-width-criticality", tmp_path, experiment="vertex")
+trials = trials_of("depth-width-criticality", experiment="vertex")
 
 
 def test_what_a_seed_draws_and_depth_means(trials: Trials) -> None:

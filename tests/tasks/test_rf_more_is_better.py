@@ -1,4 +1,4 @@
-"""What a seed's trials share, what selects a ridge, a fit by another route, and theorems that fail where they are changed."""
+"""What a seed's trials share, what selects a ridge, and theorems that fail where they are changed."""
 
 from __future__ import annotations
 
@@ -8,52 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
-from tasks.blocks.eigenframework import solve
-from tasks.blocks.training import generator
-from tasks.theory.rf_more_is_better import experiment
-from tests.tasks import stand_ins
-from tests.tasks.trials import Trials
+from tasks.blocks.eigenframework import Spectrum, solve
+from tasks.blocks.random_features import simulated
+from tasks.blocks.training import normal
+from tests.tasks.trials import Trials, trials_of
 
 SMALL = {"base": 32, "modes": 200, "noise": 0.1, "validation": 64, "ridges": 20}
-
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("rf-more-is-better", tmp_path, experiment="curve", base=SMALL)
-
-
-def by_hand(trials: Trials, seed: int, ridges: list[float]) -> np.ndarray:
-    """(ridges, 3): training, validation and test error of sklearn's ridge regression, the last from fresh examples."""
-    trial = trials("tuned", {"features": 0.5}, seed=seed)
-    task = experiment.spectrum(trial.params)
-
-    def normal(purpose: str, *shape: int) -> np.ndarray:
-        found: np.ndarray = torch.randn(*shape, generator=generator(trial.seed_for(f"{purpose}-0")), dtype=torch.float64).numpy()
-        return found
-
-    mixing, errors = normal("features", 16, 200), list[list[float]]()
-    for purpose, n in (("examples", 32), ("validation", 64), ("elsewhere", 4000)):
-        x = normal(purpose, n, 200)
-        y = x @ np.sqrt(task.signal) + math.sqrt(0.1) * normal(f"{purpose}-noise", n, 1)[:, 0]
-        features = x * np.sqrt(task.values) @ mixing.T / 4.0
-        if not errors:
-            models = [Ridge(alpha=ridge, fit_intercept=False, solver="svd").fit(features, y) for ridge in ridges]
-        errors.append([((model.predict(features) - y) ** 2).mean() for model in models])
-    return np.array(errors).T
+trials = trials_of("rf-more-is-better", experiment="curve", base=SMALL)
 
 
 def test_a_trial_is_the_ridge_that_validation_selects_and_not_the_one_that_test_would(trials: Trials) -> None:
-    ridges, differs = np.geomspace(1e-10, 100, 20).tolist(), False
+    task, ridges, differs = Spectrum.power_law(200, 1.5, 1.5, 0.1), np.geomspace(1e-10, 100, 20), False
     for seed in range(3):
-        found, errors = trials.run("tuned", {"features": 0.5}, seed=seed), by_hand(trials, seed, ridges)
-        train, validation, test = errors[(place := int(errors[:, 1].argmin()))]
-        assert (found["train_error"], found["val_error"]) == pytest.approx((train, validation), rel=1e-7)
-        assert found["test_error"] == pytest.approx(test, rel=0.1)
-        said = solve(experiment.spectrum(trials("tuned").params), 32, 16, ridges[place]).test_error
-        assert found["over_closed_form"] == pytest.approx(found["test_error"] / said)
-        differs |= place != int(errors[:, 2].argmin())
+        trial = trials("tuned", {"features": 0.5}, seed=seed)
+        fits = simulated(task, lambda name, *shape: normal(trial, f"{name}-0", *shape), 32, 16, 64, torch.from_numpy(ridges))  # noqa: B023
+        at, found = int(fits.validation.argmin()), trials.run("tuned", {"features": 0.5}, seed=seed)
+        errors = [float(of[at]) for of in (fits.path.train_error, fits.validation, fits.test)]
+        assert [found[f"{split}_error"] for split in ("train", "val", "test")] == pytest.approx(errors, rel=1e-9)
+        assert found["over_closed_form"] == pytest.approx(errors[2] / solve(task, 32, 16, ridges[at]).test_error)
+        assert found["over_kernel_form"] == pytest.approx(errors[2] / solve(task, 32, math.inf, ridges[at]).test_error)
+        differs |= at != int(fits.test.argmin())
     assert differs, "of three seeds test would have selected another ridge in one"
 
 
@@ -65,13 +40,6 @@ def test_underfit_leaves_a_tenth_and_no_ridge_leaves_nothing(trials: Trials) -> 
     assert free["fit_ratio"] < 1e-12
     shared = trials.run("tuned", {"draws": 2}), trials.run("tuned"), trials.run("tuned", seed=1)
     assert len({found["test_error"] for found in shared}) == 3
-
-
-def test_digits_are_fitted_without_their_validation_and_test_images(tmp_path: Path) -> None:
-    runs = Trials("rf-more-is-better", tmp_path, experiment="digits", base={"base": 32, "ridges": 20}, data=stand_ins.made("digits"))
-    tuned, free = (runs.run(method, {"features": 0.5}) for method in ("tuned", "no-ridge"))
-    assert tuned["val_error"] <= free["val_error"]
-    assert tuned["train_error"] > free["train_error"]
 
 
 def test_the_theorems_hold_and_their_changed_twins_do_not(tmp_path: Path) -> None:

@@ -79,6 +79,16 @@ class Trials:
         return Trial(experiment, spec, open_data=lambda asked: _opened(asked, given), artifacts=artifacts, checkpoints=checkpoints)
 
 
+def trials_of(task: str, *, experiment: str = "", base: Mapping[str, Any] | None = None) -> Any:
+    """A fixture that gives the trials of a task in the test's own folder."""
+
+    @pytest.fixture
+    def trials(tmp_path: Path) -> Trials:
+        return Trials(task, tmp_path, experiment=experiment, base=base)
+
+    return trials
+
+
 def recipe(program: Program, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a program of packed trials asks of `train_trials` for one of them, by the names of its options; nothing is trained."""
     asked: dict[str, Any] = {}

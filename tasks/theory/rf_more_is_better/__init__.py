@@ -1,1 +1,0 @@
-"""More is Better in Modern Machine Learning (arXiv 2311.14646)."""

@@ -11,23 +11,15 @@ import torch
 from torch import Tensor
 
 from harness.trial import Trial
-from tasks.blocks.eigenframework import Spectrum, best_ridge, largest_rise, overfitting_at_best, solve, uncaptured
+from tasks.blocks.eigenframework import Spectrum, best_ridge, largest_rise, overfitting_at_best, solve
 from tasks.blocks.probes import power_law_spectrum
-from tasks.blocks.random_features import eigenfeature_path, relu_features, ridge_path
-from tasks.blocks.training import generator
+from tasks.blocks.random_features import Fits, relu_features, ridge_path, simulated
+from tasks.blocks.training import generator, normal
 
 NO_RIDGE = 1e-9
 """What stands for none: at k = n the limit itself has no finite risk."""
 _SEEN = 0.1
 """Training over test error from which on `underfit` counts the training data as not overfitted."""
-
-
-def spectrum(p: Any) -> Spectrum:
-    """Of l_i ~ i^-a and v_i^2 ~ i^-b, each with the sum 1; relative noise is over what interpolation leaves of the signal."""
-    values, signal = (power_law_spectrum(p.modes, exponent).numpy() for exponent in (p.eigenvalues, p.signal))
-    clean = Spectrum(values, signal)
-    relative = p.relative_noise * uncaptured(clean, sizes(p)[0]) if p.relative_noise else 0.0
-    return Spectrum(values, signal, p.noise + relative)
 
 
 def sizes(p: Any) -> tuple[int, int]:
@@ -37,38 +29,23 @@ def sizes(p: Any) -> tuple[int, int]:
 
 def curve(trial: Trial) -> Mapping[str, float]:
     """One learner at n examples and k features of a Gaussian task, the mean over its draws."""
-    task, (n, width) = spectrum(trial.params), sizes(trial.params)
+    p, (n, width) = trial.params, sizes(trial.params)
+    task = Spectrum.power_law(p.modes, p.eigenvalues, p.signal, p.noise).noisier(p.relative_noise, n)
     if trial.method.startswith("theory"):
         k = width or math.inf
         found = best_ridge(task, n, k)[1] if trial.method == "theory" else solve(task, n, k, NO_RIDGE)
         return _errors(found.train_error, found.test_error)
-    draws = [_drawn(trial, task, draw) for draw in range(trial.params.draws)]
+    draws = [_drawn(trial, task, draw) for draw in range(p.draws)]
     return {name: sum(draw[name] for draw in draws) / len(draws) for name in draws[0]}
 
 
 def _drawn(trial: Trial, task: Spectrum, draw: int) -> dict[str, float]:
-    def normal(purpose: str, rows: int, columns: int = trial.params.modes) -> Tensor:
-        """(rows, columns) of a seed and draw: fewer rows are the first of more."""
-        stream = generator(trial.seed_for(f"{purpose}-{draw}"))
-        return torch.randn(rows, columns, generator=stream, dtype=torch.float64).to(trial.device)
-
-    def answers(inputs: Tensor, purpose: str) -> Tensor:
-        return inputs @ target + math.sqrt(task.noise) * normal(f"{purpose}-noise", len(inputs), 1)[:, 0]
-
+    """Of a seed and draw, fewer rows are the first of more."""
     n, width = sizes(trial.params)
-    values, target = (torch.from_numpy(found).to(trial.device) for found in (task.values, task.signal**0.5))
-    inputs, fresh = normal("examples", n), normal("validation", trial.params.validation)
-    mixing = normal("features", width) if width else None
-    path, coefficients = eigenfeature_path(inputs, answers(inputs, "examples"), values, mixing, _ridges(trial))
-    validation = (fresh @ coefficients - answers(fresh, "validation")[:, None]).square().mean(0)
-    chosen = _chosen(trial.method, path.train_error, validation)
-    test, ridge = float((coefficients[:, chosen] - target).square().sum()) + task.noise, float(path.ridges[chosen])
-    return {
-        **_errors(float(path.train_error[chosen]), test),
-        "val_error": float(validation[chosen]),
-        "over_closed_form": test / solve(task, n, width or math.inf, ridge).test_error,
-        "over_kernel_form": test / solve(task, n, math.inf, ridge).test_error,
-    }
+    drawn = simulated(task, lambda name, *shape: normal(trial, f"{name}-{draw}", *shape), n, width, trial.params.validation, _ridges(trial))
+    ridge, errors = _selected(trial, drawn)
+    forms = {"over_closed_form": width or math.inf, "over_kernel_form": math.inf}
+    return errors | {name: errors["test_error"] / solve(task, n, k, ridge).test_error for name, k in forms.items()}
 
 
 def digits(trial: Trial) -> Mapping[str, float]:
@@ -79,13 +56,10 @@ def digits(trial: Trial) -> Mapping[str, float]:
     inputs = torch.cat([images.flatten(1) for images, _ in parts]).double() / math.sqrt(parts[0][0][0].numel())
     labels = [torch.nn.functional.one_hot(labels, data.num_classes).double() for _, labels in parts]
     features = relu_features(inputs, k, generator(trial.seed_for("features")))
-    train, val, test = torch.split(features, [len(part) for part in labels])
-    targets = [part - labels[0].mean(0) for part in labels]
-    path = ridge_path(train, targets[0], _ridges(trial))
-    validation = path.error(val, targets[1])
-    chosen = _chosen(trial.method, path.train_error, validation)
-    errors = _errors(float(path.train_error[chosen]), float(path.error(test, targets[2])[chosen]))
-    return {**errors, "val_error": float(validation[chosen])}
+    rows, targets = torch.split(features, [len(part) for part in labels]), [part - labels[0].mean(0) for part in labels]
+    train, val, test = zip(rows, targets, strict=True)
+    path = ridge_path(*train, _ridges(trial))
+    return _selected(trial, Fits(path, path.error(*val), path.error(*test)))[1]
 
 
 def theorem(trial: Trial) -> Mapping[str, float]:
@@ -93,15 +67,13 @@ def theorem(trial: Trial) -> Mapping[str, float]:
 
     `changed` takes no ridge at all for the first and forgets to square the share that is left open for the second.
     """
-    p, draw = trial.params, np.random.default_rng(trial.seed_for("task"))
+    p, draw, changed = trial.params, np.random.default_rng(trial.seed_for("task")), trial.method == "changed"
     values = power_law_spectrum(p.modes, draw.uniform(1.1, 2.5)).numpy()
     task = Spectrum(values, draw.permutation(draw.exponential(size=p.modes) * values), draw.uniform(0.0, 0.1))
-    changed = trial.method == "changed"
     step = largest_rise(task, [16 * 2**step for step in range(p.doublings + 1)], NO_RIDGE if changed else None)
     a, b = draw.uniform(1.3, 2.0), draw.uniform(1.5, 2.2)
     noise = max(0.0, (b - a) / (a - 1.0)) + draw.uniform(1.0, 4.0)
-    many = Spectrum(power_law_spectrum(p.many, a).numpy(), power_law_spectrum(p.many, b).numpy())
-    found = best_ridge(Spectrum(many.values, many.signal, noise * uncaptured(many, p.base)), p.base, math.inf)[1]
+    found = best_ridge(Spectrum.power_law(p.many, a, b).noisier(noise, p.base), p.base, math.inf)[1]
     ratio = (found.train_error / found.test_error) ** (0.5 if changed else 1.0)
     return {"upward_step": step, "ratio_error": ratio - overfitting_at_best(a, b, noise)}
 
@@ -111,10 +83,12 @@ def _ridges(trial: Trial) -> Tensor:
     return ridges.to(trial.device)
 
 
-def _chosen(method: str, train: Tensor, validation: Tensor) -> int:
-    """Place of the ridge that is best on validation; of `underfit`, among those whose training error is no small part of that."""
-    allowed = train >= _SEEN * validation if method == "underfit" else torch.ones_like(train, dtype=torch.bool)
-    return int(torch.where(allowed, validation, math.inf).argmin())
+def _selected(trial: Trial, fits: Fits) -> tuple[float, dict[str, float]]:
+    """The ridge that is best on validation, of `underfit` among those whose training error is no small part of that, and its errors."""
+    allowed = fits.path.train_error >= (_SEEN * fits.validation if trial.method == "underfit" else 0.0)
+    at = int(torch.where(allowed, fits.validation, math.inf).argmin())
+    ridge, train, val, test = (float(of[at]) for of in (fits.path.ridges, fits.path.train_error, fits.validation, fits.test))
+    return ridge, {**_errors(train, test), "val_error": val}
 
 
 def _errors(train: float, test: float) -> dict[str, float]:

@@ -7,11 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from harness.bounds import POSITIVE
-from harness.claims import All, exact, factor, level, slope
-from harness.estimates import Difference, Of, Reading
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from harness.claims import CONTROL, contrast, exact, factor, level, slope
+from harness.estimates import Reading
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, log_log, param
+from tasks.blocks.hardware import costs, h100
 
 _RUN, TUNED, NONE, UNDERFIT = "tasks.theory.rf_more_is_better.experiment", "tuned", "no-ridge", "underfit"
 _SIMULATED, _CLOSED = (TUNED, NONE, UNDERFIT), ("theory", "theory-no-ridge")
@@ -50,25 +49,19 @@ class Theorems:
     base: int = param(512, "n of Theorem 2", low=2, high=1_000_000)
 
 
-def _cost(scale: str, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
-    """Seconds and numbers of a trial; on a GPU a guess from what is drawn on the CPU, not measured."""
-    modes, fresh = p.get("modes", 64), p.get("validation", 700)
-    n, mixed = p["base"] * p["examples"], p["base"] * p["features"]
-    k = mixed or modes
+def _cost(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
+    """On a GPU a guess from what is drawn on the CPU, not measured."""
+    modes, fresh, n, mixed = p.get("modes", 64), p.get("validation", 700), p["base"] * p["examples"], p["base"] * p["features"]
     if method in _CLOSED:
         return 0.02 + 5e-6 * modes, 20.0 * modes
-    numbers = (n + mixed + fresh) * modes + n * k
-    product = 6e-11 if scale in ("smoke", "laptop") else 1e-12
-    return p.get("draws", 1) * (0.02 + 2e-8 * numbers + product * n * k * (modes + 6 * min(n, k))), 3.0 * numbers
-
-
-def _checking(scale: str, method: str, p: Mapping[str, Any]) -> float:  # noqa: ARG001 - one signature for all tasks
-    return float(0.1 + 4e-5 * p["modes"] * (p["doublings"] + 1) ** 2 / (20 if method == "changed" else 1) + 4e-6 * p["many"])
+    k, numbers = mixed or modes, (n + mixed + fresh) * modes + n * (mixed or modes)
+    work = 2e-8 * numbers + (6e-11 if cpu else 1e-12) * n * k * (modes + 6 * min(n, k))
+    return p.get("draws", 1) * (0.02 + work), 3.0 * numbers
 
 
 def _figures(name: str) -> list[Figure]:
-    return [Figure(id=f"{name}-{view}", title=f"Test error against {view}", x=over, y="test_error", view=view, log_x=True, log_y=True,
-                   caption="theory: the closed form") for view, over in (("features", "features"), ("samples", "examples"))]  # fmt: skip
+    return [log_log(f"{name}-{view}", f"Test error against {view}", over, "test_error", view, caption="theory: the closed form")
+            for view, over in (("features", "features"), ("samples", "examples"))]  # fmt: skip
 
 
 _ERRORS = (
@@ -76,27 +69,25 @@ _ERRORS = (
     Metric("fit_ratio", "", "none", "training over test error at the ridge", split="test"),
     Metric("val_error", "", "lower", "mean squared error on the examples that select", _SIMULATED, bounds=POSITIVE),
 )
-_SHARED: Mapping[str, Any] = {"seconds": lambda *of: _cost(*of)[0], "memory": lambda *of: gib(8.0 * _cost(*of)[1])}
-curve = Experiment("curve", params=Curve, run=f"{_RUN}:curve", **_SHARED, metrics=(
+curve = Experiment("curve", params=Curve, run=f"{_RUN}:curve", **costs(_cost), metrics=(
     *_ERRORS,
     *(Metric(f"over_{what}_form", "", "none", f"test error over the closed form{of} at the same ridge", _SIMULATED, split="test")
       for what, of in (("closed", ""), ("kernel", " of infinitely many features"))),
-), figures=[*_figures("risk"), Figure(id="rate", title="Kernel regression", x="examples", y="test_error", view="rate",
-                                  log_x=True, log_y=True)])  # fmt: skip
+), figures=[*_figures("risk"), log_log("rate", "Kernel regression", "examples", "test_error", "rate")])  # fmt: skip
 digits = Experiment("digits", params=Sizes, metrics=_ERRORS, run=f"{_RUN}:digits", methods=(TUNED, NONE), selecting=(TUNED,),
-                    figures=_figures("digits"), **_SHARED)  # fmt: skip
-theorem = Experiment("theorem", params=Theorems, run=f"{_RUN}:theorem", methods=("theory", "changed"), exact=True, seconds=_checking,
-                     metrics=(
+                    figures=_figures("digits"), **costs(_cost))  # fmt: skip
+theorem = Experiment("theorem", params=Theorems, run=f"{_RUN}:theorem", methods=("theory", "changed"), exact=True, metrics=(
     Metric("upward_step", "log of a ratio", "lower", "largest rise of the test error where n or k doubles"),
     Metric("ratio_error", "", "zero", "training over test error at the best ridge, less what Theorem 2 says"),
-))  # fmt: skip
+), seconds=lambda _, method, p: 0.1 + (2e-6 if method == "changed" else 4e-5) * p["modes"] * (p["doublings"] + 1) ** 2 + 4e-6 * p["many"],
+)  # fmt: skip
 _KERNEL = {"features": 0.0, "validation": 500}
 _CELLS: list[dict[str, Any]] = [{"signal": b, "relative_noise": noise} for b, noise in ((2.0, 0.1), (1.5, 0.1), (1.5, 10.0))]
 _LADDER = [2.0**power for power in range(-3, 5)]
 _FEWER = _LADDER[:6]
 
 
-def _grids(base: int, *, modes: int, checks: Mapping[str, int]) -> list[Grid]:
+def _grids(base: int, modes: int, checks: Mapping[str, int]) -> list[Grid]:
     noisy, learners = {"noise": 0.1, "base": base, "modes": modes}, (TUNED, NONE, *_CLOSED)
     kernel = {**_KERNEL, "base": base, "modes": 3 * modes}
     rough = {**_KERNEL, "signal": 1.2, "relative_noise": 0.1, "modes": 100_000}
@@ -115,53 +106,43 @@ def _grids(base: int, *, modes: int, checks: Mapping[str, int]) -> list[Grid]:
 
 
 _SCALES = {
-    "smoke": Scale(description="n = 32: does it run", seeds=2, time_limit_s=60.0,
-                   grids=_grids(32, modes=200, checks={"modes": 120, "doublings": 1})),
-    "laptop": Scale(description="n = 256, k to 4096; 2 CPU cores", seeds=10, time_limit_s=300.0,
-                    grids=_grids(256, modes=1500, checks={})),
-    "gpu": h100(description="n = 2048, k to 32768; one GPU", seeds=10, time_limit_s=600.0,
-                grids=_grids(2048, modes=12_000, checks={"doublings": 5})),
+    "smoke": Scale(description="n = 32: does it run", seeds=2, time_limit_s=60.0, grids=_grids(32, 200, {"modes": 120, "doublings": 1})),
+    "laptop": Scale(description="n = 256, k to 4096; 2 CPU cores", seeds=10, time_limit_s=300.0, grids=_grids(256, 1500, {})),
+    "gpu": h100(description="n = 2048, k to 32768; one GPU", seeds=10, time_limit_s=600.0, grids=_grids(2048, 12_000, {"doublings": 5})),
     "paper": h100(description="n = 4096, k to 65536; the paper's tasks have no code; a cluster", seeds=20, time_limit_s=6 * 3600.0,
-                  grids=_grids(4096, modes=25_000, checks={"doublings": 5})),
+                  grids=_grids(4096, 25_000, {"doublings": 5})),
 }  # fmt: skip
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
-_FIRST: Mapping[str, Any] = {"source": "abstract; Theorem 1"}
-_SECOND: Mapping[str, Any] = {"source": "abstract; Theorem 2", "group": "C2"}
-_REAL: Mapping[str, Any] = {"source": "abstract; Figure 1", "group": "C1-real"}
+_FIRST = dict[str, Any](source="abstract; Theorem 1")
+_SECOND = dict[str, Any](source="abstract; Theorem 2", group="C2")
+_REAL = dict[str, Any](source="abstract; Figure 1", group="C1-real")
+_CLOSE = dict[str, Any](source="section 4, the omniscient risk estimate", margin_source="the catalogue: 5 % at n >= 128")
+_RATE = dict[str, Any](over="examples", holds=Within(-1.1, -0.9))
 _RISK, _DIGITS = curve["test_error"].log10(), digits["test_error"].log10()
 
 
-def _at(reading: Reading, over: str, value: float) -> Reading:
-    where: dict[str, Any] = {over: value}
-    return reading.at(**where)
+def _never_worse(id: str, reading: Reading, over: str, ladder: Sequence[float], **about: Any) -> list[Claim]:
+    says = f"with a tuned ridge no doubling of {over} raises the test error by 1 % ({reading.experiment})"
+    steps = [(after, before) for before, after in pairwise(reading.each(over, ladder))]
+    return contrast(id, TUNED, *steps, holds=Below(math.log10(1.01)), says=says, aim="not worse",
+                    margin_source="ours: one per cent, where a doubling takes up to a third away", **about)  # fmt: skip
 
 
-def _never_worse(id: str, reading: Reading, over: str, ladder: Sequence[float], **about: Any) -> Claim:
-    """Each doubling is compared by itself: a largest step in each seed would be biased upwards."""
-    parts = tuple(Difference(*(Of(TUNED, _at(reading, over, value)) for value in step[::-1])) for step in pairwise(ladder))
-    return Claim(id=id, statement=f"with a tuned ridge no doubling of {over} raises the test error by 1 % ({reading.experiment})",
-                 estimate=All(parts), holds=Below(math.log10(1.01)), unit="log10 of a ratio", null=0.0, aim="not worse",
-                 margin_source="ours: one per cent, where a doubling takes up to a third away", **about)  # fmt: skip
+def _peak(id: str, reading: Reading, over: str, **about: Any) -> list[Claim]:
+    says = f"without a ridge the test error at k = n is more than twice that at a quarter of the {over}"
+    peak, quarter = reading.each(over, (1.0, 0.25))
+    return contrast(id, NONE, (peak, quarter), holds=Above(math.log10(2.0)), says=says, **about)
 
 
-def _peak(id: str, reading: Reading, over: str, **about: Any) -> Claim:
-    return Claim(id=id, statement=f"without a ridge the test error at k = n is more than twice that at a quarter of the {over}",
-                 estimate=Difference(*(Of(NONE, _at(reading, over, value)) for value in (1.0, 0.25))), holds=Above(math.log10(2.0)),
-                 unit="log10 of a ratio", null=0.0, **about)  # fmt: skip
-
-
-def _predicted(id: str, method: str, ratios: Sequence[float], says: str, **about: Any) -> Claim:
-    parts = tuple(Of(method, curve["over_closed_form"].at("closed", features=ratio)) for ratio in ratios)
-    about = {"source": "section 4, the omniscient risk estimate", "margin_source": "the catalogue: 5 % at n >= 128", **about}
-    return Claim(id=id, statement=f"{says}, the mean test error is within 5 % of the closed form", estimate=All(parts),
-                 holds=Within(0.95, 1.05), aim="equivalent", null=1.0, unit="ratio", **about)  # fmt: skip
+def _predicted(id: str, method: str, ratios: Sequence[float], where: str, **about: Any) -> list[Claim]:
+    says, ratio = f"{where}, the mean test error is within 5 % of the closed form", curve["over_closed_form"].at("closed")
+    return level(id, method, ratio.each("features", ratios), holds=Within(0.95, 1.05), says=says, aim="equivalent", null=1.0,
+                 unit="ratio", **_CLOSE, **about)  # fmt: skip
 
 
 _FIT, _COST = curve["fit_ratio"].at("kernel"), curve["test_error"].at("kernel")
 
 TASK = Task(
-    id="rf-more-is-better",
-    version=1,
+    id="rf-more-is-better", version=1, experiments=(curve, digits, theorem), scales=_SCALES,
     paper=Paper(arxiv="2311.14646", year=2023, authors="James B. Simon, Dhruva Karkada, Nikhil Ghosh, Mikhail Belkin", title=
                 "More is Better in Modern Machine Learning: when Infinite Overparameterization is Optimal and Overfitting is Obligatory"),
     summary="Whether ridge regression on random features only gains from features, examples and overfitting once its ridge is tuned.",
@@ -173,36 +154,32 @@ TASK = Task(
         Method("theory-no-ridge", "control", "the closed form at a ridge of 1e-9"),
         Method("changed", "control", "the theorems without tuning and without a square: shows that they can fail"),
     ],
-    experiments=(curve, digits, theorem),
-    scales=_SCALES,
     claims=[
-        _never_worse("C1-features", _RISK.at("features"), "features", _LADDER, primary=True, **_FIRST),
-        _never_worse("C1-samples", _RISK.at("samples"), "examples", _FEWER, primary=True, **_FIRST),
-        _peak("C1-peak-features", _RISK.at("features"), "features", group="C1-untuned", **_FIRST),
-        _peak("C1-peak-samples", _RISK.at("samples"), "examples", group="C1-untuned", **_FIRST),
-        _never_worse("C1-digits-features", _DIGITS.at("features"), "features", _LADDER, **_REAL),
-        _never_worse("C1-digits-samples", _DIGITS.at("samples"), "examples", _FEWER, **_REAL),
-        _peak("C1-digits-peak", _DIGITS.at("features"), "features", **_CONTROL),
+        *_never_worse("C1-features", _RISK.at("features"), "features", _LADDER, primary=True, **_FIRST),
+        *_never_worse("C1-samples", _RISK.at("samples"), "examples", _FEWER, primary=True, **_FIRST),
+        *_peak("C1-peak-features", _RISK.at("features"), "features", group="C1-untuned", **_FIRST),
+        *_peak("C1-peak-samples", _RISK.at("samples"), "examples", group="C1-untuned", **_FIRST),
+        *_never_worse("C1-digits-features", _DIGITS.at("features"), "features", _LADDER, **_REAL),
+        *_never_worse("C1-digits-samples", _DIGITS.at("samples"), "examples", _FEWER, **_REAL),
+        *_peak("C1-digits-peak", _DIGITS.at("features"), "features", **CONTROL),
         *exact("C1-theorem", theorem["upward_step"], method="theory", holds=Below(1e-9), source="Theorem 1"),
-        *exact("C1-changed", theorem["upward_step"], method="changed", holds=Above(0.1), **_CONTROL),
+        *exact("C1-changed", theorem["upward_step"], method="changed", holds=Above(0.1), **CONTROL),
         *level("C2-smooth", TUNED, _FIT.at(**_CELLS[0]), holds=Below(0.1), primary=True, **_SECOND),
         *level("C2-middle", TUNED, _FIT.at(**_CELLS[1]), holds=Below(0.1), **_SECOND),
         *exact("C2-rough", curve["fit_ratio"].at("rough"), method="theory", holds=Below(0.1), **_SECOND,
                says="even where b < a (1.2 and 1.5) the closed form's best fit has a training error below a tenth of its test error"),
-        *level("C2-noisy", TUNED, _FIT.at(**_CELLS[2]), holds=Above(0.1), null=0.1, **_CONTROL,
+        *level("C2-noisy", TUNED, _FIT.at(**_CELLS[2]), holds=Above(0.1), null=0.1, **CONTROL,
                says="with ten times the noise that is left of the signal, overfitting is not obligatory"),
         *(claim for cell, name in zip(_CELLS[:2], ("smooth", "middle"), strict=True)
           for claim in factor(f"C2-cost-{name}", TUNED, UNDERFIT, _COST.at(**cell), by=1.1, **{**_SECOND, "group": "C2-cost"})),
         *exact("C2-theorem", theorem["ratio_error"], method="theory", tolerance=0.02, source="Theorem 2"),
-        *exact("C2-changed", theorem["ratio_error"], method="changed", holds=Above(0.02), **_CONTROL),
-        _predicted("C3-tuned", TUNED, _FEWER, "at tuned ridges", group="C3"),
-        _predicted("C3-no-ridge", NONE, [ratio for ratio in _FEWER if ratio != 1.0], "without a ridge, but for k = n", group="C3"),
-        _predicted("C3-peak", NONE, [1.0], "without a ridge at k = n", kind="extension"),
-        *level("C3-kernel", TUNED, curve["over_kernel_form"].at("features").first("features"), holds=Above(1.05), null=1.0, **_CONTROL,
+        *exact("C2-changed", theorem["ratio_error"], method="changed", holds=Above(0.02), **CONTROL),
+        *_predicted("C3-tuned", TUNED, _FEWER, "at tuned ridges", group="C3"),
+        *_predicted("C3-no-ridge", NONE, [ratio for ratio in _FEWER if ratio != 1.0], "without a ridge, but for k = n", group="C3"),
+        *_predicted("C3-peak", NONE, [1.0], "without a ridge at k = n", kind="extension"),
+        *level("C3-kernel", TUNED, curve["over_kernel_form"].at("features").first("features"), holds=Above(1.05), null=1.0, **CONTROL,
                says="the closed form of infinitely many features misses the smallest k by more than 5 %"),
-        *slope("C4-rate", TUNED, curve["test_error"].at("rate"), over="examples", holds=Within(-1.1, -0.9), kind="extension",
-               source="section 5: risk ~ n^-(b - 1)", published=-1.0),
-        *slope("C4-theory", "theory", curve["test_error"].at("rate"), over="examples", holds=Within(-1.1, -0.9), kind="check",
-               source="the same of the closed form", exact=True),
+        *slope("C4-rate", TUNED, _COST.at("rate"), **_RATE, kind="extension", source="section 5: risk ~ n^-(b - 1)", published=-1.0),
+        *slope("C4-theory", "theory", _COST.at("rate"), **_RATE, kind="check", source="the same of the closed form", exact=True),
     ],
 )  # fmt: skip
