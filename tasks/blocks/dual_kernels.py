@@ -71,6 +71,11 @@ def wide_relu(correlations: Tensor, depth: int) -> WideKernels:
     return wide(correlations, depth, lambda rho: arc_cosine(rho, 1), lambda rho: arc_cosine(rho, 0))
 
 
+def relu_ntk(x: Tensor, y: Tensor, depth: int) -> Tensor:
+    """The tangent kernel of `wide_relu` between points (n, d) and (m, d) of the unit sphere, (n, m)."""
+    return wide_relu(x @ y.T, depth).ntk[-1]
+
+
 def wide(correlations: Tensor, depth: int, dual: Dual, derivative: Dual) -> WideKernels:
     """The same recursion for any activation whose dual is 1 at 1; `derivative` is the dual of its derivative on the same scale."""
     nngp, ntk = zip(*layers(correlations, depth, dual, derivative), strict=True)

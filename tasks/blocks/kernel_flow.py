@@ -41,6 +41,14 @@ class KernelFlow:
         pace = torch.where(held, -torch.expm1(-self.values * time) / self.values.where(held, 1.0), time)
         return cross.double() @ (self.vectors @ (pace.unsqueeze(1) * self.residual))
 
+    def error(self, cross: Tensor, targets: Tensor, time: float) -> float:
+        """Mean square of what is between f_time - f_0 and `targets` (m, t) at other points."""
+        return float((self.moved(cross, time) - targets).square().mean())
+
+    def times(self, count: int) -> list[float]:
+        """So many times at even ratios, from before the first eigenvector is learned until long after the last one is."""
+        return np.geomspace(0.01 / float(self.values[0]), 100.0 / float(self.values[-1]), count).tolist()  # type: ignore[no-any-return]
+
 
 def fall_exponent(values: Sequence[float], times: Sequence[float], left: Sequence[Sequence[float]]) -> float:
     """The power of an eigenvalue that the rate grows as at which what is `left` along its eigenvectors falls: 1 in kernel flow.

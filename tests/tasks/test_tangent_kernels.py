@@ -48,6 +48,17 @@ def test_the_tangent_kernel_is_that_of_the_jacobians(about: dict[str, Any]) -> N
     assert torch.allclose(tangent_kernel(network, parameters, x), tangent_kernel(network, parameters, x, x))
 
 
+@pytest.mark.parametrize(("parametrisation", "std", "first", "second"), [
+    ("ntk", (1.0, 1.0), (2 / 5) ** 0.5, (2 / 8) ** 0.5), ("mean-field", (1.0, 1.0), (2 / 5) ** 0.5, 2**0.5 / 8),
+    ("standard", ((2 / 5) ** 0.5, (2 / 8) ** 0.5), 1.0, 1.0),
+])  # fmt: skip
+def test_a_relu_network_is_the_formula_of_its_parametrisation(parametrisation: Any, std: Any, first: float, second: float) -> None:
+    network, stream = relu_network(5, 8, 1, parametrisation), torch.Generator().manual_seed(4)
+    w, a = (scale * torch.randn(*shape, generator=stream, dtype=torch.float64) for scale, shape in zip(std, ((5, 8), (8, 1)), strict=True))
+    drawn, x = network.initial(torch.Generator().manual_seed(4)), normal(3, 5)
+    assert torch.allclose(network(drawn, x, {}), second * torch.relu(first * x @ w) @ a, rtol=1e-12)
+
+
 def test_a_kernel_of_several_outputs_is_refused() -> None:
     network = MLP(widths=(5, 4, 2))
     with pytest.raises(ValueError, match="one output"):
@@ -90,6 +101,9 @@ def test_kernel_flow_is_what_an_ode_solver_finds_on_and_off_the_training_points(
     assert np.allclose(residual.numpy() - end[:6], (flow.vectors @ flow.left(0.7))[:, 0], atol=1e-7)
     assert flow.values.tolist() == sorted(flow.values.tolist(), reverse=True)
     assert torch.allclose(flow.moved(cross, 1e6)[:, 0], cross @ torch.linalg.solve(kernel, residual), atol=1e-6)
+    other = normal(4, 1, seed=3)
+    assert flow.error(cross, other, 0.7) == pytest.approx(float(((torch.from_numpy(end[6:]) - other[:, 0]) ** 2).mean()), rel=1e-6)
+    assert [flow.times(3)[place] * float(flow.values[place]) for place in (0, -1)] == pytest.approx([0.01, 100.0])
 
 
 def test_what_the_kernel_does_not_see_grows_for_ever_at_other_points_only() -> None:

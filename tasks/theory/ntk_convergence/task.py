@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE
-from harness.claims import better, equivalent, factor, level, monotone, slope
-from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Traces, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from harness.claims import CONTROL, OURS, better, equivalent, factor, level, monotone, slope
+from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Traces, Within, log_log, param
+from tasks.blocks.hardware import costs, h100
 
 NTK, BASIS = "ntk", "random-basis"
 
@@ -52,56 +51,44 @@ class Stop(Points):
     flipped: float = param(0.2, "share of labels that are turned around", low=0.0, high=0.5)
 
 
-def _numbers(p: Mapping[str, Any]) -> tuple[float, float]:
-    """Weights, and activations of all points."""
-    width, hidden = p.get("width", 0), p.get("depth", 1)
-    return width * p["inputs"] + (hidden - 1) * width**2, 2.0 * p["examples"] * width * hidden
-
-
-def _seconds(scale: str, _method: str, p: Mapping[str, Any]) -> float:
-    """Of a trial in a pack; on a GPU a guess from its peak, not measured."""
-    (weights, units), n, cpu = _numbers(p), p["examples"], scale in ("smoke", "laptop")
+def _cost(cpu: bool, _method: str, p: Mapping[str, Any]) -> tuple[float, float]:
+    """Of a trial in a pack: what weights and activations of all points take; on a GPU a guess from its peak, not measured."""
+    width, hidden, n = p.get("width", 0), p.get("depth", 1), p["examples"]
+    weights, units = width * p["inputs"] + (hidden - 1) * width**2, 2.0 * n * width * hidden
     once = 0.01 + (1e-9 if cpu else 2e-12) * p.get("draws", 1) * n * (units + 12.0 * weights) + (1e-9 if cpu else 1e-11) * n**3
     step = 1e-5 + 4e-9 * units + 1e-9 * n * weights if cpu else 1e-4 + 2e-11 * units + 4e-13 * n * weights
-    return float(once + p.get("steps", 0) * step)
+    return once + p.get("steps", 0) * step, 5 * weights + 6 * units + 40 * n**2
 
 
-_ABOUT: Mapping[str, Any] = {
-    "seconds": _seconds,
-    "memory": lambda _scale, _method, p: gib(8.0 * (5 * _numbers(p)[0] + 6 * _numbers(p)[1] + 40 * p["examples"] ** 2)),
-}
 _RUN = "tasks.theory.ntk_convergence.experiment"
-_LOG: Mapping[str, Any] = {"view": "width", "x": "width", "log_x": True, "log_y": True}
-
 start = Experiment(
-    "start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **_ABOUT,
+    "start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **costs(_cost),
     metrics=[Metric("deviation", "", "lower", "|K_0 - K| / |K|, Frobenius", bounds=POSITIVE)],
-    figures=[Figure(id="width", title="The kernel at the start nears its limit", y="deviation", **_LOG),
-             Figure(id="depth", title="and is farther from it in deep networks", **{**_LOG, "x": "depth", "view": "depth"}, y="deviation")],
+    figures=[log_log("width", "The kernel at the start nears its limit", "width", "deviation", "width"),
+             log_log("depth", "and is farther from it in deep networks", "depth", "deviation", "depth")],
     summary="the tangent kernel of a relu network before training, against infinite width",
 )  # fmt: skip
 train = Experiment(
-    "train", params=Train, run_batch=f"{_RUN}:train", methods=(NTK, "standard", "mean-field", BASIS), **_ABOUT,
+    "train", params=Train, run_batch=f"{_RUN}:train", methods=(NTK, "standard", "mean-field", BASIS), **costs(_cost),
     metrics=[
         Metric("drift", "", "lower", "|K_T - K_0| / |K_0| on the training points", bounds=POSITIVE),
         Metric("distance", "", "lower", "RMSE on test points to flow in the limit kernel from the same f_0", (NTK, BASIS), bounds=POSITIVE),
         Metric("linearised", "", "lower", "RMSE on test points to flow in the kernel at the start", bounds=POSITIVE),
         Metric("rate_exponent", "", "none", "exponent of the rates of bands over their eigenvalues", (NTK, BASIS)),
-        Metric("train_loss", "", "lower", bounds=POSITIVE),
-        Metric("test_loss", "", "lower", bounds=POSITIVE, split="test"),
+        Metric("train_loss", "", "lower", bounds=POSITIVE), Metric("test_loss", "", "lower", bounds=POSITIVE, split="test"),
     ],
     alike=lambda method, p: (method, p["width"], p["depth"], p["examples"], p["inputs"]),
     figures=[
-        Figure(id="drift", title="What training moves the kernel", y="drift", **_LOG),
-        Figure(id="flow", title="Distance to kernel flow", y="distance", **_LOG),
-        Figure(id="own-flow", title="Distance to flow in its own kernel", y="linearised", **_LOG),
+        log_log("drift", "What training moves the kernel", "width", "drift", "width"),
+        log_log("flow", "Distance to kernel flow", "width", "distance", "width"),
+        log_log("own-flow", "Distance to flow in its own kernel", "width", "linearised", "width"),
         Traces(id="bands", title="Residuals along eigenvectors, the largest eigenvalues above", view="widest", methods=(NTK, BASIS),
                ys=[(f"band {k}", f"left_{k}") for k in range(1, 6)]),
     ],
     summary="gradient descent against flow in the space of the tangent kernel",
 )  # fmt: skip
 stop = Experiment(
-    "stop", params=Stop, run=f"{_RUN}:stop", methods=("stopped", "fitted", "prior"), **_ABOUT,
+    "stop", params=Stop, run=f"{_RUN}:stop", methods=("stopped", "fitted", "prior"), **costs(_cost),
     metrics=[Metric("test_loss", "", "lower", "mean square against the labels before any was turned", bounds=POSITIVE, split="test")],
     figures=[Figure(id="stopping", title="Stopping early and noise", x="flipped", y="test_loss")],
     summary="kernel flow, stopped where validation is best or never",
@@ -138,57 +125,42 @@ _SCALES = {
                   grids=_grids(_powers(8, 16, 2), _powers(9, 13, 2), (1, 2, 4, 8), 1000, steps=20_000, few=8000)),
 }  # fmt: skip
 
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
-_C1: Mapping[str, Any] = {
-    "source": "abstract; Theorem 1; the exponent is that of a mean over units",
-    "group": "C1",
-    "null": 0.0,
-    "published": -0.5,
-}
-_C2: Mapping[str, Any] = {"source": "abstract; Theorem 2, whose bound is of the order of width^(-1/2)", "group": "C2", "null": 0.0}
-_C3: Mapping[str, Any] = {"source": "abstract; Section 5", "group": "C3", "null": 0.0}
-_C4: Mapping[str, Any] = {"source": "abstract: a motivation for early stopping", "group": "C4"}
-_WIDE: Mapping[str, Any] = {"over": "width"}
-_SAME: Mapping[str, Any] = {
-    **_CONTROL,
-    "null": 0.0,
-    "aim": "equivalent",
-    "margin_source": "ours: under half of the least exponent of a network that turns lazy, 1/2",
-}
-_EXACT: Mapping[str, Any] = {
-    "kind": "check",
-    "source": "ours: the closed form",
-    "margin_source": "ours: 12 %; one doubling of the width changes 41 %",
-}
-_BEGUN = start["deviation"].at("width")
+_WIDE = dict[str, Any](over="width", null=0.0)
+_C1 = dict[str, Any](source="abstract; Theorem 1; the exponent is that of a mean over units", group="C1", published=-0.5)
+_C2 = dict[str, Any](source="abstract; Theorem 2, whose bound is of the order of width^(-1/2)", group="C2", holds=Below(-0.5))
+_C3 = dict[str, Any](source="abstract; Section 5", group="C3")
+_C4 = dict[str, Any](source="abstract: a motivation for early stopping", group="C4")
+_SAME = dict[str, Any](holds=Within(-0.2, 0.2), aim="equivalent",
+                       margin_source="ours: under half of the least exponent of a network that turns lazy, 1/2")  # fmt: skip
+_EXACT = dict[str, Any](source="ours: the closed form", margin_source="ours: 12 %; one doubling of the width changes 41 %")
+_BEGUN, _NOISY = start["deviation"].at("width"), stop["test_loss"].at(flipped=0.2)
 _DRIFT, _OWN, _RATES = train["drift"].at("width"), train["linearised"].at("width"), train["rate_exponent"].at("widest")
 
 _CLAIMS = [
     *slope("C1-width", NTK, _BEGUN, holds=Within(-0.55, -0.45), primary=True, **_WIDE, **_C1),
     *slope("C1-deep", NTK, start["deviation"].at("deep"), holds=Within(-0.6, -0.4), **_WIDE, **_C1, says="so with three hidden layers"),
-    *equivalent("C1-exact", NTK, "theory", _BEGUN.log10(), margin=0.05, **_EXACT),
-    *factor("C1-limit", NTK, "last-layer", _BEGUN.last("width"), by=5.0, **_CONTROL,
+    *equivalent("C1-exact", NTK, "theory", _BEGUN.log10(), margin=0.05, kind="check", **_EXACT),
+    *factor("C1-limit", NTK, "last-layer", _BEGUN.last("width"), by=5.0, **CONTROL,
             says="the widest networks are five times nearer to the limit than to a wrong one"),
-    *monotone("C1-depth", NTK, start["deviation"].at("depth"), over="depth", rises=True, **_OURS),
-    *slope("C2-width", NTK, _DRIFT, holds=Below(-0.5), primary=True, **_WIDE, **_C2),
-    *slope("C2-deep", NTK, train["drift"].at("deep"), holds=Below(-0.5), **_WIDE, **_C2, says="so with three hidden layers"),
-    *slope("C2-mean-field", "mean-field", _DRIFT, holds=Within(-0.2, 0.2), **_WIDE, **_SAME,
+    *monotone("C1-depth", NTK, start["deviation"].at("depth"), over="depth", rises=True, **OURS),
+    *slope("C2-width", NTK, _DRIFT, primary=True, **_WIDE, **_C2),
+    *slope("C2-deep", NTK, train["drift"].at("deep"), **_WIDE, **_C2, says="so with three hidden layers"),
+    *slope("C2-mean-field", "mean-field", _DRIFT, **_WIDE, **_SAME, **CONTROL,
            says="in mean-field parametrisation the kernel moves as much at every width"),
-    *better("C2-standard", NTK, "standard", _DRIFT.last("width").log10(), **_OURS,
+    *better("C2-standard", NTK, "standard", _DRIFT.last("width").log10(), **OURS,
             says="in standard parametrisation at one rate the kernel of the widest networks moves more"),
-    *slope("C2-pace", "standard", train["train_loss"].at("width"), holds=Below(-0.2), null=0.0, **_WIDE, **_CONTROL,
+    *slope("C2-pace", "standard", train["train_loss"].at("width"), holds=Below(-0.2), **_WIDE, **CONTROL,
            says="in standard parametrisation at one rate wide networks fit faster"),
     *slope("C3-flow", NTK, train["distance"].at("width"), holds=Within(-0.75, -0.25), primary=True, published=-0.5, **_WIDE, **_C3),
     *slope("C3-linearised", NTK, _OWN, holds=Below(-0.5), **_WIDE, **_C3),
-    *slope("C3-mean-field", "mean-field", _OWN, holds=Within(-0.2, 0.2), **_WIDE, **_SAME,
+    *slope("C3-mean-field", "mean-field", _OWN, **_WIDE, **_SAME, **CONTROL,
            says="a mean-field network is as far from its own kernel flow at every width"),
-    *level("C3-modes", NTK, _RATES, holds=Within(0.8, 1.2), primary=True, published=1.0, **_C3,
+    *level("C3-modes", NTK, _RATES, holds=Within(0.8, 1.2), primary=True, published=1.0, null=0.0, **_C3,
            says="rates of convergence along eigenvectors are proportional to their eigenvalues"),
-    *level("C3-basis", BASIS, _RATES, holds=Within(-0.3, 0.3), **_CONTROL, says="along random directions they are not"),
-    *better("C4-noise", "stopped", "fitted", stop["test_loss"].at(flipped=0.2), **_C4),
+    *level("C3-basis", BASIS, _RATES, holds=Within(-0.3, 0.3), **CONTROL, says="along random directions they are not"),
+    *better("C4-noise", "stopped", "fitted", _NOISY, **_C4),
     *better("C4-clean", "stopped", "fitted", stop["test_loss"].at(flipped=0.0), **_C4),
-    *better("C4-floor", "stopped", "prior", stop["test_loss"].at(flipped=0.2), **_CONTROL),
+    *better("C4-floor", "stopped", "prior", _NOISY, **CONTROL),
 ]  # fmt: skip
 
 TASK = Task(
