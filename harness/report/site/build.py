@@ -210,7 +210,8 @@ def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str]
             if own:
                 kinds.append((kind, Counter(sentences([row.line for row in own])), [_claim(found, row) for row in own]))
         runs: dict[int, Run] = {id(other.run): other.run for row in rows for other in found.histories[row.key]}
-        parts.append({"scale": scale, "kinds": kinds, "runs": sorted(runs.values(), key=lambda run: run.started)})
+        oldest_first = sorted(runs.values(), key=lambda run: run.started)
+        parts.append({"scale": scale, "kinds": kinds, "runs": oldest_first})
     return parts
 
 
