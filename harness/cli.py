@@ -105,6 +105,19 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--tables", action="store_true", help="write leaderboard and verdicts again, also where the study has them")
     _store(report)
 
+    judged = verb("verdicts", "verdicts", "what the records decide, claim by claim; with --claim its seeds and trials")
+    judged.add_argument("study", metavar="STUDY")
+    judged.add_argument("--claim", action="append", default=[], help="only this claim, whole (repeat for several)")
+    _json(judged)
+    _store(judged)
+
+    trials = verb("trials", "trials", "the trials of a study with what they measured")
+    trials.add_argument("study", metavar="STUDY")
+    trials.add_argument("--claim", action="append", default=[], help="only the trials behind this claim (repeat for several)")
+    trials.add_argument("--failed", action="store_true", help="only those that left a record and did not end ok")
+    _json(trials)
+    _store(trials)
+
     site = verb("site", "site", "static pages over many studies: papers, claims to filter, methods, one flat table")
     site.add_argument("stores", nargs="+", metavar="STORE", help="a folder of studies, or a study")
     site.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
@@ -171,6 +184,8 @@ def _selection(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help=SET)
     verb.add_argument("--experiment", action="append", default=[], help="only this experiment of the task (repeat for several)")
     verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
+    verb.add_argument("--claim", action="append", default=[], help="only the trials behind this claim (repeat for several)")
+    verb.add_argument("--trial", action="append", default=[], metavar="ID", help="only the trial whose id starts so (repeat for several)")
     verb.add_argument(
         "--only",
         action="append",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -72,6 +72,8 @@ class Verdict:
     """Of the interval: at a look of a study that runs until its claims are decided it is wider."""
     censored: int = 0
     """Seeds whose value is only a bound; the interval says on which side."""
+    seeds: Mapping[int, float] = field(default_factory=dict)
+    """What each seed gave: of a claim over several comparisons, of the one that is shown."""
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,7 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         size=_size(finding, published, decides),
         confidence=evidence.confidence,
         censored=len(finding.found.ranges),
+        seeds=finding.found.values,
         by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
 

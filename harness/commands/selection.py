@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -58,7 +59,8 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     )
     name = options.study
     if name is None:
-        name = _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""], options.until_decided)
+        narrowed = [*options.claim, *(f"trial-{id}" for id in options.trial)]
+        name = _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""], narrowed, options.until_decided)
     store = StudyStore(options.store, name)
     looks = _looks(store, options) if options.until_decided else ()
     overrides = replace(overrides, seeds=looks[-1].seeds) if looks else overrides
@@ -69,11 +71,15 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
         expand(task, options.scale, overrides, {name: _placeholder(name) for name in needed})
     references = {name: _reference(dataset, chosen, options.data_kind, optional=data_optional) for name, dataset in sets.items()}
     trials = [trial for task in tasks for trial in expand(task, options.scale, overrides, references)]
+    if options.claim or options.trial:
+        from harness.behind import chosen as behind
+
+        trials = behind(tasks, options.scale, trials, options.claim, options.trial)
     if options.data_kind and any(trial.data is None for trial in trials) and options.data_kind != "synthetic":
         trials = [trial for trial in trials if trial.data is not None]
         if not trials:
             raise UsageError(f"--data-kind {options.data_kind} leaves nothing: every trial of this scale makes its own inputs (synthetic)")
-    whole = not (overrides.digest() or options.data_kind)
+    whole = not (overrides.digest() or options.data_kind or options.claim or options.trial)
     return Selection(tasks, options.scale, overrides, trials, store, whole, looks)
 
 
@@ -98,6 +104,8 @@ def deciding(task: Task, scale: str) -> list[str]:
 
 
 def _check_looks(options: argparse.Namespace, tasks: Sequence[Task]) -> None:
+    if options.until_decided and (options.claim or options.trial):
+        raise UsageError("--until-decided waits for the primary claims of the whole plan: leave --claim and --trial out")
     if not options.until_decided:
         for name in ("cap", "budget"):
             if getattr(options, name, None) is not None:
@@ -178,7 +186,14 @@ def _values(items: Sequence[str]) -> dict[str, list[str]]:
     return values
 
 
-def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_options: Sequence[str], until_decided: bool = False) -> str:
+def _study_name(
+    tasks: Sequence[Task],
+    scale: str,
+    overrides: Overrides,
+    data_options: Sequence[str],
+    narrowed: Sequence[str] = (),
+    until_decided: bool = False,
+) -> str:
     """The same command always names the same study: that is what makes `run` resume."""
     head = tasks[0].id if len(tasks) == 1 else f"{len(tasks)}-tasks-{_digest([task.id for task in tasks])}"
     tail = [overrides.digest()] if overrides.digest() else []
@@ -186,6 +201,9 @@ def _study_name(tasks: Sequence[Task], scale: str, overrides: Overrides, data_op
         tail.append(f"from-seed-{overrides.first_seed}")
     if any(data_options):
         tail.append(_digest(data_options))
+    if narrowed:
+        plain = len(narrowed) == 1 and re.fullmatch(r"[\w.+-]{1,60}", narrowed[0])
+        tail.append(narrowed[0] if plain else _digest(sorted(narrowed)))
     if until_decided:
         tail.append("until-decided")
     return "-".join([head, scale, *tail])

@@ -47,6 +47,19 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
         console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
 
 
+def show_verdicts(judgement: Judgement, console: Console) -> None:
+    """The verdicts alone, the paper's claims first, and what they may decide."""
+    for ruling in judgement.rulings:
+        _show_verdicts(ruling.verdicts, console)
+    console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
+
+
+def show_verdict(verdict: Verdict, console: Console) -> None:
+    """One verdict as a row, with its reasons."""
+    console.print(_verdicts("", [verdict]))
+    console.print(Text.assemble(styled(verdict_text.word(verdict), _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
+
+
 def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Claims that are not tested are only named, unless nothing else is there to show."""
     tested = [v for v in verdicts if v.verdict != "not tested"]

@@ -49,18 +49,23 @@ def test_the_options_are_frozen() -> None:
         name: " ".join(sorted(o for a in verb._actions for o in a.option_strings or [a.dest] if o not in ("-h", "--help")))
         for name, verb in verbs.choices.items()
     }
-    selection = "--cap --data --data-kind --experiment --first-seed --method --only --scale --seeds --set --store --study --until-decided"
+    selection = (
+        "--cap --claim --data --data-kind --experiment --first-seed --method --only --scale --seeds --set --store --study --trial "
+        "--until-decided"
+    )
     assert grammar == {
         "list": "--field --json --markdown --store",
         "ls": "--json --store",
         "show": "--claim --json task",
         "plan": " ".join(sorted([*selection.split(), "--json", "tasks"])),
         "run": (
-            "--address --budget --cap --data --data-kind --experiment --first-seed --local --method --no-packing --only --retry --scale "
-            "--seeds --set --store --study --tracking-uri --until-decided tasks"
+            "--address --budget --cap --claim --data --data-kind --experiment --first-seed --local --method --no-packing --only --retry "
+            "--scale --seeds --set --store --study --tracking-uri --trial --until-decided tasks"
         ),
         "status": "--store study",
         "report": "--open --store --tables study",
+        "verdicts": "--claim --json --store study",
+        "trials": "--claim --failed --json --store study",
         "site": "--out --reports stores",
         "compare": "--allow --csv --gate --store --strict --tolerance after before",
         "fit": (
@@ -101,6 +106,9 @@ RUN = ["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "n
         ([*RUN, "--until-decided", "--cap", "0"], "--cap must lie in 3 to 800 seeds, not 0"),
         ([*RUN, "--until-decided", "--budget", "2"], "--budget takes a time such as 90s, 30m or 2h, not '2'"),
         ([*RUN, "--until-decided", "--budget", "0s"], "--budget takes a time such as 90s, 30m or 2h, not '0s'"),
+        ([*RUN, "--until-decided", "--claim", "C1-shift"], "leave --claim and --trial out"),
+        ([*RUN, "--claim", "C1-shif"], "unknown claim of misbehaving: 'C1-shif'; did you mean 'C1-shift'?"),
+        ([*RUN, "--trial", "zz"], "--trial zz: no trial of this plan starts so"),
         ([*RUN, "--cap", "8"], "--cap belongs to --until-decided"),
         ([*RUN, "--budget", "2h"], "--budget belongs to --until-decided"),
         (["run", "drawing", "--scale", "laptop", "--until-decided"], "drawing has no claim of the paper at scale laptop"),

@@ -1,0 +1,57 @@
+"""From a number to its trials: which trials of a plan a claim reads, and what these need."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from harness.coverage import needs
+from harness.errors import UsageError, unknown
+from harness.evidence import trials_frame
+from harness.plan import TrialSpec
+from harness.task import Claim, Task
+
+
+def trials_of(claim: Claim, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """The trials of one task and scale that the claim's estimate reads, those among which a sweep selects included."""
+    frame = trials_frame(trials)
+    wanted = {id for need in needs(claim.estimate) for id in need.rows(frame)["trial_id"]}
+    return [trial for trial in trials if trial.id in wanted]
+
+
+def chosen(tasks: Sequence[Task], scale: str, trials: Sequence[TrialSpec], claims: Sequence[str], ids: Sequence[str]) -> list[TrialSpec]:
+    """The trials behind some claims, and those whose ids start so, with the trials that they need; all without either.
+
+    UsageError for a claim that none of the tasks makes or the scale does not test, and for an id that is none's, or several's.
+    """
+    if not claims and not ids:
+        return list(trials)
+    wanted = {_one(trials, id) for id in ids}
+    for name in claims:
+        own = [(task, claim) for task in tasks for claim in task.claims if claim.id == name]
+        if not own:
+            raise unknown(f"claim of {', '.join(task.id for task in tasks)}", name, [c.id for task in tasks for c in task.claims])
+        for task, claim in own:
+            if scale not in claim.scales:
+                raise UsageError(f"claim {name} of {task.id} is not tested at scale {scale} (it is at {', '.join(claim.scales)})")
+            wanted |= {trial.id for trial in trials_of(claim, [trial for trial in trials if trial.task == task.id])}
+    return closed(trials, wanted)
+
+
+def _one(trials: Sequence[TrialSpec], id: str) -> str:
+    found = [trial.id for trial in trials if id and trial.id.startswith(id)]
+    if len(found) != 1:
+        hint = f"{len(found)} trials start so" if found else "no trial of this plan starts so"
+        raise UsageError(f"--trial {id}: {hint}; `papertrial trials STUDY` lists the ids")
+    return found[0]
+
+
+def closed(trials: Sequence[TrialSpec], wanted: Collection[str]) -> list[TrialSpec]:
+    """The wanted trials and those that they need, in the plan's order."""
+    planned = {trial.id: trial for trial in trials}
+    kept, unseen = set(wanted), list(wanted)
+    while unseen:
+        needed = planned[unseen.pop()].requires
+        if needed in planned and needed not in kept:
+            kept.add(needed)
+            unseen.append(needed)
+    return [trial for trial in trials if trial.id in kept]
