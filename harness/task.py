@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, dataclass_transform, get_args
 
 from harness import params
 from harness.bounds import UNBOUNDED, Bounds
@@ -56,6 +56,14 @@ def param(
     """
     metadata = {"help": help, "unit": unit, "low": low, "high": high, "choices": choices, "file": file}
     return field(default=default, metadata=metadata)
+
+
+@dataclass_transform(frozen_default=True)
+class Params:
+    """Parameters of an experiment: a subclass is a frozen dataclass without saying so."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +182,7 @@ Settings = Callable[[str, str, Mapping[str, Any]], Any]
 """A function of (scale, method, parameters)."""
 
 
-@dataclass(frozen=True)
-class NoParams:
+class NoParams(Params):
     """The parameters of an experiment that has none: its trials differ by method, seed and data."""
 
 

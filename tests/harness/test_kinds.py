@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -22,7 +23,7 @@ from harness.ledger import read
 from harness.plan import Overrides, TrialSpec, expand
 from harness.store import StudyStore
 from harness.study import load
-from harness.task import Experiment, Metric, param
+from harness.task import Experiment, Metric, Params, param
 from tests.harness.conftest import Command
 
 WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=8) | st.sampled_from(
@@ -252,3 +253,18 @@ def test_a_study_with_tuples_and_nones_is_read_from_its_tables_as_from_its_ledge
     assert published.damages == whole.damages == []
     assert published.frame["trial_id"].tolist() == whole.frame["trial_id"].tolist()
     assert published.frame["param.hidden"].tolist() == whole.frame["param.hidden"].tolist()
+
+
+def test_parameters_are_frozen_without_saying_so_and_go_on_from_others() -> None:
+    class Wide(Params):
+        width: int = param(8, "width")
+        kind = "wide"
+
+    class Deep(Wide):
+        depth: int = param(2, "depth")
+
+    assert dataclasses.asdict(Deep(width=3)) == {"width": 3, "depth": 2}
+    assert dataclasses.asdict(Wide()) == {"width": 8}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(Deep(), "depth", 3)  # noqa: B010 - mypy refuses the plain assignment
+    assert Experiment("deep", params=Deep, metrics=[], run="a:b").parameters == ["width", "depth"]

@@ -77,8 +77,7 @@ def _signal(kernels: Floats) -> dict[str, float]:
 
 
 def law(trial: Trial) -> Mapping[str, float]:
-    """Relative error of E[K(L)^2] / E[K(L)]^2 against an enumeration."""
-    p, slopes = trial.params, laws.SLOPES[trial.params.activation]
-    rate = laws.growth(slopes) / p.width
-    stated = (1.0 + rate) ** p.depth if trial.method == "exact" else 1.0 + rate * p.depth
-    return {"error": abs(stated / laws.enumerated_growth(slopes, p.width) ** p.depth - 1.0)}
+    """Relative error of E[K(L)^2] / E[K(L)]^2, which is 1 plus the vertex, against an enumeration."""
+    p = trial.params
+    stated = 1.0 + laws.stated_vertex(trial.method, p.activation, p.depth, p.width)
+    return {"error": abs(stated / laws.enumerated_growth(laws.SLOPES[p.activation], p.width) ** p.depth - 1.0)}

@@ -2,23 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from harness.claims import CONTROL, OURS, contrast, equivalent, exact, factor, fitted, follows, level, slope
 from harness.estimates import Mean
-from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, log_log, param
+from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Params, Scale, Task, Within, log_log, param
 from tasks.blocks.hardware import costs, h100
 
-_MODULE = "tasks.theory.depth_width_criticality.experiment"
+_RUN = "tasks.theory.depth_width_criticality.experiment"
 KINDS = ("relu", "linear", "leaky", "tanh")
 C, SMALL, LARGE = "critical", "too-small", "too-large"
 _WIDTH = param(32, "units of every layer", unit="units", low=2, high=4096)
 _NETS = param(5000, "networks of an ensemble", unit="networks", low=10, high=1_000_000)
 
 
-@dataclass(frozen=True)
-class Vertex:
+class Vertex(Params):
     """Parameters of an ensemble of random networks at criticality."""
 
     activation: str = param("relu", "activation", choices=KINDS)
@@ -28,8 +26,7 @@ class Vertex:
     nets: int = _NETS
 
 
-@dataclass(frozen=True)
-class Infinite:
+class Infinite(Params):
     """Parameters of an infinitely wide network."""
 
     activation: str = param("relu", "activation", choices=KINDS)
@@ -37,7 +34,6 @@ class Infinite:
     skip = 0.0  # of every trial: no parameter
 
 
-@dataclass(frozen=True)
 class Kernel(Infinite):
     """Parameters of an ensemble whose kernel is followed over depth."""
 
@@ -45,7 +41,6 @@ class Kernel(Infinite):
     nets: int = _NETS
 
 
-@dataclass(frozen=True)
 class Law(Infinite):
     """Parameters of the law of the second moment."""
 
@@ -62,9 +57,8 @@ def _cost(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
 
 
 _RATE = Metric("rate", "1/layer", "none", "growth of log K a layer, over the second half of the depth")
-vertex = Experiment(
-    "vertex", params=Vertex, run=f"{_MODULE}:vertex", methods=(C, "chain", "exact", "first-order", "remembered"), **costs(_cost),
-    metrics=(
+vertex = Experiment("vertex", params=Vertex, run=f"{_RUN}:vertex", methods=(C, "chain", "exact", "first-order", "remembered"),
+    **costs(_cost), metrics=(
         Metric("vertex", "", "lower", "Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer: how far it is from a Gaussian process"),
         Metric("per_aspect", "", "none", "the same over depth / width: nu where the law is linear"),
         Metric("typical", "", "none", "median over mean of K, over networks", methods=(C, "chain")),
@@ -74,22 +68,19 @@ vertex = Experiment(
         Figure(id="skip", title="Residual ReLU networks", x="skip", y="vertex", view="skip", log_y=True),
     ),
 )  # fmt: skip
-kernel = Experiment(
-    "kernel", params=Kernel, run=f"{_MODULE}:kernel", methods=(SMALL, C, LARGE), **costs(_cost),
+kernel = Experiment("kernel", params=Kernel, run=f"{_RUN}:kernel", methods=(SMALL, C, LARGE), **costs(_cost),
     metrics=(Metric("ratio", "", "none", "mean kernel of the last layer over that of the first"), _RATE),
     figures=tuple(Figure(id=f"kernel-{kind}", title=f"Mean kernel, {kind}", x="step", y="kernel", view=kind, where=where, log_y=True,
                          x_label="layer") for kind, where in (("relu", {}), ("tanh", {"depth": 32}))),
 )  # fmt: skip
-infinite = Experiment(
-    "infinite", params=Infinite, run=f"{_MODULE}:infinite", methods=(SMALL, C, LARGE), exact=True, seconds=lambda *_: 0.2,
+infinite = Experiment("infinite", params=Infinite, run=f"{_RUN}:infinite", methods=(SMALL, C, LARGE), exact=True, seconds=lambda *_: 0.2,
     metrics=(
         Metric("ratio", "", "none", "kernel of the last layer over that of the first"), _RATE,
         Metric("inverse", "", "none", "2 l K of the last layer"), Metric("vertex_rate", "", "none", "n V / K^2 over depth"),
         Metric("apart", "", "none", "chi_perp: growth a layer of the squared distance of nearby inputs"),
     ),
 )  # fmt: skip
-law = Experiment(
-    "law", params=Law, run=f"{_MODULE}:law", methods=("exact", "first-order"), exact=True, seconds=lambda *_: 0.02,
+law = Experiment("law", params=Law, run=f"{_RUN}:law", methods=("exact", "first-order"), exact=True, seconds=lambda *_: 0.02,
     metrics=(Metric("error", "", "lower", "relative error of E[K^2] / E[K]^2 against an enumeration"),),
 )  # fmt: skip
 

@@ -1,26 +1,23 @@
 """Neural Tangent Kernel: Convergence and Generalization in Neural Networks (Jacot, Gabriel and Hongler, arXiv 1806.07572)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE
 from harness.claims import CONTROL, OURS, better, equivalent, factor, level, monotone, slope
-from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Traces, Within, log_log, param
+from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Params, Scale, Task, Traces, Within, log_log, param
 from tasks.blocks.hardware import costs, h100
 
 NTK, BASIS = "ntk", "random-basis"
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(Params):
     """Points that are uniform on the unit sphere."""
 
     examples: int = param(40, "training points n", low=5, high=100_000)
     inputs: int = param(10, "dimension d of the sphere's space", low=2, high=10_000)
 
 
-@dataclass(frozen=True)
 class Shape(Points):
     """A network of such points."""
 
@@ -28,14 +25,12 @@ class Shape(Points):
     depth: int = param(1, "hidden layers", low=1, high=64)
 
 
-@dataclass(frozen=True)
 class Start(Shape):
     """Networks before training."""
 
     draws: int = param(10, "networks of which the root mean square is taken", low=1, high=1000)
 
 
-@dataclass(frozen=True)
 class Train(Shape):
     """Training on sign(x1 x2) by gradient descent on the mean square."""
 
@@ -44,7 +39,6 @@ class Train(Shape):
     steps: int = param(400, "steps on all examples", unit="steps", low=1)
 
 
-@dataclass(frozen=True)
 class Stop(Points):
     """Kernel flow with as many points for training, for validation and for the test."""
 
@@ -61,15 +55,13 @@ def _cost(cpu: bool, _method: str, p: Mapping[str, Any]) -> tuple[float, float]:
 
 
 _RUN = "tasks.theory.ntk_convergence.experiment"
-start = Experiment(
-    "start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **costs(_cost),
+start = Experiment("start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **costs(_cost),
     metrics=[Metric("deviation", "", "lower", "|K_0 - K| / |K|, Frobenius", bounds=POSITIVE)],
     figures=[log_log("width", "The kernel at the start nears its limit", "width", "deviation", "width"),
              log_log("depth", "and is farther from it in deep networks", "depth", "deviation", "depth")],
     summary="the tangent kernel of a relu network before training, against infinite width",
 )  # fmt: skip
-train = Experiment(
-    "train", params=Train, run_batch=f"{_RUN}:train", methods=(NTK, "standard", "mean-field", BASIS), **costs(_cost),
+train = Experiment("train", params=Train, run_batch=f"{_RUN}:train", methods=(NTK, "standard", "mean-field", BASIS), **costs(_cost),
     metrics=[
         Metric("drift", "", "lower", "|K_T - K_0| / |K_0| on the training points", bounds=POSITIVE),
         Metric("distance", "", "lower", "RMSE on test points to flow in the limit kernel from the same f_0", (NTK, BASIS), bounds=POSITIVE),
@@ -87,8 +79,7 @@ train = Experiment(
     ],
     summary="gradient descent against flow in the space of the tangent kernel",
 )  # fmt: skip
-stop = Experiment(
-    "stop", params=Stop, run=f"{_RUN}:stop", methods=("stopped", "fitted", "prior"), **costs(_cost),
+stop = Experiment("stop", params=Stop, run=f"{_RUN}:stop", methods=("stopped", "fitted", "prior"), **costs(_cost),
     metrics=[Metric("test_loss", "", "lower", "mean square against the labels before any was turned", bounds=POSITIVE, split="test")],
     figures=[Figure(id="stopping", title="Stopping early and noise", x="flipped", y="test_loss")],
     summary="kernel flow, stopped where validation is best or never",
@@ -110,19 +101,16 @@ def _grids(widths: Sequence[int], deep: Sequence[int], depths: Sequence[int], n:
     ]
 
 
-def _powers(low: int, high: int, step: int = 1) -> list[int]:
-    return [2**k for k in range(low, high + 1, step)]
-
-
+_POWERS = [2**k for k in range(17)]
 _SCALES = {
     "smoke": Scale(description="three widths and 100 steps: does it run", seeds=3, time_limit_s=60.0,
                    grids=_grids((16, 64, 256), (16, 64), (1, 2, 3), 20, steps=100, few=60)),
     "laptop": Scale(description="40 points, widths to 2048 (of three hidden layers to 256); 2 CPU cores", seeds=10, time_limit_s=120.0,
-                    grids=_grids(_powers(5, 11), _powers(5, 8), (1, 2, 3, 4), 40, steps=400, few=600)),
+                    grids=_grids(_POWERS[5:12], _POWERS[5:9], (1, 2, 3, 4), 40, steps=400, few=600)),
     "gpu": h100(description="400 points, widths to 16384 (of three hidden layers to 2048); one GPU", seeds=5, time_limit_s=600.0,
-                grids=_grids(_powers(8, 14, 2), _powers(8, 11), (1, 2, 4, 8), 400, steps=4000, few=3000)),
+                grids=_grids(_POWERS[8:15:2], _POWERS[8:12], (1, 2, 4, 8), 400, steps=4000, few=3000)),
     "paper": h100(description="1000 points, widths to 65536 (of three hidden layers to 8192); a cluster", seeds=5, time_limit_s=14400.0,
-                  grids=_grids(_powers(8, 16, 2), _powers(9, 13, 2), (1, 2, 4, 8), 1000, steps=20_000, few=8000)),
+                  grids=_grids(_POWERS[8::2], _POWERS[9:14:2], (1, 2, 4, 8), 1000, steps=20_000, few=8000)),
 }  # fmt: skip
 
 _WIDE = dict[str, Any](over="width", null=0.0)

@@ -2,22 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from harness.bounds import POSITIVE
 from harness.claims import CONTROL, contrast, exact, factor, level, slope
 from harness.estimates import Reading
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, log_log, param
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Scale, Task, Within, log_log, param
 from tasks.blocks.hardware import costs, h100
 
 _RUN, TUNED, NONE, UNDERFIT = "tasks.theory.rf_more_is_better.experiment", "tuned", "no-ridge", "underfit"
 _SIMULATED, _CLOSED = (TUNED, NONE, UNDERFIT), ("theory", "theory-no-ridge")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
+class Sizes(Params):
     """Parameters of a fit."""
 
     base: int = param(256, "what n and k are multiples of", low=2, high=1_000_000)
@@ -26,7 +24,6 @@ class Sizes:
     ridges: int = param(60, "ridges from 1e-10 to 100 among which validation selects", low=2, high=1000)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Curve(Sizes):
     """And of the task: eigenvalues l_i ~ i^-a, squared coefficients v_i^2 ~ i^-b."""
 
@@ -39,8 +36,7 @@ class Curve(Sizes):
     validation: int = param(1000, "examples that select the ridge", low=2, high=1_000_000)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Theorems:
+class Theorems(Params):
     """Parameters of the checks."""
 
     modes: int = param(600, "eigenfunctions of Theorem 1", low=4, high=1_000_000)
@@ -115,7 +111,9 @@ _SCALES = {
 _FIRST = dict[str, Any](source="abstract; Theorem 1")
 _SECOND = dict[str, Any](source="abstract; Theorem 2", group="C2")
 _REAL = dict[str, Any](source="abstract; Figure 1", group="C1-real")
-_CLOSE = dict[str, Any](source="section 4, the omniscient risk estimate", margin_source="the catalogue: 5 % at n >= 128")
+_CLOSE = dict[str, Any](source="section 4, the omniscient risk estimate", margin_source="the catalogue: 5 % at n >= 128",
+                        holds=Within(0.95, 1.05), aim="equivalent", null=1.0, unit="ratio")  # fmt: skip
+_RATIO, _IS_CLOSE = curve["over_closed_form"].at("closed"), "the mean test error is within 5 % of the closed form"
 _RATE = dict[str, Any](over="examples", holds=Within(-1.1, -0.9))
 _RISK, _DIGITS = curve["test_error"].log10(), digits["test_error"].log10()
 
@@ -131,12 +129,6 @@ def _peak(id: str, reading: Reading, over: str, **about: Any) -> list[Claim]:
     says = f"without a ridge the test error at k = n is more than twice that at a quarter of the {over}"
     peak, quarter = reading.each(over, (1.0, 0.25))
     return contrast(id, NONE, (peak, quarter), holds=Above(math.log10(2.0)), says=says, **about)
-
-
-def _predicted(id: str, method: str, ratios: Sequence[float], where: str, **about: Any) -> list[Claim]:
-    says, ratio = f"{where}, the mean test error is within 5 % of the closed form", curve["over_closed_form"].at("closed")
-    return level(id, method, ratio.each("features", ratios), holds=Within(0.95, 1.05), says=says, aim="equivalent", null=1.0,
-                 unit="ratio", **_CLOSE, **about)  # fmt: skip
 
 
 _FIT, _COST = curve["fit_ratio"].at("kernel"), curve["test_error"].at("kernel")
@@ -174,9 +166,10 @@ TASK = Task(
           for claim in factor(f"C2-cost-{name}", TUNED, UNDERFIT, _COST.at(**cell), by=1.1, **{**_SECOND, "group": "C2-cost"})),
         *exact("C2-theorem", theorem["ratio_error"], method="theory", tolerance=0.02, source="Theorem 2"),
         *exact("C2-changed", theorem["ratio_error"], method="changed", holds=Above(0.02), **CONTROL),
-        *_predicted("C3-tuned", TUNED, _FEWER, "at tuned ridges", group="C3"),
-        *_predicted("C3-no-ridge", NONE, [ratio for ratio in _FEWER if ratio != 1.0], "without a ridge, but for k = n", group="C3"),
-        *_predicted("C3-peak", NONE, [1.0], "without a ridge at k = n", kind="extension"),
+        *level("C3-tuned", TUNED, _RATIO.each("features", _FEWER), says=f"at tuned ridges, {_IS_CLOSE}", group="C3", **_CLOSE),
+        *level("C3-no-ridge", NONE, _RATIO.each("features", [ratio for ratio in _FEWER if ratio != 1.0]), group="C3", **_CLOSE,
+               says=f"without a ridge, but for k = n, {_IS_CLOSE}"),
+        *level("C3-peak", NONE, _RATIO.each("features", [1.0]), says=f"without a ridge at k = n, {_IS_CLOSE}", kind="extension", **_CLOSE),
         *level("C3-kernel", TUNED, curve["over_kernel_form"].at("features").first("features"), holds=Above(1.05), null=1.0, **CONTROL,
                says="the closed form of infinitely many features misses the smallest k by more than 5 %"),
         *slope("C4-rate", TUNED, _COST.at("rate"), **_RATE, kind="extension", source="section 5: risk ~ n^-(b - 1)", published=-1.0),
