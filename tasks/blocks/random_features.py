@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,6 +105,19 @@ def relu_features(inputs: Tensor, count: int, generator: torch.Generator) -> Ten
     weights = torch.randn(count, inputs.shape[1], generator=generator, dtype=torch.float64).to(inputs.device)
     features: Tensor = (inputs.double() @ weights.T).relu() * (2.0 / count) ** 0.5
     return features
+
+
+def relu_fits(parts: Sequence[tuple[Tensor, Tensor]], classes: int, count: int, generator: torch.Generator, ridges: Tensor) -> Fits:
+    """Fits of one-hot targets, less their mean in training, to `relu_features` of inputs over the root of their dimension.
+
+    `parts`: inputs (n, ...) and labels (n,) for training, to validate and to test on.
+    """
+    inputs = torch.cat([x.flatten(1) for x, _ in parts]).double()
+    features = torch.split(relu_features(inputs / inputs.shape[1] ** 0.5, count, generator), [len(x) for x, _ in parts])
+    targets = [torch.nn.functional.one_hot(y, classes).double() for _, y in parts]
+    train, *others = zip(features, [one - targets[0].mean(0) for one in targets], strict=True)
+    path = ridge_path(*train, ridges)
+    return Fits(path, *(path.error(*other) for other in others))
 
 
 def box_parameters(dimension: int, count: int, bandwidth: float, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.blocks.eigenframework import Spectrum, solve
+from tasks.blocks.eigenframework import Spectrum, best_ridge, solve
 from tasks.blocks.random_features import simulated
 from tasks.blocks.training import normal
 from tests.tasks.trials import Trials, trials_of
@@ -38,8 +38,11 @@ def test_underfit_leaves_a_tenth_and_no_ridge_leaves_nothing(trials: Trials) -> 
     assert tuned["val_error"] < underfit["val_error"]
     assert underfit["train_error"] >= 0.1 * underfit["val_error"]
     assert free["fit_ratio"] < 1e-12
-    shared = trials.run("tuned", {"draws": 2}), trials.run("tuned"), trials.run("tuned", seed=1)
-    assert len({found["test_error"] for found in shared}) == 3
+    stated = best_ridge(Spectrum.power_law(200, 1.5, 2.0).noisier(0.1, 32), 32, math.inf)[1]
+    assert trials.run("theory", kernel)["test_error"] == pytest.approx(stated.test_error)
+    two, one, other = (trials.run("tuned", {"draws": draws}, seed=seed)["test_error"] for draws, seed in ((2, 0), (1, 0), (1, 1)))
+    assert len({one, two, other}) == 3
+    assert two == pytest.approx(one, rel=0.5), "the mean of one and another draw"
 
 
 def test_the_theorems_hold_and_their_changed_twins_do_not(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tasks.blocks import generators, probes
 from tasks.blocks.dual_kernels import arc_cosine, erf_derivative_dual, erf_dual, quadrature_dual, wide, wide_relu
-from tasks.blocks.random_features import box_features, box_parameters, relu_features, ridge_path
+from tasks.blocks.random_features import box_features, box_parameters, relu_features, relu_fits, ridge_path
 from tasks.blocks.recorder import input_jacobian, parameter_jacobian, recorded
 from tasks.blocks.transport import floor_between_samples, wasserstein_1
 
@@ -57,6 +57,18 @@ def test_random_relu_features_have_the_arc_cosine_kernel() -> None:
     x = torch.nn.functional.normalize(normal(5, 8), dim=1)
     found = relu_features(x, 200_000, stream(1))
     assert torch.allclose(found @ found.T, arc_cosine(x @ x.T, 1), atol=0.02)
+
+
+def test_fits_of_classes_are_sklearns_on_the_same_features() -> None:
+    images, labels = normal(60, 3, 4).float(), torch.randint(3, (60,), generator=stream(2))
+    rows = [slice(0, 30), slice(30, 40), slice(40, 60)]
+    found = relu_fits([(images[part], labels[part]) for part in rows], 3, 25, stream(1), torch.tensor([1e-3, 1.0]))
+    features = relu_features(images.flatten(1) / math.sqrt(12), 25, stream(1)).numpy()
+    targets = np.eye(3)[labels.numpy()] - np.eye(3)[labels[:30].numpy()].mean(0)
+    for place, ridge in enumerate((1e-3, 1.0)):
+        model = Ridge(alpha=ridge, fit_intercept=False, solver="svd").fit(features[:30], targets[:30])
+        errors = [float(of[place]) for of in (found.path.train_error, found.validation, found.test)]
+        assert errors == pytest.approx([((model.predict(features[part]) - targets[part]) ** 2).mean() for part in rows], rel=1e-6)
 
 
 def dual_by_integration(function: Callable[[float], float], rho: float) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.trial import Trial
 from tasks.blocks.eigenframework import Spectrum, best_ridge, largest_rise, overfitting_at_best, solve
 from tasks.blocks.probes import power_law_spectrum
-from tasks.blocks.random_features import Fits, relu_features, ridge_path, simulated
+from tasks.blocks.random_features import Fits, relu_fits, simulated
 from tasks.blocks.training import generator, normal
 
 NO_RIDGE = 1e-9
@@ -49,17 +49,12 @@ def _drawn(trial: Trial, task: Spectrum, draw: int) -> dict[str, float]:
 
 
 def digits(trial: Trial) -> Mapping[str, float]:
-    """The same on digits: one-hot targets less their mean on random ReLU features, the first n training images of a seed's order."""
+    """The same on digits: random ReLU features of the first n training images of a seed's order."""
     data, (n, k) = trial.dataset(), sizes(trial.params)
     order = torch.randperm(data.count("train"), generator=generator(trial.seed_for("order")))[:n]
-    parts = [data.take("train", order.numpy(), trial.device), *(data.take(split, slice(None), trial.device) for split in ("val", "test"))]
-    inputs = torch.cat([images.flatten(1) for images, _ in parts]).double() / math.sqrt(parts[0][0][0].numel())
-    labels = [torch.nn.functional.one_hot(labels, data.num_classes).double() for _, labels in parts]
-    features = relu_features(inputs, k, generator(trial.seed_for("features")))
-    rows, targets = torch.split(features, [len(part) for part in labels]), [part - labels[0].mean(0) for part in labels]
-    train, val, test = zip(rows, targets, strict=True)
-    path = ridge_path(*train, _ridges(trial))
-    return _selected(trial, Fits(path, path.error(*val), path.error(*test)))[1]
+    rows = {"train": order.numpy(), "val": slice(None), "test": slice(None)}
+    parts = [data.take(split, chosen, trial.device) for split, chosen in rows.items()]
+    return _selected(trial, relu_fits(parts, data.num_classes, k, generator(trial.seed_for("features")), _ridges(trial)))[1]
 
 
 def theorem(trial: Trial) -> Mapping[str, float]:
