@@ -40,13 +40,10 @@ def test_a_trial_is_gradient_descent_on_its_network(trials: Trials, method: str,
         assert name not in found or found[name] == pytest.approx(float((after - flow)[15:].square().mean().sqrt()), rel=1e-7)
 
 
-def test_wide_networks_follow_kernel_flow_and_narrow_or_mean_field_ones_do_not(trials: Trials) -> None:
-    narrow, wide, control = (trials.run(*of) for of in (("ntk", {"width": 16}), ("ntk", {"width": 8192}), ("mean-field", {"width": 2048})))
+def test_wide_networks_follow_kernel_flow_along_its_eigenvectors(trials: Trials) -> None:
+    narrow, wide, basis = (trials.run(method, {"width": width}) for method, width in (("ntk", 16), ("ntk", 8192), ("random-basis", 8192)))
     assert wide["distance"] < 0.1 < 2 * wide["distance"] + narrow["distance"] / 2
-    assert wide["linearised"] < 0.2 * min(narrow["linearised"], control["linearised"])
-    assert wide["drift"] < 0.03 < 1.0 < control["drift"]
-    basis = trials.run("random-basis", {"width": 8192})
-    assert basis["drift"] == wide["drift"]
+    assert basis["drift"] == wide["drift"] < 0.03
     assert wide["rate_exponent"] - basis["rate_exponent"] > 0.5
 
 

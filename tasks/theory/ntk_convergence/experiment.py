@@ -52,23 +52,18 @@ def train(trials: Sequence[Trial]) -> Iterator[Progress]:
                             points=points, observe=observed, dtype=torch.float64)  # fmt: skip
 
 
-def basis(trial: Trial, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (n,) and eigenvectors (n, n) of the limit kernel; as a control the eigenvalues with random directions."""
-    flow = KernelFlow.of(relu_ntk(x, x, trial.params.depth), x.new_zeros(len(x)))
-    if trial.method != "random-basis":
-        return flow.values, flow.vectors
-    return flow.values, torch.linalg.qr(normal(trial, "basis", len(x), len(x))).Q
-
-
 def rate(trial: Trial) -> float:
     """That of NTK parametrisation, or what has its pace in function space: in standard parametrisation at the width `widest` alone."""
     return float(trial.params.lr * {"standard": 2.0 / trial.params.widest, "mean-field": trial.params.width}.get(trial.method, 1.0))
 
 
 def member(trial: Trial) -> Member:
-    """Half of the points are trained on, half are test points."""
+    """Half of the points are trained on, half are test points; residuals are followed along the limit's eigenvectors or any others."""
     p, (x, y) = trial.params, sphere(trial, 2 * trial.params.examples)
-    vectors, chosen = basis(trial, x[: p.examples])[1], torch.arange(2 * p.examples, device=x.device) < p.examples
+    vectors = KernelFlow.of(relu_ntk(x[: p.examples], x[: p.examples], p.depth), y[: p.examples]).vectors
+    if trial.method == "random-basis":
+        vectors = torch.linalg.qr(normal(trial, "basis", p.examples, p.examples)).Q
+    chosen = torch.arange(2 * p.examples, device=x.device) < p.examples
     return Member(seed=trial.seed_for("init 0"), inputs=scaled(x), targets=y, splits={"train": chosen, "test": ~chosen}, lr=rate(trial),
                   steps=p.steps, fixed={"basis": torch.cat([vectors, torch.zeros_like(vectors)])})  # fmt: skip
 
@@ -85,18 +80,15 @@ def trained(trial: Trial, run: Run) -> Mapping[str, float]:
     last = {name: value.to(x.device) for name, value in run.parameters.items()}
     kernel, after = (tangent_kernel(mlp, parameters, scaled(x), scaled(x[:n])) for parameters in (first, last))
     before, end = mlp(first, scaled(x), {}), mlp(last, scaled(x), {})
-    times = (2.0 * rate(trial) / n * np.asarray(run.steps)).tolist()
-
-    def distance(wide: Tensor) -> float:
-        return math.sqrt(KernelFlow.of(wide[:n], y[:n] - before[:n]).error(wide[n:], (end - before)[n:], times[-1]))
-
+    wide, times = relu_ntk(x, x[:n], trial.params.depth), (2.0 * rate(trial) / n * np.asarray(run.steps)).tolist()
+    flows = [(KernelFlow.of(of[:n], y[:n] - before[:n]), of[n:]) for of in (kernel, wide)]
+    linearised, distance = (math.sqrt(flow.error(cross, (end - before)[n:], times[-1])) for flow, cross in flows)
     losses = {name: run.measured[name][-1] for name in ("train_loss", "test_loss")}
-    found = {**losses, "drift": float((after - kernel)[:n].norm() / kernel[:n].norm()), "linearised": distance(kernel)}
+    found = {**losses, "drift": float((after - kernel)[:n].norm() / kernel[:n].norm()), "linearised": linearised}
     if trial.method in ("standard", "mean-field"):
         return found
-    values = [float(band.mean()) for band in torch.tensor_split(basis(trial, x[:n])[0], len(BANDS))]
-    exponent = fall_exponent(values, times, [run.measured[name] for name in BANDS])
-    return {**found, "distance": distance(relu_ntk(x, x[:n], trial.params.depth)), "rate_exponent": exponent}
+    values = [float(band.mean()) for band in torch.tensor_split(flows[1][0].values, len(BANDS))]
+    return {**found, "distance": distance, "rate_exponent": fall_exponent(values, times, [run.measured[name] for name in BANDS])}
 
 
 def stop(trial: Trial) -> Mapping[str, float]:
