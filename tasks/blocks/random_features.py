@@ -78,6 +78,12 @@ class Fits:
     test: Tensor
     """(r,): the same on all new data, with their noise."""
 
+    def best(self, allowed: Tensor) -> tuple[float, float, float, float]:
+        """The ridge that is best on validation of those `allowed` (r,), and its training, validation and test error."""
+        at = int(torch.where(allowed, self.validation, torch.inf).argmin())
+        ridge, train, validation, test = (float(of[at]) for of in (self.path.ridges, self.path.train_error, self.validation, self.test))
+        return ridge, train, validation, test
+
 
 def simulated(task: Spectrum, normal: Callable[[str, int, int], Tensor], examples: int, features: int, fresh: int, ridges: Tensor) -> Fits:
     """Fits to a task of Gaussian eigenfunctions, whose errors the eigenframework gives; of infinitely many features for `features` = 0.

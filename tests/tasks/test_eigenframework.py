@@ -10,7 +10,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from tasks.blocks.eigenframework import Spectrum, best_ridge, overfitting_at_best, solve, uncaptured
-from tasks.blocks.random_features import simulated
+from tasks.blocks.random_features import Fits, ridge_path, simulated
 
 
 def normal(stream: torch.Generator, *shape: int) -> torch.Tensor:
@@ -115,3 +115,10 @@ def test_the_best_ridge_is_that_of_a_fine_grid() -> None:
 def test_overfitting_at_the_best_ridge_is_that_of_many_examples(a: float, b: float, noise: float) -> None:
     found = best_ridge(Spectrum.power_law(60_000, a, b).noisier(noise, 500), 500, math.inf)[1]
     assert found.train_error / found.test_error == pytest.approx(overfitting_at_best(a, b, noise), abs=0.012)
+
+
+def test_validation_alone_selects_among_the_ridges_that_are_allowed() -> None:
+    path = ridge_path(torch.eye(2), torch.ones(2), torch.tensor([0.0, 1.0, 3.0, 8.0]))
+    fits = Fits(path, torch.tensor([5.0, 1.0, 3.0, 2.0]), torch.tensor([0.1, 0.4, 0.3, 0.2]))
+    assert fits.best(path.train_error >= 0.0) == pytest.approx((1.0, 0.25, 1.0, 0.4))
+    assert fits.best(path.train_error > 0.3) == pytest.approx((8.0, (8 / 9) ** 2, 2.0, 0.2))

@@ -80,10 +80,8 @@ def _ridges(trial: Trial) -> Tensor:
 
 def _selected(trial: Trial, fits: Fits) -> tuple[float, dict[str, float]]:
     """The ridge that is best on validation, of `underfit` among those whose training error is no small part of that, and its errors."""
-    allowed = fits.path.train_error >= (_SEEN * fits.validation if trial.method == "underfit" else 0.0)
-    at = int(torch.where(allowed, fits.validation, math.inf).argmin())
-    ridge, train, val, test = (float(of[at]) for of in (fits.path.ridges, fits.path.train_error, fits.validation, fits.test))
-    return ridge, {**_errors(train, test), "val_error": val}
+    ridge, train, validation, test = fits.best(fits.path.train_error >= (_SEEN * fits.validation if trial.method == "underfit" else 0.0))
+    return ridge, {**_errors(train, test), "val_error": validation}
 
 
 def _errors(train: float, test: float) -> dict[str, float]:
