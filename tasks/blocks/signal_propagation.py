@@ -96,3 +96,10 @@ def chi_square_kernels(slopes: Slopes, variance: float, depth: int, width: int, 
         squares = up**2 * stream.standard_gamma(positive / 2.0) + down**2 * stream.standard_gamma((width - positive) / 2.0)
         kernels.append(kernels[-1] * 2.0 * variance / width * squares)
     return np.stack(kernels[1:])
+
+
+def kernel_growth(kernels: Floats) -> tuple[float, float]:
+    """The last of kernels over depth (layers,) over the first, and the growth of the logarithm a layer over their second half."""
+    half = len(kernels) // 2
+    rate = math.log(kernels[-1] / kernels[half]) / (len(kernels) - 1 - half)
+    return float(kernels[-1] / kernels[0]), rate

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from tasks.blocks.signal_propagation import chi_square_kernels, piecewise_linear, propagate, random_networks
+from tasks.blocks.signal_propagation import chi_square_kernels, kernel_growth, piecewise_linear, propagate, random_networks
 
 
 def mean(function: object, kernel: float) -> float:
@@ -70,3 +70,8 @@ def test_chi_squares_have_the_law_of_networks_without_their_weights() -> None:
     assert stats.ks_2samp(chained[1], 1.03 * drawn[1]).pvalue < 0.01
     a2 = (1.0 + 0.3**2) / 2
     assert chained.mean(1) == pytest.approx([1.8**2 * a2, 1.8**3 * a2**2], rel=0.02)
+
+
+def test_growth_is_from_the_first_kernel_to_the_last_and_a_layer_over_the_second_half() -> None:
+    ratio, rate = kernel_growth(np.array([2.0, 9.0, 7.0, 1.0, 3.0, 4.0, 8.0]))
+    assert (ratio, rate) == (4.0, pytest.approx(math.log(8.0) / 3))

@@ -1,18 +1,14 @@
-"""Ensembles of random networks beside what theory says of them, exactly and to first order in 1/n.
-
-A network of `depth` hidden layers ends in z(depth + 1), so that depth is L - 1 of the book.
-"""
+"""Ensembles of random networks beside what theory says of them. They end in z(depth + 1): depth is L - 1 of the book."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from harness.trial import Trial
 from tasks.blocks import vertex_laws as laws
-from tasks.blocks.signal_propagation import Activation, Floats, chi_square_kernels, propagate, random_networks
+from tasks.blocks.signal_propagation import Activation, Floats, chi_square_kernels, kernel_growth, propagate, random_networks
 from tasks.blocks.training import generator
 
 SHARES = {"too-small": (0.75, 0.5), "too-large": (1.25, 2.0)}
@@ -59,21 +55,16 @@ def kernel(trial: Trial) -> Mapping[str, float]:
     means = moments(trial, trial.params.depth)[0].mean(1)
     for layer, mean in enumerate(means, start=2):
         trial.log(layer, kernel=float(mean))
-    return _signal(np.array([ensemble(trial)[1], *means]))
+    ratio, rate = kernel_growth(np.array([ensemble(trial)[1], *means]))
+    return {"ratio": ratio, "rate": rate}
 
 
 def infinite(trial: Trial) -> Mapping[str, float]:
     """The same at infinite width, by quadrature."""
     depth, found = trial.params.depth, propagate(*ensemble(trial), trial.params.depth)
-    last = {name: float(values[-1]) for name, values in found.items()}
+    (ratio, rate), last = kernel_growth(found["kernel"].numpy()), {name: float(values[-1]) for name, values in found.items()}
     times = {"inverse": 2.0 * last["kernel"] * (depth + 1), "vertex_rate": last["vertex"] / depth}
-    return {**_signal(found["kernel"].numpy()), **times, "apart": last["apart"]}
-
-
-def _signal(kernels: Floats) -> dict[str, float]:
-    half = len(kernels) // 2
-    rate = math.log(kernels[-1] / kernels[half]) / (len(kernels) - 1 - half)
-    return {"ratio": float(kernels[-1] / kernels[0]), "rate": rate}
+    return {"ratio": ratio, "rate": rate, **times, "apart": last["apart"]}
 
 
 def law(trial: Trial) -> Mapping[str, float]:

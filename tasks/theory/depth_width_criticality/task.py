@@ -11,7 +11,7 @@ from tasks.blocks.hardware import costs, h100
 
 _RUN = "tasks.theory.depth_width_criticality.experiment"
 KINDS = ("relu", "linear", "leaky", "tanh")
-C, SMALL, LARGE = "critical", "too-small", "too-large"
+C, SMALL, LARGE, _LAWS = "critical", "too-small", "too-large", ("exact", "first-order", "remembered")
 _WIDTH = param(32, "units of every layer", unit="units", low=2, high=4096)
 _NETS = param(5000, "networks of an ensemble", unit="networks", low=10, high=1_000_000)
 
@@ -52,37 +52,33 @@ def _cost(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
     """What drawing random numbers takes; on a GPU a guess, not measured."""
     depth = p["depth"] if "depth" in p else max(1, round(p["aspect"] * p["width"]))
     weights = p["nets"] * (10 * p["width"] + (depth - 1) * p["width"] ** 2)
-    drawing = {"chain": 1e-6 * p["nets"] * depth, "exact": 0.0, "first-order": 0.0, "remembered": 0.0}
-    return 0.02 + drawing.get(method, (3e-8 if cpu else 1e-10) * weights), 2.0 ** (24 if cpu else 29) + 50.0 * p["nets"] * depth
+    drawn = 0.0 if method in _LAWS else 1e-6 * p["nets"] * depth if method == "chain" else (3e-8 if cpu else 1e-10) * weights
+    return 0.02 + drawn, 2.0 ** (24 if cpu else 29) + 50.0 * p["nets"] * depth
 
 
 _RATE = Metric("rate", "1/layer", "none", "growth of log K a layer, over the second half of the depth")
-vertex = Experiment("vertex", params=Vertex, run=f"{_RUN}:vertex", methods=(C, "chain", "exact", "first-order", "remembered"),
-    **costs(_cost), metrics=(
-        Metric("vertex", "", "lower", "Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer: how far it is from a Gaussian process"),
-        Metric("per_aspect", "", "none", "the same over depth / width: nu where the law is linear"),
-        Metric("typical", "", "none", "median over mean of K, over networks", methods=(C, "chain")),
-    ),
-    figures=(
-        *(log_log(kind.lower(), f"{kind}: the vertex and the aspect ratio", "aspect", "vertex", kind.lower()) for kind in ("ReLU", "tanh")),
-        Figure(id="skip", title="Residual ReLU networks", x="skip", y="vertex", view="skip", log_y=True),
-    ),
-)  # fmt: skip
-kernel = Experiment("kernel", params=Kernel, run=f"{_RUN}:kernel", methods=(SMALL, C, LARGE), **costs(_cost),
-    metrics=(Metric("ratio", "", "none", "mean kernel of the last layer over that of the first"), _RATE),
-    figures=tuple(Figure(id=f"kernel-{kind}", title=f"Mean kernel, {kind}", x="step", y="kernel", view=kind, where=where, log_y=True,
-                         x_label="layer") for kind, where in (("relu", {}), ("tanh", {"depth": 32}))),
-)  # fmt: skip
-infinite = Experiment("infinite", params=Infinite, run=f"{_RUN}:infinite", methods=(SMALL, C, LARGE), exact=True, seconds=lambda *_: 0.2,
-    metrics=(
-        Metric("ratio", "", "none", "kernel of the last layer over that of the first"), _RATE,
-        Metric("inverse", "", "none", "2 l K of the last layer"), Metric("vertex_rate", "", "none", "n V / K^2 over depth"),
-        Metric("apart", "", "none", "chi_perp: growth a layer of the squared distance of nearby inputs"),
-    ),
-)  # fmt: skip
-law = Experiment("law", params=Law, run=f"{_RUN}:law", methods=("exact", "first-order"), exact=True, seconds=lambda *_: 0.02,
-    metrics=(Metric("error", "", "lower", "relative error of E[K^2] / E[K]^2 against an enumeration"),),
-)  # fmt: skip
+vertex = Experiment("vertex", params=Vertex, run=f"{_RUN}:vertex", methods=(C, "chain", *_LAWS), **costs(_cost), metrics=(
+    Metric("vertex", "", "lower", "Cov(z_i^2, z_j^2) / E[z^2]^2 of the last layer: how far it is from a Gaussian process"),
+    Metric("per_aspect", "", "none", "the same over depth / width: nu where the law is linear"),
+    Metric("typical", "", "none", "median over mean of K, over networks", methods=(C, "chain")),
+), figures=(
+    *(log_log(kind.lower(), f"{kind}: the vertex and the aspect ratio", "aspect", "vertex", kind.lower()) for kind in ("ReLU", "tanh")),
+    Figure(id="skip", title="Residual ReLU networks", x="skip", y="vertex", view="skip", log_y=True),
+))  # fmt: skip
+kernel = Experiment("kernel", params=Kernel, run=f"{_RUN}:kernel", methods=(SMALL, C, LARGE), **costs(_cost), metrics=(
+    Metric("ratio", "", "none", "mean kernel of the last layer over that of the first"), _RATE,
+), figures=tuple(
+    Figure(id=f"kernel-{kind}", title=f"Mean kernel, {kind}", x="step", y="kernel", view=kind, where=where, log_y=True, x_label="layer")
+    for kind, where in (("relu", {}), ("tanh", {"depth": 32}))
+))  # fmt: skip
+infinite = Experiment("infinite", params=Infinite, run=f"{_RUN}:infinite", methods=(SMALL, C, LARGE), exact=True, metrics=(
+    Metric("ratio", "", "none", "kernel of the last layer over that of the first"), _RATE,
+    Metric("inverse", "", "none", "2 l K of the last layer"), Metric("vertex_rate", "", "none", "n V / K^2 over depth"),
+    Metric("apart", "", "none", "chi_perp: growth a layer of the squared distance of nearby inputs"),
+), seconds=lambda *_: 0.2)  # fmt: skip
+law = Experiment("law", params=Law, run=f"{_RUN}:law", methods=("exact", "first-order"), exact=True, metrics=(
+    Metric("error", "", "lower", "relative error of E[K^2] / E[K]^2 against an enumeration"),
+), seconds=lambda *_: 0.02)  # fmt: skip
 
 
 def _grids(narrow: int, wide: int, nets: int, chains: tuple[int, ...], depth: int) -> list[Grid]:
