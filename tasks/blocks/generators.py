@@ -52,6 +52,12 @@ def logistic_teacher(count: int, teacher: Tensor, generator: torch.Generator) ->
     return Known(x, y, float(integrate.quad(error, 0.0, np.inf)[0]), lambda points: (points.double() @ weights > 0).long())
 
 
+def product_on_sphere(normals: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (n, d) on the unit sphere, uniform for `normals` ~ N(0, I), and their labels sign(x_1 x_2), (n, 1), without noise."""
+    x = torch.nn.functional.normalize(normals, dim=1)
+    return x, (x[:, :1] * x[:, 1:2]).sign()
+
+
 def striped_sphere(count: int, dimension: int, frequency: float, margin: float, generator: torch.Generator) -> Known:
     """Inputs uniform on the part of S^dimension with positive coordinates, and P(y = 1 | x) = 1/2 + margin sign(sin(frequency x_1)).
 

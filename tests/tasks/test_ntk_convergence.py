@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tasks.blocks.dual_kernels import relu_ntk
+from tasks.blocks.generators import product_on_sphere
 from tasks.blocks.kernel_flow import KernelFlow
 from tasks.blocks.tangent_kernels import relu_network, scaled, tangent_kernel
-from tasks.blocks.training import generator
-from tasks.theory.ntk_convergence import experiment
+from tasks.blocks.training import generator, normal
 from tests.tasks.trials import Trials, trials_of
 
 SMALL = {"examples": 15, "inputs": 6, "width": 30, "steps": 60, "widest": 60}
@@ -19,9 +19,8 @@ trials = trials_of("ntk-convergence", experiment="train", base=SMALL)
 @pytest.mark.parametrize(("method", "lr"), [("ntk", 0.5), ("standard", 0.5 / 30), ("mean-field", 15.0)])
 def test_a_trial_is_gradient_descent_on_its_network(trials: Trials, method: str, lr: float) -> None:
     trial = trials(method)
-    points = torch.randn(30, 6, generator=generator(trial.seed_for("inputs")), dtype=torch.float64)
-    x = points / points.norm(dim=1, keepdim=True)
-    y, x = torch.sign(x[:, :1] * x[:, 1:2]), scaled(x)
+    x, y = product_on_sphere(normal(trial, "inputs", 30, 6))
+    x = scaled(x)
     network = relu_network(6, 30, 1, method)  # type: ignore[arg-type]
     weights = network.initial(generator(trial.seed_for("init 0")))
     step = torch.optim.SGD([weight.requires_grad_() for weight in weights.values()], lr=lr)
@@ -58,7 +57,7 @@ def test_the_kernel_at_the_start_nears_the_whole_limit_alone(trials: Trials) -> 
 def test_flow_for_ever_is_kernel_regression_and_stopping_is_chosen_by_validation(trials: Trials) -> None:
     p = {"examples": 40, "inputs": 3, "flipped": 0.3}
     trial = trials("fitted", p, experiment="stop")
-    x, y = experiment.sphere(trial, 120)
+    x, y = product_on_sphere(normal(trial, "inputs", 120, 3))
     turned = torch.rand(120, 1, generator=generator(trial.seed_for("flips"))) < 0.3
     predicted = relu_ntk(x[80:], x[:40], 1) @ torch.linalg.solve(relu_ntk(x[:40], x[:40], 1), torch.where(turned, -y, y)[:40])
     stopped, fitted, prior = (trials.run(method, p, experiment="stop")["test_loss"] for method in ("stopped", "fitted", "prior"))

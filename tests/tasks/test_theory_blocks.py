@@ -224,6 +224,12 @@ def test_the_best_predictor_has_the_risk_that_is_said(name: str) -> None:
     assert abs(float(losses.mean()) - data.bayes_risk) < 4 * float(losses.std()) / math.sqrt(len(losses))
 
 
+def test_labels_on_the_sphere_are_those_of_quadrants() -> None:
+    x, y = generators.product_on_sphere(torch.tensor([[3.0, 4.0, 0.0], [-2.0, 1.0, 2.0], [-5.0, -12.0, 0.0]]).double())
+    assert torch.allclose(x, torch.tensor([[0.6, 0.8, 0.0], [-2 / 3, 1 / 3, 2 / 3], [-5 / 13, -12 / 13, 0.0]]).double())
+    assert y.tolist() == [[1.0], [-1.0], [1.0]]
+
+
 @pytest.mark.parametrize("shift", [-0.3, 0.3])
 def test_no_other_threshold_is_better_than_the_best(shift: float) -> None:
     data = KNOWN["unequal mixture"](200_000, stream(6))

@@ -12,6 +12,7 @@ from torch import Tensor
 from harness.packing import Progress
 from harness.trial import Trial
 from tasks.blocks.dual_kernels import relu_ntk, wide_relu
+from tasks.blocks.generators import product_on_sphere
 from tasks.blocks.kernel_flow import KernelFlow, fall_exponent
 from tasks.blocks.small_models import SGD, Member, Run, View, log_spaced, squared_error, train_trials
 from tasks.blocks.small_networks import MLP
@@ -23,9 +24,8 @@ BANDS = [f"left_{place}" for place in range(1, 6)]
 
 
 def sphere(trial: Trial, count: int) -> tuple[Tensor, Tensor]:
-    """Points (count, d) on the unit sphere and their labels sign(x_1 x_2), (count, 1)."""
-    x = torch.nn.functional.normalize(normal(trial, "inputs", count, trial.params.inputs), dim=1)
-    return x, (x[:, 0] * x[:, 1]).sign().unsqueeze(1)
+    """Points (count, d) on the unit sphere and their labels."""
+    return product_on_sphere(normal(trial, "inputs", count, trial.params.inputs))
 
 
 def network(trial: Trial, draw: int = 0) -> tuple[MLP, dict[str, Tensor]]:

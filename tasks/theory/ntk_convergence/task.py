@@ -55,35 +55,30 @@ def _cost(cpu: bool, _method: str, p: Mapping[str, Any]) -> tuple[float, float]:
 
 
 _RUN = "tasks.theory.ntk_convergence.experiment"
-start = Experiment("start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **costs(_cost),
-    metrics=[Metric("deviation", "", "lower", "|K_0 - K| / |K|, Frobenius", bounds=POSITIVE)],
-    figures=[log_log("width", "The kernel at the start nears its limit", "width", "deviation", "width"),
-             log_log("depth", "and is farther from it in deep networks", "depth", "deviation", "depth")],
-    summary="the tangent kernel of a relu network before training, against infinite width",
-)  # fmt: skip
-train = Experiment("train", params=Train, run_batch=f"{_RUN}:train", methods=(NTK, "standard", "mean-field", BASIS), **costs(_cost),
-    metrics=[
-        Metric("drift", "", "lower", "|K_T - K_0| / |K_0| on the training points", bounds=POSITIVE),
-        Metric("distance", "", "lower", "RMSE on test points to flow in the limit kernel from the same f_0", (NTK, BASIS), bounds=POSITIVE),
-        Metric("linearised", "", "lower", "RMSE on test points to flow in the kernel at the start", bounds=POSITIVE),
-        Metric("rate_exponent", "", "none", "exponent of the rates of bands over their eigenvalues", (NTK, BASIS)),
-        Metric("train_loss", "", "lower", bounds=POSITIVE), Metric("test_loss", "", "lower", bounds=POSITIVE, split="test"),
-    ],
-    alike=lambda method, p: (method, p["width"], p["depth"], p["examples"], p["inputs"]),
-    figures=[
-        log_log("drift", "What training moves the kernel", "width", "drift", "width"),
-        log_log("flow", "Distance to kernel flow", "width", "distance", "width"),
-        log_log("own-flow", "Distance to flow in its own kernel", "width", "linearised", "width"),
-        Traces(id="bands", title="Residuals along eigenvectors, the largest eigenvalues above", view="widest", methods=(NTK, BASIS),
-               ys=[(f"band {k}", f"left_{k}") for k in range(1, 6)]),
-    ],
-    summary="gradient descent against flow in the space of the tangent kernel",
-)  # fmt: skip
-stop = Experiment("stop", params=Stop, run=f"{_RUN}:stop", methods=("stopped", "fitted", "prior"), **costs(_cost),
-    metrics=[Metric("test_loss", "", "lower", "mean square against the labels before any was turned", bounds=POSITIVE, split="test")],
-    figures=[Figure(id="stopping", title="Stopping early and noise", x="flipped", y="test_loss")],
-    summary="kernel flow, stopped where validation is best or never",
-)  # fmt: skip
+start = Experiment("start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **costs(_cost), metrics=[
+    Metric("deviation", "", "lower", "|K_0 - K| / |K|, Frobenius", bounds=POSITIVE),
+], figures=[
+    log_log("width", "The kernel at the start nears its limit", "width", "deviation", "width"),
+    log_log("depth", "and is farther from it in deep networks", "depth", "deviation", "depth"),
+], summary="the tangent kernel of a relu network before training, against infinite width")  # fmt: skip
+train = Experiment("train", params=Train, run_batch=f"{_RUN}:train", methods=(NTK, "standard", "mean-field", BASIS), metrics=[
+    Metric("drift", "", "lower", "|K_T - K_0| / |K_0| on the training points", bounds=POSITIVE),
+    Metric("distance", "", "lower", "RMSE on test points to flow in the limit kernel from the same f_0", (NTK, BASIS), bounds=POSITIVE),
+    Metric("linearised", "", "lower", "RMSE on test points to flow in the kernel at the start", bounds=POSITIVE),
+    Metric("rate_exponent", "", "none", "exponent of the rates of bands over their eigenvalues", (NTK, BASIS)),
+    Metric("train_loss", "", "lower", bounds=POSITIVE), Metric("test_loss", "", "lower", bounds=POSITIVE, split="test"),
+], alike=lambda method, p: (method, p["width"], p["depth"], p["examples"], p["inputs"]), **costs(_cost), figures=[
+    log_log("drift", "What training moves the kernel", "width", "drift", "width"),
+    log_log("flow", "Distance to kernel flow", "width", "distance", "width"),
+    log_log("own-flow", "Distance to flow in its own kernel", "width", "linearised", "width"),
+    Traces(id="bands", title="Residuals along eigenvectors, the largest eigenvalues above", view="widest", methods=(NTK, BASIS),
+           ys=[(f"band {k}", f"left_{k}") for k in range(1, 6)]),
+], summary="gradient descent against flow in the space of the tangent kernel")  # fmt: skip
+stop = Experiment("stop", params=Stop, run=f"{_RUN}:stop", methods=("stopped", "fitted", "prior"), **costs(_cost), metrics=[
+    Metric("test_loss", "", "lower", "mean square against the labels before any was turned", bounds=POSITIVE, split="test"),
+], figures=[
+    Figure(id="stopping", title="Stopping early and noise", x="flipped", y="test_loss"),
+], summary="kernel flow, stopped where validation is best or never")  # fmt: skip
 
 
 def _grids(widths: Sequence[int], deep: Sequence[int], depths: Sequence[int], n: int, *, steps: int, few: int) -> list[Grid]:
@@ -112,7 +107,6 @@ _SCALES = {
     "paper": h100(description="1000 points, widths to 65536 (of three hidden layers to 8192); a cluster", seeds=5, time_limit_s=14400.0,
                   grids=_grids(_POWERS[8::2], _POWERS[9:14:2], (1, 2, 4, 8), 1000, steps=20_000, few=8000)),
 }  # fmt: skip
-
 _WIDE = dict[str, Any](over="width", null=0.0)
 _C1 = dict[str, Any](source="abstract; Theorem 1; the exponent is that of a mean over units", group="C1", published=-0.5)
 _C2 = dict[str, Any](source="abstract; Theorem 2, whose bound is of the order of width^(-1/2)", group="C2", holds=Below(-0.5))
