@@ -37,8 +37,8 @@ def test_underfit_leaves_a_tenth_and_no_ridge_leaves_nothing(trials: Trials) -> 
     assert tuned["val_error"] < underfit["val_error"]
     assert underfit["train_error"] >= 0.1 * underfit["val_error"]
     assert free["fit_ratio"] < 1e-12
-    stated = best_ridge(Spectrum.power_law(200, 1.5, 2.0).noisier(0.1, 32), 32, math.inf)[1]
-    assert trials.run("theory", kernel)["test_error"] == pytest.approx(stated.test_error)
+    stated = best_ridge(Spectrum.power_law(200, 1.5, 2.0).noisier(10.0, 32), 32, math.inf)[1]
+    assert trials.run("theory", {**kernel, "relative_noise": 10.0})["test_error"] == pytest.approx(stated.test_error)
     two, one, other = (trials.run("tuned", {"draws": draws}, seed=seed)["test_error"] for draws, seed in ((2, 0), (1, 0), (1, 1)))
     assert len({one, two, other}) == 3
     assert two == pytest.approx(one, rel=0.5), "the mean of one and another draw"

@@ -8,7 +8,7 @@ from harness.claims import CONTROL, OURS, better, equivalent, factor, level, mon
 from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Params, Scale, Task, Traces, Within, log_log, param
 from tasks.blocks.hardware import costs, h100
 
-NTK, BASIS = "ntk", "random-basis"
+_RUN, NTK, BASIS = "tasks.theory.ntk_convergence.experiment", "ntk", "random-basis"
 
 
 class Points(Params):
@@ -54,7 +54,6 @@ def _cost(cpu: bool, _method: str, p: Mapping[str, Any]) -> tuple[float, float]:
     return once + p.get("steps", 0) * step, 5 * weights + 6 * units + 40 * n**2
 
 
-_RUN = "tasks.theory.ntk_convergence.experiment"
 start = Experiment("start", params=Start, run=f"{_RUN}:start", methods=(NTK, "last-layer", "theory"), **costs(_cost), metrics=[
     Metric("deviation", "", "lower", "|K_0 - K| / |K|, Frobenius", bounds=POSITIVE),
 ], figures=[
@@ -118,35 +117,8 @@ _EXACT = dict[str, Any](source="ours: the closed form", margin_source="ours: 12 
 _BEGUN, _NOISY = start["deviation"].at("width"), stop["test_loss"].at(flipped=0.2)
 _DRIFT, _OWN, _RATES = train["drift"].at("width"), train["linearised"].at("width"), train["rate_exponent"].at("widest")
 
-_CLAIMS = [
-    *slope("C1-width", NTK, _BEGUN, holds=Within(-0.55, -0.45), primary=True, **_WIDE, **_C1),
-    *slope("C1-deep", NTK, start["deviation"].at("deep"), holds=Within(-0.6, -0.4), **_WIDE, **_C1, says="so with three hidden layers"),
-    *equivalent("C1-exact", NTK, "theory", _BEGUN.log10(), margin=0.05, kind="check", **_EXACT),
-    *factor("C1-limit", NTK, "last-layer", _BEGUN.last("width"), by=5.0, **CONTROL,
-            says="the widest networks are five times nearer to the limit than to a wrong one"),
-    *monotone("C1-depth", NTK, start["deviation"].at("depth"), over="depth", rises=True, **OURS),
-    *slope("C2-width", NTK, _DRIFT, primary=True, **_WIDE, **_C2),
-    *slope("C2-deep", NTK, train["drift"].at("deep"), **_WIDE, **_C2, says="so with three hidden layers"),
-    *slope("C2-mean-field", "mean-field", _DRIFT, **_WIDE, **_SAME, **CONTROL,
-           says="in mean-field parametrisation the kernel moves as much at every width"),
-    *better("C2-standard", NTK, "standard", _DRIFT.last("width").log10(), **OURS,
-            says="in standard parametrisation at one rate the kernel of the widest networks moves more"),
-    *slope("C2-pace", "standard", train["train_loss"].at("width"), holds=Below(-0.2), **_WIDE, **CONTROL,
-           says="in standard parametrisation at one rate wide networks fit faster"),
-    *slope("C3-flow", NTK, train["distance"].at("width"), holds=Within(-0.75, -0.25), primary=True, published=-0.5, **_WIDE, **_C3),
-    *slope("C3-linearised", NTK, _OWN, holds=Below(-0.5), **_WIDE, **_C3),
-    *slope("C3-mean-field", "mean-field", _OWN, **_WIDE, **_SAME, **CONTROL,
-           says="a mean-field network is as far from its own kernel flow at every width"),
-    *level("C3-modes", NTK, _RATES, holds=Within(0.8, 1.2), primary=True, published=1.0, null=0.0, **_C3,
-           says="rates of convergence along eigenvectors are proportional to their eigenvalues"),
-    *level("C3-basis", BASIS, _RATES, holds=Within(-0.3, 0.3), **CONTROL, says="along random directions they are not"),
-    *better("C4-noise", "stopped", "fitted", _NOISY, **_C4),
-    *better("C4-clean", "stopped", "fitted", stop["test_loss"].at(flipped=0.0), **_C4),
-    *better("C4-floor", "stopped", "prior", _NOISY, **CONTROL),
-]  # fmt: skip
-
 TASK = Task(
-    id="ntk-convergence", version=1, scales=_SCALES, claims=_CLAIMS, experiments=(start, train, stop),
+    id="ntk-convergence", version=1, scales=_SCALES, experiments=(start, train, stop),
     paper=Paper(arxiv="1806.07572", title="Neural Tangent Kernel: Convergence and Generalization in Neural Networks", year=2018,
                 authors="Arthur Jacot, Franck Gabriel, Clément Hongler"),
     summary="Whether the tangent kernel of wide networks is that of the limit and stays, and what training does is kernel flow.",
@@ -160,5 +132,31 @@ TASK = Task(
         Method("stopped", "proposed", "flow in the limit kernel until validation is best"),
         Method("fitted", "baseline", "flow in the limit kernel until the labels are fitted"),
         Method("prior", "floor", "predicts 0"),
+    ],
+    claims=[
+        *slope("C1-width", NTK, _BEGUN, holds=Within(-0.55, -0.45), primary=True, **_WIDE, **_C1),
+        *slope("C1-deep", NTK, start["deviation"].at("deep"), holds=Within(-0.6, -0.4), **_WIDE, **_C1, says="so with three hidden layers"),
+        *equivalent("C1-exact", NTK, "theory", _BEGUN.log10(), margin=0.05, kind="check", **_EXACT),
+        *factor("C1-limit", NTK, "last-layer", _BEGUN.last("width"), by=5.0, **CONTROL,
+                says="the widest networks are five times nearer to the limit than to a wrong one"),
+        *monotone("C1-depth", NTK, start["deviation"].at("depth"), over="depth", rises=True, **OURS),
+        *slope("C2-width", NTK, _DRIFT, primary=True, **_WIDE, **_C2),
+        *slope("C2-deep", NTK, train["drift"].at("deep"), **_WIDE, **_C2, says="so with three hidden layers"),
+        *slope("C2-mean-field", "mean-field", _DRIFT, **_WIDE, **_SAME, **CONTROL,
+               says="in mean-field parametrisation the kernel moves as much at every width"),
+        *better("C2-standard", NTK, "standard", _DRIFT.last("width").log10(), **OURS,
+                says="in standard parametrisation at one rate the kernel of the widest networks moves more"),
+        *slope("C2-pace", "standard", train["train_loss"].at("width"), holds=Below(-0.2), **_WIDE, **CONTROL,
+               says="in standard parametrisation at one rate wide networks fit faster"),
+        *slope("C3-flow", NTK, train["distance"].at("width"), holds=Within(-0.75, -0.25), primary=True, published=-0.5, **_WIDE, **_C3),
+        *slope("C3-linearised", NTK, _OWN, holds=Below(-0.5), **_WIDE, **_C3),
+        *slope("C3-mean-field", "mean-field", _OWN, **_WIDE, **_SAME, **CONTROL,
+               says="a mean-field network is as far from its own kernel flow at every width"),
+        *level("C3-modes", NTK, _RATES, holds=Within(0.8, 1.2), primary=True, published=1.0, null=0.0, **_C3,
+               says="rates of convergence along eigenvectors are proportional to their eigenvalues"),
+        *level("C3-basis", BASIS, _RATES, holds=Within(-0.3, 0.3), **CONTROL, says="along random directions they are not"),
+        *better("C4-noise", "stopped", "fitted", _NOISY, **_C4),
+        *better("C4-clean", "stopped", "fitted", stop["test_loss"].at(flipped=0.0), **_C4),
+        *better("C4-floor", "stopped", "prior", _NOISY, **CONTROL),
     ],
 )  # fmt: skip
