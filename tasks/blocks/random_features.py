@@ -85,22 +85,25 @@ class Fits:
         return ridge, train, validation, test
 
 
-def simulated(task: Spectrum, normal: Callable[[str, int, int], Tensor], examples: int, features: int, fresh: int, ridges: Tensor) -> Fits:
+def simulated(
+    task: Spectrum, normal: Callable[..., Tensor], examples: int, features: int, fresh: int, ridges: Tensor, *, draw: int = 0
+) -> Fits:
     """Fits to a task of Gaussian eigenfunctions, whose errors the eigenframework gives; of infinitely many features for `features` = 0.
 
     `normal(purpose, rows, columns)` draws N(0, 1) in float64: inputs, features and noise of examples and of `fresh` ones to validate.
+    Purposes of the draw 2 end in "-2".
     """
-    modes = len(task.values)
-    inputs, others = normal("examples", examples, modes), normal("validation", fresh, modes)
-    values, target = (torch.from_numpy(found).to(inputs.device) for found in (task.values, task.signal**0.5))
-    wanted, held_out = (
-        x @ target + task.noise**0.5 * normal(f"{purpose}-noise", len(x), 1)[:, 0]
-        for x, purpose in ((inputs, "examples"), (others, "validation"))
-    )
-    mixing = normal("features", features, modes) if features else None
-    path, learned = eigenfeature_path(inputs, wanted, values, mixing, ridges)
+
+    def labelled(purpose: str, count: int) -> tuple[Tensor, Tensor]:
+        x = normal(f"{purpose}-{draw}", count, len(task.values))
+        return x, x @ target.to(x.device) + task.noise**0.5 * normal(f"{purpose}-noise-{draw}", count, 1)[:, 0]
+
+    target = torch.from_numpy(task.signal**0.5)
+    (inputs, wanted), (others, held_out) = labelled("examples", examples), labelled("validation", fresh)
+    mixing = normal(f"features-{draw}", features, len(task.values)) if features else None
+    path, learned = eigenfeature_path(inputs, wanted, torch.from_numpy(task.values).to(inputs.device), mixing, ridges)
     validation = (others @ learned - held_out[:, None]).square().mean(0)
-    return Fits(path, validation, (learned - target[:, None]).square().sum(0) + task.noise)
+    return Fits(path, validation, (learned - target.to(inputs.device)[:, None]).square().sum(0) + task.noise)
 
 
 def relu_features(inputs: Tensor, count: int, generator: torch.Generator) -> Tensor:

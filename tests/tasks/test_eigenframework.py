@@ -54,14 +54,15 @@ def test_a_simulated_fit_is_sklearns_on_what_was_drawn() -> None:
     found = simulated(task, draw, 32, 16, 64, torch.tensor(ridges))
     data = []
     for purpose, n in (("examples", 32), ("validation", 64), ("elsewhere", 4000)):
-        x = draw(purpose, n, 200).numpy()
-        y = x @ np.sqrt(task.signal) + math.sqrt(0.1) * draw(f"{purpose}-noise", n, 1)[:, 0].numpy()
-        data.append((x * np.sqrt(task.values) @ draw("features", 16, 200).numpy().T / 4.0, y))
+        x = draw(f"{purpose}-0", n, 200).numpy()
+        y = x @ np.sqrt(task.signal) + math.sqrt(0.1) * draw(f"{purpose}-noise-0", n, 1)[:, 0].numpy()
+        data.append((x * np.sqrt(task.values) @ draw("features-0", 16, 200).numpy().T / 4.0, y))
     for place, ridge in enumerate(ridges):
         model = Ridge(alpha=ridge, fit_intercept=False, solver="svd").fit(*data[0])
         train, validation, test = (((model.predict(features) - y) ** 2).mean() for features, y in data)
         assert (float(found.path.train_error[place]), float(found.validation[place])) == pytest.approx((train, validation), rel=1e-6)
         assert float(found.test[place]) == pytest.approx(test, rel=0.1)
+    assert not torch.equal(found.test, simulated(task, draw, 32, 16, 64, torch.tensor(ridges), draw=1).test)
 
 
 def test_many_features_are_the_kernel() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def test_a_trial_is_the_ridge_that_validation_selects_and_not_the_one_that_test_
     task, ridges, differs = Spectrum.power_law(200, 1.5, 1.5, 0.1), np.geomspace(1e-10, 100, 20), False
     for seed in range(3):
         trial = trials("tuned", {"features": 0.5}, seed=seed)
-        fits = simulated(task, lambda name, *shape: normal(trial, f"{name}-0", *shape), 32, 16, 64, torch.from_numpy(ridges))  # noqa: B023
+        fits = simulated(task, partial(normal, trial), 32, 16, 64, torch.from_numpy(ridges))
         at, found = int(fits.validation.argmin()), trials.run("tuned", {"features": 0.5}, seed=seed)
         errors = [float(of[at]) for of in (fits.path.train_error, fits.validation, fits.test)]
         assert [found[f"{split}_error"] for split in ("train", "val", "test")] == pytest.approx(errors, rel=1e-9)

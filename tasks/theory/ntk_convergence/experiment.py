@@ -83,8 +83,8 @@ def trained(trial: Trial, run: Run) -> Mapping[str, float]:
     wide, times = relu_ntk(x, x[:n], trial.params.depth), (2.0 * rate(trial) / n * np.asarray(run.steps)).tolist()
     flows = [(KernelFlow.of(of[:n], y[:n] - before[:n]), of[n:]) for of in (kernel, wide)]
     linearised, distance = (math.sqrt(flow.error(cross, (end - before)[n:], times[-1])) for flow, cross in flows)
-    losses = {name: run.measured[name][-1] for name in ("train_loss", "test_loss")}
-    found = {**losses, "drift": float((after - kernel)[:n].norm() / kernel[:n].norm()), "linearised": linearised}
+    drift = float((after - kernel)[:n].norm() / kernel[:n].norm())
+    found = {**run.last("train_loss", "test_loss"), "drift": drift, "linearised": linearised}
     if trial.method in ("standard", "mean-field"):
         return found
     values = [float(band.mean()) for band in torch.tensor_split(flows[1][0].values, len(BANDS))]

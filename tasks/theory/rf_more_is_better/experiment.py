@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,7 @@ def curve(trial: Trial) -> Mapping[str, float]:
 def _drawn(trial: Trial, task: Spectrum, draw: int) -> dict[str, float]:
     """Of a seed and draw, fewer rows are the first of more."""
     n, width = sizes(trial.params)
-    drawn = simulated(task, lambda name, *shape: normal(trial, f"{name}-{draw}", *shape), n, width, trial.params.validation, _ridges(trial))
-    ridge, errors = _selected(trial, drawn)
+    ridge, errors = _selected(trial, partial(simulated, task, partial(normal, trial), n, width, trial.params.validation, draw=draw))
     forms = {"over_closed_form": width or math.inf, "over_kernel_form": math.inf}
     return errors | {name: errors["test_error"] / solve(task, n, k, ridge).test_error for name, k in forms.items()}
 
@@ -54,7 +54,7 @@ def digits(trial: Trial) -> Mapping[str, float]:
     order = torch.randperm(data.count("train"), generator=generator(trial.seed_for("order")))[:n]
     rows = {"train": order.numpy(), "val": slice(None), "test": slice(None)}
     parts = [data.take(split, chosen, trial.device) for split, chosen in rows.items()]
-    return _selected(trial, relu_fits(parts, data.num_classes, k, generator(trial.seed_for("features")), _ridges(trial)))[1]
+    return _selected(trial, partial(relu_fits, parts, data.num_classes, k, generator(trial.seed_for("features"))))[1]
 
 
 def theorem(trial: Trial) -> Mapping[str, float]:
@@ -73,13 +73,10 @@ def theorem(trial: Trial) -> Mapping[str, float]:
     return {"upward_step": step, "ratio_error": ratio - overfitting_at_best(a, b, noise)}
 
 
-def _ridges(trial: Trial) -> Tensor:
-    ridges = torch.tensor([NO_RIDGE]) if trial.method == "no-ridge" else torch.logspace(-10, 2, trial.params.ridges, dtype=torch.float64)
-    return ridges.to(trial.device)
-
-
-def _selected(trial: Trial, fits: Fits) -> tuple[float, dict[str, float]]:
+def _selected(trial: Trial, fitted: Callable[[Tensor], Fits]) -> tuple[float, dict[str, float]]:
     """The ridge that is best on validation, of `underfit` among those whose training error is no small part of that, and its errors."""
+    ridges = torch.tensor([NO_RIDGE]) if trial.method == "no-ridge" else torch.logspace(-10, 2, trial.params.ridges, dtype=torch.float64)
+    fits = fitted(ridges.to(trial.device))
     ridge, train, validation, test = fits.best(fits.path.train_error >= (_SEEN * fits.validation if trial.method == "underfit" else 0.0))
     return ridge, {**_errors(train, test), "val_error": validation}
 
