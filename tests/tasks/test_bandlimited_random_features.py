@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import lstsq
 
 from tasks.theory.bandlimited_random_features import experiment
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("bandlimited-random-features", tmp_path, base={"points": 60, "width": 24})
+trials = trials_of("bandlimited-random-features", base={"points": 60, "width": 24})
 
 
 def test_a_trial_is_truncated_least_squares_on_the_grid_alone(trials: Trials) -> None:
