@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +11,9 @@ import torch
 from tasks.blocks.small_models import Run
 from tasks.theory.singular_dist_likelihood import experiment
 from tasks.theory.singular_dist_likelihood.task import VAES
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("singular-dist-likelihood", tmp_path, base={"steps": 400, "examples": 256, "points": 200})
+trials = trials_of("singular-dist-likelihood", base={"steps": 400, "examples": 256, "points": 200})
 
 
 def test_a_generator_of_one_point_is_as_far_as_that_point(trials: Trials) -> None:

@@ -2,22 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.bounds import POSITIVE
-from harness.claims import better, factor, slope
-from harness.estimates import Difference
+from harness.claims import CONTROL, OURS, better, contrast, factor, slope
 from harness.sweeps import Sweep
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from harness.task import Above, Below, Experiment, Grid, Method, Metric, Paper, Params, Scale, Task, log_log, param
+from tasks.blocks.hardware import costs, h100
 
 VAES = ("raw", "perturbed", "redrawn", "learned", "learned-raw")
 
 
-@dataclass(frozen=True)
-class Params:
+class Trained(Params):
     """Parameters of a trial."""
 
     noise: float = param(0.1, "standard deviation of the noise that is added to the data; raw methods add none", low=0.0, high=10.0)
@@ -32,28 +28,23 @@ class Params:
     points: int = param(600, "points of the samples whose distance is taken", low=2, high=5000)
 
 
-def _seconds(scale: str, method: str, p: Mapping[str, Any]) -> float:
+def _cost(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
     """Of a trial in a pack of dozens, and two assignments; on a GPU a guess, not measured."""
-    step = 2e-4 + 6e-10 * p["batch"] * p["width"] * (p["width"] + p["ambient"]) if scale in ("smoke", "laptop") else 1e-4
-    return float(2.5e-10 * p["points"] ** 3 + 0.01 + (p["steps"] * step if method in VAES else 0.0))
-
-
-def _memory(_scale: str, _method: str, p: Mapping[str, Any]) -> float:
+    step = 2e-4 + 6e-10 * p["batch"] * p["width"] * (p["width"] + p["ambient"]) if cpu else 1e-4
     held = p["examples"] * (p["ambient"] + 2) + 12 * (p["batch"] + p["width"]) * (4 * p["width"] + p["ambient"])
-    return gib(8.0 * (held + 4 * p["points"] ** 2))
+    return 2.5e-10 * p["points"] ** 3 + 0.01 + (p["steps"] * step if method in VAES else 0.0), held + 4 * p["points"] ** 2
 
 
 vae = Experiment(
-    "vae", params=Params,
+    "vae", params=Trained,
     metrics=[Metric("val_w1", "", "lower", "exact W1 between g(z) and held-out data", bounds=POSITIVE),
              Metric("test_w1", "", "lower", "exact W1 between g(z) and equally spaced points of the curve", bounds=POSITIVE),
              Metric("sigma", "", "none", "standard deviation of the model after training", VAES, bounds=POSITIVE)],
-    tuned=Sweep("noise", by="val_w1"), seconds=_seconds, memory=_memory,
+    tuned=Sweep("noise", by="val_w1"), **costs(_cost),
     run_batch="tasks.theory.singular_dist_likelihood.experiment:run_batch",
     alike=lambda method, p: tuple(p[n] for n in ("examples", "ambient", "batch", "latent", "width")) if method in VAES else None,
-    figures=[*(Figure(id=view, title=f"Error and noise, {view}", x="noise", y="test_w1", view=view, log_x=True, log_y=True)
-               for view in ("circle", "spiral", "ambient")),
-             Figure(id="n", title="Error and sample size", x="examples", y="test_w1", view="n", log_x=True, log_y=True)],
+    figures=[*(log_log(view, f"Error and noise, {view}", "noise", "test_w1", view) for view in ("circle", "spiral", "ambient")),
+             log_log("n", "Error and sample size", "examples", "test_w1", "n")],
     summary="variational autoencoders on points of a curve; g(z) is judged, never g(z) plus noise",
 )  # fmt: skip
 
@@ -91,16 +82,12 @@ _SCALES = {
 
 
 _ERROR = vae["test_w1"]
-_LOST = {view: Difference(at.of("perturbed"), at.last("noise").of("perturbed"))
-         for view in ("circle", "spiral") for at in [_ERROR.at(view).log10()]}  # fmt: skip
-"""log10 of the error at the selected noise level over that at the largest one."""
-_PAPER: Mapping[str, Any] = {"source": "abstract: noise leads to consistent estimation", "stands_on": ("floor",)}
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension", "stands_on": ("floor",)}
-_ORDER: Mapping[str, Any] = {"unit": "log10 of a ratio", "holds": Below(0.0), "null": 0.0}
+_CIRCLE, _SPIRAL = (_ERROR.at(view).log10() for view in ("circle", "spiral"))
+_PAPER = dict[str, Any](source="abstract: noise leads to consistent estimation", stands_on=("floor",))
+_OURS = dict[str, Any](**OURS, stands_on=("floor",))
 
 TASK = Task(
-    id="singular-dist-likelihood",
-    version=1,
+    id="singular-dist-likelihood", version=1, experiments=[vae], scales=_SCALES,
     paper=Paper(arxiv="2105.04046", year=2021, authors="Minwoo Chae, Dongha Kim, Yongdai Kim, Lizhen Lin",
                 title="A likelihood approach to nonparametric estimation of a singular distribution using deep generative models"),
     summary="Whether noise on data that lie on a curve lets a likelihood find their law.",
@@ -113,14 +100,14 @@ TASK = Task(
         Method("training-set", "control", "no model: training examples drawn with replacement"),
         Method("truth", "floor", "as many points of the law itself: what W1 shows where nothing is wrong"),
     ],
-    experiments=[vae], scales=_SCALES,
     claims=[
         *factor("C1-none", "perturbed", "raw", _ERROR.at("circle"), by=1.5, primary=True, group="C1", **_PAPER,
                 says="on the circle, the selected noise makes the error more than 1.5 times smaller than without noise"),
-        Claim(id="C1-much", statement="on the circle, the largest noise has a larger error than the selected one", estimate=_LOST["circle"],
-              primary=True, group="C1", **_ORDER, **_PAPER),
-        *better("C1-spiral", "perturbed", "raw", _ERROR.at("spiral").log10(), group="C1", **_PAPER),
-        Claim(id="C1-spiral-much", statement="the same on the spiral", estimate=_LOST["spiral"], group="C1", **_ORDER, **_PAPER),
+        *contrast("C1-much", "perturbed", (_CIRCLE, _CIRCLE.last("noise")), holds=Below(0.0), primary=True, group="C1", **_PAPER,
+                  says="on the circle, the largest noise has a larger error than the selected one"),
+        *better("C1-spiral", "perturbed", "raw", _SPIRAL, group="C1", **_PAPER),
+        *contrast("C1-spiral-much", "perturbed", (_SPIRAL, _SPIRAL.last("noise")), holds=Below(0.0), group="C1", **_PAPER,
+                  says="the same on the spiral"),
         *slope("C2-raw", "raw", _ERROR.at("n").untuned(), over="examples", holds=Above(-0.1), aim="not worse", null=0.0, primary=True,
                margin_source="ours: a fifth of the exponent -1/2 of the training set itself",
                source="abstract: a usual likelihood approach can fail to estimate consistently", stands_on=("floor",),
@@ -130,16 +117,15 @@ TASK = Task(
         *slope("C2-rate", "perturbed", _ERROR.at("n"), over="examples", holds=Below(-0.25), null=0.0, **_OURS,
                says="at the selected noise the error falls at least as n^-1/4, the rate for beta = t = 1"),
         *better("C3-ambient", "perturbed", "raw", _ERROR.at("ambient").log10(), **_OURS),
-        Claim(id="C3-curse", statement="at the selected noise the error in more dimensions is within 1.25 times that in two",
-              estimate=Difference(*(_ERROR.at(view).log10().of("perturbed") for view in ("ambient", "circle"))), unit="log10 of a ratio",
-              holds=Below(math.log10(1.25)), null=0.0, aim="not worse", margin_source="ours: less than what noise gains",
-              source="abstract: models can avoid the curse of dimensionality", stands_on=("floor",)),
+        *contrast("C3-curse", "perturbed", (_ERROR.at("ambient").log10(), _CIRCLE), holds=Below(math.log10(1.25)), aim="not worse",
+                  says="at the selected noise the error in more dimensions is within 1.25 times that in two", stands_on=("floor",),
+                  margin_source="ours: less than what noise gains", source="abstract: models can avoid the curse of dimensionality"),
         *better("longer", "perturbed", "raw", _ERROR.at("longer").log10(), **{**_OURS, "kind": "control"},
                 says="with more steps noise lowers the error too: it is not training that was cut short"),
-        *better("redrawn", "redrawn", "perturbed", _ERROR.at("circle").log10(), **_OURS),
-        *better("learned", "learned", "learned-raw", _ERROR.at("circle").log10(), **_OURS),
-        *better("nearest", "perturbed", ("learned-raw", "training-set"), _ERROR.at("circle").log10(), group="", **_OURS),
-        *better("floor", "truth", "perturbed", _ERROR.at("circle").log10(), source="control", kind="control"),
+        *better("redrawn", "redrawn", "perturbed", _CIRCLE, **_OURS),
+        *better("learned", "learned", "learned-raw", _CIRCLE, **_OURS),
+        *better("nearest", "perturbed", ("learned-raw", "training-set"), _CIRCLE, group="", **_OURS),
+        *better("floor", "truth", "perturbed", _CIRCLE, **CONTROL),
         *slope("size", "training-set", _ERROR.at("n").untuned(), over="examples", holds=Below(-0.25), null=0, source="ours", kind="check"),
     ],
 )  # fmt: skip
