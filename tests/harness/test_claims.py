@@ -122,14 +122,16 @@ def test_places_of_one_method_are_set_against_each_other_and_every_one_counts(tm
         dent = 5.0 * (trial.method == "c" and trial.params["width"] == 32)
         return {"accuracy": 80.0 + rises - dent + 0.01 * noise(trial), "loss": 1.0, "size": 1.0}
 
-    at = {width: TRAIN["accuracy"].at(width=width) for width in (8, 16, 32, 64)}
+    widths = (8, 16, 32, 64)
+    at = dict(zip(widths, TRAIN["accuracy"].each("width", widths), strict=True))
+    assert TRAIN["accuracy"].at(setting="x").each("width", widths)[1].where == {"setting": "x", "width": 16}
     steps = [(at[32], at[8]), (at[16], at[8]), (at[64], at[16])]
     about: Any = {"says": "", "source": "Sec. 2"}
     claims = [claim for name in "abc" for claim in contrast(name, name, *steps, holds=Above(0.5), **about)]
     claims += contrast("one", "a", steps[0], holds=Within(1.9, 2.1), **about)
     claims += contrast("back", "a", steps[0][::-1], holds=Above(0.0), **about)
     claims += [claim for name in "ac" for claim in level(f"{name}-all", name, [at[8], at[32]], holds=Above(79.5), **about)]
-    found = {v.claim: v for v in decided(tmp_path, claims, outcome, grids=lambda train: [Grid(train, axes={"width": tuple(at)})])}
+    found = {v.claim: v for v in decided(tmp_path, claims, outcome, grids=lambda train: [Grid(train, axes={"width": widths})])}
     reproduced = {name for name, verdict in found.items() if verdict.verdict == "reproduced"}
     assert reproduced == {"a", "one", "a-all"}
     assert "Of 3 comparisons: 1 not reproduced, 2 reproduced" in found["c"].reason
