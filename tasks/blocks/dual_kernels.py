@@ -55,6 +55,14 @@ def quadrature_dual(function: Callable[[Tensor], Tensor], nodes: int = 80) -> Du
     return dual
 
 
+def slope_moments(function: Callable[[Tensor], Tensor], nodes: int = 40) -> tuple[float, float]:
+    """E[phi'(u)] and E[phi'(u)^2] of any smooth activation, u ~ N(0, 1), by automatic differentiation and Gauss-Hermite quadrature."""
+    points, weights = (torch.from_numpy(found) for found in np.polynomial.hermite_e.hermegauss(nodes))
+    (slopes,) = torch.autograd.grad(function(points.requires_grad_()).sum(), points)
+    first, second = (float((slopes**power * weights).sum() / weights.sum()) for power in (1, 2))
+    return first, second
+
+
 @dataclass(frozen=True)
 class WideKernels:
     """Kernels after each hidden layer, index 0 those of the inputs: (depth + 1, n, m), with k(x, x) = 1 kept on the sphere."""
@@ -74,6 +82,12 @@ def wide_relu(correlations: Tensor, depth: int) -> WideKernels:
 def relu_ntk(x: Tensor, y: Tensor, depth: int) -> Tensor:
     """The tangent kernel of `wide_relu` between points (n, d) and (m, d) of the unit sphere, (n, m)."""
     return wide_relu(x @ y.T, depth).ntk[-1]
+
+
+def last_relu(correlations: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+    """The NNGP and NTK of `wide_relu` after the last layer, without holding those before it."""
+    *_, last = layers(correlations, depth, lambda rho: arc_cosine(rho, 1), lambda rho: arc_cosine(rho, 0))
+    return last
 
 
 def wide(correlations: Tensor, depth: int, dual: Dual, derivative: Dual) -> WideKernels:

@@ -34,6 +34,18 @@ def nearest(points: Tensor, x: Tensor, labels: Tensor) -> Tensor:
     return torch.cat([labels[(rows @ x.T).argmax(1)] for rows in torch.split(points, _rows(x))])
 
 
+def log_interpolation(between: Tensor, own: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """K(x, X) K(X, X)^-1 y from log kernels between points and examples (m, n) and among examples (n, n): values and scores, (m,).
+
+    Kernels may underflow where signs of their sums do not: scores are the values, each over a positive scale of its own. `own` has 0 on
+    its diagonal, `between` is on the same scale.
+    """
+    weights = torch.linalg.solve(own.exp().fill_diagonal_(1.0), labels)
+    largest = between.max(1, keepdim=True).values
+    scores = (between - largest).exp() @ weights
+    return largest[:, 0].exp() * scores, scores
+
+
 def _rows(x: Tensor) -> int:
     return int(max(1, (2**16 if x.device.type == "cpu" else 2**26) // len(x)))
 

@@ -12,10 +12,10 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from tasks.blocks import kernel_rules
-from tasks.blocks.dual_kernels import quadrature_dual, wide
+from tasks.blocks.dual_kernels import last_relu, quadrature_dual, slope_moments, wide, wide_relu
 from tasks.blocks.generators import striped_sphere
 from tasks.blocks.hermite_duals import HermiteActivation, singular_activation
-from tasks.blocks.kernel_rules import kernel_sum, leave_one_out_ridge, limit_sum, nearest
+from tasks.blocks.kernel_rules import kernel_sum, leave_one_out_ridge, limit_sum, log_interpolation, nearest
 
 RHO = torch.tensor([0.0, 0.2, 0.7, 0.999, 1.0], dtype=torch.float64)
 MIXED = HermiteActivation((math.sqrt(0.1), 0.5, -0.4, math.sqrt(0.49)))
@@ -30,6 +30,8 @@ def test_the_dual_is_the_integral_that_defines_it_and_its_slope_is_autograds() -
     rho = RHO.clone().requires_grad_()
     (slope,) = torch.autograd.grad(MIXED.dual(rho).sum(), rho)
     assert torch.allclose(slope, MIXED.derivative(RHO))
+    for phi in (MIXED, singular_activation(3.0)):
+        assert slope_moments(phi) == pytest.approx((phi.coefficients[1], sum(phi.slopes))), "A' and B'"
     with pytest.raises(ValueError, match="sum to 1"):
         HermiteActivation((0.5, 0.5))
 
@@ -95,6 +97,25 @@ def test_rules_of_kernels_are_sklearns() -> None:
     ridge, alpha = leave_one_out_ridge(gram, labels, ridges)
     assert ridge == ridges[errors.index(min(errors))]
     assert torch.allclose(alpha, torch.linalg.solve(gram + ridge * torch.eye(60), labels))
+
+
+def test_networks_are_solved_from_logarithms_of_their_kernels_also_where_these_underflow() -> None:
+    data, new = striped_sphere(40, 2, 8.0, 0.4, stream()), striped_sphere(30, 2, 8.0, 0.4, stream(1)).x
+    labels, own, between = 2.0 * data.y.double() - 1.0, data.x @ data.x.T, new @ data.x.T
+    for log_own, log_between in ((-9.0 * (1 - own), -9.0 * (1 - between)), (400.0 * (own - 1), 400.0 * (between - 1))):
+        outputs, scores = log_interpolation(log_between, log_own, labels)
+        assert torch.allclose(outputs, log_between.exp() @ torch.linalg.solve(log_own.exp(), labels), rtol=1e-6)
+        assert torch.equal(outputs > 0, scores > 0)
+    far, scores = log_interpolation(log_between - 2000.0, log_own, labels)
+    assert float(far.abs().max()) == 0.0
+    assert torch.equal(scores > 0, outputs > 0)
+
+
+def test_the_last_layers_kernels_are_those_of_all_layers() -> None:
+    rho = torch.linspace(0.0, 1.0, 7, dtype=torch.float64)[None]
+    every = wide_relu(rho, 5)
+    for found, expected in zip(last_relu(rho, 5), (every.nngp[-1], every.ntk[-1]), strict=True):
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 5.0])

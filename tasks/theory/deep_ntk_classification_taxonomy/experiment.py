@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor
 
 from harness.trial import Trial
-from tasks.blocks.dual_kernels import arc_cosine, layers, wide_relu
+from tasks.blocks.dual_kernels import last_relu, slope_moments
 from tasks.blocks.generators import Known, striped_sphere
 from tasks.blocks.hermite_duals import HermiteActivation, singular_activation
-from tasks.blocks.kernel_rules import leave_one_out_ridge, limit_sum, nearest
+from tasks.blocks.kernel_rules import leave_one_out_ridge, limit_sum, log_interpolation, nearest
 from tasks.blocks.training import generator
 
 _SHARPNESS = {"sharper": 2.0, "smoother": 0.5}
@@ -37,9 +36,7 @@ def limit(trial: Trial) -> Mapping[str, float]:
     for r, value in zip(distance.tolist(), ((logs - logs[-1]) / math.log(10.0)).tolist(), strict=True):
         trial.log(r, log10_kernel=value)
     slope = float(np.polyfit(distance.log().numpy(), logs.numpy(), 1)[0])
-    nodes, weights = (torch.from_numpy(found) for found in np.polynomial.hermite_e.hermegauss(40))
-    (steepness,) = torch.autograd.grad(phi(nodes.requires_grad_()).sum(), nodes)
-    first, second = (float((steepness**power * weights).sum() / weights.sum()) for power in (1, 2))
+    first, second = slope_moments(phi)
     return {"from_dimension": slope + p.dimension, "from_formula": slope - 4.0 * math.log(first) / math.log(second)}
 
 
@@ -62,8 +59,8 @@ def risk(trial: Trial) -> Mapping[str, float]:
     elif trial.method == "majority":
         scores = labels.sum().expand(len(points))
     elif trial.method == "ridge":
-        _, alpha = leave_one_out_ridge(wide_relu(x @ x.T, 1).ntk[-1], labels, _RIDGES)
-        scores = wide_relu(points @ x.T, 1).ntk[-1] @ alpha
+        _, alpha = leave_one_out_ridge(last_relu(x @ x.T, 1)[1], labels, _RIDGES)
+        scores = last_relu(points @ x.T, 1)[1] @ alpha
     else:
         scores = limit_sum(points, x, labels, activation(trial.method, trial.params.dimension))
     return {"excess_risk": _excess(trial, scores, data, points)}
@@ -74,11 +71,7 @@ def depth(trial: Trial) -> Mapping[str, float]:
     p = trial.params
     data, x, labels, points = _data(trial)
     between, own, one = (_log_kernel(trial.method, p.dimension, p.depth, rho) for rho in (points @ x.T, x @ x.T, labels.new_ones(1)))
-    weights = torch.linalg.solve((own - one).exp().fill_diagonal_(1.0), labels)
-    # Kernels underflow with depth, signs of their sums do not: each point has a scale of its own.
-    largest = between.max(1, keepdim=True).values
-    scores = (between - largest).exp() @ weights
-    outputs = (largest[:, 0] - one).exp() * scores
+    outputs, scores = log_interpolation(between - one, own - one, labels)
     best = 2.0 * p.margin * (2.0 * data.best(points) - 1.0)
     return {
         "excess_risk": _excess(trial, scores, data, points),
@@ -93,7 +86,7 @@ def _log_kernel(method: str, dimension: int, depth: int, rho: Tensor) -> Tensor:
     """The logarithm of a network's kernel at correlations of any shape."""
     which = 0 if method == "singular-nngp" else 1
     if method == "relu-ntk":
-        return deque(layers(rho, depth, lambda s: arc_cosine(s, 1), lambda s: arc_cosine(s, 0)), maxlen=1)[0][which].log()
+        return last_relu(rho, depth)[which].log()
     return activation(method, dimension).log_kernels(rho.clamp_max(1.0).log(), depth)[which]
 
 

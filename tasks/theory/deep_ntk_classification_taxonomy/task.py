@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE, SHARE
-from harness.claims import better, exact, level, slope
-from harness.estimates import Difference, Reading
+from harness.claims import CONTROL, OURS, better, contrast, exact, level, slope
+from harness.estimates import Reading
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Region, Scale, Task, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from tasks.blocks.hardware import costs, h100
 
 _MODULE = "tasks.theory.deep_ntk_classification_taxonomy.experiment"
 S, NTK, NNGP = "singular", "singular-ntk", "singular-nngp"
@@ -43,59 +42,40 @@ class Deep(Sample):
     depth: int = param(40, "hidden layers", unit="layers", low=1, high=5000)
 
 
-def _seconds(scale: str, method: str, params: Mapping[str, Any]) -> float:
+def _costs(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
     """On a GPU a guess from the bandwidth of its memory, not measured."""
-    n, m = params["examples"], params["test_points"]
-    entries = 8e-8 * params["depth"] * (n + m) if "depth" in params else {"smoother": 1e-6, "nearest": 2e-8}.get(method, 4e-7) * m
-    solved = 6e-10 * n**3 if "depth" in params or method == "ridge" else 0.0
-    return float(0.02 + (n * entries + solved) / (1.0 if scale in ("smoke", "laptop") else 150.0))
+    n, m, deep = p["examples"], p["test_points"], "depth" in p
+    entries = 8e-8 * p["depth"] * (n + m) if deep else {"smoother": 1e-6, "nearest": 2e-8}.get(method, 4e-7) * m
+    solved = 6e-10 * n**3 if deep or method == "ridge" else 0.0
+    held = 12.0 * n * (n + m) if deep else 6.0 * n**2 if method == "ridge" else 5.0 * 2**26
+    return 0.02 + (n * entries + solved) / (1.0 if cpu else 150.0), held
 
 
 def _share(name: str, what: str) -> Metric:
     return Metric(f"agrees_{name}", "share", "none", f"new points labelled as by {what}", split="test", counted=True, bounds=SHARE)
 
 
-def _figure(id: str, title: str, x: str, y: str, log_y: bool = False) -> Figure:
-    return Figure(id=id, title=title, x=x, y=y, log_x=True, log_y=log_y)
-
-
 EXCESS = Metric("excess_risk", "", "lower", "risk over the Bayes risk", split="test", bounds=SHARE)
 limit = Experiment(
-    "limit",
-    params=Near,
+    "limit", params=Near, run=f"{_MODULE}:limit", methods=(*LIMITS, NTK, NNGP), exact=True, seconds=lambda *_: 0.05,
     metrics=(Metric("from_dimension", "exponent", "zero", "slope of log kernel against log distance, + d"),
              Metric("from_formula", "exponent", "zero", "the slope - 4 log A' / log B'; A' = E[phi'], B' = E[phi'^2] by quadrature")),
-    run=f"{_MODULE}:limit",
-    exact=True,
-    methods=(*LIMITS, NTK, NNGP),
     figures=(Figure(id="kernels", title="Kernels where points are near", x="step", y="log10_kernel", x_label="distance", log_x=True,
                     y_label="log10 of the kernel over that at the largest distance", where={"dimension": 2}),),
-    seconds=lambda _scale, _method, _params: 0.05,
     summary="the exponent of the limit kernel's singularity, and of networks of finite depth",
 )  # fmt: skip
 risk = Experiment(
-    "risk",
-    params=Sample,
-    metrics=(EXCESS,),
-    run=f"{_MODULE}:risk",
-    methods=(*LIMITS, *RULES, "ridge"),
-    figures=(_figure("consistency", "Excess risk and examples", "examples", "excess_risk", log_y=True),),
-    seconds=_seconds,
-    memory=lambda _, method, p: gib(8.0 * (6.0 * p["examples"] ** 2 if method == "ridge" else 5.0 * 2**26)),
+    "risk", params=Sample, run=f"{_MODULE}:risk", methods=(*LIMITS, *RULES, "ridge"), metrics=(EXCESS,), **costs(_costs),
+    figures=(Figure(id="consistency", title="Excess risk and examples", x="examples", y="excess_risk", log_x=True, log_y=True),),
     summary="the limit classifiers on labels of which a tenth is wrong",
-)
+)  # fmt: skip
 depth = Experiment(
-    "depth",
-    params=Deep,
+    "depth", params=Deep, run=f"{_MODULE}:depth", methods=DEEP, **costs(_costs),
     metrics=(EXCESS,
              Metric("error", "", "lower", "|f - E[y | x]|^2 over |E[y | x]|^2: 1 is that of f = 0", split="test", bounds=POSITIVE),
              _share("nearest", "the nearest neighbour"), _share("majority", "the majority"), _share("limit", "the singular kernel")),
-    run=f"{_MODULE}:depth",
-    methods=DEEP,
-    figures=[_figure(f"depth-{y}", f"Depth and {y.replace('_', ' ')}", "depth", y)
+    figures=[Figure(id=f"depth-{y}", title=f"Depth and {y.replace('_', ' ')}", x="depth", y=y, log_x=True)
              for y in ("error", "excess_risk", "agrees_nearest", "agrees_majority", "agrees_limit")],
-    seconds=_seconds,
-    memory=lambda _, _m, p: gib(8.0 * 12.0 * p["examples"] * (p["examples"] + p["test_points"])),
     summary="networks of finite depth trained to the end on the same data",
 )  # fmt: skip
 
@@ -122,19 +102,15 @@ _SCALES = {
                   grids=_grids((2, 3, 5), (300, 1000, 10_000, 100_000, 1_000_000), (300, 1000, 10_000), (10, 40, 160, 640, 2560),
                                1000, 2000)),
 }  # fmt: skip
+_ALL = Above(0.99)
 
 
-def _deeper(id: str, method: str, reading: Reading, holds: Region, says: str, **about: Any) -> Claim:
+def _deeper(id: str, method: str, reading: Reading, **about: Any) -> list[Claim]:
     """A number of the deepest network set against that of ten layers."""
-    difference = Difference(reading.last("depth").of(method), reading.at(depth=10).of(method))
-    return Claim(id=id, statement=f"{says} at the largest depth than at ten layers", estimate=difference, holds=holds, null=0.0,
-                 unit=reading.unit, source="abstract, last sentence", group="C3", **about)  # fmt: skip
+    return contrast(id, method, (reading.last("depth"), reading.at(depth=10)), source="abstract, last sentence", group="C3", **about)
 
 
-ALL = Above(0.99)
-
-
-def _like(id: str, method: str, rule: str, holds: Region = ALL, **about: Any) -> list[Claim]:
+def _like(id: str, method: str, rule: str, holds: Region = _ALL, **about: Any) -> list[Claim]:
     reading = depth[f"agrees_{rule}"].last("depth")
     return level(id, method, reading, holds=holds, says=f"{method} of the largest depth labels as {rule}: a share {holds}", **about)
 
@@ -142,12 +118,9 @@ def _like(id: str, method: str, rule: str, holds: Region = ALL, **about: Any) ->
 _RISK, _NEAR, _FAR = risk["excess_risk"].at("risk"), limit["from_dimension"].at("limits"), limit["from_dimension"].at("finite")
 _FIRST: Mapping[str, Any] = {"source": "abstract; the singular kernel is consistent", "group": "C1", "stands_on": ("floor",)}
 _KINDS: Mapping[str, Any] = {"source": "abstract; the taxonomy of limits", "group": "C2"}
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
 
 TASK = Task(
-    id="deep-ntk-classification-taxonomy",
-    version=1,
+    id="deep-ntk-classification-taxonomy", version=1,
     paper=Paper(arxiv="2204.14126", title="Wide and Deep Neural Networks Achieve Optimality for Classification", year=2022,
                 authors="Adityanarayanan Radhakrishnan, Mikhail Belkin, Caroline Uhler"),
     summary="Whether infinitely wide networks become consistent classifiers with depth, and which activations do.",
@@ -164,32 +137,34 @@ TASK = Task(
         Method("mean-ntk", "control", "E[phi]^2 = 0.2, the rest of the second Hermite polynomial"),
         Method("relu-ntk", "control", "E[phi] > 0 and B' = 1"),
     ],
-    experiments=(limit, risk, depth),
-    scales=_SCALES,
+    experiments=(limit, risk, depth), scales=_SCALES,
     claims=[
         *slope("C1-falls", S, _RISK, over="examples", holds=Below(0.0), null=0.0, primary=True, **_FIRST),
         *better("C1-300", S, RULES, _RISK.at(examples=300), primary=True, **_FIRST),
         *better("C1-most", S, RULES, _RISK.last("examples"), **_FIRST),
-        *better("floor", S, "majority", _RISK, **_CONTROL),
+        *better("floor", S, "majority", _RISK, **CONTROL),
         *exact("C2-exponent", _NEAR, method=S, tolerance=1e-3, **_KINDS, says="the limit kernel is singular with exponent -d"),
         *exact("C2-formula", limit["from_formula"].at("limits"), tolerance=1e-3, **_KINDS, says="exponents are 4 log A' / log B'"),
         *_like("C2-nearest", "h2-ntk", "nearest", primary=True, **_KINDS),
         *_like("C2-majority", "mean-ntk", "majority", primary=True, **_KINDS),
         *_like("C2-relu", "relu-ntk", "majority", **_KINDS),
         *_like("C2-limit", NTK, "limit", **_KINDS),
-        *_like("X-nngp", NNGP, "limit", **_OURS),
+        *_like("X-nngp", NNGP, "limit", **OURS),
         *_like("nearest-is-not-majority", "h2-ntk", "majority", Below(0.9), source="ours", kind="check"),
         *_like("limit-is-not-nearest", NNGP, "nearest", Below(0.97), source="ours", kind="check"),
-        *exact("sharper-exponent", _NEAR, method="sharper", holds=Below(-1.9), **_CONTROL),
-        *exact("smoother-exponent", _NEAR, method="smoother", holds=Above(0.9), **_CONTROL),
-        *exact("nngp-exponent", _FAR, method=NNGP, tolerance=0.01, **_CONTROL),
-        *exact("X-ntk", _FAR, method=NTK, holds=Within(-2.05, -1.95), says="the exponent of a finite depth is -(d + 2)", **_OURS),
-        _deeper("C3-regression", NTK, depth["error"].log10(), Above(0.0), "the regression error is larger", primary=True),
-        _deeper("C3-relu", "relu-ntk", depth["error"].log10(), Above(0.0), "relu's regression error is larger"),
-        _deeper("C3-classification", NTK, depth["excess_risk"], Below(0.0), "the excess risk is lower"),
-        *better("X-sharper", S, "sharper", _RISK.last("examples"), **_OURS),
-        *better("X-smoother", S, "smoother", _RISK.last("examples"), **_OURS),
-        *better("X-ridge", S, "ridge", risk["excess_risk"].at("rival").last("examples"), **_OURS),
+        *exact("sharper-exponent", _NEAR, method="sharper", holds=Below(-1.9), **CONTROL),
+        *exact("smoother-exponent", _NEAR, method="smoother", holds=Above(0.9), **CONTROL),
+        *exact("nngp-exponent", _FAR, method=NNGP, tolerance=0.01, **CONTROL),
+        *exact("X-ntk", _FAR, method=NTK, holds=Within(-2.05, -1.95), says="the exponent of a finite depth is -(d + 2)", **OURS),
+        *_deeper("C3-regression", NTK, depth["error"].log10(), holds=Above(0.0), primary=True,
+                 says="the regression error is larger at the largest depth than at ten layers"),
+        *_deeper("C3-relu", "relu-ntk", depth["error"].log10(), holds=Above(0.0),
+                 says="relu's regression error is larger at the largest depth than at ten layers"),
+        *_deeper("C3-classification", NTK, depth["excess_risk"], holds=Below(0.0),
+                 says="the excess risk is lower at the largest depth than at ten layers"),
+        *better("X-sharper", S, "sharper", _RISK.last("examples"), **OURS),
+        *better("X-smoother", S, "smoother", _RISK.last("examples"), **OURS),
+        *better("X-ridge", S, "ridge", risk["excess_risk"].at("rival").last("examples"), **OURS),
         *level("nearest-stays", "nearest", _RISK.last("examples"), holds=Above(0.08), source="Cover and Hart (1967)", kind="check",
                says="the nearest neighbour stays above 2 p (1 - p) - p = 0.08 where p = 0.1 of labels are wrong"),
     ],
