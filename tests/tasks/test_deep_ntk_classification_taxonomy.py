@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from tasks.blocks.dual_kernels import wide
 from tasks.theory.deep_ntk_classification_taxonomy import experiment
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
 SMALL = {"examples": 60, "test_points": 200, "depth": 12}
-
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("deep-ntk-classification-taxonomy", tmp_path, base=SMALL)
+trials = trials_of("deep-ntk-classification-taxonomy", base=SMALL)
 
 
 @pytest.mark.parametrize(("method", "off"), [("singular", 0.0), ("sharper", -3.0), ("smoother", 1.5), ("singular-ntk", -2.0)])

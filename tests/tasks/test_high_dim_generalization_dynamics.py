@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from tasks.blocks.small_models import Run
 from tasks.theory.high_dim_generalization_dynamics import experiment
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("high-dim-generalization-dynamics", tmp_path, experiment="linear")
+trials = trials_of("high-dim-generalization-dynamics", experiment="linear")
 
 
 def test_overtraining_peaks_with_noise_alone_and_the_ridge_needs_no_time(trials: Trials) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("moe-temperature-gate", tmp_path, experiment="exact")
+trials = trials_of("moe-temperature-gate", experiment="exact")
 
 
 def test_only_a_trained_temperature_of_a_softmax_keeps_the_gate_where_it_started(trials: Trials) -> None:
