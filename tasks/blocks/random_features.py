@@ -52,6 +52,19 @@ def ridge_path(features: Tensor, targets: Tensor, ridges: Tensor, rcond: float |
     return RidgePath(lam, weights, residual, dof, weights.flatten(1).norm(dim=1))
 
 
+def leave_one_out_weights(features: Tensor, targets: Tensor, ridges: Tensor) -> Tensor:
+    """Weights (k,) of the ridge, among ridges (r,) > 0, of the least leave-one-out error on features (n, k) and targets (n,).
+
+    Left out, example i has its residual over 1 less its entry of the hat matrix. `kernel_rules.leave_one_out_ridge` does it from kernels.
+    """
+    u, s, v = torch.linalg.svd(features, full_matrices=False)
+    kept = s.square() / (s.square() + ridges[:, None])
+    along = kept * (u.T @ targets)
+    errors = ((targets - along @ u.T) / (1.0 - kept @ u.T.square())).square().mean(1)
+    weights: Tensor = v.T @ (along[errors.argmin()] / s)
+    return weights
+
+
 def eigenfeature_path(inputs: Tensor, targets: Tensor, values: Tensor, mixing: Tensor | None, ridges: Tensor) -> tuple[RidgePath, Tensor]:
     """The path on k Gaussian mixtures of a kernel's eigenfunctions, and what is learned of each eigenfunction, (m, r).
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor, nn
 
 from tasks.blocks import generators, probes
 from tasks.blocks.dual_kernels import arc_cosine, erf_derivative_dual, erf_dual, quadrature_dual, wide, wide_relu
-from tasks.blocks.random_features import box_features, box_parameters, relu_features, relu_fits, ridge_path
+from tasks.blocks.random_features import box_features, box_parameters, leave_one_out_weights, relu_features, relu_fits, ridge_path
 from tasks.blocks.recorder import input_jacobian, parameter_jacobian, recorded
 from tasks.blocks.transport import floor_between_samples, wasserstein_1
 
@@ -51,6 +51,13 @@ def test_no_ridge_is_the_solution_of_least_norm_also_where_features_repeat(shape
     path = ridge_path(features, targets, torch.tensor([0.0]))
     assert torch.allclose(path.weights[0, :, 0], torch.linalg.pinv(features, rtol=1e-10) @ targets, atol=1e-9)
     assert float(path.degrees_of_freedom[0]) == pytest.approx(min(shape[0], shape[1] - 1))
+
+
+@pytest.mark.parametrize("count", [20, 80])
+def test_the_ridge_that_leaves_one_out_is_sklearns(count: int) -> None:
+    x, y, ridges = normal(count, 30, seed=1), torch.arange(count).double().sin(), torch.logspace(-2, 5, 29, dtype=torch.float64)
+    expected = RidgeCV(alphas=ridges.numpy(), fit_intercept=False).fit(x.numpy(), y.numpy()).coef_
+    assert np.allclose(leave_one_out_weights(x, y, ridges).numpy(), expected, atol=1e-8)
 
 
 def test_random_relu_features_have_the_arc_cosine_kernel() -> None:

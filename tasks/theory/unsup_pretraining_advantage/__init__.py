@@ -1,1 +1,0 @@
-"""On the Provable Advantage of Unsupervised Pretraining (arXiv 2303.01566)."""

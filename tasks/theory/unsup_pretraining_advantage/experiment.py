@@ -11,6 +11,8 @@ from torch import Tensor
 
 from harness.trial import Trial
 from tasks.blocks.generators import FactorModel, gaussian_mixture, mixture_error, similar_pairs
+from tasks.blocks.random_features import leave_one_out_weights
+from tasks.blocks.representations import pairwise, probabilistic_pca
 from tasks.blocks.training import generator, normal
 
 RIDGES = torch.logspace(-2, 5, 29, dtype=torch.float64)
@@ -23,14 +25,6 @@ def model(trial: Trial, name: str = "loadings") -> FactorModel:
     return FactorModel(p.strength * normal(trial, name, p.dimension, p.rank), readout / readout.norm(), p.noise)
 
 
-def probabilistic_pca(moment: Tensor, rank: int) -> Tensor:
-    """Features (d, r) for E[z | x] = features^T x at the most likely loadings U (L - I)^{1/2}: the top eigenpairs of X^T X / m."""
-    values, vectors = torch.linalg.eigh(moment)
-    top = values[-rank:].clamp_min(1.0 + 1e-12)
-    features: Tensor = vectors[:, -rank:] * ((top - 1.0).sqrt() / top)
-    return features
-
-
 def regressed(x: Tensor, y: Tensor, features: Tensor | None) -> Tensor:
     """Weights (d,) of least squares, of least norm where there are several, on features (d, r) or on the inputs."""
     inputs = x if features is None else x @ features
@@ -38,21 +32,11 @@ def regressed(x: Tensor, y: Tensor, features: Tensor | None) -> Tensor:
     return weights if features is None else features @ weights
 
 
-def ridge(x: Tensor, y: Tensor) -> Tensor:
-    """Weights (d,) of the ridge with the least leave-one-out error on the labelled examples."""
-    u, s, v = torch.linalg.svd(x, full_matrices=False)
-    kept = s.square() / (s.square() + RIDGES[:, None])
-    along = kept * (u.T @ y)
-    errors = ((y - along @ u.T) / (1.0 - kept @ u.T.square())).square().mean(1)
-    weights: Tensor = v.T @ (along[errors.argmin()] / s)
-    return weights
-
-
 def learned(trial: Trial, x: Tensor, y: Tensor, features: Tensor | None) -> Tensor:
     """Weights (d,) of a method."""
     if trial.method == "zero":
         return torch.zeros(x.shape[1], dtype=torch.float64)
-    return ridge(x, y) if trial.method == "ridge" else regressed(x, y, features)
+    return leave_one_out_weights(x, y, RIDGES) if trial.method == "ridge" else regressed(x, y, features)
 
 
 def factor(trial: Trial) -> Mapping[str, float]:
@@ -98,31 +82,11 @@ def contrastive(trial: Trial) -> Mapping[str, float]:
     p = trial.params
     true, readout = normal(trial, "features", p.rank, p.dimension) / p.dimension**0.5, normal(trial, "readout", p.rank)
     true, readout = p.strength * true, readout / (p.strength * readout.norm())
-    features = (
-        pairwise(*similar_pairs(p.unlabelled, true, generator(trial.seed_for("pairs"))), p.rank) if trial.method == "pretrained" else None
-    )
-    best, excess = true.T @ readout, []
+    features, best, excess = None, true.T @ readout, []
+    if trial.method == "pretrained":
+        features = pairwise(*similar_pairs(p.unlabelled, true, generator(trial.seed_for("pairs"))), p.rank)
     for draw in range(p.draws):
         x = normal(trial, f"inputs {draw}", p.labelled, p.dimension)
         y = x @ best + p.noise * normal(trial, f"noise {draw}", p.labelled)
         excess.append(float((learned(trial, x, y, features) - best).square().sum()))
     return {"excess_risk": float(np.mean(excess))}
-
-
-def pairwise(x: Tensor, other: Tensor, similar: Tensor, rank: int) -> Tensor:
-    """Features (d, r) of the greatest likelihood of the pairs, from the top eigenvectors of E[(t - 1/2) x x'^T]."""
-    moment = ((similar - 0.5)[:, None] * x).T @ other / len(x)
-    values, vectors = torch.linalg.eigh(moment + moment.T)
-    features = (vectors[:, -rank:] * (4.0 * values[-rank:]).clamp_min(1e-3).sqrt()).contiguous().requires_grad_()
-    optimizer = torch.optim.LBFGS([features], max_iter=100, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        logits = ((x @ features) * (other @ features)).sum(1)
-        value = torch.nn.functional.binary_cross_entropy_with_logits(logits, similar)
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    found: Tensor = features.detach()
-    return found

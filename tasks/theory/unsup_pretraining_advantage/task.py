@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE
+from harness.claims import CONTROL, OURS, fitted, level, slope
 from harness.claims import factor as times
-from harness.claims import fitted, level, slope
 from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from tasks.blocks.hardware import costs, h100
 
 _MODULE = "tasks.theory.unsup_pretraining_advantage.experiment"
 PRE, SUP, RIDGE = "pretrained", "supervised", "ridge"
@@ -43,18 +42,10 @@ _EXCESS = Metric("excess_risk", "", "lower", "risk on all new data above the Bay
 _POSITIVE = Metric("excess_risk", "", "lower", "risk on all new data above the Bayes risk", split="test", bounds=POSITIVE)
 
 
-def _seconds(scale: str, _: str, p: Mapping[str, Any]) -> float:
+def _costs(cpu: bool, _: str, p: Mapping[str, Any]) -> tuple[float, float]:
     d, n = p["dimension"], p["labelled"]
     work: float = 200 * d**3 + p["draws"] * n * min(n, d) * d
-    return 0.05 + (1e-9 if scale in ("smoke", "laptop") else 1e-10) * work
-
-
-def _memory(_: str, _m: str, p: Mapping[str, Any]) -> float:
-    return gib(24.0 * p["dimension"] * (p["dimension"] + 3 * p["draws"] * p["labelled"]))
-
-
-def _free(_: str, _m: str, p: Mapping[str, Any]) -> float:
-    return gib(64.0 * p["dimension"] * p["unlabelled"])
+    return 0.05 + (1e-9 if cpu else 1e-10) * work, 3.0 * d * (d + 3 * p["draws"] * n)
 
 
 factor = Experiment(
@@ -62,16 +53,17 @@ factor = Experiment(
     metrics=(_POSITIVE, Metric("constant", "", "none", "n times the excess risk over the Bayes risk", split="test", bounds=POSITIVE)),
     figures=[Figure(id=f"factor-{x}", title=title, x=x, y="excess_risk", view=view, log_x=True, log_y=True)
              for x, view, title in (("labelled", "labelled", "Labels"), ("unlabelled", "unlabelled", "Unlabelled data"))],
-    seconds=_seconds, memory=_memory, summary="a factor model: probabilistic PCA, then regression on r features",
+    **costs(_costs), summary="a factor model: probabilistic PCA, then regression on r features",
 )  # fmt: skip
 mixture = Experiment(
     "mixture", params=Mixture, run=f"{_MODULE}:mixture", methods=(PRE, SUP, "oracle"), metrics=(_EXCESS,), figures=(),
-    seconds=lambda _, _m, p: 0.1 + 2e-6 * p["unlabelled"] * p["dimension"], memory=_memory,
+    **costs(lambda cpu, method, p: (0.1 + 2e-6 * p["unlabelled"] * p["dimension"], _costs(cpu, method, p)[1])),
     summary="two Gaussian classes: EM, then names for the components",
 )  # fmt: skip
 contrastive = Experiment(
     "contrastive", params=Regression, run=f"{_MODULE}:contrastive", methods=(PRE, SUP, RIDGE, "zero"), metrics=(_POSITIVE,), figures=(),
-    seconds=lambda s, m, p: _seconds(s, m, p) + 1e-6 * p["unlabelled"] * p["dimension"], memory=_free,
+    **costs(lambda cpu, method, p: (_costs(cpu, method, p)[0] + 1e-6 * p["unlabelled"] * p["dimension"],
+                                    8.0 * p["dimension"] * p["unlabelled"])),
     summary="pairs that are similar or not: logistic likelihood, then regression on r features",
 )  # fmt: skip
 
@@ -109,12 +101,11 @@ _RISK, _CONSTANT = factor["excess_risk"], factor["constant"]
 _ABSTRACT: Mapping[str, Any] = {"source": "abstract: better than n labelled examples alone", "group": "C1", "stands_on": ("floor",)}
 _RATE: Mapping[str, Any] = {"source": "abstract: C_Phi / m + C_Psi / n", "group": "C2"}
 _ALSO: Mapping[str, Any] = {"source": "abstract: Gaussian mixtures and contrastive learning too", "group": "C3"}
-_ALONG = {"unlabelled": "n", "labelled": "d"}
+_LAW: Mapping[str, Any] = {"law": "two-powers", "along": {"unlabelled": "n", "labelled": "d"}, "holds": Within(0.8, 1.2), **_RATE}
 _LABELS = _RISK.at("labelled")
 
 TASK = Task(
-    id="unsup-pretraining-advantage",
-    version=1,
+    id="unsup-pretraining-advantage", version=1,
     paper=Paper(arxiv="2303.01566", title="On the Provable Advantage of Unsupervised Pretraining", year=2023,
                 authors="Jiawei Ge, Shange Tang, Jianqing Fan, Chi Jin"),
     summary="Whether features that are learned without labels save labels, at which rates, and beside a tuned ridge.",
@@ -126,25 +117,22 @@ TASK = Task(
         Method("elsewhere", "control", "pretrained on a factor model with other loadings: unlabelled data that tell nothing"),
         Method("zero", "floor", "predicts the mean, 0"),
     ],
-    experiments=(factor, mixture, contrastive),
-    scales=_SCALES,
+    experiments=(factor, mixture, contrastive), scales=_SCALES,
     claims=[
         *times("C1-supervised", PRE, SUP, _LABELS.at(labelled=400), by=2.0, primary=True, **_ABSTRACT),
         *times("C1-ridge", PRE, RIDGE, _LABELS.at(labelled=400), by=2.0, primary=True, **_ABSTRACT),
         *times("C1-few", PRE, RIDGE, _LABELS.first("labelled"), **_ABSTRACT),
-        *times("C1-scarce", PRE, RIDGE, _RISK.at("scarce"), source="ours", kind="extension",
+        *times("C1-scarce", PRE, RIDGE, _RISK.at("scarce"), **OURS,
                says="with fewer unlabelled than labelled examples pretraining is still better than a tuned ridge"),
-        *times("elsewhere", PRE, "elsewhere", _RISK.at("late"), by=5.0, source="control", kind="control"),
-        *times("floor", PRE, "zero", _LABELS.last("labelled"), by=5.0, source="control", kind="control"),
-        *times("unlimited", "oracle", PRE, _LABELS.at(labelled=400), by=1.1, source="ours", kind="extension",
+        *times("elsewhere", PRE, "elsewhere", _RISK.at("late"), by=5.0, **CONTROL),
+        *times("floor", PRE, "zero", _LABELS.last("labelled"), by=5.0, **CONTROL),
+        *times("unlimited", "oracle", PRE, _LABELS.at(labelled=400), by=1.1, **OURS,
                says="the true features would be better by more than a tenth"),
         *slope("C2-labels", PRE, _RISK.at("late"), over="labelled", holds=Within(-1.15, -0.85), null=0.0, primary=True, **_RATE),
         *slope("C2-free", PRE, _RISK.at("unlabelled"), over="unlabelled", holds=Below(-0.5), null=0.0, **_RATE,
                says="with many labels the excess risk still falls with unlabelled data, faster than their root"),
-        *fitted("C2-alpha", PRE, _RISK.at("both"), law="two-powers", quantity="alpha", along=_ALONG, holds=Within(0.8, 1.2), **_RATE,
-                says="in A / m^alpha + B / n^beta alpha is 1"),
-        *fitted("C2-beta", PRE, _RISK.at("both"), law="two-powers", quantity="beta", along=_ALONG, holds=Within(0.8, 1.2), **_RATE,
-                says="and beta is 1"),
+        *fitted("C2-alpha", PRE, _RISK.at("both"), quantity="alpha", **_LAW, says="in A / m^alpha + B / n^beta alpha is 1"),
+        *fitted("C2-beta", PRE, _RISK.at("both"), quantity="beta", **_LAW, says="and beta is 1"),
         *level("C2-r", PRE, _CONSTANT.at("labelled", labelled=1000), holds=Within(4.0, 6.5), published=5.0, **_RATE,
                says="its constant is r = 5"),
         *level("C2-d", SUP, _CONSTANT.at("labelled", labelled=1000), holds=Within(90.0, 125.0), published=100.0, **_RATE,
