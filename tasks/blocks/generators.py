@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -74,6 +75,18 @@ def striped_sphere(count: int, dimension: int, frequency: float, margin: float, 
     chance = 0.5 + margin * (2.0 * best(x) - 1.0)
     y = (torch.rand(count, generator=generator, dtype=torch.float64) < chance).long()
     return Known(x, y, 0.5 - margin, best)
+
+
+def sphere_teacher(count: int, dimension: int, target: Literal["quadratic", "sign"], stream: np.random.Generator) -> Known:
+    """Inputs uniform on the unit sphere and targets of mean 0 and variance 1 without noise: sqrt(d (d + 2)) x_1 x_2, or sign(x_1)."""
+    drawn = stream.standard_normal((count, dimension))
+    x = torch.from_numpy(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
+
+    def best(points: Tensor) -> Tensor:
+        found: Tensor = math.sqrt(dimension * (dimension + 2)) * points[:, 0] * points[:, 1]
+        return found if target == "quadratic" else torch.sign(points[:, 0])
+
+    return Known(x, best(x), 0.0, best)
 
 
 def linear_teacher(count: int, teacher: Tensor, noise: float, generator: torch.Generator, covariance: Tensor | None = None) -> Known:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import optimize, special
 
 Floats = npt.NDArray[np.float64]
@@ -88,6 +89,22 @@ class QuadraticForm:
         while excess(low) > 0.0:
             low *= 4.0
         return float(optimize.brentq(excess, low, 0.5 / float(w.max()) * (1.0 - 1e-12), xtol=1e-14 * abs(low), rtol=1e-13, maxiter=500))
+
+
+def generated_cumulants(mean: Floats, covariance: Floats, orders: int) -> list[float]:
+    """The first cumulants of |z|^2 / m for z ~ N(mean (m,), covariance (m, m)) by a route without eigenvalues.
+
+    They are derivatives at s = 0, by automatic differentiation, of log E exp(s Q), which is
+    -log det(I - 2 s C / m) / 2 + s / m mu (I - 2 s C / m)^-1 mu.
+    """
+    mu, c, size = torch.tensor(mean), torch.tensor(covariance), len(mean)
+    s, found = torch.zeros((), dtype=torch.float64, requires_grad=True), []
+    left = torch.eye(size, dtype=torch.float64) - 2.0 * s * c / size
+    value = -0.5 * torch.logdet(left) + s / size * (mu @ torch.linalg.solve(left, mu))
+    for _ in range(orders):
+        (value,) = torch.autograd.grad(value, s, create_graph=True)
+        found.append(float(value.detach()))
+    return found
 
 
 def matched_log_chance(mean: float, variance: float, level: float) -> float:

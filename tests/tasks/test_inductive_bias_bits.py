@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tasks.theory.inductive_bias_bits import experiment
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, trials_of
 
 SMALL = {"examples": 60, "tests": 50, "dimension": 8, "members": 6, "steps": 150, "width": 16}
+trials = trials_of("inductive-bias-bits", experiment="kernel", base=SMALL)
 
 
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("inductive-bias-bits", tmp_path, experiment="kernel", base=SMALL)
-
-
-def test_targets_are_known_functions_of_variance_one(trials: Trials) -> None:
-    x, y = experiment.data(trials("rbf", {"tests": 9000, "dimension": 3}))
-    assert np.allclose((x**2).sum(1), 1.0)
-    assert y == pytest.approx(math.sqrt(15.0) * x[:, 0] * x[:, 1])
-    assert [y.mean(), y.var()] == pytest.approx([0.0, 1.0], abs=0.05)
-    same, signs = experiment.data(trials("rbf", {"tests": 9000, "dimension": 3, "target": "sign"}))
-    assert np.array_equal(same, x)
-    assert np.array_equal(signs, np.sign(x[:, 0]))
-    assert not np.allclose(x, experiment.data(trials("rbf", {"tests": 9000, "dimension": 3}, seed=1))[0])
-
-
-def test_bits_are_the_share_of_draws_where_there_are_any(trials: Trials) -> None:
+def test_bits_are_the_share_of_draws_where_there_are_any_and_rise_with_dimension(trials: Trials) -> None:
     for epsilon in (0.5, 0.6, 0.8):
         found = trials.run("rbf", {"epsilon": epsilon, "dimension": 6, "target": "sign"})
         assert found["drawn"] == pytest.approx(2.0 ** -found["bits"], rel=0.1, abs=0.005)
@@ -40,7 +24,9 @@ def test_bits_are_the_share_of_draws_where_there_are_any(trials: Trials) -> None
     exact, tilted, matched = (trials.run(method, far)["bits"] for method in ("rbf", "tilted", "matched"))
     assert exact == pytest.approx(tilted, rel=0.01)
     assert abs(matched / exact - 1.0) > 0.02
-    assert experiment.bits(-3.0 * math.log(2.0)) == pytest.approx(3.0)
+    rising = [trials.run("rbf", {"dimension": d})["bits"] for d in (2, 8, 16)]
+    assert rising == sorted(rising)
+    assert trials.run("rbf", {"examples": 400, "dimension": 16})["bits"] < rising[-1]
 
 
 def test_networks_are_scored_on_tests_that_they_do_not_see(trials: Trials) -> None:
@@ -69,9 +55,3 @@ def test_cumulants_are_derivatives_of_the_generating_function(trials: Trials) ->
     p = {"ridge": 1e-4, "dimension": 5}
     assert trials.run("rbf", p, experiment="cumulants")["error"] < 1e-9
     assert trials.run("central", p, experiment="cumulants")["error"] > 1e-4
-
-
-def test_bits_rise_with_dimension_and_fall_with_examples(trials: Trials) -> None:
-    found = [trials.run("rbf", {"dimension": d})["bits"] for d in (2, 8, 16)]
-    assert found == sorted(found)
-    assert trials.run("rbf", {"examples": 400, "dimension": 16})["bits"] < found[-1]

@@ -11,7 +11,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
 from tasks.blocks.gaussian_processes import rbf_posterior
-from tasks.blocks.quadratic_forms import QuadraticForm, matched_log_chance
+from tasks.blocks.quadratic_forms import QuadraticForm, generated_cumulants, matched_log_chance
 
 
 def drawn(seed: int, *shape: int) -> np.ndarray:
@@ -35,6 +35,8 @@ def test_a_form_is_the_mean_square_of_its_gaussian() -> None:
     assert len(form.weights) == 4
     assert form.floor == pytest.approx(np.linalg.lstsq(factor, mean, rcond=None)[1][0] / 6)
     whole = ((mean + drawn(4, 400_000, 4) @ factor.T) ** 2).mean(1)
+    generated = generated_cumulants(mean, factor @ factor.T, 3)
+    assert [form.cumulant(order) for order in (1, 2, 3)] == pytest.approx(generated, rel=1e-12)
     own = form.draws(400_000, np.random.default_rng(5))
     for order, k in ((1, stats.kstat(whole, 1)), (2, stats.kstat(whole, 2)), (3, stats.kstat(whole, 3))):
         assert form.cumulant(order) == pytest.approx(k, rel=0.05)

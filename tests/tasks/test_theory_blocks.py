@@ -244,6 +244,17 @@ def test_no_other_threshold_is_better_than_the_best(shift: float) -> None:
     assert float((moved != data.y).double().mean()) > data.bayes_risk
 
 
+def test_targets_on_the_sphere_are_known_functions_of_variance_one() -> None:
+    quadratic, sign = (generators.sphere_teacher(10_000, 3, target, np.random.default_rng(0)) for target in ("quadratic", "sign"))
+    assert torch.equal(quadratic.x, sign.x)
+    assert torch.allclose(quadratic.x.square().sum(1), torch.ones(10_000, dtype=torch.float64))
+    assert torch.allclose(quadratic.y, 15.0**0.5 * quadratic.x[:, 0] * quadratic.x[:, 1])
+    assert torch.equal(sign.y, quadratic.x[:, 0].sign())
+    for data in (quadratic, sign):
+        assert [float(data.y.mean()), float(data.y.var())] == pytest.approx([0.0, 1.0], abs=0.05)
+        assert torch.equal(data.best(data.x), data.y)
+
+
 def test_labels_that_are_mostly_wrong_are_refused() -> None:
     with pytest.raises(ValueError, match=r"lies in \[0, 0.5\)"):
         generators.flipped(KNOWN["mixture"](10, stream()), 0.5, stream())

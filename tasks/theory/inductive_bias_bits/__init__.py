@@ -1,1 +1,0 @@
-"""Towards Exact Computation of Inductive Bias (arXiv 2406.15941)."""

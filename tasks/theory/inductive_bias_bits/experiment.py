@@ -10,7 +10,8 @@ import torch
 
 from harness.trial import Trial
 from tasks.blocks.gaussian_processes import rbf_posterior
-from tasks.blocks.quadratic_forms import Floats, QuadraticForm, matched_log_chance
+from tasks.blocks.generators import sphere_teacher
+from tasks.blocks.quadratic_forms import Floats, QuadraticForm, generated_cumulants, matched_log_chance
 from tasks.blocks.small_models import Adam, Member, squared_error, train_many
 from tasks.blocks.small_networks import MLP
 from tasks.blocks.training import generator
@@ -19,40 +20,48 @@ DRAWS = 10_000
 
 
 def data(trial: Trial) -> tuple[Floats, Floats]:
-    """Inputs on the unit sphere, the training set's first, and targets of mean 0 and variance 1: sqrt(d (d + 2)) x1 x2, or sign(x1)."""
+    """Inputs on the unit sphere, the training set's first, and targets."""
     p, stream = trial.params, np.random.default_rng(trial.seed_for("data"))
-    x = stream.standard_normal((p.examples + p.tests, p.dimension))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return x, np.sign(x[:, 0]) if p.target == "sign" else math.sqrt(p.dimension * (p.dimension + 2)) * x[:, 0] * x[:, 1]
+    known = sphere_teacher(p.examples + p.tests, p.dimension, p.target, stream)
+    return known.x.numpy(), known.y.numpy()
 
 
-def form(trial: Trial) -> QuadraticForm:
-    """The law of the test error of a function that is drawn from the posterior."""
+def _posterior(trial: Trial) -> tuple[Floats, Floats]:
+    """Mean and covariance of what a function that is drawn from the posterior is off at the test examples."""
     (x, y), n = data(trial), trial.params.examples
     mean, covariance = rbf_posterior(x, y[:n], trial.params.ridge)
-    return QuadraticForm.of(mean - y[n:], covariance)
+    return mean - y[n:], covariance
 
 
 def kernel(trial: Trial) -> Mapping[str, float]:
     """Of functions that a Gaussian process draws, by the law of their test error."""
-    p, law, stream = trial.params, form(trial), _draws(trial)
+    law, epsilon, stream = QuadraticForm.of(*_posterior(trial)), trial.params.epsilon, _draws(trial)
     drawn = law.draws(DRAWS, stream)
     if trial.method == "rbf":
-        found = law.log_chance(p.epsilon)
+        found = law.log_chance(epsilon)
     elif trial.method == "matched":
-        found = matched_log_chance(law.cumulant(1), law.cumulant(2), p.epsilon)
+        found = matched_log_chance(law.cumulant(1), law.cumulant(2), epsilon)
     else:
-        found = law.tilted(p.epsilon, DRAWS, stream)
-    return {"bits": bits(found), "test_error": law.cumulant(1), "reach": float(drawn.min()), "drawn": float((drawn <= p.epsilon).mean())}
+        found = law.tilted(epsilon, DRAWS, stream)
+    return {**_told(found, drawn, epsilon), "test_error": law.cumulant(1)}
 
 
 def networks(trial: Trial) -> Mapping[str, float]:
     """Of networks that were trained from random starts, or of as many draws of the process: the law is fitted to their test errors."""
     p = trial.params
-    fitted, errors = (np.zeros(1), form(trial).draws(p.members, _draws(trial))) if trial.method == "rbf" else _trained(trial)
-    found = matched_log_chance(float(errors.mean()), float(errors.var(ddof=1)), p.epsilon)
-    told = {"test_error": float(errors.mean()), "reach": float(errors.min()), "drawn": float((errors <= p.epsilon).mean())}
-    return {"bits": bits(found), **told, "train_error": float(fitted.max())}
+    if trial.method == "rbf":
+        fitted, errors = np.zeros(1), QuadraticForm.of(*_posterior(trial)).draws(p.members, _draws(trial))
+    else:
+        fitted, errors = _trained(trial)
+    mean = float(errors.mean())
+    found = matched_log_chance(mean, float(errors.var(ddof=1)), p.epsilon)
+    return {**_told(found, errors, p.epsilon), "test_error": mean, "train_error": float(fitted.max())}
+
+
+def _told(log_chance: float, errors: Floats, epsilon: float) -> Mapping[str, float]:
+    """Bits of a chance given by its natural logarithm, and what the errors of those drawn say themselves."""
+    bits = max(0.0, -log_chance / math.log(2.0))
+    return {"bits": bits, "reach": float(errors.min()), "drawn": float((errors <= epsilon).mean())}
 
 
 def _draws(trial: Trial) -> np.random.Generator:
@@ -82,23 +91,9 @@ def _trained(trial: Trial) -> tuple[Floats, Floats]:
 
 
 def cumulants(trial: Trial) -> Mapping[str, float]:
-    """Largest relative error of the first three cumulants of the test error against derivatives of its log moment-generating function.
-
-    log E exp(s Q) = -log det(I - 2 s C / m) / 2 + s / m mu (I - 2 s C / m)^-1 mu, by automatic differentiation at s = 0, no eigenvalues.
-    """
-    (x, y), n = data(trial), trial.params.examples
-    mean, covariance = rbf_posterior(x, y[:n], trial.params.ridge)
-    law, mu, c = QuadraticForm.of(mean - y[n:], covariance), torch.tensor(mean - y[n:]), torch.tensor(covariance)
+    """Largest relative error of the first three cumulants of the test error against derivatives of its log moment-generating function."""
+    mean, covariance = _posterior(trial)
+    law = QuadraticForm.of(mean, covariance)
     law = QuadraticForm(law.weights, 0.0 * law.shifts, law.floor) if trial.method == "central" else law
-    s = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    left, errors = torch.eye(len(mu), dtype=torch.float64) - 2.0 * s * c / len(mu), []
-    value = -0.5 * torch.logdet(left) + s / len(mu) * (mu @ torch.linalg.solve(left, mu))
-    for order in (1, 2, 3):
-        (value,) = torch.autograd.grad(value, s, create_graph=True)
-        errors.append(abs(law.cumulant(order) / float(value.detach()) - 1.0))
-    return {"error": max(errors)}
-
-
-def bits(log_chance: float) -> float:
-    """Of a chance given by its natural logarithm."""
-    return max(0.0, -log_chance / math.log(2.0))
+    generated = generated_cumulants(mean, covariance, 3)
+    return {"error": max(abs(law.cumulant(order) / value - 1.0) for order, value in enumerate(generated, start=1))}

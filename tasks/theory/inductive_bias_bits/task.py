@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE, SHARE
-from harness.claims import better, equivalent, exact, factor, level, monotone
+from harness.claims import CONTROL, OURS, better, equivalent, exact, factor, level, monotone
 from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Phase, Scale, Task, param
-from tasks.blocks.hardware import h100
-from tasks.blocks.memory import gib
+from tasks.blocks.hardware import costs, h100
 
 _MODULE = "tasks.theory.inductive_bias_bits.experiment"
 NETWORKS = ("mlp", "mlp-wide", "mlp-deep", "mlp-shuffled")
@@ -43,23 +42,15 @@ class Networks(Kernel):
     lr: float = param(0.01, "learning rate at the start of a cosine schedule", low=1e-6, high=1.0)
 
 
-def _width(method: str, p: Mapping[str, Any]) -> float:
-    return float(p.get("width", 0) * (4 if method == "mlp-wide" else 1))
-
-
-def _seconds(scale: str, method: str, p: Mapping[str, Any]) -> float:
+def _costs(cpu: bool, method: str, p: Mapping[str, Any]) -> tuple[float, float]:
     """On a GPU a guess, not measured."""
-    rows, slow, width = float(p["examples"] + p["tests"]), scale in ("smoke", "laptop"), _width(method, p)
+    rows, d, width = float(p["examples"] + p["tests"]), p["dimension"], float(p.get("width", 0) * (4 if method == "mlp-wide" else 1))
+    packed = min(p.get("members", 0), 1.0 + 2.0 ** (21 if cpu else 28) / (rows * max(width, 1.0)))
+    held = 6.0 * rows**2 + 3e4 * p["tests"] + 0.5 * packed * width * (16.0 * rows + 12.0 * (d + width))
     if method not in NETWORKS:
-        return 0.1 + (2e-10 if slow else 1e-12) * rows**3 + (2e-4 if slow else 1e-5) * float(p["tests"])
-    products = float(p["members"]) * rows * width * (p["dimension"] + 20.0 + (width if method == "mlp-deep" else 0.0))
-    return float(0.2 + p["steps"] * (3e-4 + (8e-11 if slow else 2e-13) * products))
-
-
-def _memory(scale: str, method: str, p: Mapping[str, Any]) -> float:
-    rows, width = float(p["examples"] + p["tests"]), _width(method, p)
-    packed = min(p.get("members", 0), 1.0 + 2.0 ** (21 if scale in ("smoke", "laptop") else 28) / (rows * max(width, 1.0)))
-    return gib(48.0 * rows**2 + 2.4e5 * p["tests"] + 4.0 * packed * width * (16.0 * rows + 12.0 * (p["dimension"] + width)))
+        return 0.1 + (2e-10 if cpu else 1e-12) * rows**3 + (2e-4 if cpu else 1e-5) * float(p["tests"]), held
+    products = float(p["members"]) * rows * width * (d + 20.0 + (width if method == "mlp-deep" else 0.0))
+    return 0.2 + p["steps"] * (3e-4 + (8e-11 if cpu else 2e-13) * products), held
 
 
 _BITS = Metric("bits", "bits", "lower", "-log2 P(test error <= epsilon | fits the training data)", split="test", bounds=POSITIVE)
@@ -69,7 +60,7 @@ _TOLD = (
     Metric("drawn", "share", "higher", "of those drawn with a test error of epsilon or less", split="test", bounds=SHARE),
 )
 kernel = Experiment(
-    "kernel", params=Kernel, run=f"{_MODULE}:kernel", methods=("rbf", "matched", "tilted"), metrics=(_BITS, *_TOLD),
+    "kernel", params=Kernel, run=f"{_MODULE}:kernel", methods=("rbf", "matched", "tilted"), metrics=(_BITS, *_TOLD), **costs(_costs),
     figures=(
         Figure(id="dimension", title="Bits and dimension, quadratic target", x="dimension", y="bits", view="dimension", log_x=True),
         Figure(id="sign", title="Bits and dimension, discontinuous target", x="dimension", y="bits", view="sign", log_x=True, log_y=True),
@@ -77,13 +68,11 @@ kernel = Experiment(
         Phase(id="phase", title="Where 10,000 draws still reach it", x="dimension", y="examples", z="bits", level=math.log2(10_000),
               view="phase", methods=("rbf",), log_x=True, log_y=True, along="rises"),
     ),
-    seconds=_seconds, memory=_memory,
 )  # fmt: skip
 networks = Experiment(
-    "networks", params=Networks, run=f"{_MODULE}:networks", methods=(*NETWORKS, "rbf"),
+    "networks", params=Networks, run=f"{_MODULE}:networks", methods=(*NETWORKS, "rbf"), **costs(_costs),
     metrics=(_BITS, *_TOLD, Metric("train_error", "", "lower", "largest training error of a network", bounds=POSITIVE)),
     figures=(Figure(id="spaces", title="Bits in both spaces", x="dimension", y="bits", view="quadratic", methods=("mlp", "rbf")),),
-    seconds=_seconds, memory=_memory,
 )  # fmt: skip
 cumulants = Experiment(
     "cumulants", params=Data, run=f"{_MODULE}:cumulants", methods=("rbf", "central"), exact=True, seconds=lambda *_: 0.2,
@@ -110,14 +99,8 @@ def _grids(n: int, dimensions: tuple[int, ...], phase: tuple[int, ...], train: M
 
 _AT = {view: kernel["bits"].at(view) for view in ("dimension", "sign", "sign-two", "ridge", "epsilon", "examples")}
 _NETS = {view: networks["bits"].at(view) for view in ("quadratic", "spaces", "sign")}
-_OURS: Mapping[str, Any] = {"source": "ours", "kind": "extension"}
-_CONTROL: Mapping[str, Any] = {"source": "control", "kind": "control"}
-_DIMENSION: Mapping[str, Any] = {
-    "over": "dimension",
-    "rises": True,
-    "source": "abstract: more bits for tasks of higher dimension",
-    "group": "C1",
-}
+_MORE: Mapping[str, Any] = {"source": "abstract: more bits for tasks of higher dimension", "group": "C1"}
+_DIMENSION: Mapping[str, Any] = {"over": "dimension", "rises": True, **_MORE}
 _SPACES: Mapping[str, Any] = {"source": "abstract: networks encode much bias beside generic hypotheses", "group": "C2"}
 _SHAPES: Mapping[str, Any] = {"source": "ours: the abstract says that architectures differ", "kind": "extension"}
 _CLOSE: Mapping[str, Any] = {"margin": math.log10(1.05), "margin_source": "ours: five per cent of the bits"}
@@ -154,32 +137,32 @@ TASK = Task(
     claims=[
         *monotone("C1-quadratic", "rbf", _AT["dimension"], primary=True, **_DIMENSION),
         *monotone("C1-sign", "rbf", _AT["sign"], primary=True, **_DIMENSION),
-        *monotone("C1-sign-falls", "rbf", _AT["sign"], over="dimension", rises=False, **_OURS,
+        *monotone("C1-sign-falls", "rbf", _AT["sign"], over="dimension", rises=False, **OURS,
                   says="of a discontinuous target the order is the other way round from d = 4 on"),
-        *monotone("C1-sign-ridge", "rbf", _AT["ridge"], over="dimension", rises=False, **_OURS, says="so it is with a ridge of 1e-4"),
-        *level("C1-sign-two", "rbf", kernel["test_error"].at("sign-two"), holds=Below(0.2), null=1.0, **_OURS,
+        *monotone("C1-sign-ridge", "rbf", _AT["ridge"], over="dimension", rises=False, **OURS, says="so it is with a ridge of 1e-4"),
+        *level("C1-sign-two", "rbf", kernel["test_error"].at("sign-two"), holds=Below(0.2), null=1.0, **OURS,
                says="and at d = 2 the mean test error is below epsilon: no bits are needed"),
         *monotone("C1-networks", "mlp", _NETS["quadratic"], **_DIMENSION),
-        *monotone("C1-examples", "rbf", _AT["examples"], over="examples", rises=False, **_OURS),
+        *monotone("C1-examples", "rbf", _AT["examples"], over="examples", rises=False, **OURS),
         *monotone("C1-epsilon", "rbf", _AT["epsilon"], over="epsilon", rises=False, source="definition: bits rise as epsilon falls",
                   kind="check"),
         *factor("C2-quadratic", "mlp", "rbf", _NETS["spaces"].log10(), by=2.0, primary=True, stands_on=("interpolates",), **_SPACES),
         *factor("C2-sign", "mlp", "rbf", _NETS["sign"].log10(), by=2.0, stands_on=("interpolates-sign",), **_SPACES),
-        *equivalent("C2-error", "mlp", "rbf", networks["test_error"].at("spaces"), margin=0.05, **_OURS,
+        *equivalent("C2-error", "mlp", "rbf", networks["test_error"].at("spaces"), margin=0.05, **OURS,
                     margin_source="ours: a twentieth of the targets' variance"),
         *better("C3-deep-quadratic", "mlp-deep", "mlp", _NETS["spaces"], **_SHAPES),
         *better("C3-deep-sign", "mlp-deep", "mlp", _NETS["sign"], **_SHAPES),
         *better("C3-wide", "mlp-wide", "mlp", _NETS["spaces"], **_SHAPES),
-        *factor("shuffled", "mlp", "mlp-shuffled", _NETS["spaces"].log10(), by=2.0, **_CONTROL),
-        *level("interpolates", "mlp", networks["train_error"].at("quadratic"), holds=Below(0.01), null=0.5, **_CONTROL),
-        *level("interpolates-sign", "mlp", networks["train_error"].at("sign"), holds=Below(0.01), null=0.5, **_CONTROL),
+        *factor("shuffled", "mlp", "mlp-shuffled", _NETS["spaces"].log10(), by=2.0, **CONTROL),
+        *level("interpolates", "mlp", networks["train_error"].at("quadratic"), holds=Below(0.01), null=0.5, **CONTROL),
+        *level("interpolates-sign", "mlp", networks["train_error"].at("sign"), holds=Below(0.01), null=0.5, **CONTROL),
         *equivalent("exact-law", "rbf", "tilted", _AT["dimension"].at(dimension=32).log10(), margin=math.log10(1.01),
                     margin_source="ours: one per cent of the bits", source="check", kind="check"),
-        *equivalent("law-quadratic", "matched", "rbf", _AT["dimension"].at(dimension=32).log10(), **_CLOSE, **_OURS),
-        *equivalent("law-sign", "matched", "rbf", _AT["sign"].at(dimension=8).log10(), **_CLOSE, **_OURS),
-        *level("support", "rbf", kernel["reach"].at("dimension", dimension=32), holds=Above(0.1), null=0.1, **_OURS,
+        *equivalent("law-quadratic", "matched", "rbf", _AT["dimension"].at(dimension=32).log10(), **_CLOSE, **OURS),
+        *equivalent("law-sign", "matched", "rbf", _AT["sign"].at(dimension=8).log10(), **_CLOSE, **OURS),
+        *level("support", "rbf", kernel["reach"].at("dimension", dimension=32), holds=Above(0.1), null=0.1, **OURS,
                says="at d = 32 the best of 10,000 draws has a test error above epsilon: these bits are the law's, not draws'"),
         *exact("cumulants", cumulants["error"], method="rbf", tolerance=1e-8, source="check", kind="check"),
-        *exact("cumulants-control", cumulants["error"], method="central", holds=Above(1e-4), **_CONTROL),
+        *exact("cumulants-control", cumulants["error"], method="central", holds=Above(1e-4), **CONTROL),
     ],
 )  # fmt: skip
