@@ -13,10 +13,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
 
 from harness import registry
+from harness.task import Scale
 from tasks.activations.crrelu.experiment import ACTIVATIONS
 from tasks.blocks.counting import kept_bytes, peak_bytes, state_bytes
 from tasks.blocks.decoder import Decoder, DecoderConfig, next_token_loss
-from tasks.blocks.hardware import costs
+from tasks.blocks.hardware import costs, smoke
 from tasks.blocks.memory import GIB, MOST_KEPT_GIB, PROCESS_GIB, DecoderSize, Precision, gib, transformer_kept
 from tasks.blocks.optim import Rate, adamw
 from tasks.blocks.parametrization import ParamClass
@@ -209,6 +210,11 @@ def test_the_convolutions_keep_what_the_formula_says() -> None:
         # Of 16 images more or less; an attack has at least 256 at once.
         few, many = (_training_memory(scale, "lorth", {"width": width, "batch": batch}) for batch in (1024, 1040))
         assert counted == pytest.approx((many - few) / (1.1 * 1.5) * GIB, rel=0.05)
+
+
+def test_a_smoke_scale_says_that_it_runs_and_what_else_it_is_told() -> None:
+    assert smoke("few", []) == Scale(description="few: does it run", grids=[], seeds=2, time_limit_s=60.0)
+    assert smoke("few", [], seeds=3, time_limit_s=9.0) == Scale(description="few: does it run", grids=[], seeds=3, time_limit_s=9.0)
 
 
 def test_costs_tell_a_cpu_from_a_card_and_count_float64() -> None:
