@@ -6,7 +6,8 @@ Errors are the excess over the noise, |w - w*|^2 / N. Times are in units in whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +40,16 @@ class Modes:
         """(t,): error of gradient flow at times (t,)."""
         return self.excess(torch.exp(-times[:, None] * self.values))
 
+    def course(self, horizon: float, first: float = 0.01, per_decade: int = 40) -> Tensor:
+        """(t,): the same at time 0 and at log-spaced times from `first` to the horizon."""
+        decades = math.log10(horizon / first)
+        exponents = torch.linspace(0.0, decades, max(2, round(per_decade * decades)), dtype=torch.float64, device=self.values.device)
+        return self.flow(torch.cat([exponents.new_zeros(1), first * 10**exponents]))
+
+    def unfrozen(self) -> Modes:
+        """The same without the directions that the inputs do not reach."""
+        return replace(self, frozen=0.0)
+
     def ridge(self, ridge: float) -> Tensor:
         """(): error of min |X w - y|^2 + ridge |w - w0|^2, a way of stopping every mode at its own time; best at noise over signal."""
         return self.excess(ridge / (ridge + self.values))
@@ -55,6 +66,13 @@ def sampled(x: Tensor, teacher: Tensor, start: Tensor, noise: Tensor) -> Modes:
     frozen = float(gap.square().sum() - lacking.square().sum()) / count if len(x) < len(teacher) else 0.0
     first, second, third = (part.sum(1) / count for part in (lacking.square(), lacking * fitted, fitted.square()))
     return Modes(s.square(), first, second, third, frozen)
+
+
+def descended(x: Tensor, y: Tensor, weights: Tensor, rate: float, steps: int) -> Tensor:
+    """Weights (N, k) after steps of plain gradient descent on |x w - y|^2 / 2, x (P, N), y (P, k): what modes say, without them."""
+    for _ in range(steps):
+        weights = weights - rate * (x.T @ (x @ weights - y))
+    return weights
 
 
 def limiting(aspect: float, init: float, noise: float) -> Modes:

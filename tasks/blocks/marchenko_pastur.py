@@ -58,6 +58,12 @@ def quantiles(shares: npt.ArrayLike, ratio: float, variance: float = 1.0) -> Flo
     return np.where((wanted > 0.0) | (ratio <= 1.0), _at(np.interp(wanted, mass, t), ratio, variance), 0.0)
 
 
+def distance(values: Floats, size: int, ratio: float, variance: float = 1.0) -> float:
+    """Mean distance of the largest eigenvalues of a matrix of `size` rows, in falling order, to the quantiles that they stand for."""
+    shares = 1.0 - (np.arange(len(values)) + 0.5) / size
+    return float(np.abs(values - quantiles(shares, ratio, variance)).mean())
+
+
 def _at(t: Floats, ratio: float, variance: float) -> Floats:
     low, high = edges(ratio, variance)
     return np.asarray(low + (high - low) * np.sin(t) ** 2)

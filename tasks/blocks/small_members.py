@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from harness.censoring import reached
@@ -111,6 +112,12 @@ class Run:
         """Censored metrics by their names: when a measure was first at or beyond a level, each given as (measure, level)."""
         found = [reached(name, *steps_to_threshold(self.curve(of), level)) for name, (of, level) in metrics.items()]
         return {name: value for one in found for name, value in one.items()}
+
+
+def row_splits(rows: Mapping[str, int], device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Masks (sum of rows,) of splits whose rows follow each other, so many of each."""
+    of = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([*rows.values()])).to(device)
+    return {split: of == place for place, split in enumerate(rows)}
 
 
 def log_spaced(steps: int, per_decade: int = 10) -> list[int]:

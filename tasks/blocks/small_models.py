@@ -25,7 +25,7 @@ from tasks.blocks.small_losses import (
     squared_error,
     stablemax_cross_entropy,
 )
-from tasks.blocks.small_members import Member, Observe, Run, View, log_spaced, steps_to_threshold
+from tasks.blocks.small_members import Member, Observe, Run, View, log_spaced, row_splits, steps_to_threshold
 from tasks.blocks.small_networks import Network
 from tasks.blocks.small_optimizers import SGD, Adam, AdamW, Muon, Optimizer, PerParameter, perp_grad
 from tasks.blocks.small_packs import Pack, Recipe, Tick
@@ -49,6 +49,7 @@ __all__ = [
     "cross_entropy_in",
     "log_spaced",
     "perp_grad",
+    "row_splits",
     "squared_error",
     "stablemax_cross_entropy",
     "steps_to_threshold",

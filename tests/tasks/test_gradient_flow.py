@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tasks.blocks.gradient_flow import Modes, best_time, limiting, sampled
+from tasks.blocks.gradient_flow import Modes, best_time, descended, limiting, sampled
 from tasks.blocks.random_features import ridge_path
 
 
@@ -23,13 +23,18 @@ def sample(aspect: float, size: int = 40, *, init: float = 0.7, noise: float = 0
 @pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
 def test_modes_are_gradient_descent_and_a_small_step_is_the_flow(aspect: float) -> None:
     x, teacher, start, noise = sample(aspect, teachers=3)
-    modes, y, weights = sampled(x, teacher, start, noise), x @ teacher + noise, start
+    modes = sampled(x, teacher, start, noise)
     rate = 0.01 / float(modes.values.max())
-    for _ in range(400):
-        weights = weights - rate * x.T @ (x @ weights - y)
+    weights = descended(x, x @ teacher + noise, start, rate, 400)
+    first = start - rate * torch.func.grad(lambda w: 0.5 * (x @ (w - teacher) - noise).square().sum())(start)
+    assert torch.allclose(descended(x, x @ teacher + noise, start, rate, 1), first)
     error = float((weights - teacher).square().mean())
     assert float(modes.excess((1.0 - rate * modes.values) ** 400)) == pytest.approx(error, rel=1e-10)
     assert float(modes.flow(torch.tensor([400 * rate]))[0]) == pytest.approx(error, rel=1e-2)
+    course = modes.course(50.0, first=0.5, per_decade=10)
+    assert torch.allclose(course[[0, 1, -1]], modes.flow(torch.tensor([0.0, 0.5, 50.0], dtype=torch.float64)))
+    assert len(course) == 21
+    assert float(course[-1] - modes.unfrozen().course(50.0)[-1]) == pytest.approx(modes.frozen)
     assert float(modes.flow(torch.tensor([0.0]))[0]) == pytest.approx(float((start - teacher).square().mean()))
 
 

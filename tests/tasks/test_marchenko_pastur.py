@@ -23,8 +23,9 @@ def test_random_matrices_have_its_spectrum(ratio: float) -> None:
     assert eigenvalues.max() == pytest.approx(high, rel=0.03)
     for at in np.linspace(low + 0.05 * (high - low), high, 5):
         assert mp.cdf(at, ratio, 0.5) == pytest.approx((eigenvalues <= at).mean(), abs=0.01)
-    shares = (np.arange(len(eigenvalues)) + 0.5) / len(eigenvalues)
-    assert np.abs(mp.quantiles(shares, ratio, 0.5) - eigenvalues).mean() < 0.005
+    falling = eigenvalues[::-1]
+    assert mp.distance(falling, len(falling), ratio, 0.5) < 0.005
+    assert mp.distance(falling[:50], len(falling), ratio, 0.5) < 0.02 < mp.distance(falling[:50], 50, ratio, 0.5)
     assert (eigenvalues < 1e-9).mean() == pytest.approx(mp.zero_modes(ratio), abs=1e-3)
 
 

@@ -22,6 +22,7 @@ from tasks.blocks.small_models import (
     Run,
     View,
     log_spaced,
+    row_splits,
     squared_error,
     steps_to_threshold,
     train_many,
@@ -399,3 +400,8 @@ def test_networks_that_make_no_sense_are_refused() -> None:
     for wrong in ({"widths": (3,)}, {"widths": (3, 1), "std": (1.0, 1.0)}, {"widths": (3, 4, 2), "readout": "mean"}):
         with pytest.raises(ValueError, match=r"widths|std|mean"):
             MLP(**wrong)  # type: ignore[arg-type]
+
+
+def test_splits_of_rows_follow_each_other() -> None:
+    found = row_splits({"train": 2, "val": 1, "test": 3})
+    assert {split: mask.nonzero()[:, 0].tolist() for split, mask in found.items()} == {"train": [0, 1], "val": [2], "test": [3, 4, 5]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,8 +12,8 @@ from torch import Tensor
 from harness.packing import Progress
 from harness.trial import Trial
 from tasks.blocks import marchenko_pastur
-from tasks.blocks.gradient_flow import Modes, limiting, sampled
-from tasks.blocks.small_models import SGD, Member, Run, log_spaced, squared_error, train_trials
+from tasks.blocks.gradient_flow import Modes, descended, limiting, sampled
+from tasks.blocks.small_models import SGD, Member, Run, log_spaced, row_splits, squared_error, train_trials
 from tasks.blocks.small_networks import MLP
 from tasks.blocks.training import normal
 
@@ -33,32 +32,26 @@ def drawn(trial: Trial) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _modes(trial: Trial) -> Modes:
     p = trial.params
     found = limiting(p.aspect, p.init, p.noise) if trial.method in ("theory", "unfrozen") else sampled(*drawn(trial))
-    return dataclasses.replace(found, frozen=0.0) if trial.method == "unfrozen" else found
+    return found.unfrozen() if trial.method == "unfrozen" else found
 
 
 def linear(trial: Trial) -> Mapping[str, float]:
     """Errors at the horizon and at the best time before it, an oracle's: it knows the error on all new data."""
     p, modes = trial.params, _modes(trial)
-    decades = math.log10(p.horizon / 0.01)
-    late = 0.01 * 10 ** torch.linspace(0.0, decades, max(2, round(40 * decades)), dtype=torch.float64, device=modes.values.device)
-    excess = modes.ridge(p.noise).reshape(1) if trial.method == "ridge" else modes.flow(torch.cat([torch.zeros_like(late[:1]), late]))
+    excess = modes.ridge(p.noise).reshape(1) if trial.method == "ridge" else modes.course(p.horizon)
     found = {"final_error": float(excess[-1]), "best_error": float(excess.min()), "overtraining": float(excess[-1] - excess.min())}
     if trial.method != "flow":
         return found
-    shares = 1.0 - (np.arange(len(modes.values)) + 0.5) / p.inputs
-    law = marchenko_pastur.quantiles(shares, 1.0 / p.aspect, p.aspect)
-    return {**found, "spectrum": float(np.abs(modes.values.cpu().numpy() - law).mean())}
+    return {**found, "spectrum": marchenko_pastur.distance(modes.values.cpu().numpy(), p.inputs, 1.0 / p.aspect, p.aspect)}
 
 
 def descent(trial: Trial) -> Mapping[str, float]:
     """Plain gradient descent on the weights beside what it does to each mode: a factor 1 - rate value a step."""
     x, teacher, start, noise = drawn(trial)
     modes = sampled(x, teacher, start, noise)
-    modes = dataclasses.replace(modes, frozen=0.0) if trial.method == "unfrozen" else modes
-    rate, weights, y = 0.5 / float(modes.values.max()), start, x @ teacher + noise
-    for _ in range(trial.params.steps):
-        weights = weights - rate * (x.T @ (x @ weights - y))
-    found = modes.excess((1.0 - rate * modes.values) ** trial.params.steps)
+    modes = modes.unfrozen() if trial.method == "unfrozen" else modes
+    rate, steps = 0.5 / float(modes.values.max()), trial.params.steps
+    weights, found = descended(x, x @ teacher + noise, start, rate, steps), modes.excess((1.0 - rate * modes.values) ** steps)
     return {"descent_gap": float((found / (weights - teacher).square().mean() - 1.0).abs())}
 
 
@@ -71,9 +64,8 @@ def member(trial: Trial) -> Member:
     noise = torch.cat([math.sqrt(p.noise) * normal(trial, f"{split} noise", rows[split], 1) for split in ("train", "val")])
     y = truth / truth[-TEST:].std()
     y[:-TEST] += noise
-    of = torch.tensor([place for place, count in enumerate(rows.values()) for _ in range(count)], device=x.device)
-    splits = {split: of == place for place, split in enumerate(rows)}
-    return Member(seed=trial.seed_for("init"), inputs=x, targets=y, splits=splits, lr=p.lr / max(1.0, p.init**2), steps=p.steps)
+    lr, splits = p.lr / max(1.0, p.init**2), row_splits(rows, x.device)
+    return Member(seed=trial.seed_for("init"), inputs=x, targets=y, splits=splits, lr=lr, steps=p.steps)
 
 
 def networks(trials: Sequence[Trial]) -> Iterator[Progress]:
@@ -90,5 +82,4 @@ def networks(trials: Sequence[Trial]) -> Iterator[Progress]:
 def stopped(_trial: Trial, run: Run) -> Mapping[str, float]:
     """After the last step, and where the validation labels would have stopped it."""
     test, best = run.measured["test_loss"], int(np.argmin(run.measured["val_loss"]))
-    ends = {"train_loss": run.measured["train_loss"][-1], "final_error": test[-1]}
-    return {**ends, "best_error": test[best], "overtraining": test[-1] - test[best]}
+    return {**run.last("train_loss"), "final_error": test[-1], "best_error": test[best], "overtraining": test[-1] - test[best]}

@@ -9,7 +9,7 @@ from harness.bounds import POSITIVE
 from harness.claims import CONTROL, OURS, contrast, equivalent, exact, level, monotone, non_inferior, slope
 from harness.estimates import paired
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import costs, h100
+from tasks.blocks.hardware import costs, h100, smoke
 
 _MODULE = "tasks.theory.high_dim_generalization_dynamics.experiment"
 FLOW, NET = "flow", "network"
@@ -93,8 +93,7 @@ def _grids(horizons: Sequence[float], widths: Sequence[int], size: Mapping[str, 
 
 _WIDTHS = (2, 4, 8, 16, 32, 64, 128, 256)
 _SCALES = {
-    "smoke": Scale(description="N = 50, 200 steps: does it run", seeds=2, time_limit_s=60.0,
-                   grids=_grids((50.0, 100.0), (2, 8, 16, 32, 64), {"inputs": 50, "teachers": 10}, {"steps": 200})),
+    "smoke": smoke("N = 50, 200 steps", _grids((50.0, 100.0), (2, 8, 16, 32, 64), {"inputs": 50, "teachers": 10}, {"steps": 200})),
     "laptop": Scale(description="N = 200, networks of 2 to 256 units, 128 examples; 2 CPU cores", seeds=10, time_limit_s=300.0,
                     grids=_grids((100.0, 300.0, 1000.0), _WIDTHS, {}, {})),
     "gpu": h100(description="N = 2000, networks of up to 2048 units; one GPU", seeds=10, time_limit_s=600.0,
