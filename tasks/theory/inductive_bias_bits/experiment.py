@@ -12,7 +12,7 @@ from harness.trial import Trial
 from tasks.blocks.gaussian_processes import rbf_posterior
 from tasks.blocks.generators import sphere_teacher
 from tasks.blocks.quadratic_forms import Floats, QuadraticForm, generated_cumulants, matched_log_chance
-from tasks.blocks.small_models import Adam, Member, squared_error, train_many
+from tasks.blocks.small_models import Adam, Member, row_splits, squared_error, train_many
 from tasks.blocks.small_networks import MLP
 from tasks.blocks.training import generator
 
@@ -35,7 +35,7 @@ def _posterior(trial: Trial) -> tuple[Floats, Floats]:
 
 def kernel(trial: Trial) -> Mapping[str, float]:
     """Of functions that a Gaussian process draws, by the law of their test error."""
-    law, epsilon, stream = QuadraticForm.of(*_posterior(trial)), trial.params.epsilon, _draws(trial)
+    law, epsilon, stream = QuadraticForm.of(*_posterior(trial)), trial.params.epsilon, np.random.default_rng(trial.seed_for("draws"))
     drawn = law.draws(DRAWS, stream)
     if trial.method == "rbf":
         found = law.log_chance(epsilon)
@@ -50,7 +50,8 @@ def networks(trial: Trial) -> Mapping[str, float]:
     """Of networks that were trained from random starts, or of as many draws of the process: the law is fitted to their test errors."""
     p = trial.params
     if trial.method == "rbf":
-        fitted, errors = np.zeros(1), QuadraticForm.of(*_posterior(trial)).draws(p.members, _draws(trial))
+        fitted, stream = np.zeros(1), np.random.default_rng(trial.seed_for("draws"))
+        errors = QuadraticForm.of(*_posterior(trial)).draws(p.members, stream)
     else:
         fitted, errors = _trained(trial)
     mean = float(errors.mean())
@@ -64,22 +65,17 @@ def _told(log_chance: float, errors: Floats, epsilon: float) -> Mapping[str, flo
     return {"bits": bits, "reach": float(errors.min()), "drawn": float((errors <= epsilon).mean())}
 
 
-def _draws(trial: Trial) -> np.random.Generator:
-    return np.random.default_rng(trial.seed_for("draws"))
-
-
 def _trained(trial: Trial) -> tuple[Floats, Floats]:
     """Training and test errors of an ensemble, trained as one program to the end of a cosine schedule."""
     p, (x, y) = trial.params, data(trial)
     width = p.width * (4 if trial.method == "mlp-wide" else 1)
     hidden = (width, width) if trial.method == "mlp-deep" else (width,)
     network = MLP(widths=(p.dimension, *hidden, 1), bias=True, gain=math.sqrt(2.0))
-    trained = torch.arange(len(y)) < p.examples
     if trial.method == "mlp-shuffled":
         turned = torch.randperm(p.examples, generator=generator(trial.seed_for("shuffle"))).numpy()
         y = np.concatenate([y[: p.examples][turned], y[p.examples :]])
     inputs, targets = (torch.tensor(values, dtype=torch.float32) for values in (x * math.sqrt(p.dimension), y[:, None]))
-    splits = {"train": trained, "test": ~trained}
+    splits = row_splits({"train": p.examples, "test": p.tests})
     members = [
         Member(seed=trial.seed_for(f"network {i}"), inputs=inputs, targets=targets, splits=splits, lr=p.lr, steps=p.steps)
         for i in range(p.members)

@@ -8,7 +8,7 @@ from typing import Any
 from harness.bounds import POSITIVE, SHARE
 from harness.claims import CONTROL, OURS, better, equivalent, exact, factor, level, monotone
 from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Phase, Scale, Task, param
-from tasks.blocks.hardware import costs, h100
+from tasks.blocks.hardware import costs, h100, smoke
 
 _MODULE = "tasks.theory.inductive_bias_bits.experiment"
 NETWORKS = ("mlp", "mlp-wide", "mlp-deep", "mlp-shuffled")
@@ -99,8 +99,7 @@ def _grids(n: int, dimensions: tuple[int, ...], phase: tuple[int, ...], train: M
 
 _AT = {view: kernel["bits"].at(view) for view in ("dimension", "sign", "sign-two", "ridge", "epsilon", "examples")}
 _NETS = {view: networks["bits"].at(view) for view in ("quadratic", "spaces", "sign")}
-_MORE: Mapping[str, Any] = {"source": "abstract: more bits for tasks of higher dimension", "group": "C1"}
-_DIMENSION: Mapping[str, Any] = {"over": "dimension", "rises": True, **_MORE}
+_DIMENSION: Mapping[str, Any] = {"over": "dimension", "source": "abstract: more bits for tasks of higher dimension", "group": "C1"}
 _SPACES: Mapping[str, Any] = {"source": "abstract: networks encode much bias beside generic hypotheses", "group": "C2"}
 _SHAPES: Mapping[str, Any] = {"source": "ours: the abstract says that architectures differ", "kind": "extension"}
 _CLOSE: Mapping[str, Any] = {"margin": math.log10(1.05), "margin_source": "ours: five per cent of the bits"}
@@ -123,8 +122,8 @@ TASK = Task(
     ],
     experiments=(kernel, networks, cumulants),
     scales={
-        "smoke": Scale(description="few examples and steps: does it run", seeds=2, time_limit_s=60.0,
-                       grids=_grids(40, (2, 4, 8, 16, 32), (20, 40, 80), {"examples": 40, "members": 6, "steps": 60, "width": 16}, 16)),
+        "smoke": smoke("few examples and steps",
+                       _grids(40, (2, 4, 8, 16, 32), (20, 40, 80), {"examples": 40, "members": 6, "steps": 60, "width": 16}, 16)),
         "laptop": Scale(description="50 to 800 examples, 24 networks; 2 CPU cores", seeds=8, time_limit_s=300.0,
                         grids=_grids(200, (2, 4, 8, 16, 32, 64), (50, 100, 200, 400, 800), {}, 16)),
         "gpu": h100(description="2,000 to 8,000 examples, 240 networks", seeds=8, time_limit_s=600.0,
@@ -135,14 +134,14 @@ TASK = Task(
                                                             {"examples": 2000, "members": 1000, "width": 512, "steps": 10_000}, 32)),
     },
     claims=[
-        *monotone("C1-quadratic", "rbf", _AT["dimension"], primary=True, **_DIMENSION),
-        *monotone("C1-sign", "rbf", _AT["sign"], primary=True, **_DIMENSION),
+        *monotone("C1-quadratic", "rbf", _AT["dimension"], rises=True, primary=True, **_DIMENSION),
+        *monotone("C1-sign", "rbf", _AT["sign"], rises=True, primary=True, **_DIMENSION),
         *monotone("C1-sign-falls", "rbf", _AT["sign"], over="dimension", rises=False, **OURS,
                   says="of a discontinuous target the order is the other way round from d = 4 on"),
         *monotone("C1-sign-ridge", "rbf", _AT["ridge"], over="dimension", rises=False, **OURS, says="so it is with a ridge of 1e-4"),
         *level("C1-sign-two", "rbf", kernel["test_error"].at("sign-two"), holds=Below(0.2), null=1.0, **OURS,
                says="and at d = 2 the mean test error is below epsilon: no bits are needed"),
-        *monotone("C1-networks", "mlp", _NETS["quadratic"], **_DIMENSION),
+        *monotone("C1-networks", "mlp", _NETS["quadratic"], rises=True, **_DIMENSION),
         *monotone("C1-examples", "rbf", _AT["examples"], over="examples", rises=False, **OURS),
         *monotone("C1-epsilon", "rbf", _AT["epsilon"], over="epsilon", rises=False, source="definition: bits rise as epsilon falls",
                   kind="check"),
