@@ -8,8 +8,8 @@ from harness.bounds import POSITIVE, SHARE
 from harness.claims import CONTROL, OURS, exact, follows, slope
 from harness.estimates import PowerTrend, Reading, paired
 from harness.model_selection import AiccGain
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import costs, h100
+from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Scale, Task, Within, log_log, param
+from tasks.blocks.hardware import costs, h100, smoke
 
 _RUN = "tasks.theory.moe_temperature_gate.experiment"
 SOFTMAX, TANH, KNOWN = "softmax", "tanh", "known-temperature"
@@ -43,10 +43,6 @@ _ERRORS = (
 )
 
 
-def _rate(id: str, title: str, y: str, view: str, over: str = "examples") -> Figure:
-    return Figure(id=id, title=title, x=over, y=y, view=view, log_x=True, log_y=True)
-
-
 exactly = Experiment(
     "exact", params=Sample, run=f"{_RUN}:fit", methods=(*GATES, KNOWN), **_costs(40), summary="two experts fitted by two",
     metrics=(
@@ -55,13 +51,15 @@ exactly = Experiment(
         *_ERRORS,
     ),
     figures=(
-        _rate("gate", "Error of the gate's parameters", "gate_error", "n"), _rate("ratio", "Error of their ratios", "ratio_error", "n"),
-        _rate("density", "Error of the density", "hellinger", "n"), _rate("experts", "Error of the experts", "expert_error", "n"),
-        _rate("start", "Error of the gate and where the fit starts", "gate_error", "start", "jitter"),
+        log_log("gate", "Error of the gate's parameters", "examples", "gate_error", "n"),
+        log_log("ratio", "Error of their ratios", "examples", "ratio_error", "n"),
+        log_log("density", "Error of the density", "examples", "hellinger", "n"),
+        log_log("experts", "Error of the experts", "examples", "expert_error", "n"),
+        log_log("start", "Error of the gate and where the fit starts", "jitter", "gate_error", "start"),
     ),
 )  # fmt: skip
-over = Experiment("over", params=Sample, run=f"{_RUN}:over", methods=GATES, metrics=_ERRORS, **_costs(200),
-                  figures=(_rate("over", "An expert too many", "hellinger", "n"),), summary="two experts fitted by three")  # fmt: skip
+over = Experiment("over", params=Sample, run=f"{_RUN}:over", methods=GATES, metrics=_ERRORS, summary="two experts fitted by three",
+                  figures=(log_log("over", "An expert too many", "examples", "hellinger", "n"),), **_costs(200))  # fmt: skip
 identity = Experiment("identity", params=Checks, run=f"{_RUN}:identity", methods=GATES, exact=True, seconds=lambda *_: 0.5, metrics=(
     Metric("residual", "", "zero", "d/d log tau + b1 d/d b1 + b0 d/d b0 of the log density, over its gradient"),
     Metric("scaled", "nats", "zero", "what doubling b1, b0 and tau changes of the log density"),
@@ -80,8 +78,7 @@ def _grids(sizes: Sequence[int], more: Sequence[int]) -> list[Grid]:
 
 _LAPTOP = (1000, 2000, 4000, 8000, 16_000, 32_000, 64_000)
 _SCALES = {
-    "smoke": Scale(description="at most 4,000 pairs: does it run", grids=_grids((500, 1000, 2000, 4000), (500, 1000)), seeds=2,
-                   time_limit_s=60.0),
+    "smoke": smoke("at most 4,000 pairs", _grids((500, 1000, 2000, 4000), (500, 1000))),
     "laptop": Scale(description="1,000 to 64,000 pairs; 2 CPU cores", grids=_grids(_LAPTOP, (500, 1000, 2000, 4000, 8000)), seeds=10,
                     time_limit_s=300.0),
     "gpu": h100(description="to 640,000 pairs; one GPU", grids=_grids([10 * n for n in _LAPTOP], [10 * n for n in _LAPTOP[:4]]), seeds=20,
