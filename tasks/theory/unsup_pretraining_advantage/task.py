@@ -7,8 +7,8 @@ from typing import Any
 from harness.bounds import POSITIVE
 from harness.claims import CONTROL, OURS, fitted, level, slope
 from harness.claims import factor as times
-from harness.task import Below, Experiment, Figure, Grid, Method, Metric, Paper, Scale, Task, Within, param
-from tasks.blocks.hardware import costs, h100
+from harness.task import Below, Experiment, Grid, Method, Metric, Paper, Scale, Task, Within, log_log, param
+from tasks.blocks.hardware import costs, h100, smoke
 
 _MODULE = "tasks.theory.unsup_pretraining_advantage.experiment"
 PRE, SUP, RIDGE = "pretrained", "supervised", "ridge"
@@ -51,8 +51,8 @@ def _costs(cpu: bool, _: str, p: Mapping[str, Any]) -> tuple[float, float]:
 factor = Experiment(
     "factor", params=Regression, run=f"{_MODULE}:factor", methods=(PRE, SUP, RIDGE, "oracle", "elsewhere", "zero"),
     metrics=(_POSITIVE, Metric("constant", "", "none", "n times the excess risk over the Bayes risk", split="test", bounds=POSITIVE)),
-    figures=[Figure(id=f"factor-{x}", title=title, x=x, y="excess_risk", view=view, log_x=True, log_y=True)
-             for x, view, title in (("labelled", "labelled", "Labels"), ("unlabelled", "unlabelled", "Unlabelled data"))],
+    figures=[log_log("factor-labelled", "Labels", "labelled", "excess_risk", view="labelled"),
+             log_log("factor-unlabelled", "Unlabelled data", "unlabelled", "excess_risk", view="unlabelled")],
     **costs(_costs), summary="a factor model: probabilistic PCA, then regression on r features",
 )  # fmt: skip
 mixture = Experiment(
@@ -87,8 +87,7 @@ def _grids(free: Sequence[int], labels: Sequence[int], many: int, size: Mapping[
 
 _SIZE = {"dimension": 100}
 _SCALES = {
-    "smoke": Scale(description="few examples: does it run", seeds=2, time_limit_s=60.0,
-                   grids=_grids((200, 1000), (20, 50, 400, 1000), 5000, {**_SIZE, "draws": 2}, 2000)),
+    "smoke": smoke("few examples", _grids((200, 1000), (20, 50, 400, 1000), 5000, {**_SIZE, "draws": 2}, 2000)),
     "laptop": Scale(description="d = 100, r = 5, up to 10^6 unlabelled examples; 2 CPU cores", seeds=10, time_limit_s=120.0,
                     grids=_grids((500, 2000, 8000), (20, 50, 150, 400, 1000, 2000), 1_000_000, _SIZE, 10_000)),
     "gpu": h100(description="ten times the examples", seeds=20, time_limit_s=600.0,
