@@ -43,12 +43,11 @@ def limit(trial: Trial) -> Mapping[str, float]:
 def _data(trial: Trial) -> tuple[Known, Tensor, Tensor, Tensor]:
     """The examples, their inputs and labels +-1 on the trial's device, and new points there."""
     p = trial.params
-
-    def drawn(purpose: str, count: int) -> Known:
-        return striped_sphere(count, p.dimension, p.frequency, p.margin, generator(trial.seed_for(purpose)))
-
-    data, points = drawn("examples", p.examples), drawn("test", p.test_points).x
-    return data, data.x.to(trial.device), (2.0 * data.y.double() - 1.0).to(trial.device), points.to(trial.device)
+    data, new = (
+        striped_sphere(count, p.dimension, p.frequency, p.margin, generator(trial.seed_for(purpose)))
+        for purpose, count in (("examples", p.examples), ("test", p.test_points))
+    )
+    return data, data.x.to(trial.device), (2.0 * data.y.double() - 1.0).to(trial.device), new.x.to(trial.device)
 
 
 def risk(trial: Trial) -> Mapping[str, float]:

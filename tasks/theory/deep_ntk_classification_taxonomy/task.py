@@ -8,7 +8,7 @@ from harness.bounds import POSITIVE, SHARE
 from harness.claims import CONTROL, OURS, better, contrast, exact, level, slope
 from harness.estimates import Reading
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Region, Scale, Task, Within, param
-from tasks.blocks.hardware import costs, h100
+from tasks.blocks.hardware import costs, h100, smoke
 
 _MODULE = "tasks.theory.deep_ntk_classification_taxonomy.experiment"
 S, NTK, NNGP = "singular", "singular-ntk", "singular-nngp"
@@ -92,8 +92,7 @@ def _grids(dimensions: Sequence[int], examples: Sequence[int], solved: Sequence[
 
 
 _SCALES = {
-    "smoke": Scale(description="100 and 300 examples: does it run", seeds=2, time_limit_s=60.0,
-                   grids=_grids((2,), (100, 300), (100,), (10, 20), 100, 200)),
+    "smoke": smoke("100 and 300 examples", _grids((2,), (100, 300), (100,), (10, 20), 100, 200)),
     "laptop": Scale(description="S^2, up to 1,000 examples and 80 layers; 2 CPU cores", seeds=10, time_limit_s=120.0,
                     grids=_grids((2, 3, 5), (100, 300, 1000), (100, 300, 1000), (8, 10, 14, 20, 40, 80), 200, 500)),
     "gpu": h100(description="up to 10,000 examples and 640 layers; one GPU", seeds=10, time_limit_s=600.0,
@@ -105,9 +104,10 @@ _SCALES = {
 _ALL = Above(0.99)
 
 
-def _deeper(id: str, method: str, reading: Reading, **about: Any) -> list[Claim]:
+def _deeper(id: str, method: str, reading: Reading, holds: Region, what: str, **about: Any) -> list[Claim]:
     """A number of the deepest network set against that of ten layers."""
-    return contrast(id, method, (reading.last("depth"), reading.at(depth=10)), source="abstract, last sentence", group="C3", **about)
+    ends, says = (reading.last("depth"), reading.at(depth=10)), f"{what} at the largest depth than at ten layers"
+    return contrast(id, method, ends, holds=holds, says=says, source="abstract, last sentence", group="C3", **about)
 
 
 def _like(id: str, method: str, rule: str, holds: Region = _ALL, **about: Any) -> list[Claim]:
@@ -156,12 +156,9 @@ TASK = Task(
         *exact("smoother-exponent", _NEAR, method="smoother", holds=Above(0.9), **CONTROL),
         *exact("nngp-exponent", _FAR, method=NNGP, tolerance=0.01, **CONTROL),
         *exact("X-ntk", _FAR, method=NTK, holds=Within(-2.05, -1.95), says="the exponent of a finite depth is -(d + 2)", **OURS),
-        *_deeper("C3-regression", NTK, depth["error"].log10(), holds=Above(0.0), primary=True,
-                 says="the regression error is larger at the largest depth than at ten layers"),
-        *_deeper("C3-relu", "relu-ntk", depth["error"].log10(), holds=Above(0.0),
-                 says="relu's regression error is larger at the largest depth than at ten layers"),
-        *_deeper("C3-classification", NTK, depth["excess_risk"], holds=Below(0.0),
-                 says="the excess risk is lower at the largest depth than at ten layers"),
+        *_deeper("C3-regression", NTK, depth["error"].log10(), Above(0.0), "the regression error is larger", primary=True),
+        *_deeper("C3-relu", "relu-ntk", depth["error"].log10(), Above(0.0), "relu's regression error is larger"),
+        *_deeper("C3-classification", NTK, depth["excess_risk"], Below(0.0), "the excess risk is lower"),
         *better("X-sharper", S, "sharper", _RISK.last("examples"), **OURS),
         *better("X-smoother", S, "smoother", _RISK.last("examples"), **OURS),
         *better("X-ridge", S, "ridge", risk["excess_risk"].at("rival").last("examples"), **OURS),
