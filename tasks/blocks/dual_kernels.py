@@ -81,7 +81,7 @@ def wide_relu(correlations: Tensor, depth: int) -> WideKernels:
 
 def relu_ntk(x: Tensor, y: Tensor, depth: int) -> Tensor:
     """The tangent kernel of `wide_relu` between points (n, d) and (m, d) of the unit sphere, (n, m)."""
-    return wide_relu(x @ y.T, depth).ntk[-1]
+    return last_relu(x @ y.T, depth)[1]
 
 
 def last_relu(correlations: Tensor, depth: int) -> tuple[Tensor, Tensor]:

@@ -103,16 +103,6 @@ def recipe(program: Program, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> d
     return asked
 
 
-def trials_of(task: str, **how: Any) -> Any:
-    """The fixture of a paper's tests: `trials = trials_of("crrelu", base=SMALL)` gives each test `Trials` in a folder of its own."""
-
-    @pytest.fixture
-    def trials(tmp_path: Path) -> Trials:
-        return Trials(task, tmp_path, **how)
-
-    return trials
-
-
 def _reference(given: Any) -> DataRef | None:
     if given is None or isinstance(given, DataRef):
         return given

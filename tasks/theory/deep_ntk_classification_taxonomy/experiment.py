@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.trial import Trial
-from tasks.blocks.dual_kernels import last_relu, slope_moments
+from tasks.blocks.dual_kernels import last_relu, relu_ntk, slope_moments
 from tasks.blocks.generators import Known, striped_sphere
 from tasks.blocks.hermite_duals import HermiteActivation, singular_activation
 from tasks.blocks.kernel_rules import leave_one_out_ridge, limit_sum, log_interpolation, nearest
@@ -58,8 +58,8 @@ def risk(trial: Trial) -> Mapping[str, float]:
     elif trial.method == "majority":
         scores = labels.sum().expand(len(points))
     elif trial.method == "ridge":
-        _, alpha = leave_one_out_ridge(last_relu(x @ x.T, 1)[1], labels, _RIDGES)
-        scores = last_relu(points @ x.T, 1)[1] @ alpha
+        _, alpha = leave_one_out_ridge(relu_ntk(x, x, 1), labels, _RIDGES)
+        scores = relu_ntk(points, x, 1) @ alpha
     else:
         scores = limit_sum(points, x, labels, activation(trial.method, trial.params.dimension))
     return {"excess_risk": _excess(trial, scores, data, points)}
