@@ -69,6 +69,30 @@ def spectrum_shape(spectra: Sequence[Tensor]) -> dict[str, float]:
     return shape
 
 
+def frequency_power(weights: Tensor, inputs: int = 2) -> Tensor:
+    """Power of columns (inputs x p, units) at the frequencies 1 ... p // 2 of all inputs together, (frequencies, units).
+
+    A unit is a single frequency where one of them holds all; its mean takes no part.
+    """
+    spectrum = torch.fft.rfft(weights.reshape(inputs, -1, weights.shape[1]), dim=1)
+    power: Tensor = spectrum[:, 1:].abs().square().sum(0)
+    return power
+
+
+def frequency_use(weights: Tensor, inputs: int = 2) -> dict[str, float]:
+    """Of the power of such columns: the share at the strongest frequency of each unit, and over how many frequencies that spreads.
+
+    The second is the participation ratio of what all units hold at their strongest one, as a share: 1 where every frequency has as much.
+    """
+    power = frequency_power(weights, inputs)
+    strongest = torch.where(power == power.amax(0), power, 0.0)
+    held = strongest.sum(1)
+    return {
+        "frequency_share": float(strongest.sum() / power.sum()),
+        "frequencies": float(held.sum().square() / held.square().sum() / len(held)),
+    }
+
+
 def inverse_participation_ratio(weights: Tensor, dim: int) -> Tensor:
     """sum |F|^4 / (sum |F|^2)^2 over the frequencies of the real Fourier transform F along `dim`, which goes (2310.13061, section 2).
 

@@ -108,6 +108,12 @@ class Run:
         """Numbers after the last step."""
         return {name: self.measured[name][-1] for name in names}
 
+    def mean(self, name: str) -> float:
+        """Mean of a measure over all steps, by trapezoids between those at which it was measured."""
+        values = self.measured[name]
+        areas = [(values[i] + values[i + 1]) / 2.0 * (self.steps[i + 1] - self.steps[i]) for i in range(len(self.steps) - 1)]
+        return math.fsum(areas) / (self.steps[-1] - self.steps[0])
+
     def reached(self, **metrics: tuple[str, float]) -> dict[str, float]:
         """Censored metrics by their names: when a measure was first at or beyond a level, each given as (measure, level)."""
         found = [reached(name, *steps_to_threshold(self.curve(of), level)) for name, (of, level) in metrics.items()]

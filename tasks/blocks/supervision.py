@@ -91,3 +91,8 @@ LABELS = (
     share("test_accuracy", "examples outside the training set", split="test"),
 )
 """What `tasks.blocks.algorithmic.label_shares` returns; the first two only where there are wrong labels."""
+FREQUENCIES = (
+    share("frequency_share", "of the hidden layer's power that lies in the strongest frequency of its unit", counted=False),
+    share("frequencies", "of all frequencies, by the participation ratio of that power over them: 1 where all hold as much", counted=False),
+)
+"""What `tasks.blocks.diagnostics.frequency_use` returns."""

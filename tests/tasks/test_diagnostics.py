@@ -12,6 +12,8 @@ from torch import nn
 
 from tasks.blocks.diagnostics import (
     bimodality_coefficient,
+    frequency_power,
+    frequency_use,
     geometric_mean,
     inverse_participation_ratio,
     neuron_periodicity,
@@ -80,6 +82,24 @@ def test_finite_sees_one_bad_entry() -> None:
     assert finite({"in": [torch.zeros(3, 3)]})
     assert not finite({"in": [torch.zeros(3, 3)], "out": [bad]})
     assert rms(torch.tensor([3.0, 4.0])) == pytest.approx(math.sqrt(12.5))
+
+
+def test_power_lies_at_the_frequencies_of_all_inputs() -> None:
+    """A cosine of frequency k on p places has (p / 2)^2 there; its phase and a constant change nothing, other places do."""
+    waves = [[torch.cos(2 * math.pi * k * torch.arange(7.0) / 7 + s) + 3.0 for s in (0.0, 1.0)] for k in (1, 3)]
+    found = frequency_power(torch.stack([torch.cat(wave) for wave in waves], dim=1))
+    torch.testing.assert_close(found, torch.tensor([[24.5, 0.0], [0.0, 0.0], [0.0, 24.5]]), rtol=1e-5, atol=1e-4)
+    mixed = frequency_power(torch.stack([2.0 * waves[0][0], waves[1][0]]).reshape(14, 1))
+    torch.testing.assert_close(mixed[:, 0], torch.tensor([49.0, 0.0, 12.25]), rtol=1e-5, atol=1e-4)
+    assert frequency_power(torch.ones(15, 4), inputs=3).shape == (2, 4)
+
+
+def test_units_that_hold_one_frequency_each_use_as_many() -> None:
+    places = 2 * math.pi * torch.arange(7, dtype=torch.float64) / 7
+    wave = torch.stack([torch.cat([torch.cos(k * places + s) for s in (0.0, 1.0)]) for k in (1, 3)], dim=1)
+    assert frequency_use(wave) == pytest.approx({"frequency_share": 1.0, "frequencies": 2 / 3})
+    mixed = frequency_use(wave @ torch.tensor([[1.0, 1.0], [0.5, 3.0]], dtype=torch.float64))
+    assert mixed == pytest.approx({"frequency_share": (1 + 9) / (1 + 0.25 + 1 + 9), "frequencies": 100 / (1 + 81) / 3})
 
 
 def test_a_participation_ratio_counts_frequencies() -> None:

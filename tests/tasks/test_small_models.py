@@ -360,6 +360,7 @@ def test_steps_to_a_threshold_are_censored_on_the_right() -> None:
 def test_the_last_numbers_of_a_run_and_when_it_reached_a_level() -> None:
     run = Run([0, 10, 40], {"train_accuracy": [0.1, 0.95, 1.0], "test_accuracy": [0.0, 0.4, 0.89]}, {})
     assert run.last("test_accuracy", "train_accuracy") == {"test_accuracy": 0.89, "train_accuracy": 1.0}
+    assert run.mean("test_accuracy") == pytest.approx((2.0 + 19.35) / 40)
     found = run.reached(fit=("train_accuracy", 0.9), known=("test_accuracy", 0.9))
     assert found == {"fit": 10.0, "fit_censored": 0.0, "known": 40.0, "known_censored": 1.0}
     assert run.reached(early=("train_accuracy", 0.1))["early"] == 0.0
