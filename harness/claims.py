@@ -75,13 +75,20 @@ def non_inferior(id: str, method: str, other: str, reading: Reading, *, margin: 
     return [_claim(id, words, paired(method, other, reading), holds, _unit(reading), _as_good("not worse", about))]
 
 
-def slope(id: str, method: str, reading: Reading, *, over: str, holds: Region, says: str = "", **about: Any) -> list[Claim]:
-    """The exponent of `reading` as a power of the parameter `over`, for one method, lies in `holds`."""
-    plain = reading.sweep is None and not reading.logged and not reading.edges
-    fitted: Estimate = Slope(reading.metric, over, reading.where) if plain else PowerTrend(over, reading, reading.where)
-    estimate = Of(method, In(reading.experiment, fitted, reading.view))
-    words = says or f"{_name(reading)} of {method} grows as {over} to a power that is {holds}"
-    return [_claim(id, words, estimate, holds, "exponent", about)]
+def slope(id: str, method: str, number: Reading | In, *, over: str, holds: Region, says: str = "", **about: Any) -> list[Claim]:
+    """The exponent of a number as a power of the parameter `over`, for one method, lies in `holds`.
+
+    `number` is a reading, or an estimate of one experiment as `follows` takes it: it then needs `says`.
+    """
+    if isinstance(number, In):
+        if not says:
+            raise TaskError(f"claim {id}: say what grows, for an estimate has no name")
+        estimate = Of(method, In(number.experiment, PowerTrend(over, number.estimate), number.view))
+        return [_claim(id, says, estimate, holds, "exponent", about)]
+    plain = number.sweep is None and not number.logged and not number.edges
+    fitted: Estimate = Slope(number.metric, over, number.where) if plain else PowerTrend(over, number, number.where)
+    words = says or f"{_name(number)} of {method} grows as {over} to a power that is {holds}"
+    return [_claim(id, words, Of(method, In(number.experiment, fitted, number.view)), holds, "exponent", about)]
 
 
 def follows(id: str, method: str, number: In, *, over: str, law: str, rivals: Sequence[str], says: str = "", **about: Any) -> list[Claim]:

@@ -42,6 +42,7 @@ class Swept:
 METRICS = [Metric("accuracy", "percent", "higher"), Metric("loss", "nats", "lower"), Metric("size", "", "none")]
 TRAIN = experiment_of(metrics=METRICS)
 METHODS = [Method(name, "rival") for name in ("a", "b", "c", "d")]
+SQUARED = Transformed(lambda value: value**2, TRAIN["accuracy"])
 LEVELS = {"a": 90.0, "b": 80.0, "c": 89.9, "d": 70.0}
 
 
@@ -103,6 +104,7 @@ def test_sweeps_of_a_parameter(tmp_path: Path) -> None:
 
     claims = [
         *slope("slope", "a", TRAIN["accuracy"], over="width", holds=Within(0.4, 0.6), source="Sec. 2"),
+        *slope("square", "a", TRAIN.within(SQUARED), over="width", holds=Within(0.9, 1.1), says="the square grows", source="Sec. 2"),
         *monotone("rises", "a", TRAIN["accuracy"], over="width", rises=True, source="Sec. 2"),
         *monotone("falls", "a", TRAIN["accuracy"], over="width", rises=False, source="Sec. 2"),
         *monotone("b-falls", "b", TRAIN["accuracy"], over="width", rises=False, source="Sec. 2"),
@@ -110,6 +112,7 @@ def test_sweeps_of_a_parameter(tmp_path: Path) -> None:
     found = decided(tmp_path, claims, outcome, grids=lambda train: [Grid(train, axes={"width": (8, 16, 32, 64)})])
     assert {v.claim: v.verdict for v in found} == {
         "slope": "reproduced",
+        "square": "reproduced",
         "rises": "reproduced",
         "falls": "not reproduced",
         "b-falls": "reproduced",
@@ -261,6 +264,7 @@ def test_a_claim_on_a_sweep_that_is_cut_at_its_edge_says_so(tmp_path: Path) -> N
         (lambda: best_of("C1", "a", ["b", "a"], TRAIN["loss"], source="x"), "a is set against itself"),
         (lambda: better("C1", "a", "a", TRAIN["loss"], source="x"), "a is set against itself"),
         (lambda: better("C1", "a", [], TRAIN["loss"], source="x"), "a is set against no method"),
+        (lambda: slope("C1", "a", TRAIN.within(SQUARED), over="width", holds=Above(0.0), source="x"), "say what grows"),
         (lambda: contrast("C1", "a", holds=Above(0.0), says="", source="x"), "between two readings"),
         (lambda: exact("C1", TRAIN["loss"], tolerance=0.0, source="x"), "a tolerance is positive"),
         (
