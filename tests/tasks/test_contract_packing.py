@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 
 from harness import registry
+from harness.errors import PapertrialError
 from harness.lazy import load
 from harness.packing import runner
+from harness.params import check
+from harness.task import Experiment
 from harness.trial import Trial
 from tasks.blocks.small_models import Pause
 from tests.tasks.test_contract import EXPERIMENTS, Case, case, shrunk
@@ -90,6 +94,31 @@ def test_trials_of_a_program_measure_what_they_do_alone_and_in_another_order(nam
                 assert row == pytest.approx(other, rel=CLOSE, abs=CLOSE, nan_ok=True), key
         found_numbers = {tuple(sorted(metrics.items())) for metrics in apart.values()}
         assert len(found_numbers) > len({key[:2] for key in group}), "seeds are shared"
+
+
+def varied(experiment: Experiment, name: str, value: Any) -> Any:
+    """Another value that a parameter may have; None where there is none."""
+    if isinstance(value, bool):
+        return not value
+    for other in (2 * value, value + 1, value - 1) if isinstance(value, int) else (0.8 * value, 0.01):
+        with suppress(PapertrialError):
+            if check(experiment, name, other) != value:
+                return other
+    return None
+
+
+@pytest.mark.parametrize(("name", "experiment"), PACKED)
+def test_what_a_declaration_lets_share_a_program_can(name: str, experiment: str, parts: Parts) -> None:
+    """Trials that differ in one parameter, where `alike` puts them together, measure what they do alone."""
+    found, trials, _ = parts(name, experiment)
+    method, alike = found.methods[0], found.experiment.alike
+    base = values(found, method, 0)
+    others = {name: varied(found.experiment, name, value) for name, value in base.items() if isinstance(value, int | float)}
+    points = [base, *({**base, name: value} for name, value in others.items() if value is not None)]
+    shared = [point for point in points if alike and alike(method, point) == alike(method, base)]
+    assert not alike or "lr" not in base or any(point["lr"] != base["lr"] for point in shared), "members have rates of their own"
+    packed, single = ({(method, place, 0): trials(method, p, study=s) for place, p in enumerate(shared)} for s in ("near", "near-alone"))
+    assert_same(together(found, packed) if packed else {}, alone(found, single))
 
 
 @pytest.mark.parametrize(("name", "experiment"), PACKED)
