@@ -1,4 +1,4 @@
-"""A tiny corpus."""
+"""A tiny corpus, and the trials of the task that a module of tests is about."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from harness import registry
 from harness.data import UserData, resolve
 from harness.plan import DataRef
+from tests.tasks.trials import Trials
 
 
 def words(count: int, offset: int = 0) -> str:
@@ -30,3 +31,9 @@ def tiny_text(tmp_path: Path) -> Path:
 def tiny_ref(tiny_text: Path, cache: Path) -> DataRef:
     """The tiny corpus, adopted as the set `text`."""
     return resolve(registry.dataset("text"), {"text": UserData(tiny_text)})
+
+
+@pytest.fixture
+def trials(request: pytest.FixtureRequest, tmp_path: Path) -> Trials:
+    """Trials of the task `TASK_ID` of the module, with its `BASE` over the defaults."""
+    return Trials(request.module.TASK_ID, tmp_path, base=request.module.BASE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +15,7 @@ from tasks.grokking.grokking_stablemax import experiment
 from tasks.grokking.grokking_stablemax.task import ADAMW, FLOOR, PERP, ROLLED, SOFTMAX16, SOFTMAX64, STABLEMAX
 from tests.tasks.trials import Trials, recipe
 
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("grokking-stablemax", tmp_path, base={"p": 7, "width": 16, "steps": 12})
+TASK_ID, BASE = "grokking-stablemax", {"p": 7, "width": 16, "steps": 12}
 
 
 def test_the_threshold_is_found_by_bisection(trials: Trials) -> None:
