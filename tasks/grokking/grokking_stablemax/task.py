@@ -1,7 +1,6 @@
 """Grokking at the Edge of Numerical Stability: perp-Grad, StableMax and softmax collapse (Prieto et al., arXiv 2501.04697)."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +8,7 @@ from harness.bounds import CORRELATION, POSITIVE
 from harness.claims import CONTROL, ablation, better, contrast, exact, level
 from harness.estimates import Difference
 from harness.sweeps import Sweep
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Phase, Scale, Task, param
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, param
 from tasks.blocks.hardware import costs, h100
 from tasks.blocks.memory import gib
 from tasks.blocks.supervision import ACCURACIES, share, steps
@@ -22,8 +21,7 @@ _Point = Mapping[str, Any]
 _Axis = Sequence[float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Params):
     """Parameters of a training; the optimizer is AdamW on all training pairs at once."""
 
     p: int = param(47, "modulus: p^2 pairs, p classes", low=3, high=1000)
@@ -37,8 +35,7 @@ class Training:
     eps: float = param(1e-8, "beside the root of the second moment", low=0.0, high=1.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Arithmetic:
+class Arithmetic(Params):
     """Parameters of a threshold."""
 
     dtype: str = param("float32", "arithmetic of softmax", choices=DTYPES)

@@ -1,12 +1,11 @@
 """Provable Scaling Laws of Feature Emergence from Learning Dynamics of Grokking: Li2 (Tian, arXiv 2509.21519)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from harness.claims import CONTROL, better, contrast, exact, follows, level, slope
 from harness.sweeps import Sweep
-from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Phase, Scale, Task, param
+from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, param
 from harness.thresholds import Threshold
 from tasks.blocks.hardware import costs, h100
 from tasks.blocks.supervision import ACCURACIES, FREQUENCIES, share, steps
@@ -17,8 +16,7 @@ ASCENT, RANDOM, RIDGE = "ascent", "random-weights", "ridge"
 _Point = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Train:
+class Train(Params):
     """Parameters of a training: full-batch Adam whose weight decay is an L2 penalty, on the squared error of centred outputs."""
 
     modulus: int = param(23, "M of the addition modulo M", low=3, high=1000)
@@ -29,8 +27,7 @@ class Train:
     steps: int = param(1500, "full-batch steps", unit="steps", low=1)
 
 
-@dataclass(frozen=True)
-class Theory:
+class Theory(Params):
     """Parameters of the statements on one hidden unit, for odd M, and on the output layer."""
 
     modulus: int = param(23, "M of the addition modulo M", low=3, high=127)
@@ -64,9 +61,12 @@ def _costs(cpu: bool, method: str, p: _Point) -> tuple[float, float]:
     return 0.01 + work / (6e9 if cpu else 3e12), 6.0 * m * k + 2.0 * m**2 * (k + m)
 
 
-_PACKED: _Point = {"params": Train, "metrics": METRICS, "run_batch": f"{_MODULE}:train", **costs(_costs), "alike": lambda method, p: (
-    method if method in (ZERO, MUON) else NORMAL, p["modulus"], p["width"], p["steps"], round(p["fraction"] * p["modulus"] ** 2),
-)}  # fmt: skip
+def _alike(method: str, p: _Point) -> Hashable:
+    start = method if method in (ZERO, MUON) else NORMAL
+    return start, p["modulus"], p["width"], p["steps"], round(p["fraction"] * p["modulus"] ** 2)
+
+
+_PACKED: _Point = {"params": Train, "metrics": METRICS, "run_batch": f"{_MODULE}:train", "alike": _alike, **costs(_costs)}
 phase = Experiment(
     "phase", methods=(NORMAL, NO_DECAY, SHUFFLED), summary="what generalises, at one rate", **_PACKED,
     figures=[Phase(id="boundary", title="Where networks generalise: training fraction and modulus", x="fraction", y="modulus",
