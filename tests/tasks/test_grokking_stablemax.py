@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tasks.blocks.small_losses import cross_entropy, cross_entropy_in, stablemax_cross_entropy
-from tasks.blocks.small_members import View
+from tasks.blocks.small_members import Run, View
 from tasks.blocks.small_networks import linear_std
 from tasks.blocks.small_optimizers import perp_grad
 from tasks.grokking.grokking_stablemax import experiment
@@ -34,6 +34,15 @@ def test_alignment_is_the_cosine_of_the_descent_and_the_last_weights(trials: Tri
     found = experiment.observe(net, View(outputs, labels, labels, splits, packed, {}))
     assert float(found["alignment"]) == pytest.approx(float(wanted), rel=1e-9)
     assert float(found["norm"]) == pytest.approx(math.sqrt(sum(float(value.square().sum()) for value in start.values())))
+
+
+def test_numbers_of_a_run(trials: Trials) -> None:
+    rising = {"train_accuracy": [0.1, 1.0, 1.0], "test_accuracy": [0.0, 0.5, 0.96], "alignment": [0.1, 0.2, 0.8], "norm": [2.0, 3.0, 5.0]}
+    lost = {"collapse_float16": [0.0, 0.6, 1.0], "collapse_float32": [0.0, 0.4, 0.5], "collapse_float64": [0.0, 0.0, 0.4]}
+    found = experiment.metrics(trials(ADAMW), Run([0, 5, 9], {"val_accuracy": [0.3], "train_loss": [0.7], **rising, **lost}, {}))
+    times = {"fit_steps": 5, "steps": 9, "steps_float16": 5, "steps_float32": 9, "steps_float64": 9, "steps_float64_censored": 1}
+    wanted = {**times, "alignment_rise": 0.7, "norm_ratio": 2.5, "collapse_float32": 0.5, "val_accuracy": 0.3, "train_loss": 0.7}
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted)
 
 
 def test_the_ablation_turns_away_from_another_direction_of_equal_length() -> None:
