@@ -5,6 +5,7 @@ f depends on the mean w of the N vectors w_i and on M, the mean of w_i w_i^T, al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,26 @@ import torch
 from torch import Tensor
 
 from tasks.blocks.small_networks import Tensors, committee
+from tasks.blocks.training import generator
+
+VARIANCE = 0.5
+"""Of y where |beta|^2 = D: what predicting its mean loses."""
+
+
+def sampled(examples: int, inputs: int, *, seeds: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Inputs (P, D) and beta (D,) with |beta|^2 = D, each of a seed.
+
+    Of one seed and D, fewer inputs are the first of more, but for the last 16 numbers where P D is no multiple of 16: torch draws so many
+    at once.
+    """
+    x = torch.randn(examples, inputs, generator=generator(seeds[0]), dtype=torch.float64)
+    teacher = torch.randn(inputs, generator=generator(seeds[1]), dtype=torch.float64)
+    return x / math.sqrt(inputs), teacher * math.sqrt(inputs) / teacher.norm()
+
+
+def target(inputs: Tensor, teacher: Tensor) -> Tensor:
+    """y (P,)."""
+    return 0.5 * (inputs @ teacher).square()
 
 
 @dataclass(frozen=True)

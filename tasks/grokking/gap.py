@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from harness.bounds import POSITIVE
 from harness.censoring import reached
 from harness.task import Metric
+
+if TYPE_CHECKING:
+    from tasks.blocks.small_members import Run
 
 Crossing = tuple[float, bool]
 """A step, and whether it is censored: the level was not reached by then."""
@@ -26,6 +30,12 @@ def crossing(curve: Sequence[tuple[float, float]], level: float) -> Crossing:
             return (step if step == before else before + (step - before) * math.log(high / level) / math.log(high / value)), False
         before, high = step, value
     return before, True
+
+
+def crossings(run: Run, level: float) -> tuple[Crossing, Crossing]:
+    """Of its training loss and of its test loss."""
+    fitted, generalised = (crossing(run.curve(f"{split}_loss"), level) for split in ("train", "test"))
+    return fitted, generalised
 
 
 def gap_metrics(methods: Sequence[str] = ()) -> list[Metric]:

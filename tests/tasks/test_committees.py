@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tasks.blocks.committees import Committee, alignment, moments, outputs, tangent_kernel, test_loss
+from tasks.blocks.committees import VARIANCE, Committee, alignment, moments, outputs, sampled, tangent_kernel, target, test_loss
 from tasks.blocks.small_networks import committee
 from tasks.blocks.training import generator
 
@@ -14,6 +14,20 @@ test_loss.__test__ = False  # type: ignore[attr-defined]
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
+
+
+def test_samples_of_a_seed_are_nested_and_their_target_has_the_variance_that_it_says() -> None:
+    inputs, teacher = sampled(200_000, D, seeds=(3, 4))
+    fewer, same = sampled(24, D, seeds=(3, 4))
+    assert torch.equal(inputs[:24], fewer)
+    assert torch.equal(teacher, same)
+    assert abs(float(teacher @ teacher) - D) < 1e-12
+    torch.testing.assert_close(inputs.T @ inputs / len(inputs), torch.eye(D).double() / D, rtol=0.02, atol=0.002)
+    y = target(inputs, teacher)
+    torch.testing.assert_close(y[:24], 0.5 * (fewer * teacher).sum(1) ** 2)
+    assert abs(float(y.var()) - VARIANCE) < 0.02
+    assert not torch.isclose(sampled(24, D, seeds=(5, 4))[0], fewer).any()
+    assert not torch.isclose(sampled(24, D, seeds=(3, 5))[1], teacher).any()
 
 
 def test_the_moments_give_the_outputs_and_the_gradient_of_every_unit() -> None:

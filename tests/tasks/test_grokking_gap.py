@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from tasks.grokking.gap import crossing, gap, gap_metrics
+from tasks.blocks.small_members import Run
+from tasks.grokking.gap import crossing, crossings, gap, gap_metrics
 
 
 def test_an_exponential_is_crossed_where_it_is_whatever_the_steps() -> None:
@@ -23,6 +24,11 @@ def test_the_first_drop_counts_and_what_is_not_reached_is_a_bound() -> None:
     at, censored = crossing([(0, 1.0), (10, math.inf), (20, 0.1)], 0.2)
     assert math.isnan(at)
     assert censored
+
+
+def test_of_a_run_the_training_loss_comes_first() -> None:
+    run = Run([0, 10, 20], {"test_loss": [1.0, 0.9, 0.1], "train_loss": [1.0, 0.1, 0.0]}, {})
+    assert crossings(run, 0.1) == ((10.0, False), (20.0, False))
 
 
 def test_a_gap_is_censored_as_the_test_loss_is() -> None:

@@ -2,76 +2,51 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 
 from tasks.blocks.algorithmic import modular, split
+from tasks.blocks.committees import VARIANCE, sampled
 from tasks.blocks.training import generator
 from tasks.grokking.grokking_lazy_to_rich import experiment
 from tasks.grokking.grokking_lazy_to_rich.task import TASK, TRAINED
-from tests.tasks.trials import Trials
+from tests.tasks.trials import Trials, descended, trials_of
 
-SMALL = {"inputs": 12, "examples": 60, "units": 40, "steps": 400}
-
-
-@pytest.fixture
-def trials(tmp_path: Path) -> Trials:
-    return Trials("grokking-lazy-to-rich", tmp_path, experiment="regression", base=SMALL)
-
-
-def by_torch(trials: Trials, method: str, p: Mapping[str, Any]) -> list[float]:
-    """The same training of w itself, with what it computes at the start subtracted, and a test loss of samples."""
-    trial = trials(method, p)
-    inputs, teacher = experiment.data(trial)
-    start = p["sigma"] * torch.randn(12, 40, generator=generator(trial.seed_for("init")), dtype=torch.float64)
-    epsilon = 0.0 if method == "linear" else p["epsilon"]
-
-    def f(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        return p["alpha"] * (x @ w + 0.5 * epsilon * (x @ w).square()).mean(1)
-
-    def loss(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        before = 0.0 if method == "uncentred" else f(start, x)
-        return (f(w, x) - before - 0.5 * (x @ teacher).square()).square().mean()
-
-    weights = start.clone().requires_grad_()
-    scale = 1.0 if method == "unscaled-rate" else p["alpha"] * p["sigma"]
-    step = torch.optim.SGD([weights], lr=p["lr"] * 12 * 40 / scale**2)
-    for _ in range(p["steps"]):
-        step.zero_grad()
-        loss(weights, inputs).backward()
-        step.step()
-    samples = torch.randn(200_000, 12, generator=generator(9), dtype=torch.float64) / math.sqrt(12)
-    w = weights.detach()
-    return [float(loss(w, inputs)), float(loss(w, samples)), float((w - start).norm() / start.norm())]
+trials = trials_of("grokking-lazy-to-rich", experiment="regression", base={"inputs": 12, "examples": 60, "units": 40, "steps": 400})
 
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_a_trial_is_gradient_descent_on_the_committees_own_weights(trials: Trials, method: str) -> None:
     p = {"alpha": 1.5, "epsilon": 0.8, "sigma": 1.3, "lr": 0.05, "steps": 25}
-    train, test, moved = by_torch(trials, method, p)
+    trial = trials(method, p)
+    inputs, teacher = experiment.data(trial)
+    start = 1.3 * torch.randn(12, 40, generator=generator(trial.seed_for("init")), dtype=torch.float64)
+
+    def f(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return 1.5 * (x @ w + (0.0 if method == "linear" else 0.4) * (x @ w).square()).mean(1)
+
+    def loss(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        before = 0.0 if method == "uncentred" else f(start, x)
+        return (f(w, x) - before - 0.5 * (x @ teacher).square()).square().mean()
+
+    scale = 1.0 if method == "unscaled-rate" else 1.5 * 1.3
+    (w,) = descended([start], lambda w: loss(w, inputs), lr=0.05 * 12 * 40 / scale**2, steps=25)
     found = trials.run(method, p)
-    assert found["train_loss"] == pytest.approx(train, rel=1e-7)
-    assert found["movement"] == pytest.approx(moved, rel=1e-7)
-    assert found["test_loss"] == pytest.approx(test, rel=0.03)
+    assert found["train_loss"] == pytest.approx(float(loss(w, inputs)), rel=1e-7)
+    assert found["movement"] == pytest.approx(float((w - start).norm() / start.norm()), rel=1e-7)
+    assert found["test_loss"] == pytest.approx(float(loss(w, sampled(200_000, 12, seeds=(9, 9))[0])), rel=0.03)
 
 
 def test_what_a_seed_shares_and_what_it_does_not(trials: Trials) -> None:
-    data = experiment.data(trials("committee"))
-    fewer = experiment.data(trials("linear", {"examples": 20, "alpha": 3.0}))
-    assert torch.equal(data[0][:20], fewer[0])
-    assert torch.equal(data[1], fewer[1])
-    assert float(data[1] @ data[1]) == pytest.approx(12.0)
-    other = experiment.data(trials("committee", seed=1))
-    assert not torch.isclose(data[0], other[0]).any()
+    data, same, other = (experiment.data(t) for t in (trials("committee"), trials("linear", {"alpha": 3.0}), trials("committee", seed=1)))
+    for one, twin, apart in zip(data, same, other, strict=True):
+        assert torch.equal(one, twin)
+        assert not torch.isclose(one, apart).any()
     members = {method: experiment.member(trials(method)) for method in TRAINED}
     assert len({member.seed for member in members.values()}) == 1
     assert members["committee"].seed != experiment.member(trials("committee", seed=1)).seed
-    assert trials.run("mean")["test_loss"] == experiment.VARIANCE
+    assert trials.run("mean")["test_loss"] == VARIANCE
 
 
 def test_a_lazy_committee_lags_and_a_rich_one_with_many_examples_does_not(trials: Trials) -> None:
@@ -91,19 +66,15 @@ def test_a_lazy_committee_lags_and_a_rich_one_with_many_examples_does_not(trials
 def test_addition_is_the_authors_network(trials: Trials) -> None:
     p = {"modulus": 5, "units": 16, "alpha": 2.25, "steps": 30, "lr": 20.0}
     trial = trials("committee", p, experiment="addition")
-    stream = generator(trial.seed_for("init"))
-    first, second = (torch.randn(*shape, generator=stream, dtype=torch.float64).float().requires_grad_() for shape in ((10, 16), (16, 5)))
-    inputs, labels = modular(5)
+    stream, (inputs, labels) = generator(trial.seed_for("init")), modular(5)
+    start = [torch.randn(*shape, generator=stream, dtype=torch.float64).float() for shape in ((10, 16), (16, 5))]
     rows = split(25, {"train": 0.9}, trial.seed_for("split"))["train"]
-    step, scale = torch.optim.SGD([first, second], lr=20.0 / 1.5**2), 1.5
-    for _ in range(30):  # as in their notebook: outputs times scale^2, loss and rate over scale^2
-        step.zero_grad()
-        loss = torch.nn.functional.mse_loss(((inputs @ first) ** 2 @ second * scale**2 / (10 * 16))[rows], torch.eye(5)[labels[rows]])
-        (loss / scale**2).backward()
-        step.step()
-    with torch.no_grad():
-        left = torch.nn.functional.mse_loss(((inputs @ first) ** 2 @ second * scale**2 / (10 * 16))[rows], torch.eye(5)[labels[rows]])
-    assert trials.run("committee", p, experiment="addition")["train_loss"] == pytest.approx(float(left), rel=1e-4)
+
+    def loss(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:  # as in their notebook: outputs times scale^2, here 1.5^2
+        return F.mse_loss(((inputs @ first) ** 2 @ second * 1.5**2 / (10 * 16))[rows], torch.eye(5)[labels[rows]])
+
+    ended = descended(start, lambda *own: loss(*own) / 1.5**2, lr=20.0 / 1.5**2, steps=30)  # loss and rate over scale^2
+    assert trials.run("committee", p, experiment="addition")["train_loss"] == pytest.approx(float(loss(*ended)), rel=1e-4)
 
 
 def test_whose_claims_they_are() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from harness import params, registry
 from harness.artifacts import Artifacts
@@ -101,6 +103,17 @@ def recipe(program: Program, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> d
         patched.setattr(sys.modules[program.__module__], "train_trials", instead)
         assert list(program([trial])) == [1.0]
     return asked
+
+
+def descended(start: Sequence[Tensor], loss: Callable[..., Tensor], *, lr: float, steps: int) -> list[Tensor]:
+    """Where gradient descent on a function of some tensors ends, by torch.optim: what packed training is compared with."""
+    own = [tensor.clone().requires_grad_() for tensor in start]
+    optimizer = torch.optim.SGD(own, lr=lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(*own).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return [tensor.detach() for tensor in own]
 
 
 def _reference(given: Any) -> DataRef | None:

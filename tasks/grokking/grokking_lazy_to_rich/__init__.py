@@ -1,1 +1,0 @@
-"""Grokking as the Transition from Lazy to Rich Training Dynamics (arXiv 2310.06110)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,25 +11,30 @@ from torch import Tensor
 from harness.censoring import reached
 from harness.packing import Progress
 from harness.trial import Trial
-from tasks.blocks.algorithmic import modular, split
-from tasks.blocks.committees import Committee, alignment, moments, outputs, tangent_kernel, test_loss
+from tasks.blocks.committees import VARIANCE, Committee, alignment, moments, outputs, sampled, tangent_kernel, target, test_loss
 from tasks.blocks.small_models import SGD, Member, Run, View, log_spaced, squared_error, train_trials
 from tasks.blocks.small_networks import MLP
 from tasks.blocks.training import generator
-from tasks.grokking.gap import crossing, gap
+from tasks.grokking.addition import adding
+from tasks.grokking.gap import crossings, gap
 
-VARIANCE = 0.5
-"""Of y = (beta . x)^2 / 2 where |beta|^2 = D: what predicting its mean loses."""
 _LOGGED = ("train_loss", "test_loss", "test_loss_mean", "test_loss_quadratic", "test_loss_linear", "weight_norm")
 
 
 def regression(trials: Sequence[Trial]) -> Iterator[Progress]:
     """Committees of one shape as one program, in float64: what else is in it moves a crossing by rounding alone."""
-    learning = [trial for trial in trials if trial.method != "mean"]
-    yield from ((trial, _mean(trial)) for trial in trials if trial.method == "mean")
+    floors, learning = ([trial for trial in trials if (trial.method == "mean") is floor] for floor in (True, False))
+    yield from ((t, {"train_loss": float(target(*data(t)).var(correction=0)), "test_loss": VARIANCE}) for t in floors)
     if learning:
         network = Committee(learning[0].params.inputs, learning[0].params.units)
         yield from _trained(learning, network, member, metrics, logged=_LOGGED, observe=observed, dtype=torch.float64)
+
+
+def addition(trials: Sequence[Trial]) -> Iterator[Progress]:
+    """f = alpha / (2 p N) W2 (W1 x)^2, every weight from N(0, 1), on all pairs modulo p (authors' code, Figure 2)."""
+    p = trials[0].params
+    network = MLP(widths=(2 * p.modulus, p.units, p.modulus), activation="square", std=(1.0, 1.0))
+    yield from _trained(trials, network, _summing, _summed, logged=("train_loss", "test_loss"))
 
 
 def _trained(trials: Sequence[Trial], *what: object, **how: object) -> Iterator[Progress]:
@@ -39,20 +43,8 @@ def _trained(trials: Sequence[Trial], *what: object, **how: object) -> Iterator[
 
 
 def data(trial: Trial) -> tuple[Tensor, Tensor]:
-    """Inputs (P, D) and beta (D,) with |beta|^2 = D. Of one seed and D, fewer inputs are the first of more."""
-    p = trial.params
-    inputs = torch.randn(p.examples, p.inputs, generator=generator(trial.seed_for("inputs")), dtype=torch.float64)
-    teacher = torch.randn(p.inputs, generator=generator(trial.seed_for("teacher")), dtype=torch.float64)
-    return inputs / math.sqrt(p.inputs), teacher * math.sqrt(p.inputs) / teacher.norm()
-
-
-def target(inputs: Tensor, teacher: Tensor) -> Tensor:
-    """y (P,)."""
-    return 0.5 * (inputs @ teacher).square()
-
-
-def _mean(trial: Trial) -> Mapping[str, float]:
-    return {"train_loss": float(target(*data(trial)).var(correction=0)), "test_loss": VARIANCE}
+    """Inputs (P, D) and beta (D,): the same for all methods of a seed and D."""
+    return sampled(trial.params.examples, trial.params.inputs, seeds=(trial.seed_for("inputs"), trial.seed_for("teacher")))
 
 
 def _start(trial: Trial) -> Tensor:
@@ -98,11 +90,11 @@ def metrics(trial: Trial, run: Run) -> Mapping[str, float]:
     """What a trained committee has to show; the alignment is that of the tangent kernel at the start."""
     start, (inputs, teacher) = _start(trial), data(trial)
     kernel = tangent_kernel(inputs, _curvature(trial), *moments(start))
-    fitted, generalised = (crossing(run.curve(f"{split}_loss"), trial.params.threshold * VARIANCE) for split in ("train", "test"))
+    fitted, generalised = crossings(run, trial.params.threshold * VARIANCE)
     lags = gap(fitted, generalised)
     norms = np.interp([fitted[0], generalised[0]], run.steps, run.measured["weight_norm"])
     return {
-        **{name: run.measured[name][-1] for name in ("train_loss", "test_loss")},
+        **run.last("train_loss", "test_loss"),
         **lags,
         **reached("lag", 1.0 - 1.0 / lags["delay"], generalised[1]),
         "alignment": alignment(kernel, target(inputs, teacher)),
@@ -111,24 +103,11 @@ def metrics(trial: Trial, run: Run) -> Mapping[str, float]:
     }
 
 
-def addition(trials: Sequence[Trial]) -> Iterator[Progress]:
-    """f = alpha / (2 p N) W2 (W1 x)^2, every weight from N(0, 1), on all pairs modulo p (authors' code, Figure 2)."""
-    p = trials[0].params
-    network = MLP(widths=(2 * p.modulus, p.units, p.modulus), activation="square", std=(1.0, 1.0))
-    inputs, labels = modular(p.modulus, encoding="index")
-
-    def adding(trial: Trial) -> Member:
-        p = trial.params
-        splits = split(len(labels), {"train": p.train_share}, trial.seed_for("split"))
-        lr, scale = p.lr / p.alpha**2, p.alpha / (2 * p.modulus * p.units)
-        return Member(
-            seed=trial.seed_for("init"), inputs=inputs, targets=labels, splits=splits, lr=lr, steps=p.steps, fixed={"scale": scale}
-        )
-
-    yield from _trained(trials, network, adding, _added, logged=("train_loss", "test_loss"))
+def _summing(trial: Trial) -> Member:
+    p = trial.params
+    return adding(trial, p.modulus, {"train": p.train_share}, lr=p.lr / p.alpha**2, fixed={"scale": p.alpha / (2 * p.modulus * p.units)})
 
 
-def _added(trial: Trial, run: Run) -> Mapping[str, float]:
-    level = trial.params.threshold * (1.0 - 1.0 / trial.params.modulus) / trial.params.modulus
-    last = {name: run.measured[name][-1] for name in ("train_loss", "test_loss", "test_accuracy")}
-    return {**last, **gap(*(crossing(run.curve(name), level) for name in ("train_loss", "test_loss")))}
+def _summed(trial: Trial, run: Run) -> Mapping[str, float]:
+    mean_loses = (1.0 - 1.0 / trial.params.modulus) / trial.params.modulus
+    return {**run.last("train_loss", "test_loss", "test_accuracy"), **gap(*crossings(run, trial.params.threshold * mean_loses))}
