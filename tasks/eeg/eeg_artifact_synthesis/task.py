@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from harness.bounds import CORRELATION, POSITIVE, SHARE, UNBOUNDED, Bounds
-from harness.estimates import Reading
-from harness.task import Experiment, Figure, Matrix, Metric, Paper, Requirement, Span, Statistic, Task, Traces, param
+from harness.columns import columns
+from harness.task import Experiment, Figure, Matrix, Metric, Paper, Requirement, Span, Task, Traces, param
 from tasks.eeg.bands import BANDS, band_error
 from tasks.eeg.eeg_artifact_synthesis.claims import claims
 from tasks.eeg.eeg_artifact_synthesis.memory import scoring_gib, training_gib
@@ -145,20 +145,6 @@ SIGNALS = [
 ]
 
 
-def _columns(experiment: str, metrics: Sequence[Metric], view: str = "") -> list[Statistic]:
-    return [
-        Statistic(
-            name=metric.name,
-            estimate=Reading(experiment, metric.name, view),
-            unit=metric.unit,
-            better=metric.better,
-            description=metric.description,
-            bounds=metric.bounds,
-        )
-        for metric in metrics
-    ]
-
-
 CLASSES = {"eyem": "eyes", "musc": "muscle", "elec": "electrode", "chew": "chewing", "shiv": "shiver"}
 """TUAR's; windows with other classes have scores, but no traces and confusion in the report."""
 _SHOWN = (FLOOR, OTHERS, NOISE, "phase-randomised", "ar", GAN, WORKING, "ddpm-eps-no-skips", RELEASED)
@@ -196,7 +182,7 @@ TRAIN = Experiment(
     run=_run("train"),
     seconds=seconds_training,
     memory=training_gib,
-    statistics=_columns("train", COSTS, MAIN),
+    statistics=columns("train", COSTS, MAIN),
 )
 COMMON = Experiment(
     "common-scale",
@@ -207,7 +193,7 @@ COMMON = Experiment(
     requires=needs_training,
     seconds=partial(seconds_scoring, measuring=2.5),
     memory=scoring_gib,
-    statistics=_columns("common-scale", SIGNALS, MAIN),
+    statistics=columns("common-scale", SIGNALS, MAIN),
     figures=[
         _over_frequency(
             id="spectra",
@@ -253,7 +239,7 @@ PUBLISHED = Experiment(
     requires=needs_training,
     seconds=partial(seconds_scoring, measuring=0.2),
     memory=scoring_gib,
-    statistics=_columns("as-published", PUBLISHED_SIGNALS),
+    statistics=columns("as-published", PUBLISHED_SIGNALS),
     figures=[_compared("published", "the paper's evaluation")],
 )
 

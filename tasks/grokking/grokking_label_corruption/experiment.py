@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from harness.packing import Progress
 from harness.trial import Trial
-from tasks.blocks.algorithmic import corrupt, label_shares, modular, split
+from tasks.blocks.algorithmic import label_shares, modular
 from tasks.blocks.diagnostics import bimodality_coefficient, neuron_periodicity
 from tasks.blocks.small_losses import squared_error
 from tasks.blocks.small_members import Member, Run, View, log_spaced
@@ -20,7 +21,8 @@ from tasks.blocks.small_models import train_trials
 from tasks.blocks.small_networks import MLP, BatchNormed, Network
 from tasks.blocks.small_optimizers import AdamW
 from tasks.blocks.training import generator
-from tasks.grokking.grokking_label_corruption.claims import BATCHED, BATCHNORM, DECAY, DROPOUT, FLOOR, FULL, HIGHEST, LOWEST, NONE
+from tasks.grokking.addition import adding
+from tasks.grokking.grokking_label_corruption.task import BATCHED, BATCHNORM, DECAY, DROPOUT, FLOOR, FULL, HIGHEST, LOWEST, NONE
 
 CURVES = ("train_accuracy", "test_accuracy", "memorised", "corrected", "ipr_mean")
 
@@ -36,24 +38,18 @@ def network(trial: Trial) -> Network:
 
 def member(trial: Trial) -> Member:
     """A trial as a member of a pack; the methods of a seed share start, split and corrupted labels."""
-    p = trial.params
-    inputs, truth = modular(p.p, encoding="index")
-    splits = split(len(inputs), {"train": p.fraction}, trial.seed_for("split"))
-    share = 1.0 if trial.method == FLOOR else p.corruption
-    targets, _ = corrupt(truth, splits["train"], share, p.p, trial.seed_for("labels"))
-    batch = min(p.batch, int(splits["train"].sum())) if trial.method in BATCHED else 0
-    return Member(
-        seed=trial.seed_for("init"),
-        inputs=inputs,
-        targets=targets,
-        truth=truth,
-        splits=splits,
-        lr=p.lr * math.sqrt(batch / 256.0) if batch else p.lr,
+    p, batched = trial.params, trial.method in BATCHED
+    batch = min(p.batch, round(p.fraction * p.p**2)) if batched else 0
+    one = adding(
+        trial,
+        p.p,
+        {"train": p.fraction},
+        wrong=1.0 if trial.method == FLOOR else p.corruption,
+        lr=p.lr * math.sqrt(batch / 256.0) if batched else p.lr,
         decay=p.decay if trial.method == DECAY else 0.0,
-        steps=p.steps,
         batch=batch,
-        fixed={"seen": splits["train"].double().unsqueeze(1)} if trial.method == BATCHNORM else {},
     )
+    return replace(one, fixed={"seen": one.splits["train"].double().unsqueeze(1)}) if trial.method == BATCHNORM else one
 
 
 def observe(view: View) -> dict[str, Tensor]:
@@ -94,7 +90,7 @@ def train(trials: Sequence[Trial]) -> Iterator[Progress]:
 def prune(trial: Trial) -> dict[str, float]:
     """A share of the neurons of a trained network set to zero: the least periodic, the most periodic, or any."""
     p, weights, one = trial.params, trial.required(), member(trial)
-    truth = modular(p.p, encoding="index")[1]
+    truth = modular(p.p)[1]
     ipr = neuron_periodicity(weights["weight0"], weights["weight1"])
     orders = {LOWEST: ipr.argsort(stable=True), HIGHEST: ipr.argsort(descending=True, stable=True)}
     order = orders[trial.method] if trial.method in orders else torch.randperm(p.width, generator=generator(trial.seed_for("pruned")))
