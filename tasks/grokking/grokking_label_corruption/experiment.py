@@ -40,15 +40,9 @@ def member(trial: Trial) -> Member:
     """A trial as a member of a pack; the methods of a seed share start, split and corrupted labels."""
     p, batched = trial.params, trial.method in BATCHED
     batch = min(p.batch, round(p.fraction * p.p**2)) if batched else 0
-    one = adding(
-        trial,
-        p.p,
-        {"train": p.fraction},
-        wrong=1.0 if trial.method == FLOOR else p.corruption,
-        lr=p.lr * math.sqrt(batch / 256.0) if batched else p.lr,
-        decay=p.decay if trial.method == DECAY else 0.0,
-        batch=batch,
-    )
+    lr, decay = p.lr * math.sqrt(batch / 256.0) if batched else p.lr, p.decay if trial.method == DECAY else 0.0
+    wrong = 1.0 if trial.method == FLOOR else p.corruption
+    one = adding(trial, p.p, {"train": p.fraction}, wrong=wrong, lr=lr, decay=decay, batch=batch)
     return replace(one, fixed={"seen": one.splits["train"].double().unsqueeze(1)}) if trial.method == BATCHNORM else one
 
 

@@ -1,7 +1,7 @@
 """To grok or not to grok: memorisation and generalisation on corrupted algorithmic data sets (Doshi et al., arXiv 2310.13061)."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from harness.bounds import CORRELATION, POSITIVE, UNBOUNDED, Bounds
@@ -9,7 +9,7 @@ from harness.claims import CONTROL
 from harness.columns import columns
 from harness.estimates import Difference, In, Of, Reading, paired
 from harness.region import Above, Below, Within
-from harness.task import Claim, Experiment, Figure, Grid, Method, Metric, Paper, Phase, Requirement, Scale, Task, param
+from harness.task import Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Requirement, Scale, Task, param
 from harness.thresholds import Threshold
 from tasks.blocks.hardware import costs, h100
 from tasks.blocks.supervision import LABELS, share
@@ -24,8 +24,7 @@ _Point = Mapping[str, Any]
 _Axes = Mapping[str, Sequence[float]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(Params):
     """Parameters of a trained network."""
 
     p: int = param(31, "modulus: p^2 pairs, p classes", low=3, high=1000)
@@ -36,7 +35,6 @@ class Network:
     lr: float = param(0.01, "learning rate; times sqrt(batch / 256) in batches", low=1e-7, high=10.0)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Training(Network):
     """And of its regularisation."""
 
@@ -45,7 +43,6 @@ class Training(Network):
     batch: int = param(64, "examples of a step of `batchnorm` and `minibatch`", unit="examples", low=2, high=65536)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pruning(Network):
     """And of its pruning."""
 

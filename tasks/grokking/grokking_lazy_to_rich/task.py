@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.bounds import POSITIVE, SHARE
 from harness.claims import CONTROL, OURS, better, contrast, level, monotone, slope
 from harness.estimates import Difference, In, MeanOver, Of
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Phase, Scale, Task, Within, param
+from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, Within, param
 from tasks.blocks.hardware import costs, h100
 from tasks.grokking.gap import gap_metrics
 
@@ -20,8 +19,7 @@ TRAINED = (C, "uncentred", "unscaled-rate", "linear")
 _DROPPED = "loss at which a curve has dropped, as a share of what predicting the mean loses"
 
 
-@dataclass(frozen=True)
-class Regression:
+class Regression(Params):
     """Parameters of a committee machine on the quadratic target; inputs are N(0, I / D)."""
 
     alpha: float = param(1.0, "scale of the outputs: large is lazy, small is rich", low=1e-4, high=1e4)
@@ -35,8 +33,7 @@ class Regression:
     threshold: float = param(0.2, _DROPPED, low=1e-6, high=1.0)
 
 
-@dataclass(frozen=True)
-class Addition:
+class Addition(Params):
     """Parameters of a network of squares on addition modulo p."""
 
     alpha: float = param(1.0, "scale of the outputs: the square of the authors' `scale`", low=1e-4, high=1e4)
