@@ -37,6 +37,8 @@ class Checkpoints:
 
     def __init__(self, store: StudyStore) -> None:
         self._store = store
+        self._seen: set[str] = set()
+        """Trials whose checkpoint this process wrote or found: in an object store no request asks after others."""
 
     def save(self, trial_id: str, found: Checkpoint) -> None:
         """Replace the trial's checkpoint. UsageError when its state is not of what `artifacts.packed` takes."""
@@ -46,6 +48,7 @@ class Checkpoints:
         with zipfile.ZipFile(whole, "w") as archive:
             archive.writestr("progress.json", json.dumps(progress))
             archive.writestr("state.pt", state)
+        self._seen.add(trial_id)
         self._store.write_bytes(_name(trial_id), seal_zip(whole.getvalue(), trial_id))
 
     def load(self, trial_id: str) -> Checkpoint | None:
@@ -56,6 +59,7 @@ class Checkpoints:
             content = self._store.read_bytes(_name(trial_id))
         except FileNotFoundError:
             return None
+        self._seen.add(trial_id)
         if is_intact(content) is False:
             raise CheckpointError("its checkpoint was damaged")
         if not is_owned(content, trial_id):
@@ -72,7 +76,9 @@ class Checkpoints:
 
     def discard(self, trial_id: str) -> None:
         """Forget the trial's checkpoint."""
-        self._store.remove(_name(trial_id))
+        if self._store.is_local or trial_id in self._seen:
+            self._store.remove(_name(trial_id))
+            self._seen.discard(trial_id)
 
 
 def _name(trial_id: str) -> str:

@@ -18,7 +18,7 @@ from harness.ledger import LedgerContents
 from harness.plan import TrialSpec
 from harness.queue import Batch, Queue
 from harness.record import Record, Status, counted
-from harness.sink import Observe, Sink
+from harness.sink import Observe, open_sink
 from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
 from harness.task import Resources
@@ -80,7 +80,7 @@ def run_trials(
     stopped = False
     if todo:
         handling = nullcontext(stop) if stop else Stop().installed()
-        with closing(Sink(store, observe)) as sink, handling as stop:
+        with closing(open_sink(store, observe)) as sink, handling as stop:
             try:
                 with (
                     session(local, address, stop),

@@ -1,10 +1,14 @@
-"""The append-only file of a study's records: the source of truth while it runs, and after a kill."""
+"""The append-only file of a study's records: the source of truth while it runs, and after a kill.
+
+In an object store, where nothing can be appended to, each driver writes files of its own below `ledger/`; read, they are one ledger.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, NoReturn
@@ -15,13 +19,17 @@ from harness.plan import trial_id
 from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION, Record, counted
 from harness.store import LEDGER, StudyStore
 
+PARTS = "ledger"
+"""The folder of the files of a ledger in an object store."""
+AT_ONCE = 16
+"""Parts that are asked for side by side."""
 NUMBER = "line"
 """Which line a record was written in. A line that says so and has no checksum is no old one: it lost it."""
 MOST_NUMBERS = 20
 """Lines that one sentence names."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class LedgerContents:
     """What a ledger holds: the record of each trial that counts, and the lines that could not be read."""
 
@@ -31,25 +39,39 @@ class LedgerContents:
     unreadable: dict[int, str] = field(default_factory=dict)
     """Line -> why. Their trials count as not done: they run again."""
 
+    unreadable_parts: dict[str, dict[int, str]] = field(default_factory=dict)
+    """The same, of each part that has such lines."""
+
+    kept: bool = True
+    """Whether the study has a ledger."""
+
     absent: bool = False
     """Whether the study has tables of records and no ledger, as one that was published without it."""
 
+    last: int = 0
+    """The highest number of a line, whether its record counts or not."""
+
     def add(self, record: Record, line: int) -> None:
-        """One more record. One that is not `ok` does not replace one that is."""
-        if counted(self.records.get(record.trial_id), record) is record:
+        """One more record. One that is not `ok` does not replace one that is; of others the later one counts, in whatever file it is."""
+        self.last = max(self.last, line)
+        before, number = self.records.get(record.trial_id), self.lines.get(record.trial_id, 0)
+        if before is not None and counted(record, before) is before and 0 < line < number:
+            return
+        if counted(before, record) is record:
             self.records[record.trial_id], self.lines[record.trial_id] = record, line
 
     @property
     def damages(self) -> list[str]:
         """A sentence for each reason why lines could not be read, with their numbers."""
-        numbers: dict[str, list[int]] = {}
-        for line, why in self.unreadable.items():
-            numbers.setdefault(why, []).append(line)
+        numbers: dict[tuple[str, str], list[int]] = {}
+        for name, lines in {LEDGER: self.unreadable, **self.unreadable_parts}.items():
+            for line, why in lines.items():
+                numbers.setdefault((name, why), []).append(line)
         gone = [f"{LEDGER} is not there: the tables in trials/ are shown, and no run writes over them"] if self.absent else []
         return gone + [
-            f"{LEDGER} line{'s' if found[1:] else ''} {_listed(found)} cannot be read ({why}): "
+            f"{name} line{'s' if found[1:] else ''} {_listed(found)} cannot be read ({why}): "
             f"{'their trials count' if found[1:] else 'its trial counts'} as not done"
-            for why, found in numbers.items()
+            for (name, why), found in numbers.items()
         ]
 
 
@@ -58,15 +80,41 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{shown} and {len(numbers) - MOST_NUMBERS} more" if len(numbers) > MOST_NUMBERS else shown
 
 
+def is_kept(store: StudyStore) -> bool:
+    """Whether the study has a ledger."""
+    return store.exists(LEDGER) or bool(part_names(store))
+
+
+def part_names(store: StudyStore) -> list[str]:
+    """The parts of a ledger in an object store, in the order in which they were begun; of a copy of one too."""
+    return [name for name in store.names(PARTS) if name.endswith(".jsonl")]
+
+
 def read(store: StudyStore) -> LedgerContents:
     """The records of a study. Empty lines are skipped; a torn, damaged or edited line costs its own trial only."""
-    if store.exists(LEDGER):
-        return _parsed(store.read_bytes(LEDGER))
-    return LedgerContents(absent=bool(store.names("trials")))
+    try:
+        whole, names = store.read_bytes(LEDGER), part_names(store)
+    except FileNotFoundError:
+        whole, names = b"", part_names(store)
+        if not names:
+            return LedgerContents(kept=False, absent=bool(store.names("trials")))
+    contents = _parsed(whole)
+    for name, text in zip(names, _read_all(store, names), strict=True):
+        _parsed(text, contents, name)
+    return contents
 
 
-def _parsed(text: bytes) -> LedgerContents:
-    contents = LedgerContents()
+def _read_all(store: StudyStore, names: Sequence[str]) -> list[bytes]:
+    if not names:
+        return []
+    with ThreadPoolExecutor(1 if store.is_local else AT_ONCE) as pool:
+        return list(pool.map(store.read_bytes, names))
+
+
+def _parsed(text: bytes, contents: LedgerContents | None = None, name: str = LEDGER) -> LedgerContents:
+    """The records of a file, added to `contents` where there are some of others."""
+    contents = contents or LedgerContents()
+    unreadable = contents.unreadable if name == LEDGER else {}
     for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -74,13 +122,15 @@ def _parsed(text: bytes) -> LedgerContents:
             fields = json.loads(line, parse_constant=_no_number)
             record = _record(fields)
         except RecursionError:
-            contents.unreadable[number] = "it is nested too deeply"
+            unreadable[number] = "it is nested too deeply"
         except UnicodeDecodeError:
-            contents.unreadable[number] = "it is no UTF-8 text"
+            unreadable[number] = "it is no UTF-8 text"
         except ValueError as error:
-            contents.unreadable[number] = str(error)
+            unreadable[number] = str(error)
         else:
             contents.add(record, _written_as(fields, number) if FIELD in fields else 0)
+    if unreadable and name != LEDGER:
+        contents.unreadable_parts[name] = unreadable
     return contents
 
 
@@ -121,56 +171,52 @@ def _no_number(word: str) -> NoReturn:
 
 
 class Ledger:
-    """The one writer of a study's ledger. `append` returns when the records are safe."""
+    """The one writer of a study's ledger on a local store. `append` returns when the records are safe."""
 
     def __init__(self, store: StudyStore) -> None:
         self._store = store
-        self._file: IO[bytes] | None = None
-        before = store.read_bytes(LEDGER) if store.exists(LEDGER) else b""
-        torn = b"\n" if before and not before.endswith(b"\n") else b""
-        self._remote = before + torn
-        self.contents = _parsed(self._remote)
+        path = store.local(LEDGER)
+        assert path is not None
+        self.contents = read(store)
         """What the ledger holds with all that was appended."""
-        self.next_line = max([self._remote.count(b"\n"), *self.contents.lines.values()]) + 1
-        """Where the next record will be."""
-        if path := store.local(LEDGER):
-            self._remote = b""
-            with store.writing(LEDGER):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # Without a buffer: what could not be written must not be tried again when the file is closed.
-                self._file = path.open("ab", buffering=0)
-                self._write(torn)
+        before = store.read_bytes(LEDGER) if self.contents.kept and store.exists(LEDGER) else b""
+        torn = b"\n" if before and not before.endswith(b"\n") else b""
+        self.next_line = max((before + torn).count(b"\n"), self.contents.last) + 1
+        """The number of the next record."""
+        with store.writing(LEDGER):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer: what could not be written must not be tried again when the file is closed.
+            self._file: IO[bytes] = path.open("ab", buffering=0)
+            self._write(torn)
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add records as one group: one write, one sync (a whole-object put on a remote store). StoreError when that fails."""
-        lines = b"".join(_line(record, number) for number, record in enumerate(records, self.next_line))
-        if self._file is None:
-            self._remote += lines
-            self._store.write_bytes(LEDGER, self._remote)
-        else:
-            before = self._file.seek(0, os.SEEK_END)
-            try:
-                with self._store.writing(LEDGER):
-                    self._write(lines)
-                    os.fsync(self._file.fileno())
-            except StoreError:
-                with suppress(OSError):  # else the next run finds half a line, which costs its trial only
-                    self._file.truncate(before)
-                raise
+        """Add records as one group: one write, one sync. StoreError when that fails."""
+        before = self._file.seek(0, os.SEEK_END)
+        try:
+            with self._store.writing(LEDGER):
+                self._write(to_lines(records, self.next_line))
+                os.fsync(self._file.fileno())
+        except StoreError:
+            with suppress(OSError):  # else the next run finds half a line, which costs its trial only
+                self._file.truncate(before)
+            raise
         for record in records:
             self.contents.add(record, self.next_line)
             self.next_line += 1
 
     def _write(self, data: bytes) -> None:
-        assert self._file is not None
         left = memoryview(data)
         while left:
             left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """Release the file."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
+
+
+def to_lines(records: Sequence[Record], first: int) -> bytes:
+    """Records as lines of a ledger, numbered from `first` on."""
+    return b"".join(_line(record, number) for number, record in enumerate(records, first))
 
 
 def _line(record: Record, number: int) -> bytes:

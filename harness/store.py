@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import StoreError, UsageError, unknown
+from harness.local_folder import LocalFolder, replace_file
 from harness.masking import learn, mask
-from harness.shown import reason_of, sentence
+from harness.object_folder import ObjectFolder
+from harness.shown import reason_of
 
 if TYPE_CHECKING:
-    from pyarrow import fs
+    from harness.lease import Lease
 
 PLAN, ENV, LEDGER = "plan.json", "env.json", "ledger.jsonl"
 REFERENCE = "reference"
@@ -25,8 +26,6 @@ _NOT_IN_NAMES = set('/\\<>:"|?*')
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
 PLAN_COPY = "plan.copy.json"
 """The plan once more: alone of all files it cannot be made again from others."""
-PATIENCE_S = 15.0
-"""How long Google's storage is asked again. Left alone, its client knocks for 15 minutes; that of S3 gives up after seconds."""
 
 
 class StudyStore:
@@ -35,37 +34,50 @@ class StudyStore:
     `parent_uri` opens the store; `uri` (of the study) and `store_uri` are for people, without credentials.
     """
 
-    def __init__(self, uri: str, name: str) -> None:
-        """`uri` is the store (a path, `s3://bucket/prefix`, `gs://...`); the study is the folder `name` in it."""
+    def __init__(self, uri: str, name: str, *, answered: bool = False) -> None:
+        """`uri` is the store (a path, `s3://bucket/prefix`, `gs://...`); the study is the folder `name` in it.
+
+        `answered` says that the store is known to be there: an object store that is silent is waited for from the start.
+        """
         self.name = check_name(name)
         self.parent_uri = uri
         self.is_local = "://" not in uri or uri.startswith("file://")
-        self._files: fs.FileSystem | None = None
+        self.lease: Lease | None = None
+        """Held by the run that writes a study of an object store: without it no more is written."""
+        self._files: LocalFolder | ObjectFolder
         if self.is_local:
-            self._root = str(_folder(uri) / name)
-            self.parent_uri = str(Path(self._root).parent)
-            self.uri = self._root
+            root = _folder(uri) / name
+            self._files = LocalFolder(root)
+            self.parent_uri = str(root.parent)
+            self.uri = str(root)
         else:
             learn(uri)
-            self._files, path = _filesystem(uri)
-            self._root = f"{path.rstrip('/')}/{name}"
+            self._files = ObjectFolder(uri, name, answered=answered)
             self.uri = mask(join(uri, name))
         self.store_uri = mask(self.parent_uri)
 
     def local(self, name: str) -> Path | None:
         """The path of a file on this machine, None on a remote store."""
-        return Path(self._root) / name if self.is_local else None
+        return self._files.root / name if isinstance(self._files, LocalFolder) else None
+
+    @property
+    def remote(self) -> ObjectFolder | None:
+        """The folder in an object store, None on a local one."""
+        return self._files if isinstance(self._files, ObjectFolder) else None
 
     @contextmanager
     def writing(self, name: str) -> Iterator[None]:
         """What the operating system or the store says of a failed write becomes a StoreError."""
         try:
+            if self.lease is not None:
+                self.lease.check()
             yield
         except OSError as error:
             raise StoreError(f"{join(self.uri, name)} cannot be written: {reason_of(error)}") from None
 
     @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
+    def reading(self, name: str) -> Iterator[None]:
+        """What goes wrong while a file is read becomes a StoreError, but for its absence."""
         try:
             yield
         except FileNotFoundError:
@@ -83,68 +95,30 @@ class StudyStore:
         return self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, data: bytes) -> str:
-        """Write a whole file: to a temporary name, synced, then renamed. StoreError when it fails.
-
-        Object stores put it in one piece anyway.
-        """
+        """Write a whole file or none of it. StoreError when it fails."""
         with self.writing(name):
-            if self._files is not None:
-                with self._files.open_output_stream(f"{self._root}/{name}") as stream:
-                    stream.write(data)
-                return join(self.uri, name)
-            path = Path(self._root) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, data)
-            return str(path)
+            self._files.write(name, data)
+        return str(self.local(name) or join(self.uri, name))
 
     def read_bytes(self, name: str) -> bytes:
         """The contents of a file; FileNotFoundError when there is none, StoreError when it cannot be read."""
-        with self._reading(name):
-            if self._files is None:
-                return (Path(self._root) / name).read_bytes()
-            with self._files.open_input_stream(f"{self._root}/{name}") as stream:
-                return bytes(stream.read())
+        with self.reading(name):
+            return self._files.read(name)
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
-        with self._reading(name):
-            if self._files is None:
-                return (Path(self._root) / name).exists()
-            return bool(self._files.get_file_info(f"{self._root}/{name}").is_file)
+        with self.reading(name):
+            return self._files.exists(name)
 
     def names(self, folder: str) -> list[str]:
         """Files of a sub-folder, sorted, as names that the other methods take."""
-        with self._reading(folder):
-            if self._files is None:
-                found = (Path(self._root) / folder).glob("*")
-                return sorted(f"{folder}/{path.name}" for path in found if path.is_file() and not path.name.startswith("."))
-            from pyarrow import fs
-
-            infos = self._files.get_file_info(fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True))
-            return sorted(f"{folder}/{info.base_name}" for info in infos if info.is_file)
+        with self.reading(folder):
+            return sorted(f"{folder}/{name}" for name in self._files.names(folder))
 
     def remove(self, name: str) -> None:
         """Delete a file if it is there."""
         with self.writing(name):
-            if self._files is None:
-                (Path(self._root) / name).unlink(missing_ok=True)
-            elif self.exists(name):
-                self._files.delete_file(f"{self._root}/{name}")
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Atomic replacement of a local file."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            self._files.remove(name)
 
 
 def write_file(path: Path, text: str) -> str:
@@ -230,20 +204,3 @@ def studies(store: str) -> list[Path]:
     found = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"*/{name}")}
     committed = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"{REFERENCE}/*/{name}")}
     return [*sorted(committed), *sorted(found, key=lambda folder: (folder.stat().st_mtime, folder.name))]
-
-
-def _filesystem(uri: str) -> tuple[Any, str]:
-    from pyarrow import ArrowInvalid, fs
-
-    try:
-        files, path = fs.FileSystem.from_uri(_bounded(uri))
-    except (ArrowInvalid, OSError) as error:
-        raise UsageError(f"the store {mask(uri)!r} is not a path or URI that can be opened: {sentence(error)}") from None
-    return files, path
-
-
-def _bounded(uri: str) -> str:
-    """The URI with a limit to how long its client asks again, where it has none of its own."""
-    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={PATIENCE_S:g}"

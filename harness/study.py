@@ -16,7 +16,7 @@ from harness.looks import Look
 from harness.plan import TrialSpec
 from harness.plans import read_plan
 from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
-from harness.store import ENV, LEDGER, PLAN, StudyStore
+from harness.store import ENV, PLAN, StudyStore
 from harness.task import Task
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
     found = read_plan(store, damages.append)
     plan = found.trials
     wanted = {trial.id: place for place, trial in enumerate(plan)}
-    if contents is None and store.exists(LEDGER):
-        contents = ledger.read(store)
+    if contents is None:
+        read_ledger = ledger.read(store)
+        contents = read_ledger if read_ledger.kept else None
     if not plan and contents is not None and contents.records:
         raise StoreError(f"{store.uri}/{PLAN} is gone, and its copy: run the study's command again, the records are kept")
     if contents is not None:

@@ -100,7 +100,7 @@ class Worker:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        store = StudyStore(context.store_uri, context.study)
+        store = StudyStore(context.store_uri, context.study, answered=True)
         self._checkpoints, self._artifacts = Checkpoints(store), Artifacts(store)
         self._rss_limit = math.inf
         self._pack: _Under | None = None

@@ -10,6 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.object_store import Line, Server, served
+
 THROWAWAY = Path(__file__).parent / "throwaway"
 
 # Before anything imports torch: one thread a process, as in the workers.
@@ -69,3 +71,18 @@ def ray_here() -> Iterator[None]:
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     with ray_session(None, cpus=2):
         yield
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[Server]:
+    """One S3 server for every test that needs one; each test takes a prefix of its own."""
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def line(object_store: Server) -> Iterator[Line]:
+    """A line to that server which the test may cut and freeze."""
+    found = Line(object_store.port)
+    yield found
+    found.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         f"left before the tables were written; `papertrial report {store.uri}` writes them",
         budget_s=budget_s,
     )
-    with lock.held(store), stop.installed():
+    with lock.held(store, partial(warn, console)), stop.installed():
 
         def run_trials(trials: Sequence[TrialSpec], retry: bool) -> RunResult:
             return _run_trials(selection, trials, options, console, stop, retry)
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
             trials, result = until_decided(selection, options, console, stop, run_trials)
         else:
             trials, result = selection.trials, run_trials(selection.trials, options.retry)
-        _finish(store, options, console)
-    return _tell(result, trials, store, console, options.words)
+        kept = _finish(store, options, console)
+    return _tell(result, kept, trials, store, console, options.words)
 
 
 def _check_memory(selection: Selection, options: argparse.Namespace) -> None:
@@ -117,8 +117,8 @@ def _run_trials(
         )
 
 
-def _finish(store: StudyStore, options: argparse.Namespace, console: Console) -> None:
-    """Everything downstream of the ledger, from what is in the store: the same for a whole run and a stopped one."""
+def _finish(store: StudyStore, options: argparse.Namespace, console: Console) -> Mapping[str, Record]:
+    """Everything downstream of the ledger, from what is in the store: the same for a whole run and a stopped one. Returns its records."""
     from harness import report
 
     contents = ledger.read(store)
@@ -131,11 +131,16 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console) ->
     for name in ("leaderboard.md", "verdicts.md"):
         console.print(f"{name:<15} {files[name]}", soft_wrap=True)
     publish(judgement, options.tracking_uri, texts, console)
+    return contents.records
 
 
-def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, console: Console, words: Sequence[str]) -> int:
-    states = Counter(record.status for record in result.records.values())
-    missing = len(trials) - len(result.records)
+def _tell(
+    result: RunResult, kept: Mapping[str, Record], trials: Sequence[TrialSpec], store: StudyStore, console: Console, words: Sequence[str]
+) -> int:
+    """Say how the run ended, and count what the store holds: what was measured and is not there is not done."""
+    found = [kept[trial.id] for trial in trials if trial.id in kept]
+    states = Counter(record.status for record in found)
+    missing = len(trials) - len(found)
     troubles = [f"{count} {state}" for state, count in sorted(states.items()) if state != "ok"]
     if result.stopped:
         console.print(
@@ -143,4 +148,6 @@ def _tell(result: RunResult, trials: Sequence[TrialSpec], store: StudyStore, con
         )
     elif troubles:
         console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
+    if not result.stopped and missing:
+        console.print(f"{missing} of {len(trials)} trials have no record in {store.uri}; go on with: {again(words)}", soft_wrap=True)
     return 0 if states["ok"] == len(trials) else 1

@@ -18,7 +18,7 @@ from harness.durations import duration
 from harness.plan import TrialSpec
 from harness.plans import plan_if_readable
 from harness.record import Record
-from harness.store import LEDGER, open_study
+from harness.store import open_study
 from harness.study import from_tables
 
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     found = plan_if_readable(store, damages.append)
     plan = found.trials
     wanted = {trial.id for trial in plan}
-    if plan and not store.exists(LEDGER):
+    if plan and not contents.kept:
         rows = from_tables(store, {trial.id: trial for trial in plan}, damages.append).itertuples()
         recorded: Mapping[str, Record | Any] = {str(row.trial_id): row for row in rows}
     else:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.laws.prediction import terms_at
 from harness.laws.result import Fit, Part
 from harness.laws.solver import Array, predict
-from harness.store import replace_file
+from harness.local_folder import replace_file
 from harness.svg import COLOURS, label_log, svg_of
 
 Index = NDArray[np.intp]

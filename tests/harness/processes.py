@@ -7,23 +7,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0
 
 
 class Process:
-    """`papertrial WORDS` without MLflow, its output read while it runs. Its studies are in `store`, below the folder that is given."""
+    """`papertrial WORDS` without MLflow, its output read while it runs. Its studies are in `store`, below the folder that is given.
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    `uri` is another store, `variables` are more of its environment.
+    """
+
+    def __init__(self, folder: Path, *words: str, uri: str = "", variables: Mapping[str, str] = MappingProxyType({})) -> None:
         self.store, self._log = folder / "store", folder / "executions.txt"
-        command = [sys.executable, "-m", "harness", *words, "--store", str(self.store), "--tracking-uri", "none"]
+        command = [sys.executable, "-m", "harness", *words, "--store", uri or str(self.store), "--tracking-uri", "none"]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=os.environ | {"THROWAWAY_LOG": str(self._log)},
+            env=os.environ | {"THROWAWAY_LOG": str(self._log)} | dict(variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -148,20 +148,14 @@ def test_a_command_can_be_given_again_without_its_credentials() -> None:
     assert provenance.environment(words)["command"][4] == "https://h"  # type: ignore[index]
 
 
-def test_a_store_is_opened_with_its_credentials_and_named_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from pyarrow import fs
-
-    opened: list[str] = []
-
-    def open_it(uri: str) -> tuple[Any, str]:
-        opened.append(uri)
-        return fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()), "bucket/p"
-
-    monkeypatch.setattr("harness.store._filesystem", open_it)
-    uri = f"s3://KEY-planted:{SECRET}@bucket/p?secret_key={SECRET}&region=eu"
+def test_a_store_is_opened_with_its_credentials_and_named_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("harness.object_uri._s3", lambda bucket, options, *_: given.append((bucket, dict(options))))
+    uri = f"s3://KEY-planted:{SECRET}@bucket/p?session_token={SECRET}&region=eu"
     store = StudyStore(uri, "study")
-    assert (opened, store.parent_uri) == ([uri], uri)
-    assert (store.uri, store.store_uri) == ("s3://bucket/p/study?secret_key=***&region=eu", "s3://bucket/p?secret_key=***&region=eu")
+    assert given == [("bucket", {"access_key": "KEY-planted", "secret_key": SECRET, "session_token": SECRET, "region": "eu"})]
+    assert store.parent_uri == uri
+    assert (store.uri, store.store_uri) == ("s3://bucket/p/study?session_token=***&region=eu", "s3://bucket/p?session_token=***&region=eu")
     assert join("s3://b/p/", "x") == "s3://b/p/x"
     assert "planted" not in mask(f"AWS Error: {SECRET} of KEY-planted")
 
