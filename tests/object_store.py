@@ -75,6 +75,8 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self._to, self.delay_s, self.sent = port, 0.0, 0
+        self.deaf = False
+        """Whether requests arrive, and their answers are lost."""
         self._open, self._thawed = True, threading.Event()
         self._thawed.set()
         self._sockets: set[socket.socket] = set()
@@ -127,6 +129,8 @@ class Line:
                 if out:
                     self.sent += len(data)
                     time.sleep(self.delay_s)
+                elif self.deaf:
+                    break
                 target.sendall(data)
         for one in (source, target):
             _close(one)

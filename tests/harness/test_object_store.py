@@ -184,6 +184,21 @@ def test_a_write_that_was_given_up_and_arrives_late_changes_nothing(
     assert list(ledger.read(store).records) == [own(name).trial_id for name in "abc"]
 
 
+def test_answers_that_are_lost_make_no_conflict_of_a_writer_with_itself(
+    store: StudyStore, object_store: Server, prefix: str, line: Line
+) -> None:
+    through = StudyStore(object_store.uri(prefix, line.port), "study")
+    with lock.held(through):
+        assert through.lease is not None
+        book = PartedLedger(through)
+        for name in "ab":
+            line.deaf = True
+            threading.Timer(1.5, lambda: setattr(line, "deaf", False)).start()
+            book.append([own(name)])
+            through.lease.check()
+    assert list(ledger.read(store).lines.values()) == [LINES_A_TERM + 1, LINES_A_TERM + 2]
+
+
 def test_one_driver_at_a_time_and_the_other_is_told_by_name(store: StudyStore, object_store: Server, prefix: str) -> None:
     second = StudyStore(object_store.uri(prefix), "study")
     with (
