@@ -121,28 +121,24 @@ class Lease:
                 try:
                     self._write(self._own, self._version, folder, patience_s)
                 except Conflict:
-                    self._look_who()
-
-    def _look_who(self) -> None:
-        """After a conflict: another driver has the lease, or an answer to this one was lost."""
-        found = look(self._folder)
-        if found is not None and found[0].driver == self._own.driver:
-            self._own, self._version = found
-            self._renewed = now()
-        else:
-            who = f"taken over by {found[0]}" if found else f"left without its {LEASE}"
-            self._lost = f"study {self._study} was {who}: this run stops writing, and what it recorded before stays"
+                    found = look(self._folder)
+                    who = f"taken over by {found[0]}" if found else f"left without its {LEASE}"
+                    self._lost = f"study {self._study} was {who}: this run stops writing, and what it recorded before stays"
 
     def _write(self, holder: Holder, version: Version | None, folder: ObjectFolder | None = None, patience_s: float | None = None) -> None:
+        """Write the lease with one more beat. Conflict where it is another driver's, or gone."""
+        folder = folder or self._folder
         holder = replace(holder, beat=holder.beat + 1, at=datetime.now(UTC).isoformat(timespec="seconds"))
+        text = json.dumps(asdict(holder)).encode()
         asked = now()
         try:
-            self._version = (folder or self._folder).write_if(LEASE, json.dumps(asdict(holder)).encode(), version, patience_s=patience_s)
+            self._version = folder.write_if(LEASE, text, version, patience_s=patience_s)
         except Conflict:
+            # A write of this driver may have been heard, and its answer lost: this one's, or one before.
             found = look(self._folder)
-            if found is None or found[0] != holder:
+            if found is None or found[0].driver != holder.driver:
                 raise
-            self._version = found[1]
+            self._version = folder.write_if(LEASE, text, found[1], patience_s=patience_s)
         # From before it was asked: another driver may have counted from when the store wrote it.
         self._own, self._renewed = holder, asked
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -77,8 +77,8 @@ class Line:
         self._to, self.delay_s, self.sent = port, 0.0, 0
         self.deaf = False
         """Whether requests arrive, and their answers are lost."""
-        self._open, self._thawed = True, threading.Event()
-        self._thawed.set()
+        self._open, self._gate = True, threading.Event()
+        self._gate.set()
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -96,11 +96,17 @@ class Line:
 
     def freeze(self) -> None:
         """Connections stand, and nothing moves on them."""
-        self._thawed.clear()
+        self._gate = threading.Event()
 
     def thaw(self) -> None:
         """All that was sent arrives."""
-        self._thawed.set()
+        self._gate.set()
+
+    def divert(self) -> Callable[[], None]:
+        """What is sent from now on arrives, before what stands; that arrives when the answer is called."""
+        held, self._gate = self._gate, threading.Event()
+        self._gate.set()
+        return held.set
 
     def end(self) -> None:
         """Close everything."""
@@ -125,7 +131,7 @@ class Line:
     def _carry(self, source: socket.socket, target: socket.socket, out: bool) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                self._thawed.wait()
+                self._gate.wait()
                 if out:
                     self.sent += len(data)
                     time.sleep(self.delay_s)

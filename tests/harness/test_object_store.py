@@ -126,6 +126,19 @@ def test_a_store_that_is_not_there_is_said_in_one_sentence(scheme: str, monkeypa
         found.read_bytes("plan.json")
 
 
+def test_a_store_that_never_answered_is_soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(_pause: float) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("harness.object_folder.time.sleep", again)
+    monkeypatch.setattr("harness.object_folder.FIRST_PATIENCE_S", 0.0)
+    uri = "s3://anonymous@bucket/x?scheme=http&endpoint_override=127.0.0.1:9"
+    with pytest.raises(StoreError, match="no answer"):
+        StudyStore(uri, "study").exists("x")
+    with pytest.raises(AssertionError, match="asked again"):
+        StudyStore(uri, "study", answered=True).exists("x")
+
+
 def test_what_a_server_refuses_is_not_asked_again_and_keeps_its_secrets(object_store: Server, tmp_path: Path) -> None:
     nowhere = StudyStore(object_store.uri("x").replace("bucket/x", "no-such-bucket/x"), "study")
     with pytest.raises(StoreError, match="404 Not Found: NoSuchBucket: The specified bucket does not exist") as problem:
@@ -162,34 +175,36 @@ def test_a_worker_waits_for_a_store_that_is_away_when_it_starts(object_store: Se
 
 
 def test_a_write_that_was_given_up_and_arrives_late_changes_nothing(
-    object_store: Server, prefix: str, line: Line, monkeypatch: pytest.MonkeyPatch
+    object_store: Server, store: StudyStore, prefix: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The server hears the first attempt of every sync after the ones that followed it.
-    monkeypatch.setenv("PAPERTRIAL_STORE_PATIENCE", "20")
-    store = StudyStore(object_store.uri(prefix), "study")
+    monkeypatch.setenv("PAPERTRIAL_STORE_PATIENCE", "4")
+    through = StudyStore(object_store.uri(prefix, line.port), "study")
     with lock.held(store):
-        slow = ObjectFolder(object_store.uri(prefix, line.port), "study", answered=True, answer_s=0.3)
-        book = PartedLedger(store)
-        (part,) = [book._part]
-        line.freeze()
-        with pytest.raises(OSError, match="Timeout"):
-            slow.write_if(part, b"", None, patience_s=0)
-        book.append([own("a")])
-        with pytest.raises(OSError, match="Timeout"):
-            slow.write_if(part, b"", book._version, patience_s=0)
-        book.append([own("b")])
-        line.thaw()
-        until(lambda: sum(name == f"study/{part}" and method == "PUT" for method, name in object_store.requests(prefix)) >= 4)
+        through.exists("plan.json")
+        through.lease = store.lease
+        book, late = PartedLedger(through), list[Callable[[], None]]()
+        for name in "ab":
+            line.freeze()
+            threading.Timer(0.5, lambda: late.append(line.divert())).start()
+            book.append([own(name)])
         book.append([own("c")])
-    assert list(ledger.read(store).records) == [own(name).trial_id for name in "abc"]
+        for arrive in late:
+            before = len(object_store.requests(prefix))
+            arrive()
+            until(lambda before=before: len(object_store.requests(prefix)) > before)  # type: ignore[misc]
+        assert list(ledger.read(store).records) == [own(name).trial_id for name in "abc"]
 
 
 def test_answers_that_are_lost_make_no_conflict_of_a_writer_with_itself(
     store: StudyStore, object_store: Server, prefix: str, line: Line
 ) -> None:
-    through = StudyStore(object_store.uri(prefix, line.port), "study")
-    with lock.held(through):
+    through, said = StudyStore(object_store.uri(prefix, line.port), "study"), list[str]()
+    through.exists("plan.json")
+    line.deaf = True
+    threading.Timer(0.5, lambda: setattr(line, "deaf", False)).start()
+    with lock.held(through, said.append):
         assert through.lease is not None
+        assert (through.lease.term, said) == (1, [])
         book = PartedLedger(through)
         for name in "ab":
             line.deaf = True
@@ -244,7 +259,7 @@ def test_a_stale_lease_is_taken_over_by_name_and_its_holder_writes_no_more(
     assert (found[0].term, found[0].released) == (2, True), "the first one's end must not release what is not its own"
 
 
-def test_a_holder_that_a_slow_store_holds_up_is_not_taken_for_dead(
+def test_a_holder_that_a_frozen_store_holds_up_is_not_taken_for_dead(
     store: StudyStore, object_store: Server, prefix: str, line: Line
 ) -> None:
     # Both see the store through one line, which freezes for longer than a holder may be silent.
