@@ -262,14 +262,17 @@ def test_a_stale_lease_is_taken_over_by_name_and_its_holder_writes_no_more(
 def test_a_holder_that_a_frozen_store_holds_up_is_not_taken_for_dead(
     store: StudyStore, object_store: Server, prefix: str, line: Line
 ) -> None:
-    # Both see the store through one line, which freezes for longer than a holder may be silent.
-    first, second = (StudyStore(object_store.uri(prefix, line.port), "study") for _ in range(2))
+    # Frozen for both, for longer than a holder may be silent; the one that waits hears from the store first.
+    other = Line(object_store.port)
+    first, second = (StudyStore(object_store.uri(prefix, one.port), "study") for one in (line, other))
     with lock.held(first):
-        threading.Timer(0.2, line.freeze).start()
-        threading.Timer(3.0, line.thaw).start()
+        for one, thawed in ((line, 3.3), (other, 3.0)):
+            threading.Timer(0.2, one.freeze).start()
+            threading.Timer(thawed, one.thaw).start()
         with pytest.raises(StoreError, match="is being run by"), lock.held(second):
             pass
         first.write_text("x", "still writing")
+    other.end()
 
 
 def test_a_server_that_forgets_conditions_is_refused(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
