@@ -24,6 +24,7 @@ from harness.object_folder import Conflict, ObjectFolder
 from harness.sink import RemoteSink
 from harness.store import StudyStore
 from harness.worker import Outcome
+from tests import google_storage
 from tests.harness.processes import Process
 from tests.harness.test_ledger import own
 from tests.object_store import Line, Server
@@ -273,6 +274,27 @@ def test_a_holder_that_a_frozen_store_holds_up_is_not_taken_for_dead(
             pass
         first.write_text("x", "still writing")
     other.end()
+
+
+def test_the_same_holds_of_google_s_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in QUICK.items():
+        monkeypatch.setenv(name, value)
+    with google_storage.served() as options:
+        first, second = (StudyStore(f"gs://bucket/some/prefix?{options}", "study") for _ in range(2))
+        first.write_text("curves/a b.txt", "text")
+        assert (second.read_bytes("curves/a b.txt"), second.names("curves"), second.names("x")) == (b"text", ["curves/a b.txt"], [])
+        second.remove("curves/a b.txt")
+        second.remove("curves/a b.txt")
+        assert not first.exists("curves/a b.txt")
+        with lock.held(first):
+            book = PartedLedger(first)
+            book.append([own("a")])
+            book.append([own("b")])
+            with pytest.raises(StoreError, match="is being run by"), lock.held(second):
+                pass
+        with lock.held(second):
+            PartedLedger(second).append([own("c")])
+        assert list(ledger.read(first).lines.values()) == [LINES_A_TERM + 1, LINES_A_TERM + 2, 2 * LINES_A_TERM + 1]
 
 
 def test_a_server_that_forgets_conditions_is_refused(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
