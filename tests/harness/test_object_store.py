@@ -494,6 +494,21 @@ def test_a_driver_that_was_killed_is_taken_over_from_and_each_trial_is_recorded_
     assert times == [1] * len(before), "what is in the store must not run again"
 
 
+def test_a_driver_that_is_told_to_stop_writes_all_and_gives_the_lease_back(object_store: Server, tmp_path: Path, prefix: str) -> None:
+    run = drive(tmp_path, object_store.uri(prefix), "--seeds", "2", "--set", "pause=0.5")
+    run.until_executed(3)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 1, run.out
+    store = StudyStore(object_store.uri(prefix), "s")
+    recorded = set(ledger.read(store).records)
+    assert set(run.executed()[:-1]) <= recorded, "only the trial that the signal met may be lost"
+    assert len(recorded) < 12
+    assert store.remote is not None
+    found = look(store.remote)
+    assert found is not None
+    assert found[0].released
+
+
 def test_a_driver_that_was_frozen_and_taken_over_from_stops_and_destroys_nothing(object_store: Server, tmp_path: Path, prefix: str) -> None:
     words = ("--seeds", "2", "--set", "pause=0.5")
     frozen = drive(tmp_path / "a", object_store.uri(prefix), *words)
