@@ -23,7 +23,7 @@ from harness.ledger_parts import LINES_A_TERM, PART_BYTES, PartedLedger
 from harness.object_folder import Conflict, ObjectFolder
 from harness.sink import RemoteSink
 from harness.store import StudyStore
-from harness.worker import Outcome
+from harness.worker import Context, Outcome, Worker
 from tests import google_storage
 from tests.harness.processes import Process
 from tests.harness.test_ledger import own
@@ -169,10 +169,15 @@ def test_a_store_that_was_there_is_waited_for(object_store: Server, prefix: str,
         assert store.read_bytes("x") == stop.__name__.encode()
 
 
-def test_a_worker_waits_for_a_store_that_is_away_when_it_starts(object_store: Server, prefix: str, line: Line) -> None:
+def test_a_worker_waits_for_a_store_that_is_away_when_it_starts(
+    object_store: Server, prefix: str, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.object_folder.FIRST_PATIENCE_S", 0.0)
     line.cut()
     threading.Timer(0.5, line.mend).start()
-    StudyStore(object_store.uri(prefix, line.port), "study", answered=True).write_text("x", "1")
+    context = Context(store_uri=object_store.uri(prefix, line.port), study="study")
+    Worker(context)._artifacts.save("a", {"step": 1})
+    assert StudyStore(object_store.uri(prefix), "study").exists("artifacts/a.pt")
 
 
 def test_a_write_that_was_given_up_and_arrives_late_changes_nothing(
