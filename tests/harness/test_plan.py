@@ -6,12 +6,13 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from harness import params, registry
 from harness.errors import UsageError
-from harness.plan import DataRef, Overrides, TrialSpec, expand
+from harness.plan import DataRef, Overrides, TrialSpec, expand, read_trials
 from harness.task import Grid, Resources
 from tests.harness.fabricated import task_of
 
@@ -159,3 +160,45 @@ def test_values_have_their_declared_types() -> None:
     assert isinstance(resolved["rate"], float)
     with pytest.raises(UsageError, match="a whole number"):
         params.resolve(TASK("misbehaving").experiments[0], {"size": True})
+
+
+def test_what_a_task_declares_is_asked_once_a_cell_and_not_once_a_seed() -> None:
+    asked: list[str] = []
+
+    def seconds(_scale: str, method: str, _params: Mapping[str, Any]) -> float:
+        asked.append(method)
+        return 2.0
+
+    task = task_of(seconds=seconds)
+    few, many = expand(task, "laptop", Overrides(seeds=1), {}), expand(task, "laptop", Overrides(seeds=50), {})
+    assert len(many) == 50 * len(few)
+    assert len(asked) == 2 * len(few)
+    assert len({id(trial.params) for trial in many}) == len(few)
+
+
+def test_each_seed_plans_what_it_would_alone() -> None:
+    chain, seeds = TASK("chain"), 4
+    together = expand(chain, "smoke", Overrides(seeds=seeds), {})
+    alone = [trial for seed in range(seeds) for trial in expand(chain, "smoke", Overrides(seeds=1, first_seed=seed), {})]
+    assert together == alone
+    assert [trial.id for trial in together] == [dataclasses.replace(trial).id for trial in alone]
+    seed_of = {trial.id: trial.seed for trial in together}
+    assert [seed_of[trial.requires] for trial in together if trial.requires] == [trial.seed for trial in together if trial.requires]
+    assert any(trial.requires for trial in together)
+
+
+def test_rows_that_differ_in_the_seed_are_checked_in_full_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = expand(TASK("chain"), "smoke", Overrides(seeds=30), {})
+    rows = json.loads(json.dumps([trial.to_json() for trial in trials]))
+    full = Mock(wraps=TrialSpec.from_json)
+    monkeypatch.setattr(TrialSpec, "from_json", full)
+    assert read_trials(rows) == trials
+    assert full.call_count == len(trials) // 30
+
+
+@pytest.mark.parametrize("changes", [{"seed": 9}, {"id": "0" * 16}, {"method": "other"}, {"requires": 3}, {"seed": True}, {"seed": 1.0}])
+def test_a_row_like_others_is_refused_when_it_is_not_what_its_id_says(changes: dict[str, Any]) -> None:
+    rows = [trial.to_json() for trial in expand(TASK("chain"), "smoke", Overrides(seeds=2), {})]
+    assert read_trials(rows)
+    with pytest.raises(ValueError, match=r"says|shape"):
+        read_trials([*rows, rows[-1] | changes])
