@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import socket
 from collections.abc import Iterator
@@ -17,10 +16,12 @@ from ray._private import ray_constants
 
 from harness.errors import ResourceError
 from harness.masking import learn, mask
+from harness.nodes import slots as slots_on
 from harness.registry import TASK_PATHS
 from harness.shown import sentence
 from harness.stopping import Stopped
 from harness.task import Resources
+from harness.workers import Node
 
 CONNECT_LIMIT_S = 10.0
 """How long a cluster may take to answer. Ray itself knocks for ten minutes at an address where nothing is."""
@@ -91,46 +92,36 @@ def _knock(address: str) -> None:
 
 def slots(shape: Resources) -> int:
     """How many trials of this shape run at once on the cluster; ResourceError at once when it can never hold one."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    now = sum(fit(shape, node) for node in nodes)
-    later = _autoscaled(shape)
-    if not now and not later:
-        offers = "; ".join(f"{node.get('CPU', 0):g} CPUs + {node.get('GPU', 0):g} GPUs" for node in nodes)
-        raise ResourceError(f"a trial asks for {shape}, which no node of the cluster has or can add (nodes: {offers})")
-    return max(now, later)
+    return slots_on(shape, nodes(), addable())
 
 
-def fit(shape: Resources, node: dict[str, float]) -> int:
-    """How many trials of this shape one node holds."""
-    by_cpu = math.floor(node.get("CPU", 0.0) / shape.cpus + 1e-9)
-    if not shape.gpus:
-        return by_cpu
-    gpus = node.get("GPU", 0.0)
-    # Ray never splits one trial's fraction over two cards, so fractions are packed card by card.
-    by_gpu = math.floor(gpus) * math.floor(1 / shape.gpus + 1e-9) if shape.gpus <= 1 else math.floor(gpus / shape.gpus + 1e-9)
-    return min(by_cpu, by_gpu)
+def nodes() -> list[Node]:
+    """The nodes that are there now."""
+    return [
+        Node(node.get("NodeID", ""), node.get("NodeManagerAddress", ""), node["Resources"], node.get("Labels") or {})
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
-def _autoscaled(shape: Resources) -> int:
-    """Slots on nodes that the cluster can add; 0 when it adds none. Trials without a GPU bring up no GPU nodes."""
-    return sum(fit(shape, node) * count for node, count in _addable() if shape.gpus or not node.get("GPU"))
-
-
-def _addable() -> list[tuple[dict[str, float], int]]:
-    """(resources, most nodes) of each kind of node that an autoscaler may start."""
+def addable() -> list[tuple[Node, int]]:
+    """Each kind of node that an autoscaler may start, and the most that it has of it."""
     from ray._private.state import state
 
     config = state.get_cluster_config()
     if config is not None:
-        return [(dict(group.resources), max(0, group.max_count)) for group in config.node_group_configs]
+        return [(Node("", group.name, dict(group.resources)), max(0, group.max_count)) for group in config.node_group_configs]
     # The autoscaler of `ray up` tells the cluster nothing of what it may add.
     file = Path(BOOTSTRAP).expanduser()
     if not file.exists():
         return []
     launcher = json.loads(file.read_text())
-    kinds = [kind for name, kind in launcher["available_node_types"].items() if name != launcher["head_node_type"]]
+    kinds = {name: kind for name, kind in launcher["available_node_types"].items() if name != launcher["head_node_type"]}
     most = launcher.get("max_workers", 0)
-    return [(kind["resources"], min(most, kind.get("max_workers", most))) for kind in kinds]
+    return [
+        (Node("", name, kind["resources"], kind.get("labels", {})), min(most, kind.get("max_workers", most)))
+        for name, kind in kinds.items()
+    ]
 
 
 def worker_environment(shape: Resources) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -18,6 +19,7 @@ from harness.ledger import LedgerContents
 from harness.plan import TrialSpec
 from harness.queue import Batch, Queue
 from harness.record import Record, Status, counted
+from harness.scheduler import Scheduler
 from harness.sink import Observe, open_sink
 from harness.stopping import Stop, Stopped
 from harness.store import StudyStore
@@ -123,18 +125,18 @@ def _execute(
     packs: bool,
     announce: Announce,
 ) -> Generator[list[Outcome], None, None]:
-    """Groups of outcomes, one resource shape after another: pools never wait for CPUs that another pool's idle actors hold."""
-    by_shape: dict[Resources, list[TrialSpec]] = {}
-    for trial in trials:
-        by_shape.setdefault(trial.resources, []).append(trial)
-    contexts = {shape: _context(store, shape, trials) for shape in by_shape}
-    slots = [_local_slots(shape) if local else _pool_slots(shape) for shape in by_shape]
-    announce(trials, max(slots))
-    for shape, group in by_shape.items():
-        if local:
-            yield from _run_local(contexts[shape], group, states, stop, packs=packs)
-        else:
-            yield from _run_pool(contexts[shape], _balanced(group), states, stop, packs=packs)
+    """Groups of outcomes. On Ray all shapes run side by side; in this process one after another."""
+    shapes = list(dict.fromkeys(trial.resources for trial in trials))
+    context = _context(store, trials)
+    announce(trials, max(_local_slots(shape) if local else _pool_slots(shape) for shape in shapes))
+    if not local:
+        from harness.ray_workers import RayWorkers
+
+        yield from Scheduler(context, _balanced(trials), states, RayWorkers(context), time.monotonic, check=stop.check, packs=packs).run()
+        return
+    for shape in shapes:
+        group = [trial for trial in trials if trial.resources == shape]
+        yield from _run_local(replace(context, resources=shape), group, states, stop, packs=packs)
 
 
 def _run_local(
@@ -188,14 +190,6 @@ def _execute_here(worker: Worker, batch: Batch, queue: Queue, stop: Stop) -> Ite
         queue.broke(batch, found.problem)
 
 
-def _run_pool(
-    context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop, *, packs: bool
-) -> Iterator[list[Outcome]]:
-    from harness.pool import Pool
-
-    yield from Pool(context, trials, states, stop.check, packs=packs).run()
-
-
 def _pool_slots(shape: Resources) -> int:
     from harness.cluster import slots
 
@@ -222,13 +216,12 @@ def _balanced(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     return ordered
 
 
-def _context(store: StudyStore, shape: Resources, trials: Sequence[TrialSpec]) -> Context:
+def _context(store: StudyStore, trials: Sequence[TrialSpec]) -> Context:
     ids = sorted({trial.task for trial in trials})
     commit, dirty = provenance.task_state(ids)
     return Context(
         store_uri=store.parent_uri,
         study=store.name,
-        resources=shape,
         source_digests={id: provenance.source_digest(id) for id in ids},
         git_commit=commit,
         git_dirty=dirty,

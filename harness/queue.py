@@ -40,11 +40,13 @@ class Queue:
     """Trials that may start, of one resource shape, for `workers` workers."""
 
     def __init__(self, workers: int, *, packs: bool = True) -> None:
-        self._workers, self._packs = max(1, workers), packs
+        self.workers, self._packs = max(1, workers), packs
         self._plain: deque[TrialSpec] = deque()
         self._packing: dict[str, str] = {}
         self._first: deque[Batch] = deque()
         self._groups: dict[Hashable, deque[TrialSpec]] = {}
+        self._expected: dict[Hashable, float] = {}
+        """Seconds that what is left of each group is expected to take."""
         self._paces: dict[Hashable, Pace] = {}
         self._parts: dict[Hashable, int] = {}
         """Members of each of the equal parts that what is left of a group is cut into."""
@@ -53,12 +55,17 @@ class Queue:
     def __bool__(self) -> bool:
         return bool(self._first or self._plain or self._groups)
 
+    def __len__(self) -> int:
+        """Batches that go before, and trials."""
+        return len(self._first) + len(self._plain) + sum(map(len, self._groups.values()))
+
     def add(self, trials: Iterable[TrialSpec]) -> None:
         """Trials that may start now."""
         for trial in trials:
             program = shared(trial)
             if program is not None and self._packs:
                 self._groups.setdefault(program, deque()).append(trial)
+                self._expect(program, [trial])
                 continue
             if why := UNPACKED if program is not None else without_program(trial):
                 self._packing[trial.id] = why
@@ -75,7 +82,7 @@ class Queue:
         if batch := self._pack():
             return batch
         if self._plain:
-            count = min(size(), math.ceil(len(self._plain) / (2 * self._workers)))
+            count = min(size(), math.ceil(len(self._plain) / (2 * self.workers)))
             return self._singles([self._plain.popleft() for _ in range(count)])
         return None
 
@@ -89,6 +96,7 @@ class Queue:
         if rest:
             group = self._groups.setdefault(batch.program, deque())
             group.extendleft(reversed(rest))
+            self._expect(batch.program, rest)
             programs = max(self._shares(), math.ceil(len(group) / found.pace.size))
             self._parts[batch.program] = math.ceil(len(group) / programs)
 
@@ -108,13 +116,13 @@ class Queue:
 
     def _pack(self) -> Batch | None:
         """Of the group with the most work left, as much as its pace says and leaves something for the other workers."""
-        waiting = [program for program in self._groups if program not in self._probing]
-        for program in sorted(waiting, key=lambda program: -sum(trial.expected_s for trial in self._groups[program])):
+        while waiting := [program for program in self._groups if program not in self._probing]:
+            program = max(waiting, key=self._expected.__getitem__)
             group, pace = self._groups[program], self._paces.get(program)
             if len(group) == 1 or (pace and pace.size < 2):
                 why = ALONE if len(group) == 1 else f"by itself: packing did not pay ({pace})"
                 self._packing |= dict.fromkeys((trial.id for trial in group), why)
-                self._plain.extend(self._groups.pop(program))
+                self._plain.extend(self._take(program, len(group)))
                 continue
             if pace is None:
                 most = math.ceil(len(group) / self._shares())
@@ -125,15 +133,19 @@ class Queue:
 
     def _shares(self) -> int:
         """Workers for every group: where there are fewer groups, each leaves something for others."""
-        return math.ceil(self._workers / max(1, len(self._groups.keys() | self._probing)))
+        return math.ceil(self.workers / max(1, len(self._groups.keys() | self._probing)))
 
     def _take(self, program: Hashable, most: int) -> list[TrialSpec]:
         """The first trials of a group, which is gone when none is left."""
         group = self._groups[program]
         taken = [group.popleft() for _ in range(min(most, len(group)))]
+        self._expect(program, taken, -1)
         if not group:
-            del self._groups[program]
+            del self._groups[program], self._expected[program]
         return taken
+
+    def _expect(self, program: Hashable, trials: Sequence[TrialSpec], sign: int = 1) -> None:
+        self._expected[program] = self._expected.get(program, 0.0) + sign * sum(trial.expected_s for trial in trials)
 
     def _singles(self, trials: Sequence[TrialSpec]) -> Batch:
         return Batch(list(trials), packing={trial.id: self._packing[trial.id] for trial in trials if trial.id in self._packing})

@@ -123,22 +123,58 @@ class Metric:
         return not self.optional and (not self.methods or method in self.methods)
 
 
+_CARD = "accelerator_type:"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one trial occupies while it runs. GPUs may be fractions: several trials then share a card."""
+    """What one trial occupies while it runs, and on which machines it may. GPUs may be fractions: several trials then share a card."""
 
     cpus: float = 1.0
     gpus: float = 0.0
+    accelerator: str = ""
+    """Kind of card by Ray's name, such as H100 or A100-80G; any where it is empty."""
+    memory_gib: float = 0.0
+    """Main memory that is set aside for it; nothing is where it is 0."""
+    custom: Mapping[str, float] = field(default_factory=dict)
+    """Amounts of resources that the cluster's nodes were started with (`ray start --resources`)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the node's labels have to be (`ray start --labels`)."""
 
     def __post_init__(self) -> None:
         if self.cpus <= 0 or self.gpus < 0:
             raise TaskError(f"resources must be cpus > 0 and gpus >= 0, not {self.cpus} and {self.gpus}")
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise TaskError(f"a trial takes a fraction of one GPU or whole GPUs, not {self.gpus}")
+        if self.accelerator and not self.gpus:
+            raise TaskError(f"a trial that asks for a card of kind {self.accelerator} has to say how much of it: gpus=1")
+        if self.memory_gib < 0 or any(amount <= 0 for amount in self.custom.values()):
+            raise TaskError(f"resources must be memory_gib >= 0 and custom amounts > 0, not {self.memory_gib} and {dict(self.custom)}")
+        if own := [name for name in self.custom if name in ("CPU", "GPU", "memory") or name.startswith(_CARD)]:
+            raise TaskError(f"resources: {own[0]} is not custom; it is one of cpus, gpus, memory_gib and accelerator")
+
+    def __hash__(self) -> int:
+        named = (frozenset(self.custom.items()), frozenset(self.labels.items()))
+        return hash((self.cpus, self.gpus, self.accelerator, self.memory_gib, *named))
 
     def __str__(self) -> str:
-        cpus = f"{self.cpus:g} CPU" + ("" if self.cpus == 1 else "s")
-        return cpus if not self.gpus else f"{cpus} + {self.gpus:g} GPU" + ("" if self.gpus <= 1 else "s")
+        said = [f"{self.cpus:g} CPU" + ("" if self.cpus == 1 else "s")]
+        if self.gpus:
+            said.append(f"{self.gpus:g} {self.accelerator + ' ' if self.accelerator else ''}GPU" + ("" if self.gpus <= 1 else "s"))
+        said += [f"{self.memory_gib:g} GiB"] if self.memory_gib else []
+        said += [f"{amount:g} {name}" for name, amount in self.custom.items()]
+        said += [f"a node with {name}={value}" for name, value in self.labels.items()]
+        return " + ".join(said)
+
+    def amounts(self) -> dict[str, float]:
+        """What it takes of a node by Ray's names (memory in bytes), but for GPUs, which are cards and not one amount."""
+        amounts = {"CPU": self.cpus, **self.custom}
+        if self.memory_gib:
+            amounts["memory"] = self.memory_gib * 2**30
+        if self.accelerator:
+            # A node has 1 of it however many cards it has: Ray takes a thousandth for a trial.
+            amounts[f"{_CARD}{self.accelerator}"] = 0.001
+        return amounts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -240,10 +240,12 @@ class Worker:
             self._pack.pack.close()
         self._pack = None
 
-    def execute_all(self, specs: Sequence[TrialSpec], packing: Mapping[str, str] = MappingProxyType({})) -> list[Outcome]:
-        """Outcomes of a batch in order; shorter than the batch once its work is worth the way back, or when this process should go."""
+    def execute_all(
+        self, specs: Sequence[TrialSpec], packing: Mapping[str, str] = MappingProxyType({}), seconds: float = BATCH_SECONDS
+    ) -> list[Outcome]:
+        """Outcomes of a batch in order; shorter than the batch after `seconds` of work, or when this process should go."""
         outcomes: list[Outcome] = []
-        enough = time.monotonic() + BATCH_SECONDS
+        enough = time.monotonic() + seconds
         for spec in specs:
             outcomes.append(self.execute(spec, packing.get(spec.id, "")))
             if outcomes[-1].retire or time.monotonic() > enough:

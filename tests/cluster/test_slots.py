@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import fit, slots
+from harness.cluster import slots
 from harness.errors import ResourceError
+from harness.nodes import fit
 from harness.task import Resources
 
 

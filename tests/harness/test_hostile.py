@@ -112,8 +112,8 @@ def test_a_trial_that_masks_or_swallows_its_limit_is_stopped_from_inside(tmp_pat
 def test_a_trial_stuck_in_c_loses_its_worker_and_its_batch_mates_do_not_wait_for_guesses(
     store: StudyStore, ray_here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.pool.GRACE_S", 1.0)
-    monkeypatch.setattr("harness.pool.FIRST_GRACE_S", 4.0)
+    monkeypatch.setattr("harness.scheduler.GRACE_S", 1.0)
+    monkeypatch.setattr("harness.scheduler.FIRST_GRACE_S", 4.0)
     before, stuck, after = plan("good", seeds=30), plan("masked in C", limit=1.0), plan("good", seeds=60)[30:]
     records = run_trials(store, [*before, *stuck, *(replace(trial, time_limit_s=1.0) for trial in after)]).records
     assert records[stuck[0].id].status == "timeout"

@@ -1,0 +1,329 @@
+"""Decides which worker runs which trials when: batches, deaths, deadlines, second chances. It knows no Ray and no clock of its own.
+
+Every step costs the same however many workers and trials there are, but for the start of a worker, which looks at nodes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from harness.dependencies import Dependencies, Resolved
+from harness.errors import ResourceError
+from harness.nodes import room, slots
+from harness.pack import SLICE_SECONDS, Problem
+from harness.placement import Placement
+from harness.plan import TrialSpec
+from harness.pool import Actor, Pool
+from harness.queue import Batch, Queue
+from harness.record import Status
+from harness.shown import sentence
+from harness.task import Resources
+from harness.worker import Context, Outcome, Slice, lost
+from harness.workers import Cause, Died, Event, Finished, Order, Ready, Workers
+
+MAX_ATTEMPTS = 2
+MAX_STARTS = 3
+"""How often workers may fail to start on nodes that live before the run gives up, and on lost nodes while none has ever started."""
+GRACE_S = 10.0
+"""What a batch may take beyond its work and its longest limit before its worker is killed."""
+FIRST_GRACE_S = 30.0
+"""The same for the first batch of a worker, which imports what the trials need."""
+START_LIMIT_S = 900.0
+"""How long the run waits for its first worker: long enough for an autoscaler to bring up a node."""
+TICK_S = 0.5
+LOOK_S = 10.0
+"""Between two looks at the cluster's nodes."""
+
+
+class Scheduler:
+    """Runs trials of any shapes side by side. Iterate `run` for groups of outcomes in the order they finish.
+
+    `recorded` are the states of trials that ran before, for those that need them; `check` is called twice a second or more and
+    raises when the run is to stop; without `packs` no two trials share a program. `clock` gives seconds, and only their differences
+    count.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        trials: Sequence[TrialSpec],
+        recorded: Mapping[str, Status],
+        workers: Workers,
+        clock: Callable[[], float],
+        *,
+        check: Callable[[], None] = lambda: None,
+        packs: bool = True,
+    ) -> None:
+        self._context, self._workers, self._clock, self._check = context, workers, clock, check
+        self._dependencies = Dependencies(trials, recorded)
+        self._pools: dict[Resources, Pool] = {}
+        for trial in trials:
+            pool = self._pools.setdefault(trial.resources, Pool(trial.resources, Queue(1, packs=packs)))
+            pool.expect([trial])
+        self._open = len(trials)
+        """Trials that have no outcome yet."""
+        self._actors: dict[int, Actor] = {}
+        self._numbers = itertools.count()
+        self._deadlines: list[tuple[float, int, Actor]] = []
+        self._running = 0
+        self._failed_starts = 0
+        self._next_look = -math.inf
+        self._placement = Placement(list(self._pools.values()), self._start, self._end)
+
+    def run(self) -> Iterator[list[Outcome]]:
+        """Groups of outcomes as they come. Closing the iterator ends the workers."""
+        try:
+            self._look()
+            outcomes = self._admit(self._dependencies.start)
+            waiting_since = self._clock()
+            while True:
+                if outcomes:
+                    yield outcomes
+                if not self._open:
+                    return
+                self._check()
+                if self._clock() >= self._next_look:
+                    self._look()
+                self._assign()
+                self._placement.grow()
+                outcomes = self._collect()
+                if self._running or any(pool.idle for pool in self._pools.values()):
+                    waiting_since = self._clock()
+                elif self._clock() - waiting_since > START_LIMIT_S:
+                    shapes = " or ".join(str(pool.shape) for pool in self._pools.values() if pool.wants(quiet=True))
+                    raise ResourceError(f"no worker with {shapes} started within {START_LIMIT_S:g} s")
+        finally:
+            self._workers.close()
+
+    # Nodes and workers
+
+    def _look(self) -> None:
+        """See which nodes there are."""
+        self._next_look = self._clock() + LOOK_S
+        nodes, addable = self._workers.nodes(), self._workers.addable()
+        self._placement.see(nodes, addable)
+        for pool in self._pools.values():
+            at_once = sum(room(pool.shape, nodes, addable)) if pool.came_up else slots(pool.shape, nodes, addable)
+            pool.queue.workers = max(1, min(at_once, pool.open))
+        self._placement.dismiss(self._clock())
+
+    def _start(self, pool: Pool, node: str | None) -> Actor:
+        actor = Actor(next(self._numbers), pool)
+        self._actors[actor.id] = actor
+        self._workers.start(actor.id, pool.shape, node)
+        return actor
+
+    def _end(self, actor: Actor) -> None:
+        """Kill a worker and give its room back."""
+        self._workers.kill(actor.id)
+        self._forget(actor)
+
+    def _forget(self, actor: Actor) -> None:
+        del self._actors[actor.id]
+        self._rest(actor)
+        actor.deadline = math.inf
+        self._placement.leave(actor)
+
+    def _welcome(self, actor: Actor, node: str) -> None:
+        actor.pool.came_up = True
+        if not self._placement.arrive(actor, node):
+            self._look()
+            self._placement.arrive(actor, node)
+
+    # Work
+
+    def _admit(self, resolved: Resolved) -> list[Outcome]:
+        """Queue what may start now; the outcomes of what never will, and of what needs that."""
+        for trial in resolved.released:
+            self._pools[trial.resources].queue.add([trial])
+        self._placement.stale |= bool(resolved.released)
+        outcomes: list[Outcome] = []
+        given_up = deque(resolved.lost)
+        while given_up:
+            trial, why = given_up.popleft()
+            outcomes.append(self._settled(trial, lost(trial, self._context, "failed", why)))
+            given_up.extend(self._dependencies.resolve(trial.id, "failed").lost)
+        return outcomes
+
+    def _settled(self, trial: TrialSpec, outcome: Outcome) -> Outcome:
+        self._open -= 1
+        self._pools[trial.resources].expect([trial], -1)
+        return outcome
+
+    def _assign(self) -> None:
+        for pool in self._pools.values():
+            while (actor := self._placement.available(pool)) and (found := pool.next(len(self._actors))):
+                pool.idle.remove(actor)
+                self._send(actor, *found)
+        if any(pool.memory_queue for pool in self._pools.values()) and self._placement.quiet:
+            for pool in self._pools.values():
+                while pool.memory_queue and (actor := self._placement.available(pool, empty=True)):
+                    pool.idle.remove(actor)
+                    assert actor.site is not None
+                    actor.site.alone = True
+                    self._send(actor, pool.memory_queue.popleft(), SLICE_SECONDS)
+
+    def _send(self, actor: Actor, batch: Batch, work_s: float, *, going_on: bool = False) -> None:
+        actor.batch, actor.spare_since = batch, math.inf
+        self._running += 1
+        if actor.site:
+            actor.site.running += 1
+        # A worker comes back after a bounded time of work, so that only its last trial can run up to its limit.
+        longest = max(trial.time_limit_s for trial in batch.trials)
+        actor.deadline = self._clock() + work_s + longest + (GRACE_S if actor.warm else FIRST_GRACE_S)
+        if len(self._deadlines) > 2 * len(self._actors) + 64:
+            self._deadlines = [(other.deadline, next(self._numbers), other) for other in self._actors.values() if other.deadline < math.inf]
+            heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (actor.deadline, next(self._numbers), actor))
+        if going_on:
+            order = Order("go on", batch.trials)
+        elif batch.program is not None:
+            order = Order("program", batch.trials, pace=batch.pace, most=batch.most)
+        else:
+            order = Order("trials", batch.trials, batch.packing, work_s)
+        self._workers.send(actor.id, order)
+
+    def _rest(self, actor: Actor) -> Batch | None:
+        """Take its batch from a worker."""
+        batch, actor.batch, actor.deadline = actor.batch, None, math.inf
+        if batch:
+            self._running -= 1
+            if actor.site:
+                actor.site.running -= 1
+                actor.site.alone = False
+        return batch
+
+    def _collect(self) -> list[Outcome]:
+        """What has happened, and the outcomes in it. Everything that is there now shares one group sync of the ledger."""
+        outcomes: list[Outcome] = []
+        for event in self._workers.events(TICK_S):
+            outcomes += self._heard(event)
+        outcomes += self._enforce_deadlines()
+        for outcome in list(outcomes):
+            outcomes += self._admit(self._dependencies.resolve(outcome.record.trial_id, outcome.record.status))
+        return outcomes
+
+    def _heard(self, event: Event) -> list[Outcome]:
+        actor = self._actors.get(event.worker)
+        if actor is None:
+            return []
+        match event:
+            case Ready(_, node):
+                self._welcome(actor, node)
+                return []
+            case Finished(_, found):
+                return self._finish(actor, found)
+            case Died(_, cause):
+                return self._died(actor, cause)
+
+    def _finish(self, actor: Actor, found: list[Outcome] | Slice) -> list[Outcome]:
+        batch = self._rest(actor)
+        assert batch is not None
+        actor.warm = True
+        if isinstance(found, Slice):
+            return self._go_on(actor, batch, found)
+        self._placement.free(actor, retire=found[-1].retire)
+        left = batch.trials[len(found) :]
+        if left:
+            self._again(actor.pool, dataclasses.replace(batch, trials=left))
+        actor.pool.cost.add(found)
+        ended = zip(batch.trials, found, strict=False)
+        return [kept for trial, outcome in ended if (kept := self._concluded(actor.pool, batch, trial, outcome))]
+
+    def _go_on(self, actor: Actor, batch: Batch, found: Slice) -> list[Outcome]:
+        """Take what a program has brought, and send its worker back to it unless it has ended."""
+        if batch.pace is None:
+            actor.pool.queue.began(batch, found)
+            self._placement.stale = True
+        members = {trial.id: trial for trial in batch.trials}
+        outcomes = []
+        for outcome in found.outcomes:
+            trial = members.pop(outcome.record.trial_id)
+            if kept := self._concluded(actor.pool, batch, trial, outcome):
+                outcomes.append(kept)
+        batch.trials = list(members.values())
+        if found.left:
+            self._send(actor, batch, SLICE_SECONDS, going_on=True)
+            return outcomes
+        self._placement.free(actor, retire=found.retire)
+        if found.problem:
+            self._broke(actor.pool, batch, found.problem)
+        return outcomes
+
+    def _concluded(self, pool: Pool, batch: Batch, trial: TrialSpec, outcome: Outcome) -> Outcome | None:
+        """The outcome with its number of attempts; None when an out-of-memory trial gets its second chance, alone."""
+        if outcome.record.status == "oom" and not batch.alone:
+            pool.memory_queue.append(Batch([trial], batch.attempt + 1, alone=True, packing=batch.packing))
+            self._placement.stale = True
+            return None
+        return self._settled(trial, dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, attempts=batch.attempt)))
+
+    def _again(self, pool: Pool, batch: Batch) -> None:
+        if batch.alone:
+            pool.memory_queue.append(batch)
+        else:
+            pool.queue.again(batch)
+        self._placement.stale = True
+
+    def _broke(self, pool: Pool, batch: Batch, problem: Problem) -> None:
+        pool.queue.broke(batch, problem)
+        self._placement.stale = True
+
+    # Ends of workers
+
+    def _died(self, actor: Actor, cause: Cause) -> list[Outcome]:
+        batch, started = self._rest(actor), actor.ready
+        self._workers.kill(actor.id)
+        self._forget(actor)
+        if not started:
+            self._not_started(actor, cause)
+        return self._after_death(actor.pool, batch, cause) if batch else []
+
+    def _not_started(self, actor: Actor, cause: Cause) -> None:
+        self._failed_starts += 1
+        if not actor.pool.came_up or self._failed_starts >= MAX_STARTS:
+            raise ResourceError(f"a worker could not start: {sentence(cause.says)}")
+
+    def _after_death(self, pool: Pool, batch: Batch, cause: Cause) -> list[Outcome]:
+        """A batch that killed its worker is halved until the poisonous trial is alone; that one gets a last attempt, then a record."""
+        if batch.program is not None:
+            self._broke(pool, batch, Problem("failed", f"the worker process died while running it: {sentence(cause.says)}"))
+            return []
+        if len(batch.trials) > 1:
+            middle = len(batch.trials) // 2
+            for half in (batch.trials[:middle], batch.trials[middle:]):
+                self._again(pool, dataclasses.replace(batch, trials=half))
+            return []
+        if batch.attempt < MAX_ATTEMPTS:
+            self._again(pool, dataclasses.replace(batch, attempt=batch.attempt + 1, alone=cause.kind == "memory"))
+            return []
+        message = f"the worker process died while running this trial\n{cause.says}"
+        return [self._lost(batch, "oom" if cause.kind == "memory" else "failed", message)]
+
+    def _enforce_deadlines(self) -> list[Outcome]:
+        outcomes, now = [], self._clock()
+        while self._deadlines and self._deadlines[0][0] < now:
+            deadline, _, actor = heapq.heappop(self._deadlines)
+            if actor.deadline != deadline:
+                continue
+            batch = self._rest(actor)
+            assert batch is not None
+            self._end(actor)
+            if batch.program is not None:
+                self._broke(actor.pool, batch, Problem("timeout", "it ran longer than the limit of a trial and its worker was killed"))
+            elif len(batch.trials) > 1:
+                # One by one: each further guess at who is stuck would cost its limit again.
+                for trial in batch.trials:
+                    self._again(actor.pool, dataclasses.replace(batch, trials=[trial]))
+            else:
+                limit = batch.trials[0].time_limit_s
+                outcomes.append(self._lost(batch, "timeout", f"ran longer than its limit of {limit:g} s and its worker was killed"))
+        return outcomes
+
+    def _lost(self, batch: Batch, status: Status, error: str) -> Outcome:
+        return self._settled(batch.trials[0], lost(batch.trials[0], self._context, status, error, attempts=batch.attempt))

@@ -1,0 +1,122 @@
+"""The scheduler's decisions, with workers and a clock that exist in this process only."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from harness.errors import ResourceError
+from harness.plan import TrialSpec
+from harness.record import Record
+from harness.scheduler import FIRST_GRACE_S, Scheduler
+from harness.workers import Cause
+from tests.harness.fake_workers import CONTEXT, FakeWorkers, node, trial
+
+
+def run(workers: FakeWorkers, trials: Sequence[TrialSpec]) -> dict[str, Record]:
+    """Records by trial; each exactly once."""
+    scheduler = Scheduler(CONTEXT, trials, {}, workers, workers.clock)
+    records: dict[str, Record] = {}
+    for outcome in itertools.chain.from_iterable(scheduler.run()):
+        assert outcome.record.trial_id not in records
+        records[outcome.record.trial_id] = outcome.record
+    assert not workers.alive
+    return records
+
+
+def test_every_trial_has_one_record_in_the_time_of_a_full_machine_and_twice_the_same() -> None:
+    trials = [trial(seed, 2.0) for seed in range(40)]
+    workers, again = FakeWorkers([node("a")]), FakeWorkers([node("a")])
+    assert run(workers, trials).keys() == {one.id for one in trials}
+    run(again, trials)
+    assert workers.log == again.log
+    assert workers.now == 1.0 + 2.0 * 40 / 4
+    assert workers.most == {"a": 4.0}
+
+
+def test_a_1_cpu_and_a_3_cpu_trial_run_at_once() -> None:
+    workers = FakeWorkers([node("a")])
+    run(workers, [trial(0, 10.0), trial(1, 10.0, cpus=3)])
+    assert workers.now == 11.0
+
+
+def test_room_of_idle_workers_goes_to_a_shape_that_waits_for_it() -> None:
+    # Four workers of one CPU are done while a fifth trial, of four CPUs, waits for all of it.
+    small = [trial(seed, 10.0) for seed in range(4)]
+    workers = FakeWorkers([node("a")])
+    run(workers, [*small, trial(9, 5.0, cpus=4, requires=small[0].id)])
+    assert workers.now == 1 + 10 + 1 + 5
+
+
+def test_mixed_shapes_do_not_wait_for_a_straggler() -> None:
+    straggler, small, large = trial(0, 100.0), [trial(seed, 1.0) for seed in range(1, 10)], [trial(seed, 10.0, cpus=3) for seed in (20, 21)]
+    workers = FakeWorkers([node("a")])
+    run(workers, [straggler, *small, *large])
+    assert workers.now == pytest.approx(1 + 100, abs=11)
+
+
+def test_a_shape_that_would_end_last_is_not_starved_by_one_that_always_has_work() -> None:
+    trials = [trial(seed, 1.0) for seed in range(100)] + [trial(seed, 1.0, cpus=4, requires=trial(0, 1.0).id) for seed in range(200, 600)]
+    workers = FakeWorkers([node("a")])
+    run(workers, trials)
+    assert workers.now < 400 + 25 + 15
+
+
+def test_no_shape_holds_more_than_the_machine() -> None:
+    shapes: list[dict[str, Any]] = [{"cpus": 1}, {"cpus": 3}, {"cpus": 2, "gpus": 0.5}, {"cpus": 1, "gpus": 1.0}]
+    trials = [trial(10 * seed + place, 1.0 + place, **shape) for place, shape in enumerate(shapes) for seed in range(20)]
+    workers = FakeWorkers([node("a", 6, GPU=1), node("b", 3)])
+    run(workers, trials)
+    assert workers.most["a"] <= 6
+    assert workers.most["b"] <= 3
+
+
+def test_a_batch_that_kills_its_worker_is_split_until_the_culprit_is_alone() -> None:
+    trials = [trial(seed, 0.01) for seed in range(60)]
+    workers = FakeWorkers([node("a")], lambda one, _: Cause("process", "boom") if one.seed == 33 else one.expected_s)
+    records = run(workers, trials)
+    bad = [record for record in records.values() if record.status != "ok"]
+    assert [(record.seed, record.status, record.attempts) for record in bad] == [(33, "failed", 2)]
+
+
+def test_a_trial_beyond_its_limit_loses_its_worker_and_the_others_go_on() -> None:
+    trials = [trial(seed, 5000.0 if seed == 3 else 2.0, limit=60.0) for seed in range(8)]
+    workers = FakeWorkers([node("a")])
+    records = run(workers, trials)
+    assert [records[one.id].status for one in trials] == ["ok"] * 3 + ["timeout"] + ["ok"] * 4
+    assert workers.now == pytest.approx(1 + 60 + 0.25 + FIRST_GRACE_S, abs=1)
+
+
+def test_out_of_memory_runs_once_more_with_nothing_beside_it_on_its_node() -> None:
+    tried: list[tuple[float, int]] = []
+
+    def does(one: TrialSpec, _: str) -> float | str:
+        tried.append((workers.now, one.seed))
+        return "oom" if one.seed == 2 and [seed for _, seed in tried].count(2) == 1 else 3.0
+
+    workers = FakeWorkers([node("a")], does)
+    trials = [trial(seed, 3.0) for seed in range(10)]
+    records = run(workers, trials)
+    assert records[trials[2].id].attempts == 2
+    last, seed = tried[-1]
+    assert seed == 2
+    assert last >= max(second for second, other in tried if other != 2) + 3.0
+
+
+def test_what_no_node_holds_is_refused_before_anything_starts() -> None:
+    workers = FakeWorkers([node("a")])
+    with pytest.raises(ResourceError, match=r"asks for 5 CPUs, which no node .*nodes: 4 CPUs \+ 0 GPUs"):
+        run(workers, [trial(0), trial(1, cpus=5)])
+    assert workers.log == []
+
+
+def test_a_thousand_workers_work_longer_before_they_come_back_to_their_one_driver() -> None:
+    workers = FakeWorkers([node(str(place), 100) for place in range(10)])
+    run(workers, [trial(seed, 0.5) for seed in range(12_000)])
+    started = sum(what == "start" for _, what, _, _ in workers.log)
+    assert started == 1000
+    assert workers.sent <= 12_000 / 2, "one by one it would be one order a trial"
+    assert workers.now < 1 + 0.5 * 12 * 1.5
