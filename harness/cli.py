@@ -90,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     _selection(ran)
     ran.add_argument("--local", action="store_true", help="run in this process, without Ray: a breakpoint works")
     ran.add_argument("--no-packing", action="store_true", help="one trial after another, also where many could train as one program")
+    ran.add_argument("--mixed-hardware", action="store_true", help="seeds of one cell may run on different kinds of GPUs")
     ran.add_argument("--retry", action="store_true", help="run again what did not end ok")
     ran.add_argument("--budget", metavar="TIME", help="with --until-decided: end the trials after 90s, 30m or 2h")
     ran.add_argument("--address", help="join the Ray cluster at this address instead of starting an embedded one")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -11,8 +10,9 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from harness import ledger as ledgers
-from harness import provenance
+from harness import memory, provenance
 from harness.artifacts import Artifacts
+from harness.cards import on_one_kind
 from harness.dependencies import Dependencies
 from harness.errors import ResourceError
 from harness.ledger import LedgerContents
@@ -63,6 +63,7 @@ def run_trials(
     address: str | None = None,
     retry: bool = False,
     packs: bool = True,
+    mixed_hardware: bool = False,
     before: LedgerContents | None = None,
     stop: Stop | None = None,
     observe: Observe = lambda _record: None,
@@ -70,14 +71,13 @@ def run_trials(
 ) -> RunResult:
     """Run what is left of `trials`, writing curves and then records as each group comes back.
 
-    Without `packs` no two trials share a program.
+    Without `packs` no two trials share a program; with `mixed_hardware` seeds of one cell may run on different kinds of cards.
     `before` is what the ledger holds, for a caller that has read it. `stop` is installed by a caller that goes on writing after a signal.
     `observe` sees every new record after it is safe; `announce` is told which trials there are to run and how many run at
     once, when that is known.
     """
     done = (before or ledgers.read(store)).records
     todo = left_to_do(store, trials, done, retry=retry)
-    states = {id: record.status for id, record in done.items()}
     recorded: dict[str, Record] = {}
     stopped = False
     if todo:
@@ -86,7 +86,7 @@ def run_trials(
             try:
                 with (
                     session(local, address, stop),
-                    closing(_execute(store, todo, states, stop, local=local, packs=packs, announce=announce)) as groups,
+                    closing(_execute(store, todo, done, stop, local=local, packs=packs, mixed=mixed_hardware, announce=announce)) as groups,
                 ):
                     for outcomes in groups:
                         sink.write(outcomes)
@@ -118,38 +118,48 @@ def session(local: bool, address: str | None, stop: Stop) -> Iterator[None]:
 def _execute(
     store: StudyStore,
     trials: Sequence[TrialSpec],
-    states: Mapping[str, Status],
+    done: Mapping[str, Record],
     stop: Stop,
     *,
     local: bool,
     packs: bool,
+    mixed: bool,
     announce: Announce,
 ) -> Generator[list[Outcome], None, None]:
-    """Groups of outcomes. On Ray all shapes run side by side; in this process one after another."""
+    """Groups of outcomes. On Ray trials of all shapes run side by side, in this process one after another."""
     shapes = list(dict.fromkeys(trial.resources for trial in trials))
+    states = {id: record.status for id, record in done.items()}
     context = _context(store, trials)
-    announce(trials, max(_local_slots(shape) if local else _pool_slots(shape) for shape in shapes))
-    if not local:
-        from harness.ray_workers import RayWorkers
-
-        yield from Scheduler(context, _balanced(trials), states, RayWorkers(context), time.monotonic, check=stop.check, packs=packs).run()
+    if local:
+        announce(trials, max(map(_local_slots, shapes)))
+        yield from _run_local(context, trials, states, stop, packs=packs)
         return
-    for shape in shapes:
-        group = [trial for trial in trials if trial.resources == shape]
-        yield from _run_local(replace(context, resources=shape), group, states, stop, packs=packs)
+    from harness.cluster import nodes, slots
+    from harness.ray_workers import RayWorkers
+
+    announce(trials, max(map(slots, shapes)))
+    asked = trials if mixed else on_one_kind(trials, nodes(), done.values())
+    yield from Scheduler(context, _balanced(asked), states, RayWorkers(context), time.monotonic, check=stop.check, packs=packs).run()
 
 
 def _run_local(
     context: Context, trials: Sequence[TrialSpec], states: Mapping[str, Status], stop: Stop, *, packs: bool
 ) -> Iterator[list[Outcome]]:
-    worker, dependencies, queue = Worker(context), Dependencies(trials, states), Queue(1, packs=packs)
-    queue.add(dependencies.start.released)
+    """Shape after shape, as far as what trials need allows."""
+    dependencies = Dependencies(trials, states)
+    lines = {
+        shape: (Worker(replace(context, resources=shape)), Queue(1, packs=packs)) for shape in {trial.resources: 1 for trial in trials}
+    }
     given_up = deque(dependencies.start.lost)
+    for trial in dependencies.start.released:
+        lines[trial.resources][1].add([trial])
     try:
-        while queue or given_up:
+        while given_up or (line := next(((worker, queue) for worker, queue in lines.values() if queue), None)):
             if given_up:
                 groups: Iterable[list[Outcome]] = [[lost(trial, context, "failed", why)] for trial, why in [given_up.popleft()]]
             else:
+                assert line is not None
+                worker, queue = line
                 batch = queue.next(lambda: 1)
                 assert batch is not None
                 groups = _execute_here(worker, batch, queue, stop)
@@ -157,10 +167,12 @@ def _run_local(
                 yield outcomes
                 for outcome in outcomes:
                     resolved = dependencies.resolve(outcome.record.trial_id, outcome.record.status)
-                    queue.add(resolved.released)
+                    for trial in resolved.released:
+                        lines[trial.resources][1].add([trial])
                     given_up.extend(resolved.lost)
     finally:
-        worker.drop()
+        for worker, _ in lines.values():
+            worker.drop()
 
 
 def _execute_here(worker: Worker, batch: Batch, queue: Queue, stop: Stop) -> Iterator[list[Outcome]]:
@@ -190,21 +202,20 @@ def _execute_here(worker: Worker, batch: Batch, queue: Queue, stop: Stop) -> Ite
         queue.broke(batch, found.problem)
 
 
-def _pool_slots(shape: Resources) -> int:
-    from harness.cluster import slots
-
-    return slots(shape)
-
-
 def _local_slots(shape: Resources) -> int:
-    cpus = os.cpu_count() or 1
-    gpus = 0
+    """1; ResourceError where this machine has not what a trial asks for."""
+    cards = []
     if shape.gpus:
         import torch
 
-        gpus = torch.cuda.device_count()
-    if shape.cpus > cpus or shape.gpus > gpus:
-        raise ResourceError(f"a trial asks for {shape}; this machine has {cpus} CPUs + {gpus} GPUs")
+        cards = [torch.cuda.get_device_name(card) for card in range(torch.cuda.device_count())]
+    right = [card for card in cards if shape.accelerator.partition("-")[0] in card]
+    machine = memory.here([])
+    short = shape.cpus > machine.cpus or shape.gpus > len(right) or (machine.memory_gib and shape.memory_gib > machine.memory_gib)
+    if short or shape.custom or shape.labels:
+        named = f" ({', '.join(dict.fromkeys(cards))})" if cards else ""
+        has = f"{machine.cpus} CPUs + {len(cards)} GPUs{named} + {machine.memory_gib:.3g} GiB"
+        raise ResourceError(f"a trial asks for {shape}; this machine has {has}")
     return 1
 
 

@@ -86,6 +86,9 @@ class TrialSpec:
         fields["params"], fields["resources"] = dict(self.params), dataclasses.asdict(self.resources)
         if not self.expected_gib:
             del fields["expected_gib"]
+        for name in ("accelerator", "memory_gib", "custom", "labels"):
+            if not fields["resources"][name]:
+                del fields["resources"][name]
         if self.data:
             fields["data"] = dataclasses.asdict(self.data)
             del fields["data"]["path"]
@@ -107,7 +110,10 @@ class TrialSpec:
         # The id vouches for the types of what it is made of.
         data = trial.data
         texts = [*trial.views, trial.requires, *((data.name, data.source, data.kind, data.fingerprint, *data.notes) if data else ())]
-        numbers = [trial.time_limit_s, trial.expected_s, trial.expected_gib, trial.resources.cpus, trial.resources.gpus]
+        asked = trial.resources
+        texts += [asked.accelerator, *asked.custom, *asked.labels, *asked.labels.values()]
+        numbers = [trial.time_limit_s, trial.expected_s, trial.expected_gib]
+        numbers += [asked.cpus, asked.gpus, asked.memory_gib, *asked.custom.values()]
         if not all(isinstance(text, str) for text in texts) or not all(type(number) in (int, float) for number in numbers):
             raise ValueError(f"trial {trial.id} is of another shape")
         return trial
@@ -251,8 +257,7 @@ def _again(trials: Sequence[TrialSpec], seeds: Iterable[int]) -> Iterable[TrialS
 
 def _together(one: TrialSpec, other: TrialSpec) -> TrialSpec:
     """A trial that two grids ask for: in the views of both, with the most that either grants it."""
-    cpus, gpus = max(one.resources.cpus, other.resources.cpus), max(one.resources.gpus, other.resources.gpus)
-    return replace(one, views=tuple(dict.fromkeys([*one.views, *other.views])), resources=Resources(cpus=cpus, gpus=gpus))
+    return replace(one, views=tuple(dict.fromkeys([*one.views, *other.views])), resources=one.resources.together(other.resources))
 
 
 def _chosen(task: Task, scale: str, overrides: Overrides) -> list[Grid]:

@@ -166,6 +166,21 @@ class Resources:
         said += [f"a node with {name}={value}" for name, value in self.labels.items()]
         return " + ".join(said)
 
+    def together(self, other: Resources) -> Resources:
+        """The most that either asks for; TaskError where no machine is both."""
+        cards = {self.accelerator, other.accelerator} - {""}
+        labels = [*self.labels.items(), *other.labels.items()]
+        if len(cards) > 1 or len(dict(labels)) != len(set(labels)):
+            raise TaskError(f"one trial is asked for on {self} and on {other}, and no machine is both")
+        return Resources(
+            cpus=max(self.cpus, other.cpus),
+            gpus=max(self.gpus, other.gpus),
+            accelerator=next(iter(cards), ""),
+            memory_gib=max(self.memory_gib, other.memory_gib),
+            custom={name: max(self.custom.get(name, 0.0), other.custom.get(name, 0.0)) for name in {**self.custom, **other.custom}},
+            labels=dict(labels),
+        )
+
     def amounts(self) -> dict[str, float]:
         """What it takes of a node by Ray's names (memory in bytes), but for GPUs, which are cards and not one amount."""
         amounts = {"CPU": self.cpus, **self.custom}

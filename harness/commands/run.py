@@ -110,6 +110,7 @@ def _run_trials(
             address=options.address,
             retry=retry,
             packs=not options.no_packing,
+            mixed_hardware=options.mixed_hardware,
             before=contents,
             stop=stop,
             observe=observe,

@@ -59,8 +59,8 @@ def test_the_options_are_frozen() -> None:
         "show": "--claim --json task",
         "plan": " ".join(sorted([*selection.split(), "--json", "tasks"])),
         "run": (
-            "--address --budget --cap --claim --data --data-kind --experiment --first-seed --local --method --no-packing --only --retry "
-            "--scale --seeds --set --store --study --tracking-uri --trial --until-decided tasks"
+            "--address --budget --cap --claim --data --data-kind --experiment --first-seed --local --method --mixed-hardware --no-packing "
+            "--only --retry --scale --seeds --set --store --study --tracking-uri --trial --until-decided tasks"
         ),
         "status": "--store study",
         "report": "--open --store --tables study",
