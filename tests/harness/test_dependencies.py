@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from harness.engine import run_trials
 from harness.errors import StoreError, TaskError, UsageError
 from harness.plan import Overrides, TrialSpec, expand
 from harness.store import StudyStore
+from harness.task import Resources
 from harness.trial import Trial
 from tests.harness.conftest import Command
 
@@ -133,6 +135,13 @@ def test_a_larger_plan_uses_what_is_kept_and_makes_it_again_when_it_is_gone(stor
     (base,) = [trial.id for trial in trials if trial.method == "base"]
     assert executions()[before:] == [base, middle, tops[1].id, tops[2].id], "only what is needed, in order"
     assert {record.status for record in result.records.values()} == {"ok"}
+
+
+def test_what_a_trial_needs_may_have_another_size(tmp_path: Path, ray_here: None) -> None:
+    trials = [replace(trial, resources=Resources(cpus=2 if trial.method == "middle" else 1)) for trial in plan(seeds=1)]
+    for local in (True, False):
+        records = run_trials(StudyStore(str(tmp_path), f"local {local}"), list(reversed(trials)), local=local).records
+        assert {record.status for record in records.values()} == {"ok"}
 
 
 def test_a_trial_whose_base_is_not_in_the_study_says_so(store: StudyStore) -> None:

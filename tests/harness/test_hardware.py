@@ -47,7 +47,7 @@ def test_what_is_asked_beside_cpus_and_gpus_decides_where_trials_fit(asked: Reso
         site.take(asked)
     assert asked.labels or not site.fits(asked)
     if not count:
-        with pytest.raises(ResourceError, match="asks for 1 CPU .*which no node of the cluster has") as refused:
+        with pytest.raises(ResourceError, match=r"asks for 1 CPU .*which no node of the cluster has") as refused:
             slots(asked, [machine], [])
         assert all(word in str(refused.value) for word in ("8 CPUs + 2 GPUs", *map(str, asked.custom), *asked.labels))
 
