@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     report = verb("report", "report", "leaderboard, verdicts and HTML of a study")
     report.add_argument("study", metavar="STUDY")
     report.add_argument("--open", action="store_true", help="open the HTML report in a browser")
+    report.add_argument("--full", action="store_true", help="every column of the leaderboards, not only what ranks and what claims read")
     report.add_argument("--tables", action="store_true", help="write leaderboard and verdicts again, also where the study has them")
     _store(report)
 

@@ -59,6 +59,12 @@ def on_trial(entry: registry.Entry, verdicts: Mapping[str, Mapping[str, Sequence
     return OnTrial(task.id, entry.field, task.paper, entry.folder, _in_short(entry), own, verdicts.get(task.id, {}))
 
 
+def in_short(task: str) -> str:
+    """What a task's README says in short; nothing where there is none."""
+    entries = registry.tasks()
+    return _in_short(entries[task]) if task in entries else ""
+
+
 def _in_short(entry: registry.Entry) -> str:
     readme = entry.folder / "README.md" if entry.folder else None
     if readme is None or not readme.exists():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 from harness.shown import visible
 
@@ -64,6 +66,20 @@ def label_log(axis: Any) -> None:
     axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
 
 
+def series_gid(place: int) -> str:
+    """The gid of an artist that belongs to the method at that place of the task's: a page can hide all of them."""
+    return f"series:{place}"
+
+
+def tip_gid(place: int, text: str) -> str:
+    """The same of one that says `text` where a pointer rests on it."""
+    return f"tip:{place}:{quote(text, safe='')}"
+
+
+def _tip(found: re.Match[str]) -> str:
+    return f'<g class="tip" data-m="{found[1]}"><title>{html.escape(visible(unquote(found[2])))}</title>'
+
+
 def embedded_svg(id: str, width: float, height: float, draw: Callable[[Any], None]) -> str:
     """An `<svg>` element for a page: no outside reference, no metadata, none of the ids that repeat between figures.
 
@@ -74,6 +90,8 @@ def embedded_svg(id: str, width: float, height: float, draw: Callable[[Any], Non
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", text, count=1, flags=re.DOTALL)
     text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)
+    text = re.sub(r' id="series:(\d+)"', r' data-m="\1"', text)
+    text = re.sub(r'<g id="tip:(\d+):([^"]*)">', _tip, text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans, sans-serif)", text)
     text = re.sub(r'width="[0-9.]+pt" height="[0-9.]+pt"', 'width="100%" stroke-linejoin="round"', text, count=1)
     names = {shade: f"--m{i}" for i, shade in enumerate(COLOURS)} | {INK: "--ink", GRID: "--grid", PAGE: "--page"}

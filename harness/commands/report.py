@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     judgement = judge(load(open_study(options.study, options.store)))
     console = make_console()
     files = report.write(judgement.study.store, report.files(judgement), tables=options.tables)
-    report.terminal(judgement, console)
+    report.terminal(judgement, console, full=options.full)
     if not options.tables and (changed := _otherwise(judgement)):
         named = f"{', '.join(changed[:MOST_NAMED])}{' ...' if changed[MOST_NAMED:] else ''}"
         warn(console, f"verdicts.csv says otherwise of {len(changed)} claims ({named}): --tables writes the tables again")

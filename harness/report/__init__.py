@@ -39,8 +39,8 @@ def write(store: StudyStore, texts: Mapping[str, str], *, tables: bool = True) -
     }
 
 
-def terminal(judgement: Judgement, console: Console | None = None) -> None:
-    """Print the leaderboards and the verdicts, the paper's value beside ours."""
+def terminal(judgement: Judgement, console: Console | None = None, *, full: bool = False) -> None:
+    """Print the verdicts, the paper's value beside ours, and the leaderboards, with all of their columns if `full`."""
     from harness.report import screen
 
-    screen.show(judgement, console)
+    screen.show(judgement, console, full=full)

@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.aggregates import Aggregate
+from harness.behind import trials_of
 from harness.durations import duration
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import Board
+from harness.papers import in_short
 from harness.report import tables, verdicts
+from harness.report.board import BoardView, view
+from harness.report.cited import cited
 from harness.report.plots import Plot
 from harness.report.tables import Layout
 from harness.shown import plain, sentence
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
+from harness.tally import tally
 from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 BADGES = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "≈", "not tested": "–"}
 MOST_FAILURES = 200
+LONGEST_TRACEBACK = 3000
+"""Characters of an error that a report holds: its end says what happened."""
 _MARGIN = 0.14
 _CLOSE = 12.0
 _FURTHEST = 4.0
@@ -44,6 +51,8 @@ class Card:
     bar: VerdictBar | None
     described: str
     anchor: str
+    trials: int
+    """Planned trials that the estimate reads."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +62,9 @@ class ExperimentPart:
     experiment: Experiment
     anchor: str
     board: Board
-    layout: Layout
+    view: BoardView
     over_cells: Layout | None
     over_cells_title: str
-    described: Mapping[str, str]
-    """Descriptions of statistics by their headings."""
     plots: Sequence[Plot]
     unplanned: Sequence[str]
     """Titles of figures that this scale plans no trial of."""
@@ -73,6 +80,10 @@ class Section:
     cards: Sequence[Card]
     experiments: Sequence[ExperimentPart]
     colours: Mapping[str, int]
+    places: Mapping[str, int]
+    """Of each method among the task's: what hides its marks."""
+    in_short: str
+    """What the task's README says in short, of its own reference study."""
 
 
 def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) -> str:
@@ -85,6 +96,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown)
     environment.filters["svg"] = Markup
+    environment.filters["cited"] = cited
     template = environment.from_string((Path(__file__).parent / "template.html").read_text(encoding="utf-8"))
     study = judgement.study
     failed, failed_count = failures(study)
@@ -93,11 +105,16 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         sections=[_section(ruling, found) for ruling, found in zip(judgement.rulings, plots, strict=True)],
         caution=verdicts.caution(judgement.verdicts),
         provenance=provenance(study),
+        trials=_script(trial_rows(study)),
+        files=_files(study),
+        script=Markup((Path(__file__).parent / "report.js").read_text(encoding="utf-8")),
         failures=failed,
         failed_count=failed_count,
         how=(*verdicts.HOW, *tables.HOW_RANKED, tables.HOW_CENSORED, tables.HOW_OVER_CELLS),
         split=_tested_and_not,
         kinds=_kinds,
+        tally=lambda cards: tally([card.verdict for card in cards]),
+        words=_words(judgement),
         badges=BADGES,
         say=verdicts,
         progress=tables.progress,
@@ -110,26 +127,87 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
 def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     task, scale = ruling.evidence.task, ruling.evidence.scale
     anchor = f"{task.id}-{scale}"
-    cards = [Card(v, verdict_bar(v, task.claim(v.claim).holds), described(v), f"{anchor}-{v.claim}") for v in ruling.verdicts]
+    planned = [trial for trial in ruling.evidence.study.plan if (trial.task, trial.scale) == (task.id, scale)]
+    cards = [
+        Card(
+            v,
+            verdict_bar(v, task.claim(v.claim).holds),
+            described(v),
+            f"{anchor}-{v.claim}",
+            len(trials_of(task.claim(v.claim), planned)) if v.verdict != "not tested" else 0,
+        )
+        for v in ruling.verdicts
+    ]
     parts = [
-        _part(task.experiment(board.experiment), board, plots[board.experiment], ruling.aggregates.get(board.experiment))
+        _part(
+            task.experiment(board.experiment), view(ruling, board), board, plots[board.experiment], ruling.aggregates.get(board.experiment)
+        )
         for board in ruling.boards
     ]
-    return Section(task, scale, anchor, cards, parts, {method.name: i % len(COLOURS) for i, method in enumerate(task.methods)})
+    places = {method.name: i for i, method in enumerate(task.methods)}
+    return Section(task, scale, anchor, cards, parts, {name: i % len(COLOURS) for name, i in places.items()}, places, in_short(task.id))
 
 
-def _part(experiment: Experiment, board: Board, plots: Sequence[Plot], found: Aggregate | None) -> ExperimentPart:
+def _part(experiment: Experiment, shown: BoardView, board: Board, plots: Sequence[Plot], found: Aggregate | None) -> ExperimentPart:
     return ExperimentPart(
         experiment=experiment,
         anchor=f"{board.task}-{board.scale}-experiment-{experiment.name}",
         board=board,
-        layout=tables.layout(board),
+        view=shown,
         over_cells=tables.over_cells(found) if found else None,
         over_cells_title=tables.over_cells_title(found) if found else "",
-        described={tables.heading(s.name, s.unit, s.better): s.description for s in board.statistics if s.description},
         plots=[plot for plot in plots if plot.planned],
         unplanned=[plot.title for plot in plots if not plot.planned],
     )
+
+
+def _words(judgement: Judgement) -> list[str]:
+    """The verdicts that are there, in words, where there are several to choose from."""
+    order = ("reproduced", "holds", "not reproduced", "does not hold", "inconclusive", "undecided", "not tested")
+    found = {verdicts.word(verdict) for verdict in judgement.verdicts}
+    return [word for word in order if word in found] if len(found) > 1 else []
+
+
+def _script(found: Mapping[str, Any]) -> Any:
+    """JSON that may stand in a script element: no `<` ends it."""
+    from markupsafe import Markup
+
+    return Markup(json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
+
+
+def trial_rows(study: Study) -> dict[str, Any]:
+    """Every planned trial as [id, experiment, method, seed, status, seconds, parameters that vary]; words by their place in a list."""
+    records = dict(zip(study.frame["trial_id"], zip(study.frame["status"], study.frame["seconds"], strict=True), strict=True))
+    several = len(study.groups()) > 1
+    varied = _varied(study)
+    words: dict[str, int] = {}
+
+    def word(said: str) -> int:
+        return words.setdefault(plain(said), len(words))
+
+    rows = []
+    for trial in study.plan:
+        status, seconds = records.get(trial.id, ("waiting", math.nan))
+        experiment = f"{trial.task}, {trial.experiment}" if several else trial.experiment
+        params = ", ".join(f"{name} = {text(trial.params[name])}" for name in trial.params if (trial.experiment, name) in varied)
+        shown = None if seconds is None or math.isnan(seconds) else float(f"{seconds:.3g}")
+        rows.append([trial.id, word(experiment), word(trial.method), trial.seed, word(str(status)), shown, word(params)])
+    return {"words": list(words), "rows": rows}
+
+
+def _varied(study: Study) -> set[tuple[str, str]]:
+    """(experiment, parameter) that has several values in the plan."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for trial in study.plan:
+        for name, value in trial.params.items():
+            values.setdefault((trial.experiment, name), set()).add(text(value))
+    return {key for key, found in values.items() if len(found) > 1}
+
+
+def _files(study: Study) -> list[str]:
+    """The study's tables beside the report."""
+    tables_of = ["verdicts.csv", "leaderboard.csv"]
+    return [*tables_of, *study.store.names("trials"), *study.store.names("curves")]
 
 
 def _kinds(cards: Sequence[Card]) -> list[tuple[str, str, list[Card]]]:
@@ -155,6 +233,8 @@ class VerdictBar:
     published_beyond: bool
     marks: list[tuple[float, str]]
     """The finite edges of the region with their text."""
+    seeds: Sequence[tuple[float, str]] = ()
+    """Where each seed lies, and its number as text."""
 
     @property
     def close(self) -> bool:
@@ -170,7 +250,8 @@ def verdict_bar(verdict: Verdict, region: Region) -> VerdictBar | None:
     finite = [end if math.isfinite(end) else interval.estimate for end in (interval.low, interval.high)]
     ends: Sequence[float] = () if verdict.exact or interval.n < 2 else finite
     edges = [edge for edge in (region.low, region.high) if math.isfinite(edge)]
-    known = [interval.estimate, *edges, *ends]
+    seeds = {seed: value for seed, value in verdict.seeds.items() if math.isfinite(value)}
+    known = [interval.estimate, *edges, *ends, *seeds.values()]
     low, high = min(known), max(known)
     span = (high - low) or max(abs(high), 1.0) * 0.1
     published = verdict.published
@@ -190,6 +271,7 @@ def verdict_bar(verdict: Verdict, region: Region) -> VerdictBar | None:
         published=None if published is None else place(published),
         published_beyond=beyond,
         marks=[(place(edge), f"{edge:g}") for edge in edges],
+        seeds=[(place(value), f"seed {seed}: {value:.4g}") for seed, value in seeds.items()],
     )
 
 
@@ -240,6 +322,8 @@ class Failure:
     status: str
     error: str
     """The first line."""
+    traceback: str
+    """All of it, bounded."""
 
 
 def provenance(study: Study) -> Provenance:
@@ -273,7 +357,10 @@ def failures(study: Study) -> tuple[list[Failure], int]:
 def _failure(row: Mapping[Any, Any], given: Mapping[str, Any]) -> Failure:
     params = ", ".join(f"{name} = {text(value)}" for name, value in given.items())
     first = sentence(str(row["error"]).strip().split("\n", 1)[0]) if row["error"] else ""
-    return Failure(row["trial_id"], f"{row['task']}, {row['experiment']}", row["method"], int(row["seed"]), params, row["status"], first)
+    whole = str(row["error"]).strip() if row["error"] else ""
+    traceback = whole if len(whole) <= LONGEST_TRACEBACK else f"...\n{whole[-LONGEST_TRACEBACK:]}"
+    place = f"{row['task']}, {row['experiment']}"
+    return Failure(row["trial_id"], place, row["method"], int(row["seed"]), params, row["status"], first, traceback)
 
 
 def _distinct(frame: pd.DataFrame, column: str) -> list[str]:

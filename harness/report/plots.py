@@ -23,7 +23,7 @@ from harness.report.figures import (
 )
 from harness.report.heat_maps import phase_svg
 from harness.report.phases import PhaseGrid, phase_grid, phase_notes
-from harness.svg import COLOURS, GRID, INK, PAGE, PAGE_WIDTH, WIDE, WIDTH, embedded_svg, label_log
+from harness.svg import COLOURS, GRID, INK, PAGE, PAGE_WIDTH, WIDE, WIDTH, embedded_svg, label_log, series_gid, tip_gid
 from harness.task import Experiment, Matrix, Phase, Span, Traces
 
 _HEIGHT = 3.7
@@ -201,7 +201,13 @@ def _draw(axes: Any, figure: LineFigure, methods: Sequence[str]) -> None:
     for i, series in enumerate(figure.series):
         aside = 0 if figure.dense or figure.measured_x else i - (len(figure.series) - 1) / 2
         x = _aside([places[x] for x in series.x], aside, places.values(), log=axes.get_xscale() == "log")
+        before = set(axes.get_children())
         _line(axes, series, x, looks[series.method], dense=figure.dense, floor=floor)
+        own = methods.index(series.method)
+        for artist in set(axes.get_children()) - before:
+            artist.set_gid(series_gid(own))
+        if not figure.dense:
+            _tips(axes, series, x, own)
     if not (figure.curves or figure.measured_x) and (not numeric or len(ticks) <= 10):
         axes.set_xticks([places[x] for x in ticks], [_tick(x) for x in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -274,6 +280,8 @@ def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any]
         lows = [max(low, floor) for low in series.low]
         highs = [mean if math.isinf(high) else high for mean, high in zip(series.mean, series.high, strict=True)]
         axes.fill_between(x, lows, highs, where=band, color=look["color"], alpha=0.16, linewidth=0, zorder=1)
+        if len(x) == 1:  # a line of one point has no length
+            axes.plot(x, series.mean, **{**look, "linestyle": "", "marker": "o", "zorder": 4})
         return
     spans = [[series.mean[i] - series.low[i] for i in known], [0.0 if i in bounds else series.high[i] - series.mean[i] for i in known]]
     at, mean = [x[i] for i in known], [series.mean[i] for i in known]
@@ -283,6 +291,13 @@ def _line(axes: Any, series: Series, x: Sequence[float], look: Mapping[str, Any]
         face = look["color"] if whole else PAGE
         points = {**look, "linestyle": "", "markerfacecolor": face, "zorder": 4}
         axes.plot([x[i] for i in chosen], [series.mean[i] for i in chosen], **points)
+
+
+def _tips(axes: Any, series: Series, x: Sequence[float], place: int) -> None:
+    """Over each point a target that nobody sees, and that says its numbers to a pointer."""
+    for i in range(len(x)):
+        (target,) = axes.plot([x[i]], [series.mean[i]], marker="o", markersize=11, color=PAGE, alpha=0.0, zorder=6)
+        target.set_gid(tip_gid(place, f"{series.method}, {_tick(series.x[i])}: {series.interval(i)}"))
 
 
 def _look(method: str, methods: Sequence[str], figure: LineFigure, *, joined: bool) -> dict[str, Any]:

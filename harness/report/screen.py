@@ -1,4 +1,4 @@
-"""Leaderboard and verdicts on a terminal."""
+"""Verdicts and leaderboards on a terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.text import Text
 from harness.console import console as make_console
 from harness.console import styled
 from harness.judgement import Judgement
-from harness.leaderboard import Board
 from harness.report import tables
 from harness.report import verdicts as verdict_text
+from harness.report.board import BoardView, view
 from harness.report.html import warnings
 from harness.report.tables import Layout
 from harness.tally import tally
@@ -24,16 +24,24 @@ from harness.verdict import Verdict
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
 _GAP, _EDGES = 2, 2
 """Columns between two cells, and at both ends of a line."""
+ROOMY = 110
+"""Columns from which on verdicts are a table."""
 
 
-def show(judgement: Judgement, console: Console | None = None) -> None:
-    """For every (task, scale): the leaderboards, then the verdicts with their reasons; last, what the verdicts may decide."""
+def show(judgement: Judgement, console: Console | None = None, *, full: bool = False) -> None:
+    """For every (task, scale): the verdicts with their reasons, then the leaderboards; last, what the verdicts may decide.
+
+    A board shows what ranks and what claims read, all of its columns with `full`.
+    """
     console = console or make_console()
     for ruling in judgement.rulings:
+        _show_verdicts(ruling.verdicts, console)
         for board in ruling.boards:
-            for table in _leaderboard(board, console.width):
+            shown = view(ruling, board)
+            for table in _leaderboard(shown, f"{board.label}, scale {board.scale}", console.width, full=full):
                 console.print(table)
-            console.print(styled(tables.progress(board), "dim"))
+            folded = "" if full or not shown.folded else f"; {shown.folded} more columns with `papertrial report --full`"
+            console.print(styled(tables.progress(board) + folded, "dim"))
             if found := ruling.aggregates.get(board.experiment):
                 for table in _tables(tables.over_cells(found), tables.over_cells_title(found), console.width):
                     console.print(table)
@@ -41,22 +49,25 @@ def show(judgement: Judgement, console: Console | None = None) -> None:
         how += [tables.HOW_OVER_CELLS] if ruling.aggregates else []
         if any(board.standings for board in ruling.boards):
             console.print(styled(f"\n{' '.join(how)}", "dim"))
-        _show_verdicts(ruling.verdicts, console)
-    console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
+    _conclude(judgement, console)
     for warning in warnings(judgement.study):
         console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
+
+
+def _conclude(judgement: Judgement, console: Console) -> None:
+    console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
 
 
 def show_verdicts(judgement: Judgement, console: Console) -> None:
     """The verdicts alone, the paper's claims first, and what they may decide."""
     for ruling in judgement.rulings:
         _show_verdicts(ruling.verdicts, console)
-    console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
+    _conclude(judgement, console)
 
 
 def show_verdict(verdict: Verdict, console: Console) -> None:
     """One verdict as a row, with its reasons."""
-    console.print(_verdicts("", [verdict]))
+    console.print(_verdicts("", [verdict]) if console.width >= ROOMY else _lines(verdict))
     console.print(Text.assemble(styled(verdict_text.word(verdict), _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
 
 
@@ -65,8 +76,13 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     tested = [v for v in verdicts if v.verdict != "not tested"]
     for heading, counted, group in verdict_text.by_kind(verdicts):
         shown = [v for v in group if v.verdict != "not tested"] if tested else group
-        if shown:
-            console.print(_verdicts(f"{heading}, scale {group[0].scale}: {counted}", shown))
+        title = f"{heading}, scale {group[0].scale}: {counted}"
+        if shown and console.width >= ROOMY:
+            console.print(_verdicts(title, shown))
+        elif shown:
+            console.print(styled(f"\n{title}", "bold"))
+            for v in shown:
+                console.print(_lines(v))
     for verdict in tested or verdicts:
         console.print(Text.assemble(styled(verdict.claim, _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
     untested = [v.claim for v in verdicts if v.verdict == "not tested"]
@@ -74,9 +90,16 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         console.print(styled(f"not tested (reasons in verdicts.md): {', '.join(untested)}", _STYLES["not tested"]))
 
 
-def _leaderboard(board: Board, room: int) -> Iterator[Table]:
+def _leaderboard(shown: BoardView, title: str, room: int, *, full: bool) -> Iterator[Table]:
     """A row a method, in as many tables below each other as the columns need: cells that are wrapped cannot be compared."""
-    yield from _tables(tables.layout(board, most=len(board.statistics)), f"{board.label}, scale {board.scale}", room)
+    kept = [place for place, heading in enumerate(shown.headings) if full or heading.first]
+    rows = []
+    for group, methods in shown.groups:
+        rows += [[f"({group})", *("" for _ in kept)]] if group else []
+        for row in methods:
+            rows.append([row.method, *(row.cells[place] for place in kept)])
+            rows += [[f"{tables.INNER}{label}", *(cells[place] for place in kept)] for label, cells in row.inner]
+    yield from _tables(Layout(["method", *(shown.headings[place].text for place in kept)], rows), title, room)
 
 
 def _tables(laid: Layout, heading_of_all: str, room: int) -> Iterator[Table]:
@@ -128,6 +151,17 @@ def _verdicts(title: str, verdicts: Sequence[Verdict]) -> Table:
         cells = (verdict_text.label(v), verdict_text.estimate(v), paper, v.unit, v.holds, verdict_text.effect(v), verdict_text.seeds(v))
         table.add_row(styled(verdict_text.word(v), _STYLES[v.verdict]), *cells, v.data_kind)
     return table
+
+
+def _lines(v: Verdict) -> Text:
+    """A verdict where a table would cut its cells: what was decided, the number, and what it is held against."""
+    paper = f"; the paper: {verdict_text.published(v)}" if v.published is not None else ""
+    seeds = f"{verdict_text.seeds(v)} seeds, {v.data_kind} data" if v.n else "no seeds"
+    return Text.assemble(
+        styled(f"{verdict_text.word(v):<15}", _STYLES[v.verdict]),
+        styled(f"{verdict_text.label(v)}\n    {verdict_text.ours(v)}\n"),
+        styled(f"    holds {v.holds}{paper}; effect {verdict_text.effect(v)}; {seeds}", "dim"),
+    )
 
 
 def _plain(title: str | None) -> Table:

@@ -49,8 +49,8 @@ class Layout:
 def layout(board: Board, most: int = WIDE) -> Layout:
     """The cells of a board, best method first; read down where it has more statistics than `most`."""
     if len(board.statistics) <= most:
-        columns = [*_facts(board), *_numbers(board, board.statistics)]
-        inner = [(label, _of_cell(board, label)) for label in board.cells]
+        columns = [*facts(board), *numbers(board, board.statistics)]
+        inner = [(label, of_cell(board, label)) for label in board.cells]
         rows = []
         for i, row in enumerate(board.rows):
             rows.append([row.method, *(cells[i] for _, cells in columns)])
@@ -58,15 +58,15 @@ def layout(board: Board, most: int = WIDE) -> Layout:
             rows += [cells for cells in of_cells if any(cells[1:])]
         return Layout(["method", *(name for name, _ in columns)], rows)
     shown = [s for s in board.statistics if any(row.entries[s.name].interval.n or row.entries[s.name].lost for row in board.rows)]
-    cells = [[name, *own] for name, own in _facts(board)]
-    for name, own in _numbers(board, shown):
+    cells = [[name, *own] for name, own in facts(board)]
+    for name, own in numbers(board, shown):
         cells.append([name, *own])
-        found = {label: _of_cell(board, label).get(name) for label in board.cells}
+        found = {label: of_cell(board, label).get(name) for label in board.cells}
         cells += [[f"{INNER}{label}", *inner] for label, inner in found.items() if inner]
     return Layout(["", *(row.method for row in board.rows)], cells, True, _left_out(board, [s.name for s in shown]))
 
 
-def _of_cell(board: Board, label: str) -> dict[str, list[str]]:
+def of_cell(board: Board, label: str) -> dict[str, list[str]]:
     """Heading -> a number a method, in one cell of what the board's numbers are means over."""
     found = {s.name: s for s in board.statistics if any(s.name in row.cells[label] for row in board.rows)}
     entries = {_heading(s): [row.cells[label][name] for row in board.rows] for name, s in found.items()}
@@ -77,7 +77,7 @@ Column = tuple[str, Sequence[str]]
 """A heading, and a cell a method."""
 
 
-def _facts(board: Board) -> list[Column]:
+def facts(board: Board) -> list[Column]:
     """Place, role, cost and trials; what no method has is left out."""
     ranks = ["–" if row.standing is None else str(row.standing) for row in board.rows]
     chances = [number(row.standing.p_best, 2) if row.standing else "–" for row in board.rows]
@@ -96,7 +96,7 @@ def _facts(board: Board) -> list[Column]:
     return [(name, cells) for name, cells in found if set(cells) != {"–"}]
 
 
-def _numbers(board: Board, statistics: Sequence[Statistic]) -> list[Column]:
+def numbers(board: Board, statistics: Sequence[Statistic]) -> list[Column]:
     """Statistics, behind the one that ranks the difference to the best."""
     found: list[Column] = []
     for statistic in statistics:
@@ -142,9 +142,9 @@ def _heading(statistic: Statistic) -> str:
 
 
 def heading(name: str, unit: str, better: str) -> str:
-    """A column's heading: name, unit and which way is good."""
+    """A column's heading: name in words, unit and which way is good."""
     arrow = {"lower": " ↓", "higher": " ↑", "zero": " →0"}.get(better, "")
-    return f"{name}{f' ({unit})' if unit else ''}{arrow}"
+    return f"{name.replace('_', ' ')}{f' ({unit})' if unit else ''}{arrow}"
 
 
 def progress(board: Board, laid: Layout | None = None) -> str:

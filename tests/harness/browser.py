@@ -59,5 +59,7 @@ def look(page: Path, script: str, tmp_path: Path, *, width: int = 1400, height: 
     done = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, check=True, timeout=120)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stdout[-500:]
+    answer = json.loads(html.unescape(found[1]))
+    assert not (isinstance(answer, dict) and answer.keys() == {"error"}), answer["error"]
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return Seen(json.loads(html.unescape(found[1])), said)
+    return Seen(answer, said)

@@ -63,7 +63,7 @@ def test_the_options_are_frozen() -> None:
             "--only --retry --scale --seeds --set --store --study --tracking-uri --trial --until-decided tasks"
         ),
         "status": "--store study",
-        "report": "--open --store --tables study",
+        "report": "--full --open --store --tables study",
         "verdicts": "--claim --json --store study",
         "trials": "--claim --failed --json --store study",
         "site": "--out --reports stores",

@@ -116,10 +116,10 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self.loads += [str(given[key]) for key in ("src", "srcset", "data") if key in given] + ([tag] if tag in ("link", "script") else [])
+        self.loads += [str(given[key]) for key in ("src", "srcset", "data") if key in given] + ([tag] if tag == "link" else [])
         self.ids += [str(given["id"])] if "id" in given else []
         self.unlabelled += given.get("role") == "img" and not given.get("aria-label")
-        if tag not in ("meta", "br", "rect", "line", "circle", "path", "use"):
+        if tag not in ("meta", "br", "input", "rect", "line", "circle", "path", "use"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -158,8 +158,10 @@ def test_html_escapes_what_users_write(tmp_path: Path) -> None:
     change = lambda _: {"error": f"{evil}\nTraceback", "host": evil}  # noqa: E731
     found = study_of(tmp_path, task, lambda t: "failed" if t.seed == 0 else {"loss": 1.0}, change=change)
     files = written(found)
-    assert "<script" not in Path(files["report.html"]).read_text()
-    assert "&lt;script&gt;alert(1)" in Path(files["report.html"]).read_text()
+    page = Path(files["report.html"]).read_text()
+    assert "<script>alert" not in page
+    assert re.findall(r"<script[^>]*>", page) == ['<script id="trial-rows" type="application/json">', "<script>"]
+    assert "&lt;script&gt;alert(1)" in page
 
 
 def test_the_report_is_the_same_on_every_run(tmp_path: Path, study: Study, files: dict[str, str]) -> None:
@@ -211,7 +213,7 @@ def test_each_experiment_has_its_own_leaderboard_and_figures(tmp_path: Path) -> 
         assert heading in files["leaderboard.md"]
     sink = io.StringIO()
     report.terminal(judge(study), Console(file=sink, width=140))
-    assert sink.getvalue().index("experiment time") < sink.getvalue().index("verdicts"), "the claims of a task stand together"
+    assert sink.getvalue().index("The paper's claims") < sink.getvalue().index("experiment train"), "verdicts come first"
 
 
 def test_a_board_says_why_numbers_are_missing(tmp_path: Path) -> None:
@@ -340,6 +342,22 @@ def test_the_terminal_shows_the_paper_beside_ours(study: Study) -> None:
     assert "synthetic" in line
     assert "The paper's claims, scale laptop: 4 of 5 tested" in sink.getvalue()
     assert "never the paper's number" in " ".join(sink.getvalue().split())
+
+
+def test_eighty_columns_cut_no_number_and_full_shows_every_column(study: Study) -> None:
+    judgement = judge(study)
+    narrow, whole = io.StringIO(), io.StringIO()
+    report.terminal(judgement, Console(file=narrow, width=80))
+    report.terminal(judgement, Console(file=whole, width=400), full=True)
+    assert max(len(line) for line in narrow.getvalue().splitlines()) <= 80
+    assert "…" not in narrow.getvalue()
+    for board in judgement.boards:
+        for row in board.rows:
+            assert row.entries[board.ranked_by].text in narrow.getvalue()
+            assert all(entry.text in whole.getvalue() for entry in row.entries.values())
+    claims = [v for v in judgement.verdicts if v.n]
+    assert claims
+    assert all(str(v.interval) in narrow.getvalue() for v in claims)
 
 
 def test_the_terminal_names_what_is_not_tested_in_one_line(tmp_path: Path) -> None:

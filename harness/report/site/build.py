@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.papers import COUNTED, OnTrial
+from harness.report.cited import cited
 from harness.report.site.gather import ClaimRow, Gathered, Run
 from harness.report.tables import csv_text
 from harness.shown import plain
@@ -133,19 +133,11 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
     )
     found.filters["json"] = Markup
-    found.filters["cited"] = _cited
+    found.filters["cited"] = cited
     found.globals["word"] = outcome
     found.globals["bar"] = _bar
     found.globals["plural"] = plural
     return found
-
-
-def _cited(text: str) -> Any:
-    """The short words of a paper's README as HTML: only `<sub>` is taken for markup."""
-    from markupsafe import Markup, escape
-
-    parts = re.split(r"<sub>([^<]*)</sub>", text)
-    return Markup("").join(Markup("<sub>{}</sub>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
 
 
 def _fields(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -1,0 +1,186 @@
+"""The report in a browser: at the width of a phone and of a desk, what its buttons do, and how large it grows."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import report
+from harness.estimates import Difference, Mean, Of
+from harness.judgement import judge
+from harness.report.board import APART, view
+from harness.task import Claim, Method, Metric
+from tests.harness.browser import OVERFLOW, look, needs_chromium
+from tests.harness.fabricated import difference_claim, realistic_study, study_of, task_of
+
+METHODS = [
+    Method("left", "proposed"),
+    Method("right", "baseline"),
+    Method("a-rival-with-a-name-that-is-far-longer-than-others", "rival"),
+    Method("ablated", "control"),
+    Method("do-nothing", "floor"),
+]
+
+
+def reading(metric: str) -> Claim:
+    """A claim on one metric of the two first methods."""
+    return difference_claim(estimate=Difference(Of("left", Mean(metric)), Of("right", Mean(metric))))
+
+
+def name_of(cell: str) -> str:
+    """A method's name without what marks the best."""
+    return cell.removesuffix("best").removesuffix("tied for ")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with claims of every verdict, figures, failures."""
+    study = realistic_study(tmp_path_factory.mktemp("study"))
+    return Path(report.write(study.store, report.files(judge(study)))["report.html"])
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A board of many statistics, with ties, controls, floors and a failed trial."""
+    metrics = [Metric(f"selected_rise_of_kind_{i}", "nats/byte", "lower", f"number {i}") for i in range(12)]
+    task = task_of(methods=METHODS, metrics=metrics, claims=[reading("selected_rise_of_kind_7")])
+
+    def measured(trial: Any) -> Any:
+        if trial.method == "right" and trial.seed == 0:
+            return "failed"
+        worse = {"left": 0.0, "a-rival-with-a-name-that-is-far-longer-than-others": 0.001}.get(trial.method, 3.0)
+        return {metric.name: i + worse + 0.3 * math.sin(7 * trial.seed + i) for i, metric in enumerate(metrics)}
+
+    study = study_of(tmp_path_factory.mktemp("wide"), task, measured)
+    return Path(report.write(study.store, report.files(judge(study)))["report.html"])
+
+
+def test_a_board_shows_first_what_ranks_and_what_claims_read(tmp_path: Path) -> None:
+    metrics = [Metric(f"m_{i}", "s", "lower") for i in range(8)]
+    task = task_of(methods=METHODS, metrics=metrics, claims=[reading("m_5")])
+    judgement = judge(
+        study_of(
+            tmp_path, task, lambda t: {f"m_{i}": 1.0 + t.seed + (t.method != "left") * (1 + 0.01 * math.sin(9 * t.seed)) for i in range(8)}
+        )
+    )
+    (ruling,) = judgement.rulings
+    shown = view(ruling, ruling.boards[0])
+    first = [heading.text for heading in shown.headings if heading.first]
+    assert first == ["rank", "m 0 (s) ↓", "to the best (s)", "m 5 (s) ↓", "s/trial", "trials ok"]
+    assert shown.folded == len(shown.headings) - len(first) > 5
+    assert [title for title, _ in shown.groups] == ["", APART]
+    contenders, apart = ({row.method: row for row in rows} for _, rows in shown.groups)
+    assert apart.keys() == {"ablated", "do-nothing"}
+    assert contenders["left"].place == "best"
+    assert contenders["right"].place == ""
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [400, 1400])
+def test_nothing_sticks_out_at_any_width_and_the_console_is_silent(page: Path, wide: Path, tmp_path: Path, width: int) -> None:
+    for file in (page, wide):
+        seen = look(file, OVERFLOW.replace('"svg, .scroll,', '"svg, .scroll, .board, figure > [role=img],'), tmp_path, width=width)
+        assert seen.found == {"wide": 0, "out": []}
+        assert seen.console == []
+
+
+@needs_chromium
+def test_a_phone_shows_a_card_a_method_with_its_name_and_numbers(wide: Path, tmp_path: Path) -> None:
+    script = """
+    const rows = [...document.querySelectorAll(".board tr[data-m]")];
+    const seen = (e) => { const box = e.getBoundingClientRect(); return box.width > 0 && box.left >= 0 && box.right <= 400; };
+    return rows.map((row) => [row.cells[0].textContent, seen(row.cells[0]),
+      [...row.cells].slice(1).filter((cell) => cell.offsetParent).every(seen), row.cells[1].dataset.label]);
+    """
+    found = look(wide, script, tmp_path, width=400).found
+    assert all(named and numbers for _, named, numbers, _ in found)
+    assert {name_of(row[0]) for row in found} == {method.name for method in METHODS}
+    assert {row[3] for row in found} == {"rank"}
+
+
+@needs_chromium
+def test_columns_unfold_methods_hide_and_boards_sort(wide: Path, tmp_path: Path) -> None:
+    script = """
+    const board = document.querySelector(".board");
+    const count = () => [...board.querySelectorAll("thead th")].filter((head) => head.offsetParent).length;
+    const few = count(); document.querySelector("[data-full]").click(); const all = count();
+    const heads = [...board.querySelectorAll("thead th")];
+    const column = heads.findIndex((head) => head.textContent.startsWith("selected rise of kind 7"));
+    const rows = () => [...board.querySelector("tbody").querySelectorAll("tr[data-m]")];
+    const values = () => rows().map((row) => parseFloat(row.cells[column].textContent));
+    heads[column].querySelector("button").click(); const up = values();
+    heads[column].querySelector("button").click(); const down = values();
+    const row = board.querySelector("tr[data-m='0']"), before = row.offsetParent !== null;
+    document.querySelector("[data-hide='0']").click();
+    return { few, all, up, down, before, after: row.offsetParent !== null, pressed: document.querySelector("[data-hide='0']").ariaPressed };
+    """
+    found = look(wide, script, tmp_path).found
+    assert found["few"] == 7
+    assert found["all"] > 15
+    assert found["up"] == sorted(found["up"])
+    assert found["down"] == sorted(found["up"], reverse=True)
+    assert (found["before"], found["after"], found["pressed"]) == (True, False, "false")
+
+
+@needs_chromium
+def test_claims_are_filtered_and_a_hidden_method_leaves_the_figures(page: Path, tmp_path: Path) -> None:
+    script = """
+    const cards = () => [...document.querySelectorAll("article.card")].filter((card) => !card.hidden).map((card) => card.dataset.verdict);
+    const all = cards().length;
+    const button = [...document.querySelectorAll("[data-filter]")].find((one) => one.textContent === "not reproduced");
+    button.click(); const some = cards(); button.click(); const again = cards().length;
+    const marks = () => [...document.querySelectorAll("figure [data-m='1']")].filter((mark) => mark.getClientRects().length).length;
+    const drawn = marks(); document.querySelector("[data-hide='1']").click();
+    const tips = [...document.querySelectorAll("figure .tip title")].map((tip) => tip.textContent);
+    return { all, some, again, drawn, left: marks(), tips };
+    """
+    found = look(page, script, tmp_path).found
+    assert set(found["some"]) == {"not reproduced"}
+    assert 0 < len(found["some"]) < found["all"] == found["again"]
+    assert found["drawn"] > 0
+    assert found["left"] == 0
+    assert any(re.match(r"sqrt-width, 128: .*\[.*\]", tip) for tip in found["tips"])
+
+
+@needs_chromium
+def test_trials_are_searched_sorted_and_say_how_they_ended(wide: Path, tmp_path: Path) -> None:
+    script = """
+    const rows = () => [...document.querySelectorAll("table.trials tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent));
+    const all = rows().length, status = document.getElementById("trial-status"), words = document.getElementById("trial-words");
+    status.value = "failed"; status.dispatchEvent(new Event("input")); const failed = rows();
+    status.value = ""; words.value = "do-nothing"; words.dispatchEvent(new Event("input")); const named = rows();
+    document.querySelectorAll("table.trials th button")[3].click(); document.querySelectorAll("table.trials th button")[3].click();
+    const trace = document.querySelector("#failed").parentNode.textContent;
+    return { all, failed, named: named.map((row) => row[2]), seeds: rows().map((row) => Number(row[3])), trace };
+    """
+    found = look(wide, script, tmp_path).found
+    assert found["all"] == 25
+    assert [(row[2], row[3], row[4]) for row in found["failed"]] == [("right", "0", "failed")]
+    assert set(found["named"]) == {"do-nothing"}
+    assert found["seeds"] == sorted(found["seeds"], reverse=True)
+    assert "made to end failed" in found["trace"]
+
+
+@needs_chromium
+def test_a_dark_page_is_dark_and_text_in_figures_is_readable_on_a_phone(page: Path, tmp_path: Path) -> None:
+    script = """
+    const sizes = [...document.querySelectorAll("figure svg text")].map((text) => {
+      const svg = text.ownerSVGElement, scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+      return scale * parseFloat(getComputedStyle(text).fontSize);
+    });
+    return { least: Math.min(...sizes), page: getComputedStyle(document.body).backgroundColor };
+    """
+    assert look(page, script, tmp_path, width=400).found["least"] >= 10
+    assert look(page, script, tmp_path, width=1400).found["least"] >= 8
+
+
+def test_a_trial_costs_a_report_a_hundred_bytes(tmp_path: Path) -> None:
+    def size(seeds: int) -> int:
+        study = study_of(tmp_path / str(seeds), task_of(), lambda t: {"loss": 1.0 + t.seed}, seeds=seeds)
+        return len(report.files(judge(study))["report.html"].encode())
+
+    assert (size(250) - size(50)) / 400 < 200, "10,000 trials stay far below 3 MB"
