@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness import ledger, lock
+from harness.artifacts import packed
 from harness.checkpoints import Checkpoint, Checkpoints
 from harness.cli import main
 from harness.errors import StoreError, UsageError
@@ -173,10 +174,11 @@ def test_a_worker_waits_for_a_store_that_is_away_when_it_starts(
     object_store: Server, prefix: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.object_folder.FIRST_PATIENCE_S", 0.0)
+    worker = Worker(Context(store_uri=object_store.uri(prefix, line.port), study="study"))
+    packed({"step": 1}, "imports torch, which takes longer than the line is cut")
     line.cut()
     threading.Timer(0.5, line.mend).start()
-    context = Context(store_uri=object_store.uri(prefix, line.port), study="study")
-    Worker(context)._artifacts.save("a", {"step": 1})
+    worker._artifacts.save("a", {"step": 1})
     assert StudyStore(object_store.uri(prefix), "study").exists("artifacts/a.pt")
 
 
