@@ -70,6 +70,7 @@ class RemoteSink(Sink):
         """Hand a group to the writer; the observer is told here of those that have become safe. StoreError once the store has failed."""
         with self._changed:
             self._waiting += outcomes
+            self._changed.notify_all()
             self._changed.wait_for(lambda: len(self._waiting) <= MOST_WAITING or bool(self._problem))
             self._check()
         self._tell()

@@ -428,6 +428,23 @@ def test_the_sink_never_waits_for_a_store_that_is_away_and_loses_nothing(
     assert len(read_curves(store)) == 5
 
 
+def test_a_run_waits_where_more_outcomes_wait_than_fit(
+    object_store: Server, store: StudyStore, prefix: str, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.sink.MOST_WAITING", 2)
+    through, told = StudyStore(object_store.uri(prefix, line.port), "study"), list[str]()
+    with lock.held(through):
+        sink = RemoteSink(through, lambda record: told.append(record.method))
+        line.freeze()
+        threading.Timer(0.5, line.thaw).start()
+        sink.write(outcomes("a", "b"))
+        assert told == []
+        sink.write(outcomes("c", "d"))
+        assert told[:2] == ["a", "b"], "it came back once the store had taken some"
+        sink.close()
+    assert told == list("abcd")
+
+
 def write_for_ever(sink: RemoteSink) -> None:
     for _ in range(3000):
         sink.write([])
