@@ -83,6 +83,7 @@ def run_trials(
     if todo:
         handling = nullcontext(stop) if stop else Stop().installed()
         with closing(open_sink(store, observe)) as sink, handling as stop:
+            stop.watch = sink.check
             try:
                 with (
                     session(local, address, stop),

@@ -73,6 +73,11 @@ class Lease:
         """The driver's own name, unlike any other's."""
         return self._own.driver
 
+    @property
+    def lost(self) -> str:
+        """To whom the lease was lost, in a sentence, as far as the heartbeats have found; else empty."""
+        return self._lost
+
     def take(self) -> None:
         """Take the lease, and keep it by heartbeats. StoreError where another driver has it, or where the store keeps no conditions."""
         while True:

@@ -29,7 +29,7 @@ class Sink:
     def __init__(self, store: StudyStore, observe: Observe) -> None:
         self._ledger: Ledger | PartedLedger = Ledger(store) if store.is_local else PartedLedger(store)
         self._curves = CurveWriter(store)
-        self._observe = observe
+        self._store, self._observe = store, observe
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """One more group. StoreError when it, or one before, cannot be kept."""
@@ -45,6 +45,9 @@ class Sink:
             curves = {outcome.record.trial_id: outcome.curve for outcome in outcomes}
             self._curves.write(curves, self._ledger.next_line, self._ledger.contents.lines)
             self._ledger.append([outcome.record for outcome in outcomes])
+
+    def check(self) -> None:
+        """StoreError where nothing more can be kept, at once: trials that run on would run for nothing."""
 
     def close(self) -> None:
         """Pack the curves."""
@@ -72,8 +75,14 @@ class RemoteSink(Sink):
             self._waiting += outcomes
             self._changed.notify_all()
             self._changed.wait_for(lambda: len(self._waiting) <= MOST_WAITING or bool(self._problem))
-            self._check()
+        self.check()
         self._tell()
+
+    def check(self) -> None:
+        """StoreError, with the number of records that are lost, when the store has failed or another run has taken the study over."""
+        if problem := self._problem or (self._store.lease.lost if self._store.lease else ""):
+            lost = len(self._waiting)
+            raise StoreError(f"{problem}; {lost} records are not in the store: their trials run again with the next run")
 
     def close(self) -> None:
         """Wait for the writer. StoreError, which says how many records are lost, when the store has failed."""

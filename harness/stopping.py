@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -32,6 +32,8 @@ class Stop:
         """
         self._say, self._leave = say, leave
         self._until = None if budget_s is None else time.monotonic() + budget_s
+        self.watch: Callable[[], None] = lambda: None
+        """Called by every `check` while trials run: raises what else ends them, such as a study that another run has taken over."""
         self._raises = False
         self._over = False
         self._times = self._late = 0
@@ -85,8 +87,10 @@ class Stop:
         self._check_signal()
 
     def check(self) -> None:
-        """Stopped, if a signal has come or the budget is spent."""
+        """Stopped, if a signal has come or the budget is spent; what `watch` raises."""
         self._check_signal()
+        if not self._over:
+            self.watch()
         if self.seconds_left <= 0 and not self._over:
             raise Stopped
 

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger, lock
+from harness import ledger, lock, registry
 from harness.artifacts import packed
 from harness.checkpoints import Checkpoint, Checkpoints
 from harness.cli import main
+from harness.engine import run_trials
 from harness.errors import StoreError, UsageError
 from harness.frames import read_curves
 from harness.lease import LEASE, look
 from harness.ledger_parts import LINES_A_TERM, PART_BYTES, PartedLedger
 from harness.object_folder import Conflict, ObjectFolder
+from harness.plan import Overrides, expand
 from harness.sink import RemoteSink
 from harness.store import StudyStore
 from harness.worker import Context, Outcome, Worker
@@ -31,6 +33,16 @@ from tests.harness.test_ledger import own
 from tests.object_store import Line, Server
 
 RUN = ["run", "misbehaving", "--scale", "smoke", "--study", "s", "--local", "--tracking-uri", "none"]
+OTHER = {
+    "driver": "other",
+    "host": "elsewhere",
+    "pid": 7,
+    "period_s": 0.4,
+    "term": 9,
+    "beat": 1,
+    "at": "2026-11-02T00:00:00+00:00",
+    "released": False,
+}
 QUICK = {"PAPERTRIAL_HEARTBEAT": "0.4", "PAPERTRIAL_STORE_PATIENCE": "40"}
 
 
@@ -302,6 +314,17 @@ def test_the_same_holds_of_google_s_storage(monkeypatch: pytest.MonkeyPatch) -> 
         with lock.held(second):
             PartedLedger(second).append([own("c")])
         assert list(ledger.read(first).lines.values()) == [LINES_A_TERM + 1, LINES_A_TERM + 2, 2 * LINES_A_TERM + 1]
+
+
+def test_a_run_that_was_taken_over_does_not_wait_for_its_trials(store: StudyStore, ray_here: None) -> None:
+    trials = expand(registry.task("misbehaving"), "smoke", Overrides(seeds=1, values={"behaviour": ("sleep",)}), {})
+    folder = store.remote
+    assert folder is not None
+    with lock.held(store):
+        threading.Timer(2.0, folder.write, (LEASE, json.dumps(OTHER).encode())).start()
+        with pytest.raises(StoreError, match=r"taken over by process 7 on elsewhere: this run stops writing.*; 0 records are not"):
+            run_trials(store, trials)
+    assert ledger.read(store).records == {}
 
 
 def test_a_server_that_forgets_conditions_is_refused(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
