@@ -98,7 +98,12 @@ def slots(shape: Resources) -> int:
 def nodes() -> list[Node]:
     """The nodes that are there now."""
     return [
-        Node(node.get("NodeID", ""), node.get("NodeManagerAddress", ""), node["Resources"], node.get("Labels") or {})
+        Node(
+            node.get("NodeID", ""),
+            f"{node.get('NodeManagerAddress', '')} ({node.get('NodeID', '')[:8]})",
+            node["Resources"],
+            node.get("Labels") or {},
+        )
         for node in ray.nodes()
         if node["Alive"]
     ]

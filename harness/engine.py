@@ -68,13 +68,14 @@ def run_trials(
     stop: Stop | None = None,
     observe: Observe = lambda _record: None,
     announce: Announce = lambda _todo, _slots: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Run what is left of `trials`, writing curves and then records as each group comes back.
 
     Without `packs` no two trials share a program; with `mixed_hardware` seeds of one cell may run on different kinds of cards.
     `before` is what the ledger holds, for a caller that has read it. `stop` is installed by a caller that goes on writing after a signal.
     `observe` sees every new record after it is safe; `announce` is told which trials there are to run and how many run at
-    once, when that is known.
+    once, when that is known; `say` what happens to nodes.
     """
     done = (before or ledgers.read(store)).records
     todo = left_to_do(store, trials, done, retry=retry)
@@ -87,7 +88,9 @@ def run_trials(
             try:
                 with (
                     session(local, address, stop),
-                    closing(_execute(store, todo, done, stop, local=local, packs=packs, mixed=mixed_hardware, announce=announce)) as groups,
+                    closing(
+                        _execute(store, todo, done, stop, local=local, packs=packs, mixed=mixed_hardware, announce=announce, say=say)
+                    ) as groups,
                 ):
                     for outcomes in groups:
                         sink.write(outcomes)
@@ -126,6 +129,7 @@ def _execute(
     packs: bool,
     mixed: bool,
     announce: Announce,
+    say: Callable[[str], None],
 ) -> Generator[list[Outcome], None, None]:
     """Groups of outcomes. On Ray trials of all shapes run side by side, in this process one after another."""
     shapes = list(dict.fromkeys(trial.resources for trial in trials))
@@ -140,7 +144,8 @@ def _execute(
 
     announce(trials, max(map(slots, shapes)))
     asked = trials if mixed else on_one_kind(trials, nodes(), done.values())
-    yield from Scheduler(context, _balanced(asked), states, RayWorkers(context), time.monotonic, check=stop.check, packs=packs).run()
+    scheduler = Scheduler(context, _balanced(asked), states, RayWorkers(context), time.monotonic, check=stop.check, say=say, packs=packs)
+    yield from scheduler.run()
 
 
 def _run_local(

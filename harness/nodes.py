@@ -66,6 +66,8 @@ class Site:
         """Workers that have work."""
         self.alone = False
         """One of them may have no neighbour."""
+        self.failed_starts = 0
+        """Workers in a row that did not start although it lives."""
         self._free = dict(node.resources)
         self._cards = [1.0] * math.floor(node.resources.get("GPU", 0.0))
 

@@ -22,28 +22,70 @@ class Placement:
         self._sites: dict[str, Site] = {}
         self._on: dict[Site, set[Actor]] = {}
         self._reserved: dict[Site, Pool] = {}
+        self._out: set[str] = set()
+        self._paused: set[str] = set()
+        self.fed: set[str] = set()
+        """Ids of the nodes that get work."""
+        self._nodes: Sequence[Node] = ()
+        self._addable: Sequence[tuple[Node, int]] = ()
         self.stale = True
         """Whether room or work has come since the last `grow`."""
 
     @property
     def quiet(self) -> bool:
         """Whether nothing waits but what has to run alone."""
-        return not any(pool.queue for pool in self._pools)
+        return not any(pool.queue or pool.elsewhere for pool in self._pools)
 
-    def see(self, nodes: Sequence[Node], addable: Sequence[tuple[Node, int]]) -> None:
-        """The nodes as they are now. Workers on nodes that are gone are heard of one by one."""
-        for id in self._sites.keys() - {node.id for node in nodes}:
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one node."""
+        return len(self._sites) > 1
+
+    def name(self, id: str) -> str:
+        """What people call a node."""
+        return self._sites[id].node.name if id in self._sites else id
+
+    def see(self, nodes: Sequence[Node], addable: Sequence[tuple[Node, int]]) -> list[Actor]:
+        """The nodes as they are now; the workers on those that are gone."""
+        lost: list[Actor] = []
+        for id in sorted(self._sites.keys() - {node.id for node in nodes}):
             site = self._sites.pop(id)
             self._reserved.pop(site, None)
+            lost += sorted(self._on[site], key=lambda actor: actor.id)
         for node in nodes:
             if node.id not in self._sites:
                 self._sites[node.id] = Site(node)
                 self._on[self._sites[node.id]] = set()
+        self._nodes, self._addable = nodes, addable
+        self._share()
+        return lost
+
+    def leave_out(self, id: str) -> bool:
+        """A node gets no work any more; False where that is so already."""
+        if id in self._out or id not in self._sites:
+            return False
+        self._out.add(id)
+        self._share()
+        return True
+
+    def pause(self, ids: set[str]) -> None:
+        """These nodes, and no others, get no work for now."""
+        if ids != self._paused:
+            self._paused = set(ids)
+            self._share()
+
+    def _share(self) -> None:
+        """Which nodes each shape may use; workers that wait on others end."""
+        fed = self.fed = self._sites.keys() - self._out - self._paused
         for pool in self._pools:
-            sites = [site for site in self._sites.values() if fit(pool.shape, site.node.resources, site.node.labels)]
+            sites = [
+                site for site in self._sites.values() if site.node.id in fed and fit(pool.shape, site.node.resources, site.node.labels)
+            ]
             # What needs no GPU leaves the nodes that have some to what does.
             pool.sites = sorted(sites, key=lambda site: bool(site.node.resources.get("GPU")) and not pool.shape.gpus)
-            now, later = room(pool.shape, nodes, addable)
+            for actor in [actor for actor in pool.idle if actor.site and actor.site.node.id not in fed]:
+                self._end(actor)
+            now, later = room(pool.shape, self._nodes, self._addable)
             pool.addable = max(0, later - now)
         self._opened()
 
@@ -53,7 +95,8 @@ class Placement:
             return False
         if actor.site is None:
             self._settle(actor, self._sites[node])
-        actor.ready = True
+        assert actor.site is not None
+        actor.ready, actor.site.failed_starts = True, 0
         actor.pool.starting.discard(actor)
         self.free(actor)
         return True
@@ -62,7 +105,11 @@ class Placement:
         """A worker has nothing to do; it is ended where it is to `retire`, or where its room is kept for another shape."""
         assert actor.site is not None
         other = self._reserved.get(actor.site)
-        if retire or (other is not None and other is not actor.pool and not actor.site.fits(other.shape)):
+        if (
+            retire
+            or actor.site.node.id not in self.fed
+            or (other is not None and other is not actor.pool and not actor.site.fits(other.shape))
+        ):
             self._end(actor)
             return
         actor.pool.idle.append(actor)
@@ -81,11 +128,11 @@ class Placement:
                 del self._on[actor.site]
         self._opened()
 
-    def available(self, pool: Pool, *, empty: bool = False) -> Actor | None:
-        """A worker of a shape that may be given work; with `empty` one on a node where nothing runs."""
+    def available(self, pool: Pool, *, empty: bool = False, avoid: frozenset[str] = frozenset()) -> Actor | None:
+        """A worker of a shape that may be given work, on a node that it need not `avoid`; with `empty` on one where nothing runs."""
         for actor in reversed(pool.idle):
             assert actor.site is not None
-            if not actor.site.alone and not (empty and actor.site.running):
+            if not (actor.site.alone or (empty and actor.site.running) or actor.site.node.id in avoid):
                 return actor
         return None
 
@@ -106,6 +153,8 @@ class Placement:
             del self._reserved[site]
             self._opened()
         self.stale = False
+        for pool in self._pools:
+            self._elsewhere(pool)
         wanting = [pool for pool in self._pools if pool.wants(quiet)]
         while wanting:
             pool = max(wanting, key=lambda pool: (not pool.actors, pool.drain_s, sum(pool.shape.amounts().values()) + pool.shape.gpus))
@@ -120,6 +169,23 @@ class Placement:
                     self._reserve(pool)
             if pool in wanting and not pool.wants(quiet):
                 wanting.remove(pool)
+
+    def _elsewhere(self, pool: Pool) -> None:
+        """Workers for trials that avoid the nodes where their shape has some."""
+        for batch in pool.elsewhere:
+            if any(actor.pool is pool and site.node.id not in batch.avoid for site, actors in self._on.items() for actor in actors):
+                continue
+            sites = [site for site in pool.sites if site.node.id not in batch.avoid]
+            for site in sites:
+                idle = [actor for actor in self._on[site] if actor.batch is None and not actor.pool.waiting(quiet=True)]
+                found = site if site.fits(pool.shape) else None
+                if found is None and site.without([(actor.pool.shape, actor.cards) for actor in idle]).fits(pool.shape):
+                    for actor in idle:
+                        self._end(actor)
+                    found = site
+                if found is not None:
+                    self._place(pool, found)
+                    break
 
     def _opened(self) -> None:
         self.stale = True

@@ -52,6 +52,8 @@ class Actor:
     warm: bool = False
     """It has brought a batch back."""
     spare_since: float = math.inf
+    since: float = math.inf
+    """When it got what it does."""
 
 
 @dataclass(eq=False)
@@ -62,6 +64,8 @@ class Pool:
     queue: Queue
     memory_queue: deque[Batch] = field(default_factory=deque)
     """Second chances of trials that ran out of memory: alone on a node, once nothing else waits."""
+    elsewhere: list[Batch] = field(default_factory=list)
+    """Trials that run again on a node that they do not avoid."""
     cost: Cost = field(default_factory=Cost)
     idle: list[Actor] = field(default_factory=list)
     starting: set[Actor] = field(default_factory=set)
@@ -79,6 +83,8 @@ class Pool:
     """How many the nodes hold that the cluster may add."""
     came_up: bool = False
     """A worker has started."""
+    failed_starts: int = 0
+    """On nodes that are not known."""
 
     def expect(self, trials: Sequence[TrialSpec], sign: int = 1) -> None:
         """Count the work of trials, or count it off."""
@@ -92,7 +98,7 @@ class Pool:
 
     def waiting(self, quiet: bool) -> int:
         """Trials that a worker could take; those that run alone only where it is `quiet`."""
-        return len(self.queue) + (len(self.memory_queue) if quiet else 0)
+        return len(self.queue) + len(self.elsewhere) + (len(self.memory_queue) if quiet else 0)
 
     def wants(self, quiet: bool) -> bool:
         """Whether one more worker would find work."""

@@ -24,6 +24,10 @@ class Batch:
 
     trials: list[TrialSpec]
     attempt: int = 1
+    losses: int = 0
+    """How often the node was lost on which it ran: no fault of its trials."""
+    avoid: frozenset[str] = frozenset()
+    """Nodes on which its trial failed, maybe for the node's own reasons."""
     alone: bool = False
     """Nothing else runs beside it: a second chance for a trial that ran out of memory."""
     program: Hashable | None = None
@@ -99,6 +103,16 @@ class Queue:
             self._expect(batch.program, rest)
             programs = max(self._shares(), math.ceil(len(group) / found.pace.size))
             self._parts[batch.program] = math.ceil(len(group) / programs)
+
+    def lost(self, batch: Batch) -> None:
+        """The node of a batch was lost: it goes before all that waits, as it was."""
+        self._probing.discard(batch.program)
+        if batch.program is not None and batch.pace is None:
+            # Its size is still to be found, and one probe at a time finds it.
+            self._groups.setdefault(batch.program, deque()).extendleft(reversed(batch.trials))
+            self._expect(batch.program, batch.trials)
+        else:
+            self.again(batch)
 
     def broke(self, batch: Batch, problem: Problem) -> None:
         """Halve a program that ended before its trials did, until the one that ends it is alone."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -16,6 +18,11 @@ from harness.cluster import addable, nodes, worker_environment
 from harness.task import Resources
 from harness.worker import Context, Worker
 from harness.workers import Cause, Died, Event, Finished, Node, Order, Ready
+
+LIMBO_S = 60.0
+"""How long a worker that cannot be reached may stay so until its node counts as lost."""
+_ASK_S = 1.0
+_Call = Literal["start", "work", "reach"]
 
 
 class RayWorkers:
@@ -26,11 +33,17 @@ class RayWorkers:
         self._class = ray.remote(_Actor)
         self._shapes: dict[Resources, dict[str, Any]] = {}
         self._handles: dict[int, Any] = {}
-        self._came: SimpleQueue[tuple[int, bool, Future[Any]]] = SimpleQueue()
+        self._nodes: dict[int, str] = {}
+        self._known: Sequence[Node] = ()
+        self._came: SimpleQueue[tuple[int, _Call, Future[Any]]] = SimpleQueue()
+        self._limbo: dict[int, tuple[float, float]] = {}
+        """Workers that cannot be reached: since when, and when they are asked again."""
 
     def nodes(self) -> Sequence[Node]:
-        """See `Workers`."""
-        return nodes()
+        """See `Workers`. While the head does not answer, those that it named last."""
+        with suppress(ray.exceptions.RayError, RuntimeError):
+            self._known = nodes() or self._known
+        return self._known
 
     def addable(self) -> Sequence[tuple[Node, int]]:
         """See `Workers`."""
@@ -45,7 +58,9 @@ class RayWorkers:
             where["label_selector"] = dict(shape.labels)
         actors = self._class.options(**self._options(shape), **where)
         self._handles[worker] = handle = actors.remote(dataclasses.replace(self._context, resources=shape))
-        self._await(worker, handle.node.remote(), starting=True)
+        self._await(worker, handle.node.remote(), "start")
+        if node is not None:
+            self._nodes[worker] = node
 
     def send(self, worker: int, order: Order) -> None:
         """See `Workers`."""
@@ -61,6 +76,8 @@ class RayWorkers:
     def kill(self, worker: int) -> None:
         """See `Workers`."""
         handle = self._handles.pop(worker, None)
+        self._nodes.pop(worker, None)
+        self._limbo.pop(worker, None)
         if handle is not None:
             ray.kill(handle)
 
@@ -68,14 +85,44 @@ class RayWorkers:
         """See `Workers`."""
         found: list[Event] = []
         until = time.monotonic() + timeout_s
+        for worker in [worker for worker, (_, again) in self._limbo.items() if again <= time.monotonic()]:
+            self._limbo[worker] = self._limbo[worker][0], math.inf
+            self._await(worker, self._handles[worker].node.remote(), "reach")
         while True:
             try:
                 wait = 0.0 if found else until - time.monotonic()
-                worker, starting, future = self._came.get(block=wait > 0, timeout=wait if wait > 0 else None)
+                worker, call, future = self._came.get(block=wait > 0, timeout=wait if wait > 0 else None)
             except Empty:
                 return found
-            if worker in self._handles:
-                found.append(_event(worker, starting, future))
+            if worker in self._handles and (event := self._event(worker, call, future)):
+                found.append(event)
+
+    def _event(self, worker: int, call: _Call, future: Future[Any]) -> Event | None:
+        try:
+            found = future.result()
+        except ray.exceptions.ActorUnavailableError as error:
+            # Its process may be dead, its node lost, or the way to it: Ray knows which within seconds.
+            now = time.monotonic()
+            since, _ = self._limbo.get(worker, (now, now))
+            self._limbo[worker] = since, now + _ASK_S
+            return Died(worker, Cause("node", str(error))) if now - since > LIMBO_S else None
+        except ray.exceptions.RayError as error:
+            return Died(worker, self._cause(worker, error))
+        if call == "start":
+            self._nodes[worker] = found
+            return Ready(worker, found)
+        return Finished(worker, found) if call == "work" else Died(worker, Cause("node", "it could not be reached for a while"))
+
+    def _cause(self, worker: int, error: Exception) -> Cause:
+        said = str(error)
+        if isinstance(error, ray.exceptions.RayActorError) and error.preempted:
+            return Cause("preempted", said)
+        if isinstance(error, ray.exceptions.ActorUnschedulableError | ray.exceptions.NodeDiedError) or "its node has died" in said:
+            return Cause("node", said)
+        if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in said:
+            return Cause("memory", said)
+        alive = {node.id for node in self.nodes()}
+        return Cause("process" if self._nodes.get(worker) in {None, *alive} else "node", said)
 
     def close(self) -> None:
         """See `Workers`."""
@@ -95,9 +142,9 @@ class RayWorkers:
             }
         return self._shapes[shape]
 
-    def _await(self, worker: int, reference: Any, *, starting: bool = False) -> None:
+    def _await(self, worker: int, reference: Any, call: _Call = "work") -> None:
         """What comes of a call is put where `events` finds it: waiting for a thousand calls would ask for each of them every time."""
-        came: Callable[[Future[Any]], None] = lambda future: self._came.put((worker, starting, future))  # noqa: E731
+        came: Callable[[Future[Any]], None] = lambda future: self._came.put((worker, call, future))  # noqa: E731
         reference.future().add_done_callback(came)
 
 
@@ -107,17 +154,3 @@ class _Actor(Worker):
     def node(self) -> str:
         """Id of its node."""
         return str(ray.get_runtime_context().get_node_id())
-
-
-def _event(worker: int, starting: bool, future: Future[Any]) -> Event:
-    try:
-        found = future.result()
-    except ray.exceptions.RayError as error:
-        return Died(worker, _cause(error))
-    return Ready(worker, found) if starting else Finished(worker, found)
-
-
-def _cause(error: Exception) -> Cause:
-    if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in str(error):
-        return Cause("memory", str(error))
-    return Cause("process", str(error))

@@ -22,13 +22,18 @@ from harness.pool import Actor, Pool
 from harness.queue import Batch, Queue
 from harness.record import Status
 from harness.shown import sentence
+from harness.suspects import SOON_S, Suspects
 from harness.task import Resources
-from harness.worker import Context, Outcome, Slice, lost
+from harness.worker import BATCH_SECONDS, Context, Outcome, Slice, lost
 from harness.workers import Cause, Died, Event, Finished, Order, Ready, Workers
 
 MAX_ATTEMPTS = 2
-MAX_STARTS = 3
-"""How often workers may fail to start on nodes that live before the run gives up, and on lost nodes while none has ever started."""
+MAX_LOSSES = 10
+"""How often the node of a trial may be lost before the trial is left for another run, without a record: it has not failed."""
+MAX_STARTS = 2
+"""Workers in a row that do not start on a node that lives, before it is left out."""
+MAX_LOST_STARTS = 10
+"""Nodes that may be lost while their workers start, as long as none has ever started."""
 GRACE_S = 10.0
 """What a batch may take beyond its work and its longest limit before its worker is killed."""
 FIRST_GRACE_S = 30.0
@@ -45,7 +50,7 @@ class Scheduler:
 
     `recorded` are the states of trials that ran before, for those that need them; `check` is called twice a second or more and
     raises when the run is to stop; without `packs` no two trials share a program. `clock` gives seconds, and only their differences
-    count.
+    count. `say` is told what people should know: a node that is left out, a trial that is left to another run.
     """
 
     def __init__(
@@ -57,9 +62,12 @@ class Scheduler:
         clock: Callable[[], float],
         *,
         check: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda _: None,
         packs: bool = True,
     ) -> None:
         self._context, self._workers, self._clock, self._check = context, workers, clock, check
+        self._say = say
+        self._suspects = Suspects()
         self._dependencies = Dependencies(trials, recorded)
         self._pools: dict[Resources, Pool] = {}
         for trial in trials:
@@ -71,15 +79,14 @@ class Scheduler:
         self._numbers = itertools.count()
         self._deadlines: list[tuple[float, int, Actor]] = []
         self._running = 0
-        self._failed_starts = 0
+        self._lost_starts = 0
         self._next_look = -math.inf
         self._placement = Placement(list(self._pools.values()), self._start, self._end)
 
     def run(self) -> Iterator[list[Outcome]]:
         """Groups of outcomes as they come. Closing the iterator ends the workers."""
         try:
-            self._look()
-            outcomes = self._admit(self._dependencies.start)
+            outcomes = [*self._look(), *self._admit(self._dependencies.start)]
             waiting_since = self._clock()
             while True:
                 if outcomes:
@@ -87,11 +94,10 @@ class Scheduler:
                 if not self._open:
                     return
                 self._check()
-                if self._clock() >= self._next_look:
-                    self._look()
+                outcomes = self._look() if self._clock() >= self._next_look else []
                 self._assign()
                 self._placement.grow()
-                outcomes = self._collect()
+                outcomes += self._collect()
                 if self._running or any(pool.idle for pool in self._pools.values()):
                     waiting_since = self._clock()
                 elif self._clock() - waiting_since > START_LIMIT_S:
@@ -102,15 +108,23 @@ class Scheduler:
 
     # Nodes and workers
 
-    def _look(self) -> None:
-        """See which nodes there are."""
-        self._next_look = self._clock() + LOOK_S
+    def _look(self) -> list[Outcome]:
+        """See which nodes there are; what was on those that are gone goes elsewhere."""
+        now = self._clock()
+        self._next_look = now + LOOK_S
         nodes, addable = self._workers.nodes(), self._workers.addable()
-        self._placement.see(nodes, addable)
+        outcomes: list[Outcome] = []
+        for actor in self._placement.see(nodes, addable):
+            outcomes += self._died(actor, Cause("node", "its node is gone"))
         for pool in self._pools.values():
-            at_once = sum(room(pool.shape, nodes, addable)) if pool.came_up else slots(pool.shape, nodes, addable)
+            at_once = max(room(pool.shape, nodes, addable)) if pool.came_up or self._lost_starts else slots(pool.shape, nodes, addable)
             pool.queue.workers = max(1, min(at_once, pool.open))
-        self._placement.dismiss(self._clock())
+        if self._placement.several:
+            for actor in [actor for actor in self._actors.values() if now - actor.since > SOON_S]:
+                if actor.batch and actor.site:
+                    self._went_well(actor.site.node.id, actor.batch.trials[0])
+        self._placement.dismiss(now)
+        return outcomes
 
     def _start(self, pool: Pool, node: str | None) -> Actor:
         actor = Actor(next(self._numbers), pool)
@@ -132,8 +146,11 @@ class Scheduler:
     def _welcome(self, actor: Actor, node: str) -> None:
         actor.pool.came_up = True
         if not self._placement.arrive(actor, node):
-            self._look()
-            self._placement.arrive(actor, node)
+            # It is on a node that has joined since the last look. One that is gone again is heard of as such.
+            self._next_look = -math.inf
+            self._placement.see(self._workers.nodes(), self._workers.addable())
+            if not self._placement.arrive(actor, node):
+                self._end(actor)
 
     # Work
 
@@ -157,6 +174,11 @@ class Scheduler:
 
     def _assign(self) -> None:
         for pool in self._pools.values():
+            for batch in list(pool.elsewhere):
+                if actor := self._placement.available(pool, avoid=batch.avoid):
+                    pool.elsewhere.remove(batch)
+                    pool.idle.remove(actor)
+                    self._send(actor, batch, BATCH_SECONDS)
             while (actor := self._placement.available(pool)) and (found := pool.next(len(self._actors))):
                 pool.idle.remove(actor)
                 self._send(actor, *found)
@@ -167,9 +189,20 @@ class Scheduler:
                     assert actor.site is not None
                     actor.site.alone = True
                     self._send(actor, pool.memory_queue.popleft(), SLICE_SECONDS)
+        if not self._running and not any(pool.starting for pool in self._pools.values()) and not self._placement.stale:
+            self._trust()
+
+    def _trust(self) -> None:
+        """Nothing runs and nothing can start: trials that wait for a better node run where they can."""
+        self._suspects.give_up()
+        self._placement.pause(set())
+        for pool in self._pools.values():
+            for batch in pool.elsewhere:
+                batch.avoid = frozenset()
+            self._placement.stale |= bool(pool.elsewhere)
 
     def _send(self, actor: Actor, batch: Batch, work_s: float, *, going_on: bool = False) -> None:
-        actor.batch, actor.spare_since = batch, math.inf
+        actor.batch, actor.spare_since, actor.since = batch, math.inf, self._clock()
         self._running += 1
         if actor.site:
             actor.site.running += 1
@@ -190,7 +223,7 @@ class Scheduler:
 
     def _rest(self, actor: Actor) -> Batch | None:
         """Take its batch from a worker."""
-        batch, actor.batch, actor.deadline = actor.batch, None, math.inf
+        batch, actor.batch, actor.deadline, actor.since = actor.batch, None, math.inf, math.inf
         if batch:
             self._running -= 1
             if actor.site:
@@ -227,13 +260,14 @@ class Scheduler:
         actor.warm = True
         if isinstance(found, Slice):
             return self._go_on(actor, batch, found)
-        self._placement.free(actor, retire=found[-1].retire)
         left = batch.trials[len(found) :]
         if left:
             self._again(actor.pool, dataclasses.replace(batch, trials=left))
         actor.pool.cost.add(found)
         ended = zip(batch.trials, found, strict=False)
-        return [kept for trial, outcome in ended if (kept := self._concluded(actor.pool, batch, trial, outcome))]
+        outcomes = [kept for trial, outcome in ended if (kept := self._concluded(actor, batch, trial, outcome))]
+        self._placement.free(actor, retire=found[-1].retire)
+        return outcomes
 
     def _go_on(self, actor: Actor, batch: Batch, found: Slice) -> list[Outcome]:
         """Take what a program has brought, and send its worker back to it unless it has ended."""
@@ -244,7 +278,7 @@ class Scheduler:
         outcomes = []
         for outcome in found.outcomes:
             trial = members.pop(outcome.record.trial_id)
-            if kept := self._concluded(actor.pool, batch, trial, outcome):
+            if kept := self._concluded(actor, batch, trial, outcome):
                 outcomes.append(kept)
         batch.trials = list(members.values())
         if found.left:
@@ -255,13 +289,36 @@ class Scheduler:
             self._broke(actor.pool, batch, found.problem)
         return outcomes
 
-    def _concluded(self, pool: Pool, batch: Batch, trial: TrialSpec, outcome: Outcome) -> Outcome | None:
-        """The outcome with its number of attempts; None when an out-of-memory trial gets its second chance, alone."""
-        if outcome.record.status == "oom" and not batch.alone:
-            pool.memory_queue.append(Batch([trial], batch.attempt + 1, alone=True, packing=batch.packing))
+    def _concluded(self, actor: Actor, batch: Batch, trial: TrialSpec, outcome: Outcome) -> Outcome | None:
+        """The outcome with its number of attempts; None when the trial runs again: out of memory, or maybe for its node's reasons."""
+        status, pool = outcome.record.status, actor.pool
+        if status == "oom" and not batch.alone:
+            pool.memory_queue.append(Batch([trial], batch.attempt + 1, batch.losses, alone=True, packing=batch.packing))
             self._placement.stale = True
             return None
-        return self._settled(trial, dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, attempts=batch.attempt)))
+        attempts = batch.attempt + batch.losses
+        if actor.site is not None and self._placement.several:
+            node = actor.site.node.id
+            if status == "failed" and outcome.record.seconds < SOON_S:
+                others = {site.node.id for site in pool.sites}
+                avoid = self._suspects.failed(node, trial, others)
+                self._placement.pause(self._suspects.paused)
+                if avoid is not None:
+                    pool.elsewhere.append(Batch([trial], batch.attempt + 1, batch.losses, avoid, packing=batch.packing))
+                    self._placement.stale = True
+                    return None
+            elif status != "failed":
+                self._went_well(node, trial)
+        return self._settled(trial, dataclasses.replace(outcome, record=dataclasses.replace(outcome.record, attempts=attempts)))
+
+    def _went_well(self, node: str, trial: TrialSpec) -> None:
+        for blamed in self._suspects.fine(node, trial):
+            self._leave_out(blamed, f"trials of {trial.task} that failed on it went well on others")
+        self._placement.pause(self._suspects.paused)
+
+    def _leave_out(self, node: str, why: str) -> None:
+        if self._placement.leave_out(node):
+            self._say(f"node {self._placement.name(node)} gets no more trials: {why}")
 
     def _again(self, pool: Pool, batch: Batch) -> None:
         if batch.alone:
@@ -285,12 +342,38 @@ class Scheduler:
         return self._after_death(actor.pool, batch, cause) if batch else []
 
     def _not_started(self, actor: Actor, cause: Cause) -> None:
-        self._failed_starts += 1
-        if not actor.pool.came_up or self._failed_starts >= MAX_STARTS:
+        """Elsewhere, or on this node once more. ResourceError where no worker ever started and it has been tried often enough."""
+        pool, site = actor.pool, actor.site
+        if cause.of_node:
+            self._lost_starts += 1
+            self._next_look = -math.inf
+            if self._lost_starts > MAX_LOST_STARTS and not any(other.came_up for other in self._pools.values()):
+                raise ResourceError(f"no worker could start: {self._lost_starts} were lost with their nodes, the last one: {cause.says}")
+            return
+        if site is None:
+            pool.failed_starts += 1
+        else:
+            site.failed_starts += 1
+            if site.failed_starts >= MAX_STARTS and len(pool.sites) + pool.addable > 1:
+                self._leave_out(site.node.id, f"a worker could not start on it: {sentence(cause.says)}")
+        failed = pool.failed_starts if site is None else site.failed_starts
+        if failed >= MAX_STARTS and (site is None or site in pool.sites or not (pool.sites or pool.addable)):
             raise ResourceError(f"a worker could not start: {sentence(cause.says)}")
 
     def _after_death(self, pool: Pool, batch: Batch, cause: Cause) -> list[Outcome]:
-        """A batch that killed its worker is halved until the poisonous trial is alone; that one gets a last attempt, then a record."""
+        """A batch that killed its worker is halved until the poisonous trial is alone; that one gets a last attempt, then a record.
+
+        Where its node is lost it runs again as it was.
+        """
+        if cause.of_node:
+            if batch.losses >= MAX_LOSSES:
+                self._leave(batch.trials)
+            else:
+                batch.losses += 1
+                (pool.memory_queue.append if batch.alone else pool.queue.lost)(batch)
+                self._next_look = -math.inf
+                self._placement.stale = True
+            return []
         if batch.program is not None:
             self._broke(pool, batch, Problem("failed", f"the worker process died while running it: {sentence(cause.says)}"))
             return []
@@ -304,6 +387,16 @@ class Scheduler:
             return []
         message = f"the worker process died while running this trial\n{cause.says}"
         return [self._lost(batch, "oom" if cause.kind == "memory" else "failed", message)]
+
+    def _leave(self, trials: Sequence[TrialSpec]) -> None:
+        """Trials that this run does not end, and those that need them: none of them has a record."""
+        left = deque(trials)
+        self._say(f"trial {trials[0].id} ({trials[0].method}, seed {trials[0].seed}) is left to another run: its nodes were lost")
+        while left:
+            trial = left.popleft()
+            self._open -= 1
+            self._pools[trial.resources].expect([trial], -1)
+            left.extend(trial for trial, _ in self._dependencies.resolve(trial.id, "failed").lost)
 
     def _enforce_deadlines(self) -> list[Outcome]:
         outcomes, now = [], self._clock()
@@ -326,4 +419,4 @@ class Scheduler:
         return outcomes
 
     def _lost(self, batch: Batch, status: Status, error: str) -> Outcome:
-        return self._settled(batch.trials[0], lost(batch.trials[0], self._context, status, error, attempts=batch.attempt))
+        return self._settled(batch.trials[0], lost(batch.trials[0], self._context, status, error, attempts=batch.attempt + batch.losses))

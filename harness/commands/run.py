@@ -115,6 +115,7 @@ def _run_trials(
             stop=stop,
             observe=observe,
             announce=progress.begin,
+            say=say,
         )
 
 
@@ -149,6 +150,7 @@ def _tell(
         )
     elif troubles:
         console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
-    if not result.stopped and missing:
-        console.print(f"{missing} of {len(trials)} trials have no record in {store.uri}; go on with: {again(words)}", soft_wrap=True)
+    if missing and not result.stopped:
+        lost = f"{missing} of {len(trials)} trials have no record in {store.uri}: their nodes or their records were lost"
+        console.print(f"{lost}; go on with: {again(words)}", style="yellow", soft_wrap=True)
     return 0 if states["ok"] == len(trials) else 1

@@ -133,9 +133,13 @@ class FakeWorkers:
         """See `Workers`."""
         self.alive.clear()
 
-    def at(self, second: float, does: Callable[[], None]) -> None:
+    def at(self, second: float, does: Callable[[], object]) -> None:
         """Something that happens to the cluster at a time."""
-        heapq.heappush(self._coming, (second, next(self._count), does))
+
+        def happens() -> None:
+            does()
+
+        heapq.heappush(self._coming, (second, next(self._count), happens))
 
     def after(self, seconds: float, worker: int, event: Callable[[], Event]) -> None:
         """Something that happens to a worker, if it still lives then."""

@@ -16,9 +16,9 @@ from harness.workers import Cause
 from tests.harness.fake_workers import CONTEXT, FakeWorkers, node, trial
 
 
-def run(workers: FakeWorkers, trials: Sequence[TrialSpec]) -> dict[str, Record]:
+def run(workers: FakeWorkers, trials: Sequence[TrialSpec], said: list[str] | None = None) -> dict[str, Record]:
     """Records by trial; each exactly once."""
-    scheduler = Scheduler(CONTEXT, trials, {}, workers, workers.clock)
+    scheduler = Scheduler(CONTEXT, trials, {}, workers, workers.clock, say=(said if said is not None else list[str]()).append)
     records: dict[str, Record] = {}
     for outcome in itertools.chain.from_iterable(scheduler.run()):
         assert outcome.record.trial_id not in records
@@ -120,3 +120,119 @@ def test_a_thousand_workers_work_longer_before_they_come_back_to_their_one_drive
     assert started == 1000
     assert workers.sent <= 12_000 / 2, "one by one it would be one order a trial"
     assert workers.now < 1 + 0.5 * 12 * 1.5
+
+
+# Nodes that come and go
+
+
+def lost_at(workers: FakeWorkers, *seconds: float) -> None:
+    """Node `a` is lost and comes back under another id a second later, so often."""
+    for count, second in enumerate(seconds):
+        workers.at(second, lambda count=count: workers.lose("a" if not count else f"a{count}"))  # type: ignore[misc]
+        workers.at(second + 1, lambda count=count: workers.cluster.append(node(f"a{count + 1}")))  # type: ignore[misc]
+
+
+def test_a_trial_whose_node_is_lost_again_and_again_is_not_failed() -> None:
+    workers = FakeWorkers([node("a")])
+    lost_at(workers, *range(20, 160, 20))
+    trials = [trial(seed, 50.0 if seed else 500.0) for seed in range(4)]
+    records = run(workers, trials)
+    assert {record.status for record in records.values()} == {"ok"}
+    assert records[trials[0].id].attempts == 8
+
+
+def test_a_trial_that_loses_every_node_is_left_without_a_record_and_said() -> None:
+    workers, said = FakeWorkers([node("a")]), list[str]()
+    lost_at(workers, *range(20, 2000, 20))
+    trials = [trial(0, 50.0), trial(1, 5.0), trial(2, 1.0, requires=trial(0, 50.0).id)]
+    records = run(workers, trials, said)
+    assert records.keys() == {trials[1].id}
+    assert said == [f"trial {trials[0].id} (plain, seed 0) is left to another run: its nodes were lost"]
+
+
+@pytest.mark.parametrize("kind", ["node", "preempted"])
+def test_what_ran_on_a_lost_node_goes_on_elsewhere_and_is_not_halved(kind: str) -> None:
+    workers = FakeWorkers([node("a"), node("b")])
+    workers.at(5.5, lambda: workers.lose("a", kind))
+    records = run(workers, [trial(seed, 0.05) for seed in range(800)])
+    assert {record.status for record in records.values()} == {"ok"}
+    assert {record.attempts for record in records.values()} == {1, 2}
+
+
+def test_a_lost_node_whose_workers_say_nothing_is_not_waited_for() -> None:
+    workers = FakeWorkers([node("a"), node("b")])
+    workers.at(5.0, lambda: workers.cluster.pop(0))
+    workers.does = lambda one, where: 10_000.0 if where == "a" else one.expected_s
+    run(workers, [trial(seed, 10.0) for seed in range(16)])
+    assert workers.now < 60
+
+
+def test_the_run_grows_with_nodes_that_join() -> None:
+    workers = FakeWorkers([node("a")])
+    workers.at(15.0, lambda: workers.cluster.append(node("b", 12)))
+    run(workers, [trial(seed, 10.0) for seed in range(64)])
+    assert workers.now <= 1 + 20 + 10 * (64 - 8) / 16 + 10
+    assert workers.most == {"a": 4, "b": 12}
+
+
+def test_a_node_that_is_lost_while_workers_start_costs_a_new_start() -> None:
+    workers = FakeWorkers([node("a"), node("b")])
+    workers.at(0.5, lambda: workers.lose("a"))
+    assert {record.status for record in run(workers, [trial(seed) for seed in range(8)]).values()} == {"ok"}
+
+
+def test_only_where_no_worker_ever_starts_does_the_run_give_up() -> None:
+    workers = FakeWorkers([node("a")], starts=lambda _worker, _node: Cause("node", "its node has died"))
+    with pytest.raises(ResourceError, match=r"no worker could start: 1[0-9] were lost with their nodes, the last one: its node has died"):
+        run(workers, [trial(0)])
+    workers = FakeWorkers([node("a"), node("b")], starts=lambda _worker, _node: Cause("process", "ImportError: no torch"))
+    with pytest.raises(ResourceError, match="a worker could not start: ImportError: no torch"):
+        run(workers, [trial(seed) for seed in range(8)])
+
+
+def test_a_node_on_which_workers_do_not_start_is_left_out_by_name() -> None:
+    said: list[str] = []
+    workers = FakeWorkers([node("a"), node("b")])
+    workers.starts = lambda _, where: Cause("process", "ImportError: no torch") if where == "a" else None
+    records = run(workers, [trial(seed) for seed in range(30)], said)
+    assert {record.status for record in records.values()} == {"ok"}
+    assert said == ["node a gets no more trials: a worker could not start on it: ImportError: no torch"]
+    assert sum(what == "start" and where == "a" for _, what, _, where in workers.log) == 4
+
+
+@pytest.mark.parametrize("bad", [["a"], ["a", "c"], ["b", "c"], ["a", "b"]])
+@pytest.mark.parametrize("seconds", [1.0, 100.0])
+def test_trials_that_fail_on_a_node_without_the_data_go_elsewhere(bad: list[str], seconds: float) -> None:
+    said: list[str] = []
+    workers = FakeWorkers([node(id) for id in "abc"], lambda one, where: "failed" if where in bad else one.expected_s)
+    trials = [trial(seed, seconds) for seed in range(60)]
+    records = run(workers, trials, said)
+    assert {record.status for record in records.values()} == {"ok"}
+    assert sorted(said) == [f"node {id} gets no more trials: trials of misbehaving that failed on it went well on others" for id in bad]
+    assert max(map(len, workers.ran().values())) <= 3
+    assert sum(where in bad for nodes in workers.ran().values() for where in nodes) <= 8 * len(bad)
+
+
+def test_trials_that_fail_everywhere_are_their_own_failures_and_cost_no_node() -> None:
+    workers, said = FakeWorkers([node(id) for id in "abc"], lambda _one, _where: "failed"), list[str]()
+    records = run(workers, [trial(seed) for seed in range(60)], said)
+    assert {record.status for record in records.values()} == {"failed"}
+    assert len(records) == 60
+    assert said == []
+    assert sum(map(len, workers.ran().values())) <= 60 + 3 * 4 + 3
+    assert workers.now < 15, "all three nodes work"
+
+
+def test_a_method_that_fails_on_good_nodes_costs_no_node() -> None:
+    workers, said = FakeWorkers([node(id) for id in "abc"]), list[str]()
+    workers.does = lambda one, _where: "failed" if one.method == "bad" else one.expected_s
+    records = run(workers, [trial(seed, method=method) for seed in range(40) for method in ("bad", "plain")], said)
+    assert {(record.method, record.status) for record in records.values()} == {("bad", "failed"), ("plain", "ok")}
+    assert said == []
+    assert sum(map(len, workers.ran().values())) <= 80 + 20
+
+
+def test_a_single_trial_moves_to_a_node_that_has_no_worker_yet() -> None:
+    workers = FakeWorkers([node("a"), node("b")], lambda one, where: "failed" if where == "a" else one.expected_s)
+    (record,) = run(workers, [trial(0)]).values()
+    assert (record.status, record.attempts, record.host) == ("ok", 2, "b")
