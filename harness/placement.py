@@ -45,6 +45,11 @@ class Placement:
         """What people call a node."""
         return self._sites[id].node.name if id in self._sites else id
 
+    def missing(self, nodes: Sequence[Node]) -> list[str]:
+        """Names of the nodes that are gone since they were last seen."""
+        here = {node.id for node in nodes}
+        return [site.node.name for id, site in self._sites.items() if id not in here]
+
     def see(self, nodes: Sequence[Node], addable: Sequence[tuple[Node, int]]) -> list[Actor]:
         """The nodes as they are now; the workers on those that are gone."""
         lost: list[Actor] = []

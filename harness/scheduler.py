@@ -114,6 +114,8 @@ class Scheduler:
         self._next_look = now + LOOK_S
         nodes, addable = self._workers.nodes(), self._workers.addable()
         outcomes: list[Outcome] = []
+        for name in self._placement.missing(nodes):
+            self._say(f"node {name} is gone: what ran on it runs again")
         for actor in self._placement.see(nodes, addable):
             outcomes += self._died(actor, Cause("node", "its node is gone"))
         for pool in self._pools.values():
