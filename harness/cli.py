@@ -160,15 +160,18 @@ def parser() -> argparse.ArgumentParser:
     _tracking(published)
 
     data = verb("data", "data", "what data is here, what it is, how to get the rest")
-    data.add_argument("action", choices=["list", "prepare"])
-    data.add_argument("names", nargs="*", metavar="NAME", help="data sets to prepare; all when none is named")
-    data.add_argument("--force", action="store_true", help="prepare again even if a copy is there")
+    data.add_argument("action", choices=["list", "prepare", "push"], help="push: into the store, from which nodes of a cluster fetch it")
+    data.add_argument("names", nargs="*", metavar="NAME", help="data sets; prepare takes all when none is named")
+    data.add_argument("--force", action="store_true", help="prepare or push again even if a copy is there")
+    _own_files(data)
+    _store(data)
 
     new = verb("new", "new", "a working task skeleton with its test")
     new.add_argument("name", metavar="FIELD/PAPER")
     new.add_argument("--kind", choices=NEW_KINDS, default=NEW_KINDS[0], help="what the paper does: the skeleton is built from its blocks")
 
-    verb("doctor", "doctor", "what this machine can run: GPUs, Ray, Triton, data, versions")
+    doctor = verb("doctor", "doctor", "what this machine can run: GPUs, Ray, Triton, data, versions")
+    doctor.add_argument("--job", action="store_true", help="what `ray job submit --working-dir .` would send from here, and whether it may")
     return top
 
 
@@ -195,13 +198,7 @@ def _selection(verb: argparse.ArgumentParser) -> None:
         metavar="data=NAME",
         help="only trials that read this data set: the others need not be there (repeat for several)",
     )
-    verb.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="NAME[:KIND]=PATH",
-        help="your own files for a data set; NAME=@OTHER reads another set in its place",
-    )
+    _own_files(verb, "; NAME=@OTHER reads another set in its place")
     verb.add_argument("--data-kind", choices=DATA_KINDS, help="refuse data of any other kind")
     verb.add_argument(
         "--until-decided", action="store_true", help="look at 3, 5, 8, 12, 20 seeds; stop when the paper's claims are decided"
@@ -268,6 +265,10 @@ def _fit(verb: argparse.ArgumentParser) -> None:
 
 def _json(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print it as JSON, for scripts")
+
+
+def _own_files(verb: argparse.ArgumentParser, more: str = "") -> None:
+    verb.add_argument("--data", action="append", default=[], metavar="NAME[:KIND]=PATH", help=f"your own files for a data set{more}")
 
 
 def _store(verb: argparse.ArgumentParser) -> None:

@@ -293,13 +293,25 @@ def state(dataset: Dataset) -> str:
 
 def open_data(dataset: Dataset, data: DataRef) -> Any:
     """The opened set, on whatever machine the trial runs; the fingerprint must be the planned one."""
-    folder = Path(data.path) if data.path and Path(data.path).exists() else prepared_folder(dataset)
-    if not folder.exists():
+    return load(dataset.open)(planned_folder(dataset, data))
+
+
+def planned_folder(dataset: Dataset, data: DataRef) -> Path:
+    """The folder of this machine that holds the planned data: the one planned with, a prepared or a fetched one. DataError without."""
+    given = [Path(data.path)] if data.path else []
+    here = [folder for folder in (fetched_folder(data), *given, prepared_folder(dataset)) if folder.exists()]
+    if not here:
         mend = f"run `papertrial data prepare {dataset.name}` on every node" if dataset.prepare else _bring_your_own(dataset)
-        raise DataError(f"data set {dataset.name} is not on this machine: {mend}")
-    if manifest(folder)["fingerprint"] != data.fingerprint:
-        raise DataError(f"{folder} is not the data that was planned: its fingerprint differs")
-    return load(dataset.open)(folder)
+        raise DataError(f"data set {dataset.name} is not on this machine: {mend}, or `papertrial data push {dataset.name}` to the store")
+    for folder in here:
+        if manifest(folder)["fingerprint"] == data.fingerprint:
+            return folder
+    raise DataError(f"{here[0]} is not the data that was planned: its fingerprint differs")
+
+
+def fetched_folder(data: DataRef) -> Path:
+    """Where a set lies that came from the store."""
+    return cache_root() / "data" / data.name / f"fetched-{data.fingerprint}"
 
 
 def _bring_your_own(dataset: Dataset) -> str:
@@ -383,7 +395,7 @@ def _write(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
             "source": source,
             "kind": written.kind or kind,
             "version": dataset.version,
-            "fingerprint": _fingerprint(files),
+            "fingerprint": fingerprint(files),
             "files": files,
             "notes": [visible(note) for note in written.notes],
         }
@@ -394,7 +406,8 @@ def _write(folder: Path, write: Any, dataset: Dataset, *, kind: str, source: str
         shutil.rmtree(target, ignore_errors=True)
 
 
-def _fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:
+def fingerprint(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """16 hexadecimal digits of SHA-256 over the names and sums of a set's files."""
     lines = [f"{name} {entry['sha256']}" for name, entry in sorted(files.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -21,6 +21,7 @@ from harness import gate, provenance, registry
 from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoints
 from harness.data import open_data
+from harness.data_store import NodeData
 from harness.isolation import isolated
 from harness.lazy import load
 from harness.opened import OpenedData
@@ -104,6 +105,7 @@ class Worker:
         self._checkpoints, self._artifacts = Checkpoints(store), Artifacts(store)
         self._rss_limit = math.inf
         self._pack: _Under | None = None
+        self._node_data = NodeData(context.store_uri)
         self._opened = OpenedData(lambda data: open_data(registry.dataset(data.name), data))
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(context.resources.cpus)))
 
@@ -121,6 +123,7 @@ class Worker:
             experiment = registry.task(spec.task).experiment(spec.experiment)
             run = runner(experiment)
             device = _prepare_device(self._context.resources)
+            self._bring([spec])
             with isolated(int(spec.id, 16)):
                 clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
                 trial = self._trial(spec, device)
@@ -196,6 +199,7 @@ class Worker:
         try:
             program: Program = load(experiment.run_batch)
             device = _prepare_device(self._context.resources)
+            self._bring(specs)
             if pace is None:
                 with _only_this_process():
                     gauge = _gauge(device, self._context.resources)
@@ -251,6 +255,10 @@ class Worker:
             if outcomes[-1].retire or time.monotonic() > enough:
                 break
         return outcomes
+
+    def _bring(self, specs: Sequence[TrialSpec]) -> None:
+        for data in {spec.data.fingerprint: spec.data for spec in specs if spec.data}.values():
+            self._node_data.bring(registry.dataset(data.name), data)
 
     def _open(self, spec: TrialSpec) -> Any:
         assert spec.data is not None
