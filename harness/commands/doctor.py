@@ -1,4 +1,4 @@
-"""`papertrial doctor`: what this machine can run."""
+"""`papertrial doctor`: what this machine can run; with `--job`, whether a cluster would take a job from here."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import argparse
 import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 from rich.table import Table
 
-from harness import data, provenance, registry
+from harness import data, provenance, registry, submission
 from harness.console import console as make_console
+from harness.console import warn
 from harness.masking import mask
 
 
-def run(_options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print what is here and what that allows; 0 even when something optional is missing."""
+    if options.job:
+        _job()
+        return 0
     table = Table("what", "here", "so that")
     for name, version in provenance.versions().items():
         table.add_row(name, version, "")
@@ -30,6 +35,20 @@ def run(_options: argparse.Namespace) -> int:
         table.add_row(f"data {name}", data.state(registry.dataset(name)), "")
     make_console().print(table)
     return 0
+
+
+def _job() -> None:
+    """What `ray job submit --working-dir .` would send from here, and to where."""
+    console, table = make_console(), Table("what", "here", "so that")
+    sent, token, cluster = submission.upload(Path()), submission.token(), submission.cluster()
+    size = f"{submission.mib(sent.size)} in {sent.files} files"
+    largest = ", ".join(f"{name} {submission.mib(bytes_)}" for name, bytes_ in sent.tops)
+    table.add_row("upload", size, f"Ray takes {submission.mib(sent.limit)}; the largest: {largest}")
+    table.add_row("token", token.says, "a cluster with tokens lets you in")
+    table.add_row("cluster", cluster.says, "`ray job submit --working-dir . -- python -m harness run ...` goes there")
+    console.print(table)
+    for problem in filter(None, (sent.too_large, token.problem, cluster.problem)):
+        warn(console, problem)
 
 
 def _gpu() -> tuple[str, str]:

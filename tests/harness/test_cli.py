@@ -75,9 +75,9 @@ def test_the_options_are_frozen() -> None:
             "--x2 --y law source"
         ),
         "publish": "--store --tracking-uri study",
-        "data": "--force action names",
+        "data": "--data --force --store action names",
         "new": "--kind name",
-        "doctor": "",
+        "doctor": "--job",
     }
 
 
