@@ -5,6 +5,7 @@ In an object store, where nothing can be appended to, each driver writes files o
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, NoReturn
 
-from harness.checksums import FIELD, is_signed, signed
+from harness.checksums import FIELD, is_signed, read_signed, signed
 from harness.errors import StoreError
 from harness.plan import trial_id
-from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION, Record, counted
+from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION, Reader, Record, counted
 from harness.store import LEDGER, StudyStore
 
 PARTS = "ledger"
@@ -115,8 +116,12 @@ def _parsed(text: bytes, contents: LedgerContents | None = None, name: str = LED
     """The records of a file, added to `contents` where there are some of others."""
     contents = contents or LedgerContents()
     unreadable = contents.unreadable if name == LEDGER else {}
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        if not line.strip():
+    reader = Reader()
+    for number, line in enumerate(io.BytesIO(text), start=1):
+        if line.isspace():
+            continue
+        if found := _intact(reader, line, number):
+            contents.add(*found)
             continue
         try:
             fields = json.loads(line, parse_constant=_no_number)
@@ -134,6 +139,22 @@ def _parsed(text: bytes, contents: LedgerContents | None = None, name: str = LED
     return contents
 
 
+def _intact(reader: Reader, line: bytes, number: int) -> tuple[Record, int] | None:
+    """The record of a line that is what was written, and where it was; None of any other, of which `json` says what is wrong."""
+    fields = read_signed(line)
+    if fields is None or not _is_readable(fields.get("schema_version")):
+        return None
+    try:
+        record = reader.read(fields)
+    except ValueError:
+        return None
+    return (record, _written_as(fields, number)) if record else None
+
+
+def _is_readable(version: Any) -> bool:
+    return type(version) is int and FIRST_WITH_CHECKSUMS <= version <= SCHEMA_VERSION
+
+
 def _written_as(fields: dict[str, Any], number: int) -> int:
     """The line that a record was written in: lines that were lost or put in move it, and its curve bears the first number."""
     written = fields.get(NUMBER)
@@ -148,7 +169,7 @@ def _record(fields: Any) -> Record:
     if FIELD in fields or version or NUMBER in fields:
         if not is_signed(fields):
             raise ValueError("its checksum is not its own: it was damaged or edited")
-        if type(version) is not int or not FIRST_WITH_CHECKSUMS <= version <= SCHEMA_VERSION:
+        if not _is_readable(version):
             raise ValueError(f"it has schema version {version!r}; this papertrial reads {FIRST_WITH_CHECKSUMS} to {SCHEMA_VERSION}")
     record = Record.from_json(fields)
     own = trial_id(

@@ -7,7 +7,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal
+
+import msgspec
+
+from harness.plan import Identity
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "diverged", "timeout", "oom")
@@ -19,7 +24,7 @@ Curve = list[dict[str, float]]
 """Rows that `Trial.log` wrote: `step` and the logged metrics."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """One trial's outcome with its provenance. Field order is the column order of the store."""
 
@@ -63,7 +68,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: numbers that JSON cannot hold (NaN, infinities) become strings."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = {name: getattr(self, name) for name in _FIELDS}
         fields["params"] = dict(self.params)
         fields["metrics"] = {name: _encode(value) for name, value in self.metrics.items()}
         fields["versions"] = dict(self.versions)
@@ -91,6 +96,72 @@ class Record:
         return record
 
 
+_FIELDS = tuple(f.name for f in dataclasses.fields(Record))
+_WHAT = ("task", "version", "scale", "experiment", "method", "params", "data_fingerprint")
+_OWN = ("trial_id", "seed", "metrics", "status", "error", "attempts", "started", "seconds", "peak_memory_mib", "notes")
+_WHERE = tuple(name for name in _FIELDS if name not in (*_WHAT, *_OWN))
+_what, _where, _own = (itemgetter(*names) for names in (_WHAT, _WHERE, _OWN))
+_MOST_SHARED = 10_000
+
+
+class Reader:
+    """Records of one ledger. What many of them say alike is checked once and shared: of a hundred thousand that is nearly all."""
+
+    def __init__(self) -> None:
+        self._cells: dict[bytes, tuple[dict[str, Any], Identity]] = {}
+        self._places: dict[bytes, dict[str, Any]] = {}
+
+    def read(self, fields: dict[str, Any]) -> Record | None:
+        """The record of a line that is what was written; None where `Record.from_json` has to tell, or its id is not its own."""
+        try:
+            cell, place, own = _encode_json(_what(fields)), _encode_json(_where(fields)), _own(fields)
+        except KeyError:
+            return None
+        if cell not in self._cells or place not in self._places:
+            self._learn(fields, cell, place)
+        what, identity = self._cells[cell]
+        id, seed, metrics, status, error, attempts, started, seconds, memory, notes = own
+        if not (
+            type(seed) is type(attempts) is int
+            and type(error) is type(notes) is str
+            and -_MOST < seed < _MOST
+            and -_MOST < attempts < _MOST
+            and status in STATUSES
+            and type(metrics) is dict
+            and identity.id(seed) == id
+            and all(type(value) is float for value in metrics.values())
+            and type(seconds) is float
+            and (type(memory) is float or memory == "nan")
+            and type(started) is str
+            and (not started or _is_time(started))
+        ):
+            return None
+        return Record(
+            **what,
+            **self._places[place],
+            trial_id=id,
+            seed=seed,
+            metrics=metrics,
+            status=_STATUS[status],
+            error=error,
+            attempts=attempts,
+            started=started,
+            seconds=seconds,
+            peak_memory_mib=math.nan if memory == "nan" else memory,
+            notes=notes,
+        )
+
+    def _learn(self, fields: dict[str, Any], cell: bytes, place: bytes) -> None:
+        """The parts of a line that others may share, from the record that is read in full. ValueError where it is none."""
+        record = Record.from_json(fields)
+        if len(self._cells) >= _MOST_SHARED or len(self._places) >= _MOST_SHARED:
+            self._cells.clear()
+            self._places.clear()
+        what = {name: getattr(record, name) for name in _WHAT}
+        self._cells[cell] = what, Identity.of(*(what[name] for name in _WHAT))
+        self._places[place] = {name: getattr(record, name) for name in _WHERE}
+
+
 def counted(before: Record | None, after: Record) -> Record:
     """Which of two records of one trial counts: the later one, unless it is not `ok` and the earlier one is."""
     if before is not None and before.status == "ok" and after.status != "ok":
@@ -100,6 +171,11 @@ def counted(before: Record | None, after: Record) -> Record:
 
 def _encode(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
+
+
+_encode_json = msgspec.json.Encoder().encode
+_STATUS: Mapping[str, Status] = {status: status for status in STATUSES}
+_MOST = 2**63
 
 
 def _is_number(value: Any) -> bool:

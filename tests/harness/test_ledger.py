@@ -8,13 +8,14 @@ import math
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
 from harness import ledger
-from harness.checksums import signed
+from harness.checksums import is_signed, read_signed, signed
 from harness.errors import StoreError
 from harness.ledger import Ledger
 from harness.plan import trial_id
@@ -288,3 +289,74 @@ def test_a_run_does_not_write_over_the_tables_of_a_study_without_its_ledger(pape
     assert "has tables of records and no ledger" in again.err
     assert (study / "trials" / "misbehaving.parquet").read_bytes() == before
     assert papertrial("report", "s").code == 0
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@hypothesis.given(st.dictionaries(st.text(max_size=4).filter(lambda name: name != "checksum"), _VALUES, max_size=6))
+def test_the_quick_way_reads_what_json_reads(fields: dict[str, Any]) -> None:
+    text = json.dumps(signed(fields))
+    if (found := read_signed(text.encode())) is not None:
+        assert json.dumps(found, sort_keys=True) == json.dumps(fields, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1e-4,
+        1e-5,
+        -2.5e-5,
+        1e-7,
+        1e15,
+        1e16,
+        -1.5e300,
+        5e-324,
+        0.1,
+        2**63,
+        "caf\u00e9",
+        "\u2013 \U0001f600",
+        '\x7f\t\n"\\',
+        {"b": 1e-5, "a": []},
+    ],
+)
+def test_the_quick_way_knows_how_json_spells(value: Any) -> None:
+    text = json.dumps(signed({"z": value, "a": 1})).encode()
+    assert read_signed(text) == {"z": value, "a": 1}
+
+
+@hypothesis.given(st.data())
+def test_the_quick_way_takes_nothing_that_is_not_signed(data: st.DataObject) -> None:
+    text = json.dumps(signed({"metrics": {"loss": 1.25e-05}, "error": "\u00e9 1e-05,", "seed": 3}))
+    place = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:place] + data.draw(st.characters(codec="utf-8")) + text[place + 1 :]
+    found = read_signed(damaged.encode())
+    assert found is None or is_signed(json.loads(damaged))
+
+
+def test_what_lines_say_alike_is_read_once(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [("a", 1), ("a", 1.0), ("b", 1)]
+    written = [own(name, seed=seed, params={"a": a}, metrics={"x": seed / 3}) for seed in range(40) for name, a in names]
+    append(store, *written)
+    full = Mock(wraps=Record.from_json)
+    monkeypatch.setattr(Record, "from_json", full)
+    found = ledger.read(store).records
+    assert found == {record.trial_id: record for record in written}
+    assert [type(found[record.trial_id].params["a"]) for record in written[:3]] == [int, float, int]
+    assert full.call_count == len(names)
+    shared = {id(record.params) for record in found.values()}
+    assert len(shared) == len(names)
+
+
+def test_a_record_under_anothers_id_is_not_read_for_its_likeness(store: StudyStore) -> None:
+    one, other = own("a", seed=0), own("a", seed=1)
+    append(store, one, dataclasses.replace(other, seed=2), own("a", seed=3, metrics={"x": math.inf}))
+    contents = ledger.read(store)
+    assert list(contents.records) == [one.trial_id]
+    assert ["another" in why or "what it holds is trial" in why or "not finite" in why for why in contents.unreadable.values()] == [
+        True
+    ] * 2
