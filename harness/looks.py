@@ -15,6 +15,7 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.plan import TrialSpec
+    from harness.plans import Outline
 
 USUAL = (3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500, 800)
 """Each about 1.6 times the one before: a look later than needed costs at most that factor."""
@@ -53,7 +54,7 @@ def parse(value: Any) -> tuple[Look, ...]:
     return looks
 
 
-def reached(looks: Sequence[Look], trials: Sequence[TrialSpec], recorded: Collection[str]) -> int:
+def reached(looks: Sequence[Look], trials: Sequence[TrialSpec | Outline], recorded: Collection[str]) -> int:
     """How many looks are complete: every trial of as many seeds, in the plan's order, has left a record."""
     seeds = list(dict.fromkeys(trial.seed for trial in trials))
     waiting = {trial.seed for trial in trials if trial.id not in recorded}
@@ -76,7 +77,7 @@ def standing(looks: Sequence[Look], complete: int) -> str:
     return here + (f", the next at {looks[complete].seeds}" if complete < len(looks) else ", the last")
 
 
-def standings(looks: Sequence[Look], trials: Sequence[TrialSpec], recorded: Collection[str]) -> list[str]:
+def standings(looks: Sequence[Look], trials: Sequence[TrialSpec | Outline], recorded: Collection[str]) -> list[str]:
     """A sentence for each task and scale of a plan that has looks: at which it stands, and what was added by hand."""
     groups = dict.fromkeys((trial.task, trial.scale) for trial in trials) if looks else {}
     found = []

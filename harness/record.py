@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -162,7 +162,15 @@ class Reader:
         self._places[place] = {name: getattr(record, name) for name in _WHERE}
 
 
-def counted(before: Record | None, after: Record) -> Record:
+class _Ended(Protocol):
+    @property
+    def status(self) -> Status: ...
+
+
+Ended = TypeVar("Ended", bound=_Ended)
+
+
+def counted(before: Ended | None, after: Ended) -> Ended:
     """Which of two records of one trial counts: the later one, unless it is not `ok` and the earlier one is."""
     if before is not None and before.status == "ok" and after.status != "ok":
         return before

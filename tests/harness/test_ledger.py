@@ -360,3 +360,25 @@ def test_a_record_under_anothers_id_is_not_read_for_its_likeness(store: StudySto
     assert ["another" in why or "what it holds is trial" in why or "not finite" in why for why in contents.unreadable.values()] == [
         True
     ] * 2
+
+
+def test_a_status_reads_how_trials_ended_and_makes_no_record(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [own("a", seed=0), own("a", seed=1, status="failed"), own("b", seed=0)]
+    again = [
+        dataclasses.replace(written[0], status="failed"),
+        dataclasses.replace(written[1], status="oom"),
+        own("b", seed=1, status="timeout"),
+    ]
+    append(store, *written, *again)
+    whole = {id: record.status for id, record in ledger.read(store).records.items()}
+    assert set(whole.values()) == {"ok", "oom", "timeout"}
+    full = Mock(wraps=Record.from_json)
+    monkeypatch.setattr(Record, "from_json", full)
+    found, damages = ledger.states(store)
+    assert ({id: state.status for id, state in found.items()}, damages) == (whole, [])
+    assert full.call_count == 0
+    file(store).write_bytes(file(store).read_bytes().replace(b'"status":"oom"', b'"status":"ok"'))
+    found, damages = ledger.states(store)
+    assert found[written[1].trial_id].status == "failed"
+    assert damages == ledger.read(store).damages
+    assert damages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -13,6 +14,8 @@ import pytest
 from harness import params, registry
 from harness.errors import UsageError
 from harness.plan import DataRef, Overrides, TrialSpec, expand, read_trials
+from harness.plans import load_plan, read_outline, save_plan
+from harness.store import StudyStore
 from harness.task import Grid, Resources
 from tests.harness.fabricated import task_of
 
@@ -202,3 +205,15 @@ def test_a_row_like_others_is_refused_when_it_is_not_what_its_id_says(changes: d
     assert read_trials(rows)
     with pytest.raises(ValueError, match=r"says|shape"):
         read_trials([*rows, rows[-1] | changes])
+
+
+def test_an_outline_holds_the_trials_of_the_plan(tmp_path: Path) -> None:
+    store, trials = StudyStore(str(tmp_path), "study"), expand(TASK("chain"), "smoke", Overrides(seeds=2), {})
+    save_plan(store, trials)
+    said: list[str] = []
+    outline, looks = read_outline(store, said.append)
+    of = ("id", "task", "scale", "experiment", "method", "seed")
+    assert [[getattr(trial, name) for name in of] for trial in outline] == [
+        [getattr(trial, name) for name in of] for trial in load_plan(store)
+    ]
+    assert (len(outline), looks, said) == (len(trials), (), [])
