@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
         title=f"{store.name}: {'running' if running else 'not running'}",
     )
     statuses: dict[tuple[str, ...], Counter[str]] = {}
-    for (*of, status), count in Counter((r.task, r.scale, r.experiment, r.method, r.status) for r in done.values()).items():
-        statuses.setdefault(tuple(of), Counter())[status] = count
+    for (*group, status), count in Counter((r.task, r.scale, r.experiment, r.method, r.status) for r in done.values()).items():
+        statuses.setdefault(tuple(group), Counter())[status] = count
     for key, count in Counter((trial.task, trial.scale, trial.experiment, trial.method) for trial in asked).items():
         states = statuses.get(key, Counter())
         not_ok = states.total() - states["ok"]
