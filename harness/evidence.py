@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from harness.plan import TrialSpec
 from harness.rounding import resolution
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
-from harness.table import Table
+from harness.table import Index, Source, Table
 from harness.task import DATA_KINDS, Task
 
 if TYPE_CHECKING:
@@ -62,30 +62,50 @@ def _filled(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
 
 
 def trials_frame(trials: Sequence[TrialSpec]) -> pd.DataFrame:
-    """One row a trial: `trial_id`, `experiment`, `method`, `seed`, `kind` and `data_name` of its data, `param.` and `view.` columns."""
+    """One row a trial: `trial_id`, `experiment`, `method`, `seed`, `kind` and `data_name` of its data, `param.` and `view.` columns.
+
+    What differs in the seed alone is looked at once: a plan has few cells and many trials.
+    """
     import pandas as pd
 
+    cells: dict[tuple[Any, ...], int] = {}
+    firsts: list[TrialSpec] = []
+    places = np.empty(len(trials), dtype=np.intp)
+    for place, trial in enumerate(trials):
+        # The trials of a cell share their parameters and data, which live as long as the trials do.
+        key = id(trial.params), trial.experiment, trial.method, id(trial.data), trial.views
+        number = cells.setdefault(key, len(firsts))
+        if number == len(firsts):
+            firsts.append(trial)
+        places[place] = number
     columns: dict[str, Any] = {
-        "trial_id": [t.id for t in trials],
-        "experiment": [t.experiment for t in trials],
-        "method": [t.method for t in trials],
-        "seed": [t.seed for t in trials],
-        "kind": [t.data.kind if t.data else "synthetic" for t in trials],
-        "data_name": [t.data.source if t.data else "" for t in trials],
+        "experiment": [t.experiment for t in firsts],
+        "method": [t.method for t in firsts],
+        "kind": [t.data.kind if t.data else "synthetic" for t in firsts],
+        "data_name": [t.data.source if t.data else "" for t in firsts],
     }
-    for name in dict.fromkeys(name for t in trials for name in t.params):
-        columns[f"param.{name}"] = [cell(t.params.get(name)) for t in trials]
-    return _viewed(_plain(pd.DataFrame(columns)), trials)
+    for name in dict.fromkeys(name for t in firsts for name in t.params):
+        columns[f"param.{name}"] = [cell(t.params.get(name)) for t in firsts]
+    for view in dict.fromkeys(view for t in firsts for view in t.views):
+        columns[f"view.{view}"] = [view in t.views for t in firsts]
+    frame = _plain(pd.DataFrame(columns)).take(places).reset_index(drop=True)
+    frame.insert(0, "trial_id", np.array([t.id for t in trials], dtype=object))
+    frame.insert(3, "seed", np.array([t.seed for t in trials], dtype=np.int64))
+    return frame
 
 
-def _viewed(frame: pd.DataFrame, trials: Sequence[TrialSpec]) -> pd.DataFrame:
+def _viewed(frame: pd.DataFrame, planned: pd.DataFrame) -> pd.DataFrame:
     """A boolean column for each view: which trials it asks for is the plan's, not the record's."""
     import pandas as pd
 
-    views = {trial.id: trial.views for trial in trials}
-    of_rows = [views.get(id, ()) for id in frame["trial_id"]]
-    names = dict.fromkeys(name for found in views.values() for name in found)
-    return pd.concat([frame, pd.DataFrame({f"view.{n}": [n in found for found in of_rows] for n in names}, index=frame.index)], axis=1)
+    names = [str(name) for name in planned if str(name).startswith("view.")]
+    own, all_of_them = frame["trial_id"].to_numpy(), planned["trial_id"].to_numpy()
+    if len(own) == len(all_of_them) and bool((own == all_of_them).all()):
+        views = planned[names]
+    else:
+        places = pd.Index(all_of_them).get_indexer(pd.Index(own))
+        views = planned[names].take(places) & (places >= 0)[:, None]
+    return pd.concat([frame, views.set_axis(frame.index)], axis=1)
 
 
 def counted(task: Task) -> set[tuple[str, str]]:
@@ -149,13 +169,18 @@ class Evidence:
         frame = self.study.records(self.task, self.scale)
         frame = frame[frame["seed"].isin(self.seeds)] if self.look else frame
         kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        return _viewed(_plain(_marked(frame[kept].reset_index(drop=True), self.task)), self._trials)
+        return _viewed(_plain(_marked(frame[kept].reset_index(drop=True), self.task)), self._planned)
 
     @cached_property
     def planned(self) -> pd.DataFrame:
         """One row a planned trial: the columns of `trials_frame`, and whether it is `recorded`."""
-        frame = trials_frame(self._trials)
-        return frame.assign(recorded=frame["trial_id"].isin(self.records["trial_id"]))
+        planned, recorded = self._planned["trial_id"].to_numpy(), self.records["trial_id"].to_numpy()
+        whole = len(planned) == len(recorded) and bool((planned == recorded).all())
+        return self._planned.assign(recorded=True if whole else self._planned["trial_id"].isin(recorded))
+
+    @cached_property
+    def _planned(self) -> pd.DataFrame:
+        return trials_frame(self._trials)
 
     @cached_property
     def _trials(self) -> list[TrialSpec]:
@@ -179,9 +204,24 @@ class Evidence:
     def _by_seed(self, experiment: str, method: str | None, cell: Cell = _WHOLE) -> dict[Any, pd.DataFrame]:
         key = experiment, method, repr(cell)
         if key not in self._seeds:
-            rows = _filled(_within(select(self.records, {}, experiment=experiment, method=method), cell), experiment)
-            self._seeds[key] = dict(iter(rows.groupby("seed")))
+            self._seeds[key] = dict(iter(self._read(experiment, method, cell).groupby("seed")))
         return self._seeds[key]
+
+    def _read(self, experiment: str, method: str | None, cell: Cell) -> pd.DataFrame:
+        return _filled(_within(select(self.records, {}, experiment=experiment, method=method), cell), experiment)
+
+    def _alike(self, rows: pd.DataFrame) -> Iterator[tuple[list[Any], Index]]:
+        """Seeds whose rows are of the same trials but for the seed, with the places of these, (seeds, rows of one seed)."""
+        order = np.argsort(rows["seed"].to_numpy(), kind="stable")
+        seeds, starts, counts = np.unique(rows["seed"].to_numpy()[order], return_index=True, return_counts=True)
+        numbers = self._rows.loc[rows.index].to_numpy()[order]
+        for count in dict.fromkeys(counts.tolist()):
+            own = np.flatnonzero(counts == count)
+            places = starts[own][:, None] + np.arange(count)
+            _, kinds = np.unique(numbers[places], axis=0, return_inverse=True)
+            for kind in dict.fromkeys(kinds.tolist()):
+                found = kinds == kind
+                yield seeds[own[found]].tolist(), order[places[found]]
 
     @cached_property
     def _stacks(self) -> dict[tuple[str, str | None, str], list[tuple[list[Any], Table]]]:
@@ -191,20 +231,15 @@ class Evidence:
         """Seeds whose trials agree in all but what they left, with one table of them."""
         key = experiment, method, repr(cell)
         if key not in self._stacks:
-            frames = self._by_seed(experiment, method, cell)
-            alike: dict[tuple[Any, ...], list[Any]] = {}
-            for seed, rows in self._rows.groupby("seed"):
-                if seed in frames:
-                    alike.setdefault(tuple(rows["row"].loc[frames[seed].index]), []).append(seed)
-            self._stacks[key] = [(seeds, Table.stacked([frames[seed] for seed in seeds])) for seeds in alike.values()]
+            rows = self._read(experiment, method, cell)
+            self._stacks[key] = [(seeds, _stacked(rows, places)) for seeds, places in self._alike(rows)]
         return self._stacks[key]
 
     @cached_property
-    def _rows(self) -> pd.DataFrame:
-        """Seed of every record, and a number for what it is a record of, the seed apart."""
+    def _rows(self) -> pd.Series[int]:
+        """A number for what each record is one of, the seed apart."""
         own = [str(name) for name in self.records if str(name).startswith(("param.", "view."))]
-        numbered = self.records.groupby(["experiment", "method", *own], dropna=False, sort=False).ngroup()
-        return self.records[["seed"]].assign(row=numbered)
+        return self.records.groupby(["experiment", "method", *own], dropna=False, sort=False).ngroup()
 
     def planned_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
         """The planned trials of an experiment (of all, if empty) and a method (of all, if None)."""
@@ -231,7 +266,6 @@ class Evidence:
         Records are those of one method, of one experiment, if given, and where the columns in `cell` have its values.
         """
         planned = self.rows_read(estimate, _within(self.planned_of(experiment, method), cell))
-        frames = self._by_seed(experiment, method, cell)
         complete = planned.groupby("seed")["recorded"].all()
         values: dict[int, float] = {}
         lost: dict[int, Mapping[str, int]] = {}
@@ -250,7 +284,7 @@ class Evidence:
             elif low < high:
                 values[int(seed)], ranges[int(seed)] = _shown(low, high), (low, high)
             else:
-                status = self.rows_read(estimate, frames[seed])["status"]
+                status = self.rows_read(estimate, self._by_seed(experiment, method, cell)[seed])["status"]
                 lost[int(seed)] = {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
         return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]), ranges)
 
@@ -288,7 +322,7 @@ class Evidence:
     def data_kind(self, estimate: Estimate | None = None, experiment: str = "") -> str:
         """Kinds of the data behind the records (of the plan, before there are any) that `estimate` reads, joined with ` + `."""
         records = select(self.records, {}, experiment=experiment)
-        found = set((records if estimate is None else self.rows_read(estimate, records))["data_kind"])
+        found = set((records if estimate is None else self.rows_read(estimate, records))["data_kind"].unique())
         if not found:
             planned = self.planned_of(experiment)
             found = set((planned if estimate is None else self.rows_read(estimate, planned))["kind"])
@@ -310,6 +344,20 @@ class Evidence:
         except Exception as error:
             raise TaskError(f"task {self.task.id}: an estimate raised {type(error).__name__}: {error} ({estimate!r})") from error
         return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
+
+
+def _stacked(rows: pd.DataFrame, places: Index) -> Table:
+    """A replicate for each row of `places`, (replicates, rows of one): columns are taken whole, no frame is made of a seed."""
+    first = places[0]
+    source = Source(
+        frozenset(str(name) for name in rows),
+        len(places),
+        places.shape[1],
+        fixed=lambda name: rows[name].to_numpy()[first],
+        varying=lambda name: rows[name].to_numpy()[places],
+        frame=lambda replicate: rows.iloc[places[replicate]],
+    )
+    return Table(source, np.arange(places.shape[1]))
 
 
 def _shown(low: float, high: float) -> float:

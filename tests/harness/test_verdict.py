@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,7 @@ from harness.evidence import Evidence
 from harness.plan import DataRef, TrialSpec
 from harness.task import Above, Below, Claim, Grid, Metric, Within
 from harness.verdict import Verdict
-from tests.harness.fabricated import DATA, difference_claim, record_of, study_of, task_of, verdicts_of
+from tests.harness.fabricated import DATA, difference_claim, noise, record_of, study_of, task_of, verdicts_of
 
 METRICS = [f"loss-{i}" for i in range(20)]
 """Independent claims of one simulated study, each on a metric of its own."""
@@ -267,3 +270,23 @@ def test_an_estimate_may_name_what_it_reads_beside_its_parts() -> None:
 def test_a_function_of_estimates_reads_what_they_read_and_nothing_else() -> None:
     least = Combined(min, (Of("left", Mean("loss", {"width": 1})), Of("right", Mean("loss"))))
     assert [(need.method, dict(need.where)) for need in needs(least)] == [("left", {"width": 1}), ("right", {})]
+
+
+def test_judging_asks_pandas_no_more_often_for_more_seeds(tmp_path: Path) -> None:
+    def calls(seeds: int) -> int:
+        study = study_of(tmp_path / str(seeds), task_of(claims=[difference_claim()]), lambda trial: {"loss": noise(trial)}, seeds=seeds)
+        found = 0
+
+        def count(frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal found
+            found += event == "call" and f"{os.sep}pandas{os.sep}" in frame.f_code.co_filename
+
+        sys.setprofile(count)
+        try:
+            verdicts_of(study)
+        finally:
+            sys.setprofile(None)
+        return found
+
+    calls(3)
+    assert calls(80) < 1.1 * calls(8)
