@@ -28,6 +28,9 @@ from harness.task import Better, Statistic
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 4000
+MANY = 1000
+"""Seeds."""
+GROUPS = 40
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -143,9 +146,21 @@ def interquartile_mean(scores: Floats) -> Floats:
 def improvement(merits: Floats, method: int, draws: npt.NDArray[np.intp]) -> Floats:
     """Mean over cells and other methods of P(X > Y) + P(X = Y) / 2, where X and Y are runs in `draws` (..., seeds) of seeds."""
     own, others = merits[method], np.delete(merits, method, axis=0)
+    if draws.shape[-1] >= MANY:
+        return np.array([_superiority(own[:, row], others[:, :, row]) for row in draws])
     wins = np.sign(own[None, :, :, None] - others[:, :, None, :]).mean(axis=(0, 1)) / 2 + 0.5
     share = (draws[..., None] == np.arange(merits.shape[2])).mean(axis=-2)
     return np.asarray(((share @ wins) * share).sum(axis=-1))
+
+
+def _superiority(own: Floats, others: Floats) -> float:
+    """`improvement` of (cells, runs) over (methods, cells, runs) by ranks: a table of all pairs grows with the square of the runs."""
+    found = []
+    for other in others:
+        for mine, theirs in zip(own, np.sort(other, axis=-1), strict=True):
+            below, up_to = (np.searchsorted(theirs, mine, side=side).mean() for side in ("left", "right"))
+            found.append((below + up_to) / 2 / len(theirs))
+    return float(np.mean(found))
 
 
 def performance_profile(merits: Floats, thresholds: Floats) -> Floats:
@@ -157,9 +172,14 @@ def bootstrapped(statistic: Callable[[npt.NDArray[np.intp]], Floats], seeds: int
     """A statistic of drawn seeds, (draws, seeds), with the t interval of its bootstrap standard error, cut at the bounds.
 
     The bootstrap's variance is (n - 1) / n of the seeds'. Of five seeds percentiles cover 80 to 89 % instead of 95, this 94 to 95.
+    Of MANY seeds the error is that between GROUPS of them, by means of batches: as many draws would take hours.
     """
-    draws = np.random.default_rng(0).integers(seeds, size=(DRAWS, seeds))
-    error = float(np.std(statistic(draws))) * math.sqrt(seeds / (seeds - 1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1)) * error
+    rng = np.random.default_rng(0)
+    if seeds < MANY:
+        error, free = float(np.std(statistic(rng.integers(seeds, size=(DRAWS, seeds))))) * math.sqrt(seeds / (seeds - 1)), seeds - 1
+    else:
+        groups = rng.permutation(seeds)[: seeds // GROUPS * GROUPS].reshape(GROUPS, -1)
+        error, free = float(np.std([statistic(group[None])[0] for group in groups], ddof=1)) / math.sqrt(GROUPS), GROUPS - 1
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, free)) * error
     estimate = float(statistic(np.arange(seeds)[None])[0])
     return Interval(estimate, max(estimate - half, bounds.low), min(estimate + half, bounds.high), seeds)

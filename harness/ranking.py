@@ -19,6 +19,8 @@ from harness.task import Better, Region
 
 LEVEL = 1 - CONFIDENCE
 """Probability that one comparison of a board, all of them together, is wrong."""
+MANY = 1_000
+"""Seeds."""
 DRAWS = 10_000
 """Bootstrap draws behind a probability: its Monte-Carlo error is at most 0.005."""
 _TIE = 2.0**-40
@@ -134,16 +136,31 @@ def p_best(contenders: Sequence[Contender], better: Better) -> dict[str, float]:
     seeds = sorted(set.intersection(*(set(own.values) for own in contenders))) if len(contenders) > 1 else []
     if len(seeds) < 2:
         return {}
-    weights = _draws(len(seeds))
-    means = []
-    for own in contenders:
-        bounds = own.sample.bounds
-        scaled = np.asarray(bounds.scaled(np.array([own.values[seed] for seed in seeds], dtype=float)))
-        means.append(bounds.back(weights @ scaled))
+    bounds = [own.sample.bounds for own in contenders]
+    values = [np.array([own.values[seed] for seed in seeds], dtype=float) for own in contenders]
+    drawn = drawn_means(np.stack([np.asarray(own.scaled(numbers)) for own, numbers in zip(bounds, values, strict=True)]))
+    means = [own.back(found) for own, found in zip(bounds, drawn, strict=True)]
     merits = _merit(np.stack(means), better)
     winners = merits >= merits.max(axis=0) - _TIE * np.abs(merits).max(axis=0)
     shares = (winners / winners.sum(axis=0)).mean(axis=1)
     return {own.method: float(share) for own, share in zip(contenders, shares, strict=True)}
+
+
+def drawn_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Means of DRAWS of seeds, (methods, DRAWS), of values (methods, seeds).
+
+    Of MANY seeds they are drawn from the normal distribution of such means, with what methods have in common: the weights of each seed in
+    each draw would fill the memory, and no number of draws that is taken here tells the two apart.
+    """
+    seeds = values.shape[1]
+    if seeds < MANY:
+        return np.stack([_draws(seeds) @ own for own in values])
+    # Methods with equal values have equal draws, to the last bit.
+    different, places = np.unique(values, axis=0, return_inverse=True)
+    middle = different.mean(axis=1, keepdims=True)
+    directions, lengths, _ = np.linalg.svd(different - middle, full_matrices=False)
+    normal = np.random.default_rng(0).normal(size=(len(lengths), DRAWS))
+    return np.asarray((middle + (directions * lengths) @ normal / seeds)[places])
 
 
 @lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.aggregates import Aggregate, aggregate, bootstrapped, improvement, interquartile_mean, merit, performance_profile
+from harness.aggregates import MANY, Aggregate, aggregate, bootstrapped, improvement, interquartile_mean, merit, performance_profile
 from harness.bounds import SHARE
 from harness.estimates import Mean
 from harness.evidence import Evidence
@@ -142,3 +143,27 @@ def test_a_parameter_that_tells_methods_apart_tells_no_cells(tmp_path: Path) -> 
     )
     assert found is not None
     assert found.cells == 4
+
+
+def test_many_seeds_are_summarised_as_few_are() -> None:
+    rng = np.random.default_rng(3)
+    few = rng.normal(size=(2, 2, 100)) + np.array([0.0, 0.2])[:, None, None]
+    many = np.repeat(few, MANY // 100, axis=-1)
+
+    def middle(merits: Any, draws: Any) -> Any:
+        return interquartile_mean(merits[1][:, draws])
+
+    def wins(merits: Any, draws: Any) -> Any:
+        return improvement(merits, 1, draws)
+
+    for statistic in (middle, wins):
+        small, large = (bootstrapped(partial(statistic, merits), merits.shape[2]) for merits in (few, many))
+        assert large.estimate == pytest.approx(small.estimate, abs=0.002)
+        assert (large.high - large.low) * math.sqrt(MANY / 100) == pytest.approx(small.high - small.low, rel=0.35)
+
+
+def test_ties_count_half_among_many_seeds_as_among_few() -> None:
+    values = np.random.default_rng(4).integers(3, size=(3, 2, 40)).astype(float)
+    repeated = np.tile(values, (1, 1, MANY // 40))
+    few = improvement(values, 0, np.arange(40)[None])
+    assert improvement(repeated, 0, np.arange(MANY)[None]) == pytest.approx(few)

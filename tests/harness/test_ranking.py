@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from harness.bounds import POSITIVE
-from harness.ranking import DRAWS, LEVEL, Contender, p_best, standings
+from harness.ranking import DRAWS, LEVEL, MANY, Contender, drawn_means, p_best, standings
 from harness.task import Better
 
 
@@ -120,3 +120,23 @@ def test_means_are_drawn_on_the_scale_of_the_bounds() -> None:
     error = 4 * math.sqrt(0.25 * 0.75 / DRAWS)
     assert bounded["0"] == pytest.approx(0.75, abs=error)
     assert p_best([Contender(str(i), own) for i, own in enumerate(values)], "lower")["0"] == pytest.approx(0.25, abs=error)
+
+
+def test_means_of_many_seeds_are_drawn_as_means_of_few_are() -> None:
+    rng = np.random.default_rng(5)
+    few = rng.normal(size=(3, MANY - 1)) + np.array([[0.0], [0.3], [0.3]])
+    few[2] = 0.8 * few[1] + 0.2 * few[2]
+    many = np.concatenate([few, few.mean(axis=1, keepdims=True)], axis=1)
+    by_weights, by_normal = drawn_means(few), drawn_means(many)
+    assert by_normal.shape == by_weights.shape == (3, DRAWS)
+    assert by_normal.mean(axis=1) == pytest.approx(few.mean(axis=1), abs=0.002)
+    assert np.cov(by_normal) == pytest.approx(np.cov(few, ddof=0) / MANY, rel=0.05, abs=3e-5)
+    assert np.cov(by_weights) == pytest.approx(np.cov(few, ddof=0) / MANY, rel=0.05, abs=3e-5)
+
+
+def test_methods_with_equal_values_share_a_draw_of_many_seeds() -> None:
+    values = np.random.default_rng(5).normal(size=2 * MANY)
+    equal = [Contender(name, dict(enumerate(values.tolist()))) for name in ("a", "b")]
+    assert p_best(equal, "lower") == {"a": 0.5, "b": 0.5}
+    worse = Contender("c", dict(enumerate((values + 10.0).tolist())))
+    assert p_best([*equal, worse], "lower") == {"a": 0.5, "b": 0.5, "c": 0.0}
