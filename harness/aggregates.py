@@ -146,7 +146,7 @@ def interquartile_mean(scores: Floats) -> Floats:
 def improvement(merits: Floats, method: int, draws: npt.NDArray[np.intp]) -> Floats:
     """Mean over cells and other methods of P(X > Y) + P(X = Y) / 2, where X and Y are runs in `draws` (..., seeds) of seeds."""
     own, others = merits[method], np.delete(merits, method, axis=0)
-    if draws.shape[-1] >= MANY:
+    if merits.shape[2] >= MANY:
         return np.array([_superiority(own[:, row], others[:, :, row]) for row in draws])
     wins = np.sign(own[None, :, :, None] - others[:, :, None, :]).mean(axis=(0, 1)) / 2 + 0.5
     share = (draws[..., None] == np.arange(merits.shape[2])).mean(axis=-2)

@@ -166,4 +166,5 @@ def test_ties_count_half_among_many_seeds_as_among_few() -> None:
     values = np.random.default_rng(4).integers(3, size=(3, 2, 40)).astype(float)
     repeated = np.tile(values, (1, 1, MANY // 40))
     few = improvement(values, 0, np.arange(40)[None])
+    assert improvement(repeated, 0, np.arange(40)[None]) == pytest.approx(few)
     assert improvement(repeated, 0, np.arange(MANY)[None]) == pytest.approx(few)
