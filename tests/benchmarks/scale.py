@@ -1,0 +1,204 @@
+"""What a study costs the driver as it grows: status, resume, memory a trial, leaderboard and verdicts.
+
+    python tests/benchmarks/scale.py [--trials N] [--records N] [--seeds N] [--rounds N] [--only PART ...]
+
+`status` and `resume` run the command line on a study of N recorded trials; `memory` is what plan and ledger hold of a trial; `judge` takes
+leaderboard and verdicts of made-up records beside a pandas groupby of the same numbers. For a peak of its own give a part alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ["PAPERTRIAL_TASKS"] = str(Path(__file__).parents[1] / "throwaway")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+
+import numpy as np
+import pandas as pd
+
+from harness import ledger, registry
+from harness.frames import records_frame
+from harness.judgement import Judgement, judge
+from harness.ledger import Ledger
+from harness.plan import Overrides, TrialSpec, expand
+from harness.plans import save_plan
+from harness.provenance import cpu_name, versions
+from harness.store import StudyStore
+from harness.study import Study
+from harness.task import Above, Grid
+from tests.harness.fabricated import difference_claim, noise, record_of, task_of
+
+CELLS = 6
+"""Trials of a seed of the throw-away task."""
+
+
+def planned(trials: int) -> list[TrialSpec]:
+    """The plan of a throw-away study."""
+    return expand(registry.task("misbehaving"), "smoke", Overrides(seeds=-(-trials // CELLS)), {})
+
+
+def written(folder: Path, trials: int) -> StudyStore:
+    """A finished study of so many trials on disk."""
+    store, plan = StudyStore(str(folder), "scaled"), planned(trials)
+    save_plan(store, plan)
+    book = Ledger(store)
+    book.append([record_of(trial, {"value": noise(trial) - (trial.method == "shifted")}) for trial in plan])
+    book.close()
+    return store
+
+
+def clocked(run: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds by the clock, and of this process's processors."""
+    clock, used = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - clock, time.process_time() - used
+
+
+def command(*words: str) -> float:
+    """Seconds of a `papertrial` command, its process included."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "harness", *words], check=True, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+    return time.perf_counter() - started
+
+
+def status(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """`papertrial status` of a finished study, and of one a quarter as large: a linear one takes at most four times as long."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for share in (4, 1):
+            folder = Path(scratch) / str(share)
+            written(folder, options.trials // share)
+            seconds = min(command("status", "scaled", "--store", str(folder)) for _ in range(options.rounds))
+            yield f"status of {options.trials // share:,} trials", seconds, "s"
+
+
+def resume(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """The run of a finished study: everything is read, nothing runs, tables and report are written again."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plan = written(Path(scratch), options.trials)
+        seeds = str(-(-options.trials // CELLS))
+        words = (
+            "run",
+            "misbehaving",
+            "--scale",
+            "smoke",
+            "--seeds",
+            seeds,
+            "--study",
+            plan.name,
+            "--store",
+            scratch,
+            "--local",
+            "--tracking-uri",
+            "none",
+        )
+        for place in range(2):
+            yield f"resume of {options.trials:,} trials, {'first' if place == 0 else 'again'}", command(*words), "s"
+
+
+def memory(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """Bytes that a trial holds in the driver: its place in the plan, and its record."""
+    with tempfile.TemporaryDirectory() as scratch:
+        store = written(Path(scratch), options.trials)
+        gc.collect()
+        tracemalloc.start()
+        plan = planned(options.trials)
+        of_plan = tracemalloc.get_traced_memory()[0]
+        contents = ledger.read(store)
+        whole, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(contents.records) == len(plan)
+    yield "plan, a trial", of_plan / len(plan), "B"
+    yield "record, a trial", (whole - of_plan) / len(plan), "B"
+    yield "both, a trial", whole / len(plan), "B"
+    yield "both while the ledger is read, a trial", peak / len(plan), "B"
+
+
+def made_up(folder: Path, records: int, seeds: int) -> Study:
+    """A study of two methods in as many cells as the seeds leave, every trial ok; its frame is made of whole columns."""
+    cells = max(1, records // seeds // 2)
+    task = task_of(
+        grids=lambda train: [Grid(train, axes={"width": tuple(range(1, cells + 1))})], seeds=seeds, claims=[difference_claim(Above(0.0))]
+    )
+    plan = expand(task, "laptop", Overrides(), {})
+    one_seed = records_frame(record_of(trial, {"loss": 0.0}) for trial in plan[: 2 * cells])
+    frame = one_seed.loc[np.tile(np.arange(len(one_seed)), seeds)].reset_index(drop=True)
+    shift = (frame["method"] == "left").to_numpy(dtype=float)
+    frame["trial_id"], frame["seed"] = [trial.id for trial in plan], [trial.seed for trial in plan]
+    frame["metric.loss"] = np.random.default_rng(0).normal(size=len(plan)) + 0.01 * shift
+    curves = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype=float)})
+    return Study(
+        name="made-up", store=StudyStore(str(folder), "made-up"), tasks={task.id: task}, plan=plan, frame=frame, curves=curves, env={}
+    )
+
+
+def judged(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """Leaderboard and verdicts of records in memory, beside the groupby that the same numbers take in pandas."""
+    with tempfile.TemporaryDirectory() as scratch:
+        study = made_up(Path(scratch), options.records, options.seeds)
+        before = peak_mib()
+        found: list[Judgement] = []
+        _, used = clocked(lambda: found.append(judge(study)))
+        after = peak_mib()
+        (verdict,), (board,) = found[0].verdicts, found[0].boards
+        difference: list[float] = []
+
+        def by_pandas() -> None:
+            means = study.frame.groupby(["seed", "method"])["metric.loss"].mean().unstack()
+            difference.append(float((means["left"] - means["right"]).mean()))
+
+        _, pandas_used = clocked(by_pandas)
+    assert board.recorded == len(study.plan)
+    assert abs(verdict.interval.estimate - difference[0]) < 1e-9
+    of = f"{len(study.plan):,} records of {options.seeds:,} seeds"
+    yield f"judging {of}, processor", used, "s"
+    yield "the same difference by a pandas groupby, processor", pandas_used, "s"
+    yield "judging, times the groupby", used / pandas_used, ""
+    yield "peak of the process before judging (plan and records)", before, "MiB"
+    yield "peak of the process", after, "MiB"
+
+
+def peak_mib() -> float:
+    """Of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[str, float, str]]]] = {
+    "status": status,
+    "resume": resume,
+    "memory": memory,
+    "judge": judged,
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--seeds", type=int, default=10_000, help="of the records that are judged")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    options = parser.parse_args()
+    for part in options.only:
+        for name, value, unit in PARTS[part](options):
+            print(json.dumps({"benchmark": "scale", "part": part, "figure": name, "value": value, "unit": unit}), flush=True)
+    where = f"{cpu_name()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    print(where + "; " + ", ".join(f"{name} {version}" for name, version in versions().items()))
+
+
+if __name__ == "__main__":
+    main()
