@@ -99,7 +99,9 @@ class Placement:
         if actor.site is None and node not in self._sites:
             return False
         if actor.site is None:
+            actor.pool.unplaced -= 1
             self._settle(actor, self._sites[node])
+            self._opened()
         assert actor.site is not None
         actor.ready, actor.site.failed_starts = True, 0
         actor.pool.starting.discard(actor)
@@ -126,7 +128,9 @@ class Placement:
         actor.pool.starting.discard(actor)
         if actor in actor.pool.idle:
             actor.pool.idle.remove(actor)
-        if actor.site is not None:
+        if actor.site is None:
+            actor.pool.unplaced -= 1
+        else:
             actor.site.give_back(actor.pool.shape, actor.cards)
             self._on[actor.site].discard(actor)
             if not self._on[actor.site] and actor.site.node.id not in self._sites:
@@ -166,7 +170,7 @@ class Placement:
             found = self._site(pool) or self._cleared(pool, quiet)
             if found is not None:
                 self._place(pool, found)
-            elif pool.addable and self._unplaced(pool) < pool.addable:
+            elif pool.unplaced < pool.addable:
                 self._place(pool, None)
             else:
                 wanting.remove(pool)
@@ -201,21 +205,22 @@ class Placement:
         actor = self._start(pool, site.node.id if site else None)
         pool.actors += 1
         pool.starting.add(actor)
-        if site is not None:
+        if site is None:
+            pool.unplaced += 1
+        else:
             self._settle(actor, site)
 
     def _settle(self, actor: Actor, site: Site) -> None:
         actor.site, actor.cards = site, site.take(actor.pool.shape)
         self._on[site].add(actor)
 
-    def _unplaced(self, pool: Pool) -> int:
-        return sum(actor.site is None for actor in pool.starting)
-
     def _site(self, pool: Pool) -> Site | None:
         """The first node with room for one."""
         while pool.cursor < len(pool.sites):
             site = pool.sites[pool.cursor]
-            if self._reserved.get(site, pool) is pool and site.fits(pool.shape):
+            # An empty node is what the cluster added for the workers that wait for one.
+            theirs = bool(pool.unplaced) and not site.workers
+            if self._reserved.get(site, pool) is pool and not theirs and site.fits(pool.shape):
                 return site
             pool.cursor += 1
         return None

@@ -79,6 +79,8 @@ class Pool:
     """Nodes that can hold one, those without a GPU first where the shape has none."""
     cursor: int = 0
     """Sites before it are known to be full."""
+    unplaced: int = 0
+    """Workers that start on a node which the cluster has yet to name."""
     addable: int = 0
     """How many the nodes hold that the cluster may add."""
     came_up: bool = False

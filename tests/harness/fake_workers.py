@@ -15,6 +15,8 @@ from harness.workers import Cause, Died, Event, Finished, Node, Order, Ready
 
 CONTEXT = Context(store_uri="nowhere", study="fake")
 START_S = 1.0
+ADDED_S = 60.0
+"""How long a node takes that an autoscaler adds."""
 
 Does = Callable[[TrialSpec, str], float | Cause | str]
 """What a trial does on the node of this id: seconds that it takes, or why its worker dies after a second, or the status it ends with."""
@@ -84,7 +86,11 @@ class FakeWorkers:
     def start(self, worker: int, shape: Resources, node: str | None) -> None:
         """See `Workers`."""
         if node is None:
-            self.log.append((self.now, "asked", worker, ""))
+            node = f"added {worker}"
+            self.alive[worker] = _Fake(shape, node)
+            self.log.append((self.now, "asked", worker, node))
+            self.at(self.now + ADDED_S, lambda: self.cluster.append(Node(node, node, self.may_add[0][0].resources)))
+            self.after(ADDED_S + START_S, worker, lambda: Ready(worker, node))
             return
         self.alive[worker] = _Fake(shape, node)
         taken = sum(other.shape.cpus for other in self.alive.values() if other.node == node)

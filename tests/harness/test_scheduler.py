@@ -122,6 +122,14 @@ def test_a_thousand_workers_work_longer_before_they_come_back_to_their_one_drive
     assert workers.now < 1 + 0.5 * 12 * 1.5
 
 
+def test_workers_without_work_end_while_a_straggler_runs() -> None:
+    workers = FakeWorkers([node("a")])
+    run(workers, [trial(0, 500.0), *[trial(seed, 1.0) for seed in range(1, 20)]])
+    ended = [second for second, what, _, _ in workers.log if what == "kill"]
+    assert len(ended) == 3
+    assert max(ended) < 60
+
+
 # Nodes that come and go
 
 
@@ -176,6 +184,15 @@ def test_the_run_grows_with_nodes_that_join() -> None:
     run(workers, [trial(seed, 10.0) for seed in range(64)])
     assert workers.now <= 1 + 20 + 10 * (64 - 8) / 16 + 10
     assert workers.most == {"a": 4, "b": 12}
+
+
+def test_nodes_that_the_cluster_may_add_are_asked_for_and_used() -> None:
+    workers = FakeWorkers([node("head", 2)], may_add=[(node("", 4, GPU=1), 3)])
+    trials = [trial(seed, 30.0, gpus=1) for seed in range(9)]
+    run(workers, [*trials, trial(20)])
+    assert [what for _, what, _, _ in workers.log].count("asked") == 3
+    assert len(set(itertools.chain(*[workers.ran()[one.id] for one in trials]))) == 3
+    assert workers.now == pytest.approx(60 + 1 + 3 * 30, abs=11)
 
 
 def test_a_node_that_is_lost_while_workers_start_costs_a_new_start() -> None:
