@@ -82,7 +82,8 @@ class NodeData:
 
 def _fetch(data: DataRef, store_uri: str) -> bool:
     """Whether the store has the set, which then lies here, verified."""
-    store, root, target = StudyStore(store_uri, FOLDER), _root(data), fetched_folder(data)
+    # The run began on this store: where it is silent now, it is waited for.
+    store, root, target = StudyStore(store_uri, FOLDER, answered=True), _root(data), fetched_folder(data)
     uri = join(store.uri, root)
     mend = f"send it again with `papertrial data push {data.name} --store {store.store_uri} --force`"
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from harness.errors import DataError, StoreError
 from harness.store import StudyStore
 from harness.user_files import file_digest
 from tests.harness.conftest import Command
+from tests.object_store import Server
 
 RUN = ["run", "misbehaving", "--scale", "laptop", "--seeds", "1", "--tracking-uri", "none"]
 STUDY = "misbehaving-laptop"
@@ -75,6 +79,22 @@ def test_a_node_fetches_what_it_lacks_and_measures_the_same(papertrial: Command,
         patch.setattr(engine, "run_trials", ON_THE_DRIVER)
         assert papertrial(*RUN, "--local", "--store", "elsewhere").code == 0
     assert records(tmp_path / "store") == records(tmp_path / "elsewhere")
+
+
+def test_an_object_store_serves_nodes_as_a_folder_does(papertrial: Command, tmp_path: Path, node: Path, object_store: Server) -> None:
+    store, copy = object_store.uri("fetched"), data.resolve(registry.dataset("letters"), {}).fingerprint
+    for sent in (True, False):
+        said = papertrial("data", "push", "letters", "--store", store)
+        assert said.code == 0, said.err
+        assert (" sent, " in said.out) == sent
+        assert "planted-secret" not in said.out
+    sent_files = [name for method, name in object_store.requests("fetched") if method == "PUT"]
+    assert sent_files == [f"data/letters/{copy}/letters.txt", f"data/letters/{copy}/manifest.json"], "in this order, and once"
+    said = papertrial(*RUN, "--local", "--store", store)
+    assert said.code == 0, said.err
+    assert fetched(node) == [f"fetched-{copy}"]
+    fetches = [name for method, name in object_store.requests("fetched") if method == "GET" and name.startswith("data/letters/")]
+    assert fetches.count(f"data/letters/{copy}/letters.txt") == 1, "once for all trials"
 
 
 def test_without_a_pushed_copy_trials_fail_by_name(papertrial: Command, tmp_path: Path, node: Path) -> None:
@@ -153,6 +173,35 @@ def test_trials_on_a_damaged_copy_fail_until_it_is_sent_again(papertrial: Comman
         assert "letters.txt is not what its SHA-256 says" in error
     assert papertrial(*push, "--force").code == 0
     assert papertrial(*RUN, "--local", "--store", "store", "--retry").code == 0
+
+
+def test_workers_of_a_node_wait_for_the_first_of_them(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = registry.dataset("letters")
+    planned, mine = data.resolve(letters, {}), cache / "of the first"
+    data_store.push(planned, str(tmp_path / "store"))
+    shutil.copytree(planned.path, mine)
+    monkeypatch.setenv("PAPERTRIAL_CACHE", str(tmp_path / "node"))
+    target = data.fetched_folder(planned)
+    target.parent.mkdir(parents=True)
+    _lose(pushed(tmp_path / "store"))
+    wrong: list[Exception] = []
+
+    def second() -> None:
+        try:
+            data_store.NodeData(str(tmp_path / "store")).bring(letters, replace(planned, path=""))
+        except DataError as error:
+            wrong.append(error)
+
+    waiting = threading.Thread(target=second)
+    with (target.parent / f".{target.name}.lock").open("a") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(0.5)
+        assert not wrong, "it did not wait, and found the copy gone"
+        mine.rename(target)
+    waiting.join(60)
+    assert (waiting.is_alive(), wrong) == (False, [])
+    assert data.planned_folder(letters, replace(planned, path="")) == target
 
 
 def test_a_second_push_sends_nothing_and_other_data_lie_beside_it(papertrial: Command, tmp_path: Path) -> None:
