@@ -62,6 +62,8 @@ def test_executions_are_counted_around_the_second_start() -> None:
     before = _marks((0, "start", 1), (1, "start", 1), (0, "end", 2), (2, "start", 2), (1, "end", 3))
     after = _marks((1, "start", 11), (2, "start", 11), (1, "end", 12), (2, "end", 12), (3, "start", 13), (3, "end", 14))
     assert measure.count([*before, *after], 10.0, 5, 4) == measure.Killed(trials=5, finished=2, again=1, in_flight=1, lost=1)
+    stopped = measure.count(before, 10.0, 5, None)
+    assert stopped.lost is None, "a second start that was stopped has lost nothing that is known"
 
 
 def test_a_mark_that_is_still_being_written_does_not_count(tmp_path: Path) -> None:

@@ -57,13 +57,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """A driver killed in mid-run and started again: of `trials`, `finished` before the second start, `again` of these ran again."""
+    """A driver killed in mid-run and started again: of `trials`, `finished` before the second start, `again` of these ran again.
+
+    `lost` is None if the second start was stopped at the budget.
+    """
 
     trials: int
     finished: int
     again: int
     in_flight: int
-    lost: int
+    lost: int | None
 
 
 def marks(path: Path) -> list[Mark]:
@@ -106,18 +109,18 @@ def killed(side: Side, trials: int, pause: float, budget: float) -> Killed:
         while size != log.stat().st_size:
             size = log.stat().st_size
             time.sleep(SETTLED_S)
-        again, _, second = _watch(side, trials, pause, folder, log, lambda seconds: seconds > budget)
+        again, wall, second = _watch(side, trials, pause, folder, log, lambda seconds: seconds > budget)
         for driver in (first, second):
             _clear(driver)
-        return count(marks(log), again, trials, side.held(folder))
+        return count(marks(log), again, trials, None if wall is None else side.held(folder))
 
 
-def count(seen: Sequence[Mark], again: float, trials: int, held: int) -> Killed:
-    """What the marks say about a second start at time `again`."""
+def count(seen: Sequence[Mark], again: float, trials: int, held: int | None) -> Killed:
+    """What the marks say about a second start at time `again`; `held` is None if it was stopped."""
     started = {mark.number for mark in seen if mark.at < again}
     finished = {mark.number for mark in seen if mark.at < again and mark.ended}
     repeated = {mark.number for mark in seen if mark.at >= again and not mark.ended}
-    return Killed(trials, len(finished), len(finished & repeated), len(started - finished), trials - held)
+    return Killed(trials, len(finished), len(finished & repeated), len(started - finished), None if held is None else trials - held)
 
 
 def _ended(seen: Sequence[Mark]) -> int:

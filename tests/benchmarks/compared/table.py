@@ -83,7 +83,8 @@ def _ideal(runs: Sequence[Run]) -> list[str]:
 def _death(killed: Killed | None) -> list[str]:
     if killed is None:
         return [NOT_REACHED] * 3
-    return [f"{killed.finished} of {killed.trials}, {killed.in_flight} in flight", str(killed.again), str(killed.lost)]
+    lost = "second start passed the budget" if killed.lost is None else str(killed.lost)
+    return [f"{killed.finished} of {killed.trials}, {killed.in_flight} in flight", str(killed.again), lost]
 
 
 def _figure(value: float) -> str:
