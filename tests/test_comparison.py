@@ -91,3 +91,12 @@ def test_a_cell_says_where_it_comes_from() -> None:
     assert rows[1][1:4] == ["100", "100 (extrapolated from 12 trials)", "100 (extrapolated from 12 trials)"]
     assert rows[1][4:7] == [table.NOT_REACHED] * 3
     assert {cell.strip(" |") for cell in rows[2][1:]} == {"not installed"}
+
+
+def test_rounds_are_compared_one_by_one() -> None:
+    """Two rounds, the second twice as slow for all: the ratio is the same in both."""
+    other = dataclasses.replace(sides.SIDES[0], name="other", records=None)
+    ours, theirs = ([_run(12, 0.0, 2.4 * busy, (slow * busy, 2.4 * busy)) for busy in (1.0, 2.0)] for slow in (0.5, 1.5))
+    text = table.table((sides.SIDES[0], other), {sides.SIDES[0].name: ours, "other": theirs}, {})
+    starts = next(line for line in reversed(text.splitlines()) if line.startswith("| other"))
+    assert starts.split(" | ")[1:4] == ["2.25 (1.5 to 3)", "none while it runs", "3 (3 to 3)"]

@@ -1,6 +1,6 @@
 """papertrial beside Ray Tune, Ray tasks, joblib, benchopt and submitit: what a trial costs, and what a killed driver costs.
 
-    PYTHONPATH=. python tests/benchmarks/comparison.py [--minutes M] [--budget S] [--markdown FILE]
+    PYTHONPATH=. python tests/benchmarks/comparison.py [--minutes M] [--rounds R] [--budget S] [--markdown FILE]
 
 Needs the extra `bench`; a side that is not installed says so. Each side is its own documentation's way of running a grid of trials, as a
 command from cold interpreter to exit, on all processors; sides are taken in turn at each size. A command that would pass the budget is not
@@ -28,8 +28,8 @@ from compared.table import SIZES, table
 from harness.provenance import cpu_name, versions
 
 KILL = 24, 0.5
-ORDER = (*((size, 0.0) for size in SIZES), KILL, *((size, 0.01) for size in reversed(SIZES)))
-"""(trials, seconds each), the most telling first: a run that must end early has these."""
+ORDER = (*((size, 0.0) for size in SIZES[1:]), KILL, *((size, 0.01) for size in reversed(SIZES)))
+"""(trials, seconds each) after the rounds of the smallest study, the most telling first: a run that must end early has these."""
 
 
 def worth_it(runs: Sequence[Run], trials: int, budget: float) -> bool:
@@ -38,14 +38,15 @@ def worth_it(runs: Sequence[Run], trials: int, budget: float) -> bool:
     return not seen or max(seen, key=lambda run: len(run.ends)).seconds(trials) <= budget
 
 
-def about(loads: Sequence[float], minutes: float, budget: float, whole: bool) -> str:
+def about(loads: Sequence[float], options: argparse.Namespace, whole: bool) -> str:
     """The paragraph above the tables: when, where, what, how busy."""
     others = {name: importlib.metadata.version(name) for name in ("joblib", "benchopt", "submitit") if _has(name)}
     named = ", ".join(f"{name} {version}" for name, version in (versions() | others).items())
-    ended = "" if whole else f" The run had {minutes:g} minutes, which was not enough for all cells."
+    ended = "" if whole else f" The run had {options.minutes:g} minutes, which was not enough for all cells."
     return (
         f"{datetime.date.today()}, {cpu_name()}, {WORKERS} processors, all used by every side; load average {min(loads):.1f} to "
-        f"{max(loads):.1f} (other work ran on the machine: read ratios).\n{named}.\nOne round; a command had at most {budget:g} s.{ended}"
+        f"{max(loads):.1f} (other work ran on the machine: read ratios).\n{named}.\n"
+        f"Rounds of the smallest study: {options.rounds}, of the others one. A command had at most {options.budget:g} s.{ended}"
     )
 
 
@@ -76,6 +77,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="of the whole comparison")
+    parser.add_argument("--rounds", type=int, default=3, help="of the smallest study, whose ratios are taken round by round")
     parser.add_argument("--budget", type=float, default=300.0, help="seconds of one command")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
     options = parser.parse_args()
@@ -83,7 +85,7 @@ def main() -> None:
     runs: dict[str, list[Run]] = {side.name: [] for side in SIDES}
     kills: dict[str, Killed] = {}
     loads, whole, there = [os.getloadavg()[0]], True, [side for side in SIDES if side.installed]
-    for number, (trials, pause) in enumerate(ORDER):
+    for number, (trials, pause) in enumerate([(SIZES[0], 0.0)] * options.rounds + [*ORDER]):
         for side in there if number % 2 == 0 else reversed(there):
             if time.monotonic() > end:
                 whole = False
@@ -96,7 +98,7 @@ def main() -> None:
                 runs[side.name].append(run(side, trials, pause, options.budget))
                 last = runs[side.name][-1]
                 _say(side, {key: value for key, value in asdict(last).items() if key != "ends"} | {"first_end": last.ends[:1]}, loads)
-        text = f"{HEAD}{about(loads, options.minutes, options.budget, whole)}\n\n{table(SIDES, runs, kills)}"
+        text = f"{HEAD}{about(loads, options, whole)}\n\n{table(SIDES, runs, kills)}"
         if options.markdown:
             options.markdown.write_text(text)
     print(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 from compared.measure import WORKERS, Killed, Run
@@ -28,7 +29,7 @@ def table(sides: Sequence[Side], runs: Mapping[str, Sequence[Run]], kills: Mappi
     heads = [f"{size:,} {'trivial' if not pause else f'of {1e3 * pause:g} ms'}" for pause in PAUSES for size in SIZES]
     costs = [["side", *heads, "a further trial"]]
     deaths = [[*DEATHS]]
-    base = _first(runs.get(sides[0].name, ()))
+    base = _firsts(runs.get(sides[0].name, ()))
     for side in sides:
         own = runs.get(side.name, ())
         if not side.installed:
@@ -44,9 +45,11 @@ def _overhead(runs: Sequence[Run], size: int, pause: float) -> str:
     same = [run for run in runs if run.pause == pause and run.ends]
     if not same:
         return NOT_REACHED
-    best = max(same, key=lambda run: (run.trials == size, len(run.ends)))
-    text = _figure(1e3 * best.overhead(size))
-    return text if best.trials == size and best.wall is not None else f"{text} (extrapolated from {len(best.ends)} trials)"
+    ended = [1e3 * run.overhead(size) for run in same if run.trials == size and run.wall is not None]
+    if ended:
+        return _spread(ended)
+    best = max(same, key=lambda run: len(run.ends))
+    return f"{_figure(1e3 * best.overhead(size))} (extrapolated from {len(best.ends)} trials)"
 
 
 def _further(runs: Sequence[Run]) -> str:
@@ -58,18 +61,18 @@ def _further(runs: Sequence[Run]) -> str:
     return _figure(1e3 * (longest.ends[-1] - longest.ends[0]) / (len(longest.ends) - 1))
 
 
-def _first(runs: Sequence[Run]) -> float | None:
-    """Seconds until the first trial ended, in the smallest study."""
-    return next((run.ends[0] for run in runs if run.trials == SIZES[0] and run.ends), None)
+def _firsts(runs: Sequence[Run]) -> list[float]:
+    """Seconds until the first trial ended, in the smallest study, a round each."""
+    return [run.ends[0] for run in runs if run.trials == SIZES[0] and not run.pause and run.ends]
 
 
-def _starts(side: Side, runs: Sequence[Run], base: float | None) -> list[str]:
-    ended = _first(runs)
-    if ended is None:
+def _starts(side: Side, runs: Sequence[Run], base: Sequence[float]) -> list[str]:
+    ended = _firsts(runs)
+    if not ended:
         return [NOT_REACHED] * 3
-    records = [run.first_record for run in runs if run.trials == SIZES[0] and run.first_record is not None]
-    kept = f"{records[0]:.1f}" if records else "none while it runs" if side.records is None else "none seen"
-    return [f"{ended:.1f}", kept, f"{ended / base:.2f}" if base else NOT_REACHED]
+    records = [run.first_record for run in runs if run.trials == SIZES[0] and not run.pause and run.first_record is not None]
+    kept = _spread(records) if records else "none while it runs" if side.records is None else "none seen"
+    return [_spread(ended), kept, _spread([own / other for own, other in zip(ended, base, strict=False)]) if base else NOT_REACHED]
 
 
 def _ideal(runs: Sequence[Run]) -> list[str]:
@@ -85,6 +88,12 @@ def _death(killed: Killed | None) -> list[str]:
         return [NOT_REACHED] * 3
     lost = "second start passed the budget" if killed.lost is None else str(killed.lost)
     return [f"{killed.finished} of {killed.trials}, {killed.in_flight} in flight", str(killed.again), lost]
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Median, and the range of several rounds."""
+    middle = _figure(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({_figure(min(values))} to {_figure(max(values))})"
 
 
 def _figure(value: float) -> str:
