@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import PapertrialError, TaskError, UsageError, unknown
@@ -12,6 +12,12 @@ from harness.user_files import FINGERPRINT
 
 if TYPE_CHECKING:
     from harness.task import Experiment
+
+
+Point = Mapping[str, Any]
+"""Values of parameters by their names."""
+Axis = Sequence[float]
+"""The values that a sweep gives to a parameter that is a number."""
 
 
 def resolve(experiment: Experiment, values: Mapping[str, Any]) -> dict[str, Any]:

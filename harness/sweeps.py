@@ -1,4 +1,4 @@
-"""What a sweep selects: the trial that is best on validation, never on test."""
+"""What a sweep goes over, and what it selects: the trial that is best on validation, never on test."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.table import Floats, Index, Table
+
+
+def powers(base: float, low: int, high: int, each: int = 1) -> list[float]:
+    """base^low, ..., base^high, `each` steps between neighbouring powers, with both ends."""
+    return [float(base) ** (place / each) for place in range(low * each, high * each + 1)]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ def _assert_same(found: str, committed: Path) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         for name in ("verdict", "claim", "experiment", "method", "statistic", "cell", "n", "scale", "data_kind"):
             assert mine.get(name) == other.get(name)
+        for name in ("kind", "group", "primary"):
+            assert name not in other or mine[name] == other[name], f"{name} of {other.get('claim')}"
         for name in ("estimate", "low", "high"):
             if other[name]:
                 assert math.isclose(float(mine[name]), float(other[name]), rel_tol=1e-9, abs_tol=1e-9) or math.isnan(float(other[name]))

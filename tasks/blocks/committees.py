@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tasks.blocks.small_members import View
 from tasks.blocks.small_networks import Tensors, committee
 from tasks.blocks.training import generator
 
@@ -79,6 +81,29 @@ def test_loss(alpha: Tensor, epsilon: Tensor, mean: Tensor, second: Tensor, teac
         "quadratic": 0.5 * error.square().sum((-2, -1)) / inputs**2,
         "linear": alpha.square() * mean.square().sum(-1) / inputs,
     }
+
+
+def learning(inputs: Tensor, teacher: Tensor, alpha: float, epsilon: float, start: Tensor | None = None) -> dict[str, Any]:
+    """What a member that learns y from inputs (P, D) is made of, beside its rate and steps.
+
+    What f is at the weights `start` (D, N) is subtracted from it, as in the authors' code: here it is added to the targets.
+    """
+    mean, second = moments(torch.zeros(inputs.shape[1], 1, dtype=inputs.dtype) if start is None else start)
+    return {
+        "inputs": inputs,
+        "targets": (target(inputs, teacher) + outputs(alpha, epsilon, inputs, mean, second)).unsqueeze(1),
+        "splits": {"train": torch.ones(len(inputs), dtype=torch.bool)},
+        "fixed": {"scale": alpha, "curvature": epsilon, "teacher": teacher, "mean": mean, "second": second},
+    }
+
+
+def observed(view: View) -> Mapping[str, Tensor]:
+    """Of such members the exact test loss and its three terms, and the mean square of their weights."""
+    weights, fixed = view.parameters["weight0"], view.fixed
+    mean, second = moments(weights)
+    terms = test_loss(fixed["scale"], fixed["curvature"], mean - fixed["mean"], second - fixed["second"], fixed["teacher"])
+    losses = {"test_loss": torch.stack([*terms.values()]).sum(0), **{f"test_loss_{name}": value for name, value in terms.items()}}
+    return {**losses, "weight_norm": weights.square().mean((-2, -1))}
 
 
 def tangent_kernel(inputs: Tensor, epsilon: float, mean: Tensor, second: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -107,6 +108,10 @@ class Run:
     def last(self, *names: str) -> dict[str, float]:
         """Numbers after the last step."""
         return {name: self.measured[name][-1] for name in names}
+
+    def at(self, name: str, step: float) -> float:
+        """A measure after a step, linear between those at which it was measured."""
+        return float(np.interp(step, self.steps, self.measured[name]))
 
     def mean(self, name: str) -> float:
         """Mean of a measure over all steps, by trapezoids between those at which it was measured."""

@@ -65,7 +65,7 @@ def train_many(
     *,
     loss: Loss = cross_entropy,
     optimizer: Optimizer = _ADAMW,
-    points: Sequence[int] | None = None,
+    points: Sequence[int] | int = 10,
     observe: Observe | None = None,
     gradient: Callable[[Tensor, Tensor], Tensor] | None = None,
     schedule: Callable[[int], float] = lambda _: 1.0,
@@ -75,9 +75,10 @@ def train_many(
 ) -> list[Run]:
     """Train every member to its own number of steps; the runs are in the order of the members.
 
-    `points` are steps after which members are measured, beside 0 and a member's last (none: `log_spaced` of each). `gradient(parameter,
-    gradient)` replaces the gradient of a parameter, both (members, ...), before the optimizer sees it. `schedule(step)` multiplies all
-    rates in step 0, 1, .... At most `at_once` members are packed together; None: what the device's cache or memory takes.
+    `points` are steps after which members are measured, beside 0 and a member's last; a number: `log_spaced`, so many a decade.
+    `gradient(parameter, gradient)` replaces the gradient of a parameter, both (members, ...), before the optimizer sees it.
+    `schedule(step)` multiplies all rates in step 0, 1, .... At most `at_once` members are packed together; None: what the device's cache
+    or memory takes.
     """
     recipe = Recipe(
         loss=loss, optimizer=optimizer, points=points, observe=observe, gradient=gradient, schedule=schedule, device=device, dtype=dtype
@@ -98,7 +99,7 @@ def train_trials(
     logged: Sequence[str] = (),
     loss: Loss = cross_entropy,
     optimizer: Optimizer = _ADAMW,
-    points: Sequence[int] | None = None,
+    points: Sequence[int] | int = 10,
     observe: Observe | None = None,
     gradient: Callable[[Tensor, Tensor], Tensor] | None = None,
     schedule: Callable[[int], float] = lambda _: 1.0,

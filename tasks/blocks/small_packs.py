@@ -26,7 +26,7 @@ class Recipe:
 
     loss: Loss
     optimizer: Optimizer
-    points: Sequence[int] | None
+    points: Sequence[int] | int
     observe: Observe | None
     gradient: Callable[[Tensor, Tensor], Tensor] | None
     schedule: Callable[[int], float]
@@ -66,7 +66,7 @@ class Pack:
         for place, start in enumerate(saved or ()):
             if start is not None:
                 self._load(place, start[1])
-        points = [log_spaced(m.steps) if recipe.points is None else recipe.points for m in members]
+        points = [log_spaced(m.steps, recipe.points) if isinstance(recipe.points, int) else recipe.points for m in members]
         self._points: dict[int, list[int]] = {}
         for place, (member, at, done) in enumerate(zip(members, points, self._measured, strict=True)):
             for step in {0, member.steps, *at} - {step for step, _ in done}:

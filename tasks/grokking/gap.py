@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.bounds import POSITIVE
+from harness.bounds import POSITIVE, UNBOUNDED
 from harness.censoring import reached
 from harness.task import Metric
 
@@ -40,18 +40,20 @@ def crossings(run: Run, level: float) -> tuple[Crossing, Crossing]:
 
 def gap_metrics(methods: Sequence[str] = ()) -> list[Metric]:
     """What `gap` returns."""
-    late = "a lower bound where that does not drop in time"
+    late = "; a lower bound where that does not drop in time"
     return [
-        Metric(name, unit, "lower", f"{what}; {late}", methods, split="test", censored=True, bounds=POSITIVE)
-        for name, unit, what in (
-            ("grok_gap", "steps", "from the drop of the training loss to that of the test loss"),
-            ("delay", "", "step of the drop of the test loss over that of the training loss"),
+        Metric(name, unit, "lower", what, methods, split="test", censored=True, bounds=bounds)
+        for name, unit, what, bounds in (
+            ("grok_gap", "steps", "from the drop of the training loss to that of the test loss" + late, POSITIVE),
+            ("delay", "", "step of the drop of the test loss over that of the training loss" + late, POSITIVE),
+            ("lag", "", "share of the steps to generalise that come after those to fit; a lower bound as delay is", UNBOUNDED),
         )
     ]
 
 
 def gap(fitted: Crossing, generalised: Crossing) -> Mapping[str, float]:
-    """The gap in steps and as a ratio. Where neither curve falls in time the bounds are 0 and 1: nothing is known."""
+    """The gap in steps, as a ratio and as a share. Where neither curve falls in time the bounds are 0, 1 and 0: nothing is known."""
     steps = max(generalised[0] - fitted[0], 0.0)  # in this order: what is not a number stays none
     ratio = generalised[0] / fitted[0] if fitted[0] else math.nan
-    return {**reached("grok_gap", steps, generalised[1]), **reached("delay", ratio, generalised[1])}
+    found = {"grok_gap": steps, "delay": ratio, "lag": 1.0 - 1.0 / ratio if ratio else math.nan}
+    return {name: value for one in found for name, value in reached(one, found[one], generalised[1]).items()}

@@ -1,4 +1,4 @@
-"""What a sweep selects: on validation, never among survivors; curves read at a matched x."""
+"""What a sweep goes over and selects: on validation, never among survivors; curves read at a matched x."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Curve, Mean, Of, RankCorrelation, RankTrend, paired, ratio
-from harness.sweeps import AtLargest, Chosen, Sweep, edges
+from harness.sweeps import AtLargest, Chosen, Sweep, edges, powers
 from harness.table import Table
 from harness.task import Metric
 from tests.harness.fabricated import experiment_of
@@ -159,3 +159,8 @@ def test_rank_correlations() -> None:
     assert RankTrend("width", Mean("a"))(rows.assign(**{"metric.a": -x})) == pytest.approx(-1.0)
     assert math.isnan(RankCorrelation("a", "c")(rows))
     assert math.isnan(RankTrend("width", Mean("a"))(rows.iloc[:2]))
+
+
+def test_powers_have_both_ends_and_so_many_steps_between() -> None:
+    assert powers(2, -2, 1) == [0.25, 0.5, 1.0, 2.0]
+    assert powers(10, 0, 1, each=2) == [1.0, math.sqrt(10), 10.0]

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from tasks.blocks.committees import VARIANCE, Committee, alignment, moments, outputs, sampled, tangent_kernel, target, test_loss
+from tasks.blocks.committees import (
+    VARIANCE,
+    Committee,
+    alignment,
+    learning,
+    moments,
+    observed,
+    outputs,
+    sampled,
+    tangent_kernel,
+    target,
+    test_loss,
+)
+from tasks.blocks.small_members import View
 from tasks.blocks.small_networks import committee
 from tasks.blocks.training import generator
 
@@ -52,6 +65,25 @@ def test_the_exact_test_loss_is_that_of_samples() -> None:
     assert all(float(term) > 0.01 for term in terms.values())
     assert abs(float(sum(terms.values())) - float(errors.mean())) < 4 * float(errors.std()) / len(errors) ** 0.5
     torch.testing.assert_close(outputs(alpha, epsilon, samples[:5], mean, second), alpha * (h + 0.5 * epsilon * h**2).mean(1)[:5])
+
+
+def test_a_member_learns_the_target_beside_what_it_computes_at_the_start() -> None:
+    """Its outputs less its targets are f less f at the start less y, and its test loss is that of samples."""
+    weights, start, alpha, epsilon = drawn(D, N), drawn(D, N, seed=5), 0.8, 0.9
+    samples, teacher = sampled(100_000, D, seeds=(6, 7))
+    for before in (None, start):
+        one = learning(samples, teacher, alpha, epsilon, before)
+        fixed = {name: torch.as_tensor(value).unsqueeze(0) for name, value in one["fixed"].items()}
+        missed = Committee(D, N)({"weight0": weights}, samples, one["fixed"]) - one["targets"]
+        unit = [alpha * (h + 0.5 * epsilon * h.square()).mean(1) for h in (samples @ weights, samples @ start)]
+        wanted = unit[0] - target(samples, teacher) - (0.0 if before is None else unit[1])
+        torch.testing.assert_close(missed.squeeze(1), wanted)
+        none = torch.empty(0)
+        found = observed(View(none, none, none, {}, {"weight0": weights.unsqueeze(0)}, fixed))
+        assert abs(float(found["test_loss"]) - float(wanted.square().mean())) < 4 * float(wanted.square().std()) / len(wanted) ** 0.5
+        assert torch.equal(found["weight_norm"], weights.square().mean().unsqueeze(0))
+        assert float(found["test_loss"]) == sum(float(found[f"test_loss_{part}"]) for part in ("mean", "quadratic", "linear"))
+        assert one["splits"]["train"].all()
 
 
 def test_predicting_nothing_loses_the_mean_square_of_the_target() -> None:

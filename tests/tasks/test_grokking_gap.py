@@ -32,11 +32,15 @@ def test_of_a_run_the_training_loss_comes_first() -> None:
 
 
 def test_a_gap_is_censored_as_the_test_loss_is() -> None:
-    assert gap((10.0, False), (40.0, False)) == {"grok_gap": 30.0, "grok_gap_censored": 0.0, "delay": 4.0, "delay_censored": 0.0}
-    assert gap((10.0, False), (100.0, True)) == {"grok_gap": 90.0, "grok_gap_censored": 1.0, "delay": 10.0, "delay_censored": 1.0}
-    assert gap((100.0, True), (100.0, True)) == {"grok_gap": 0.0, "grok_gap_censored": 1.0, "delay": 1.0, "delay_censored": 1.0}
+    for fitted, late, wanted in (
+        ((10.0, False), (40.0, False), {"grok_gap": 30.0, "delay": 4.0, "lag": 0.75}),
+        ((10.0, False), (100.0, True), {"grok_gap": 90.0, "delay": 10.0, "lag": 0.9}),
+        ((100.0, True), (100.0, True), {"grok_gap": 0.0, "delay": 1.0, "lag": 0.0}),
+    ):
+        assert gap(fitted, late) == pytest.approx({**wanted, **{f"{name}_censored": float(late[1]) for name in wanted}})
     assert gap((40.0, False), (10.0, False))["grok_gap"] == 0.0
     for diverged in (gap((math.nan, True), (math.nan, True)), gap((10.0, False), (math.nan, True))):
         assert math.isnan(diverged["delay"])
         assert math.isnan(diverged["grok_gap"])
+        assert math.isnan(diverged["lag"])
     assert {name for metric in gap_metrics() for name in (metric.name, f"{metric.name}_censored")} == set(gap((1.0, False), (2.0, False)))

@@ -10,10 +10,10 @@ from tasks.blocks.algorithmic import modular, split
 from tasks.blocks.committees import VARIANCE, sampled
 from tasks.blocks.training import generator
 from tasks.grokking.grokking_lazy_to_rich import experiment
-from tasks.grokking.grokking_lazy_to_rich.task import TASK, TRAINED
-from tests.tasks.trials import Trials, descended, trials_of
+from tasks.grokking.grokking_lazy_to_rich.task import TRAINED
+from tests.tasks.trials import Trials, descended
 
-trials = trials_of("grokking-lazy-to-rich", experiment="regression", base={"inputs": 12, "examples": 60, "units": 40, "steps": 400})
+TASK_ID, BASE = "grokking-lazy-to-rich", {"inputs": 12, "examples": 60, "units": 40, "steps": 400}
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -75,8 +75,3 @@ def test_addition_is_the_authors_network(trials: Trials) -> None:
 
     ended = descended(start, lambda *own: loss(*own) / 1.5**2, lr=20.0 / 1.5**2, steps=30)  # loss and rate over scale^2
     assert trials.run("committee", p, experiment="addition")["train_loss"] == pytest.approx(float(loss(*ended)), rel=1e-4)
-
-
-def test_whose_claims_they_are() -> None:
-    assert [claim.id for claim in TASK.claims if claim.primary] == ["C1-gap", "C2-gap", "C2-loss", "C3-many", "C4-norm"]
-    assert {claim.group for claim in TASK.claims if claim.kind == "paper" and claim.group} == {"C1", "C2", "C3"}

@@ -361,6 +361,8 @@ def test_the_last_numbers_of_a_run_and_when_it_reached_a_level() -> None:
     run = Run([0, 10, 40], {"train_accuracy": [0.1, 0.95, 1.0], "test_accuracy": [0.0, 0.4, 0.89]}, {})
     assert run.last("test_accuracy", "train_accuracy") == {"test_accuracy": 0.89, "train_accuracy": 1.0}
     assert run.mean("test_accuracy") == pytest.approx((2.0 + 19.35) / 40)
+    assert [run.at("test_accuracy", step) for step in (2.5, 10, 50)] == pytest.approx([0.1, 0.4, 0.89])
+    assert math.isnan(run.at("test_accuracy", math.nan))
     found = run.reached(fit=("train_accuracy", 0.9), known=("test_accuracy", 0.9))
     assert found == {"fit": 10.0, "fit_censored": 0.0, "known": 40.0, "known_censored": 1.0}
     assert run.reached(early=("train_accuracy", 0.1))["early"] == 0.0
@@ -378,6 +380,8 @@ def test_points_are_log_spaced_with_both_ends() -> None:
     (run,) = train_many(NET, members(1, steps=9), points=[4, 50])
     assert run.steps == [0, 4, 9]
     assert run.curve("val_loss")[1] == (4, run.measured["val_loss"][1])
+    both = [*members(1, steps=3), *members(1, steps=23)]
+    assert [run.steps for run in train_many(NET, both, points=4)] == [log_spaced(3, 4), log_spaced(23, 4)]
 
 
 def refusals() -> Sequence[tuple[str, dict[str, Any]]]:

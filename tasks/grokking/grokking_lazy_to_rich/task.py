@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.bounds import POSITIVE, SHARE
 from harness.claims import CONTROL, OURS, better, contrast, level, monotone, slope
 from harness.estimates import Difference, In, MeanOver, Of
-from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, Within, param
-from tasks.blocks.hardware import costs, h100
+from harness.params import Axis, Point
+from harness.sweeps import powers
+from harness.task import Above, Below, Claim, Experiment, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, Within, log_log, param
+from tasks.blocks.hardware import costs, h100, smoke
 from tasks.grokking.gap import gap_metrics
 
 _MODULE = "tasks.grokking.grokking_lazy_to_rich.experiment"
-_Point = Mapping[str, Any]
-_Axis = Sequence[float]
+_SIGMAS = [{"alpha": alpha, "sigma": sigma} for alpha, sigma in ((1.0, 1.0), (0.25, 2.0), (4.0, 0.5), (1.0, 2.0), (1.0, 0.5))]
 C = "committee"
 TRAINED = (C, "uncentred", "unscaled-rate", "linear")
 _DROPPED = "loss at which a curve has dropped, as a share of what predicting the mean loses"
@@ -45,7 +45,7 @@ class Addition(Params):
     threshold: float = param(0.2, _DROPPED, low=1e-6, high=1.0)
 
 
-def _costs(cpu: bool, method: str, params: _Point) -> tuple[float, float]:
+def _costs(cpu: bool, method: str, params: Point) -> tuple[float, float]:
     """Of a trial in a pack of dozens, by the products of a forward pass; on a GPU a guess from its peak, not measured."""
     n, (step, product) = params["units"], (3e-5, 8e-10) if cpu else (1.5e-5, 3e-12)
     if "modulus" in params:
@@ -58,16 +58,14 @@ def _costs(cpu: bool, method: str, params: _Point) -> tuple[float, float]:
 
 
 _LOSSES = [Metric(f"{split}_loss", "", "lower", "mean squared error after the last step", bounds=POSITIVE) for split in ("test", "train")]
-_LAGS: _Point = {"z": "lag", "log_x": True, "caption": "share of the steps to generalise after those to fit"}
-_SAMPLES: _Point = {"x": "examples", "y": "inputs", "view": "samples", "log_x": True, "along": "falls"}
+_LAGS: Point = {"z": "lag", "log_x": True, "caption": "share of the steps to generalise after those to fit"}
+_SAMPLES: Point = {"x": "examples", "y": "inputs", "view": "samples", "log_x": True, "along": "falls"}
 regression = Experiment(
     "regression", params=Regression, run_batch=f"{_MODULE}:regression", methods=(*TRAINED, "mean"), **costs(_costs),
     alike=lambda _, p: (p["inputs"], p["examples"], p["units"]),
     metrics=(
         *_LOSSES,
         *gap_metrics(TRAINED),
-        Metric("lag", "", "lower", "share of the steps to generalise that come after those to fit; a lower bound as delay is", TRAINED,
-               split="test", censored=True),
         Metric("alignment", "", "none", "y K y / (|K| |y|^2) with the tangent kernel at the start", TRAINED, bounds=SHARE),
         Metric("norm_growth", "", "none", "|W|^2 where the test loss drops over where the training loss does", TRAINED, bounds=POSITIVE),
         Metric("movement", "", "none", "|W - W0| / |W0| after the last step: 0 is lazy", TRAINED, bounds=POSITIVE),
@@ -78,7 +76,7 @@ regression = Experiment(
         Phase(id="samples", title="Where there is a gap", level=0.5, **{**_SAMPLES, **_LAGS}),
         Phase(id="generalises", title="Where it generalises", z="test_loss", level=0.1, caption="exact test loss after the last step",
               **_SAMPLES),
-        Figure(id="gap", title="The gap and the scale of the outputs", x="alpha", y="grok_gap", view="alpha", log_x=True, log_y=True),
+        log_log("gap", "The gap and the scale of the outputs", "alpha", "grok_gap", "alpha"),
     ),
     summary="a committee machine with fixed readouts on y = (beta.x)^2 / 2; its test loss is exact",
 )  # fmt: skip
@@ -88,15 +86,12 @@ addition = Experiment(
     alike=lambda _, p: (p["modulus"], p["train_share"], p["units"]), summary="a network of squares on addition modulo p",
 )  # fmt: skip
 
-_SIGMAS = [{"alpha": alpha, "sigma": sigma} for alpha, sigma in ((1.0, 1.0), (0.25, 2.0), (4.0, 0.5), (1.0, 2.0), (1.0, 0.5))]
 
-
-def _grids(alphas: _Axis, plane: Mapping[str, _Axis], samples: Mapping[str, Sequence[int]], few: _Point, ended: float = 0.0,
-           base: _Point | None = None, lazier: _Point | None = None) -> list[Grid]:  # fmt: skip
+def _grids(base: Point, alphas: Axis, plane: Mapping[str, Axis], samples: Mapping[str, Sequence[int]], few: Point,
+           ended: float = 0.0, lazier: Point | None = None) -> list[Grid]:  # fmt: skip
     """`alphas` are swept at `base`, as are the epsilons of the phase diagram `plane` from `ended` on: training ends in time."""
-    base = base or {}
     few = {**base, "alpha": 2.0, **few}
-    views: list[tuple[str, Sequence[_Point], Mapping[str, _Axis], Sequence[str]]] = [
+    views: list[tuple[str, Sequence[Point], Mapping[str, Axis], Sequence[str]]] = [
         ("alpha", [base], {"alpha": alphas}, ["uncentred"]),
         ("rate", [base], {"alpha": [alpha for alpha in alphas if 0.2 < alpha < 3.0]}, ["unscaled-rate"]),
         ("phase", [base], plane, []),
@@ -109,34 +104,25 @@ def _grids(alphas: _Axis, plane: Mapping[str, _Axis], samples: Mapping[str, Sequ
     return [Grid(regression, view=view, points=points, axes=axes, methods=(C, *beside)) for view, points, axes, beside in views]
 
 
-def _sums(*alphas: float, **point: Any) -> Grid:
-    return Grid(addition, points=[point], axes={"alpha": alphas})
-
-
-def _powers(low: int, high: int, each: int = 1) -> list[float]:
-    return [2.0 ** (k / each) for k in range(low * each, high * each + 1)]
-
-
-_PAPER: _Point = {"inputs": 100, "examples": 550, "units": 500, "lr": 0.2, "steps": 110_000, "epsilon": 0.02}
-_FEW: _Point = {"alpha": 1.0, "epsilon": 0.5, "inputs": 40, "units": 100, "lr": 0.0125, "steps": 50_000}
+_PAPER: Point = {"inputs": 100, "examples": 550, "units": 500, "lr": 0.2, "steps": 110_000, "epsilon": 0.02}
+_FEW: Point = {"alpha": 1.0, "epsilon": 0.5, "inputs": 40, "units": 100, "lr": 0.0125, "steps": 50_000}
 _PAPER_ALPHAS, _PAPER_EPSILONS = [round(0.4 * k, 1) for k in range(1, 15)], [round(0.02 * k, 2) for k in range(1, 15)]
 _SCALES = {
-    "smoke": Scale(description="D = 12 and 400 steps: does it run", seeds=2, time_limit_s=60.0, grids=[
-        *_grids((0.25, 1.0, 2.0), {"alpha": (0.5, 2.0), "epsilon": (0.1, 0.2, 0.4)}, {"inputs": (12, 20), "examples": (12, 120, 240)},
-                {}, base={"inputs": 12, "examples": 60, "units": 40, "steps": 400}),
-        _sums(0.25, 1.0, modulus=5, units=16, lr=10.0, steps=200)]),
-    "laptop": Scale(
-        description="D = 30, P = 5.5 D, as many examples an input as in the paper; 2 CPU cores", seeds=5, time_limit_s=600.0,
-        grids=_grids(_powers(-4, 3), {"alpha": _powers(-2, 3), "epsilon": (0.025, 0.05, 0.1, 0.2, 0.4)},
-                     {"inputs": (20, 30, 40), "examples": (30, 60, 120, 240, 480)}, {"steps": 5000}, ended=0.05)),
+    "smoke": smoke("D = 12 and 400 steps", [
+        *_grids({"inputs": 12, "examples": 60, "units": 40, "steps": 400}, (0.25, 1.0, 2.0),
+                {"alpha": (0.5, 2.0), "epsilon": (0.1, 0.2, 0.4)}, {"inputs": (12, 20), "examples": (12, 120, 240)}, {}),
+        Grid(addition, points=[{"modulus": 5, "units": 16, "lr": 10.0, "steps": 200}], axes={"alpha": (0.25, 1.0)})]),
+    "laptop": Scale(description="D = 30, P = 5.5 D, as many examples an input as in the paper; 2 CPU cores", seeds=5, time_limit_s=600.0,
+                    grids=_grids({}, powers(2, -4, 3), {"alpha": powers(2, -2, 3), "epsilon": (0.025, 0.05, 0.1, 0.2, 0.4)},
+                                 {"inputs": (20, 30, 40), "examples": (30, 60, 120, 240, 480)}, {"steps": 5000}, ended=0.05)),
     "gpu": h100(description="the same ten times finer, and addition modulo 23; one GPU", seeds=5, time_limit_s=600.0, grids=[
-        *_grids(_powers(-4, 3, 4), {"alpha": _powers(-2, 3, 4), "epsilon": [0.025 * x for x in _powers(0, 4, 3)]},
+        *_grids({}, powers(2, -4, 3, 4), {"alpha": powers(2, -2, 3, 4), "epsilon": [0.025 * x for x in powers(2, 0, 4, 3)]},
                 {"inputs": range(20, 51, 5), "examples": [30, 40, 60, 80, 120, 160, 240, 320, 480, 640]}, {}, ended=0.05),
-        _sums(0.25, 1.0, 2.25)]),
+        Grid(addition, axes={"alpha": (0.25, 1.0, 2.25)})]),
     "paper": h100(description="Figure 3: D = 100, P = 550, N = 500; addition modulo 23; a cluster", seeds=5, time_limit_s=43_200.0, grids=[
-        *_grids(_PAPER_ALPHAS, {"alpha": _PAPER_ALPHAS, "epsilon": _PAPER_EPSILONS}, {"inputs": (40,), "examples": (50, 120, 500)}, _FEW,
-                base=_PAPER, lazier={"examples": 450, "epsilon": 0.25, "lr": 0.005, "steps": 50_000}),
-        _sums(0.25, 1.0, 2.25, 4.0, steps=100_000)]),
+        *_grids(_PAPER, _PAPER_ALPHAS, {"alpha": _PAPER_ALPHAS, "epsilon": _PAPER_EPSILONS}, {"inputs": (40,), "examples": (50, 120, 500)},
+                _FEW, lazier={"examples": 450, "epsilon": 0.25, "lr": 0.005, "steps": 50_000}),
+        Grid(addition, points=[{"steps": 100_000}], axes={"alpha": (0.25, 1.0, 2.25, 4.0)})]),
 }  # fmt: skip
 
 _GAP, _DELAY, _GROWN = (regression[name].at("alpha") for name in ("grok_gap", "delay", "norm_growth"))
@@ -144,14 +130,13 @@ _EPSILON = {name: regression[name].at("epsilon") for name in ("grok_gap", "delay
 _LAG, _LEFT = regression["delay"].at("examples").log10(), regression["test_loss"].at("examples")
 _FLOOR = regression["test_loss"].at("floor")
 _MOVED = [regression["movement"].log10().at("sigma", **point) for point in _SIGMAS]
-_LAZY: _Point = {"source": "abstract; Figure 3(a), (e)", "group": "C1", "stands_on": ("floor",)}
-_FIT: _Point = {"source": "abstract; Figure 3(b), (e)", "group": "C2", "stands_on": ("floor",)}
-_DATA: _Point = {"source": "abstract; appendix, P = 50, 120 and 500 at D = 40", "group": "C3", "null": 0.0, "stands_on": ("floor",)}
+_LAZY: Point = {"source": "abstract; Figure 3(a), (e)", "group": "C1", "stands_on": ("floor",)}
+_FIT: Point = {"source": "abstract; Figure 3(b), (e)", "group": "C2", "stands_on": ("floor",)}
+_DATA: Point = {"source": "abstract; appendix, P = 50, 120 and 500 at D = 40", "group": "C3", "null": 0.0, "stands_on": ("floor",)}
 _TENFOLD = "ours: ten per cent, where the same two sigmas at one alpha differ fourfold"
 
 TASK = Task(
-    id="grokking-lazy-to-rich",
-    version=1,
+    id="grokking-lazy-to-rich", version=1,
     paper=Paper(arxiv="2310.06110", title="Grokking as the Transition from Lazy to Rich Training Dynamics", year=2023,
                 authors="Tanishq Kumar, Blake Bordelon, Samuel J. Gershman, Cengiz Pehlevan"),
     summary="Whether gradient descent without weight decay groks a quadratic target because it starts lazy.",
@@ -162,8 +147,7 @@ TASK = Task(
         Method("linear", "control", "epsilon = 0: the network has no quadratic part"),
         Method("mean", "floor", "predicts the mean of y"),
     ],
-    experiments=(regression, addition),
-    scales=_SCALES,
+    experiments=(regression, addition), scales=_SCALES,
     claims=[
         *monotone("C1-gap", C, _GAP, over="alpha", rises=True, primary=True, **_LAZY),
         *contrast("C1-vanishes", C, (_GAP.log10().first("alpha"), _GAP.log10().last("alpha")), holds=Below(-1.0),

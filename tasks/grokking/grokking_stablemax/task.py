@@ -1,12 +1,12 @@
 """Grokking at the Edge of Numerical Stability: perp-Grad, StableMax and softmax collapse (Prieto et al., arXiv 2501.04697)."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable
 from itertools import pairwise
-from typing import Any
 
 from harness.bounds import CORRELATION, POSITIVE
 from harness.claims import CONTROL, ablation, better, contrast, exact, level
 from harness.estimates import Difference
+from harness.params import Axis, Point
 from harness.sweeps import Sweep
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, param
 from tasks.blocks.hardware import costs, h100
@@ -17,8 +17,6 @@ _RUN = "tasks.grokking.grokking_stablemax.experiment"
 ADAMW, PERP, ROLLED, FLOOR = "adamw", "perp-grad", "rolled-perp-grad", "random-labels"
 STABLEMAX, SOFTMAX16, SOFTMAX64 = "stablemax", "softmax-float16", "softmax-float64"
 DTYPES = ("float16", "float32", "float64")
-_Point = Mapping[str, Any]
-_Axis = Sequence[float]
 
 
 class Training(Params):
@@ -41,12 +39,12 @@ class Arithmetic(Params):
     dtype: str = param("float32", "arithmetic of softmax", choices=DTYPES)
 
 
-def _alike(method: str, p: _Point) -> Hashable:
+def _alike(method: str, p: Point) -> Hashable:
     """Shapes, the loss and the gradient, Adam's constants, and the points at which all are measured: all but rate and decay."""
     return PERP if method == FLOOR else method, *(p[name] for name in sorted(p) if name not in ("lr", "decay"))
 
 
-def _costs(cpu: bool, method: str, p: _Point) -> tuple[float, float]:
+def _costs(cpu: bool, method: str, p: Point) -> tuple[float, float]:
     """Seconds by the products of a step; a dozen numbers an activation of all pairs, some in float64, and AdamW's four a weight."""
     step, product = (2e-4, 6e-11) if cpu else (5e-6, 3e-13)
     products = p["fraction"] * p["p"] ** 2 * p["width"] * (p["width"] + p["p"]) * (1.5 if method in (STABLEMAX, SOFTMAX64) else 1.0)
@@ -54,8 +52,8 @@ def _costs(cpu: bool, method: str, p: _Point) -> tuple[float, float]:
     return 0.05 + p["steps"] * (step + product * products), held
 
 
-_CURVE: _Point = {"x": "step", "log_x": True}
-_AT_ONE_RATE: _Point = {"view": "main", "where": {"lr": 0.01}, **_CURVE}
+_CURVE: Point = {"x": "step", "log_x": True}
+_AT_ONE_RATE: Point = {"view": "main", "where": {"lr": 0.01}, **_CURVE}
 train = Experiment(
     "train", params=Training, run_batch=f"{_RUN}:train", alike=_alike, tuned=Sweep(("lr", "decay"), by=("val_accuracy",)),
     **costs(_costs), methods=(ADAMW, PERP, ROLLED, STABLEMAX, SOFTMAX16, SOFTMAX64, FLOOR),
@@ -89,13 +87,13 @@ threshold = Experiment(
 
 _RATES, _DECAYS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (0.1, 0.3, 1.0, 3.0, 10.0)
 _FINE, _FINE_DECAYS = [round(1e-3 * 10 ** (i / 9), 6) for i in range(20)], [round(0.1 * 10 ** (i / 5), 3) for i in range(15)]
-_PUBLISHED: _Point = {"p": 113, "width": 200, "fraction": 0.4}
-_FIGURE_2: _Point = {"lr": 5e-4, "eps": 1e-30}
-_LATE: _Point = {"lr": 0.01, "eps": 1e-30, "beta2": 0.9}
+_PUBLISHED: Point = {"p": 113, "width": 200, "fraction": 0.4}
+_FIGURE_2: Point = {"lr": 5e-4, "eps": 1e-30}
+_LATE: Point = {"lr": 0.01, "eps": 1e-30, "beta2": 0.9}
 """A second moment that forgets the large gradients of before: otherwise the logits all but stop growing, long before float32 rounds."""
 
 
-def _grids(point: _Point, late: _Point, rates: _Axis = _RATES, decays: _Axis = _DECAYS, plane: _Axis = ()) -> list[Grid]:
+def _grids(point: Point, late: Point, rates: Axis = _RATES, decays: Axis = _DECAYS, plane: Axis = ()) -> list[Grid]:
     """`late`: the networks whose collapse is followed; `plane`: the rates that are crossed with the decays, unless all `rates` are."""
     return [
         Grid(train, view="main", points=[point], axes={"lr": rates}, methods=(ADAMW, PERP, ROLLED, FLOOR)),
@@ -113,7 +111,7 @@ def _lasting(steps: int) -> list[Grid]:
     ]
 
 
-_WIDE: _Point = {**_PUBLISHED, "beta2": 0.99}
+_WIDE: Point = {**_PUBLISHED, "beta2": 0.99}
 _SCALES = {
     "smoke": Scale(description="p = 7, 30 steps: does it run", seeds=2, time_limit_s=120.0,
                    grids=_grids({"p": 7, "width": 16, "steps": 30}, _LATE, _RATES[2:4], (1.0,))),
@@ -128,14 +126,14 @@ _SCALES = {
 _AT = {view: train["test_accuracy"].at(view) for view in ("main", "plane", "long", "bits")}
 _ENDS = {name: train[name].at("main", lr=0.01) for name in ("train_accuracy", "alignment_rise", "alignment")}
 _HALF = {name: train[f"steps_{name}"].at("collapse") for name in DTYPES}
-_C1: _Point = {"source": "section 5 and figure 6: orthogonal gradients generalise at once, without weight decay and without a delay",
+_C1: Point = {"source": "section 5 and figure 6: orthogonal gradients generalise at once, without weight decay and without a delay",
                "group": "C1", "stands_on": ("fits", "floor")}  # fmt: skip
-_C2: _Point = {"source": "abstract, figure 4: StableMax generalises without regularisation where softmax does not",
+_C2: Point = {"source": "abstract, figure 4: StableMax generalises without regularisation where softmax does not",
                "scales": ("gpu", "paper")}  # fmt: skip
-_C3: _Point = {"source": "section 3, figure 2: softmax collapse comes earlier with fewer bits, and generalisation stops with it"}
-_C4: _Point = {"source": "section 4: after the training data are fitted the gradient aligns with the weights, in the last layer up to a "
+_C3: Point = {"source": "section 3, figure 2: softmax collapse comes earlier with fewer bits, and generalisation stops with it"}
+_C4: Point = {"source": "section 4: after the training data are fitted the gradient aligns with the weights, in the last layer up to a "
                "cosine of 0.9", "group": "C4", "null": 0.0, "stands_on": ("fits",)}  # fmt: skip
-_STOPS: _Point = {**_C3, "group": "C3-stops", "scales": ("gpu", "paper")}
+_STOPS: Point = {**_C3, "group": "C3-stops", "scales": ("gpu", "paper")}
 
 TASK = Task(
     id="grokking-stablemax", version=1,

@@ -1,9 +1,9 @@
 """Provable Scaling Laws of Feature Emergence from Learning Dynamics of Grokking: Li2 (Tian, arXiv 2509.21519)."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
 
 from harness.claims import CONTROL, better, contrast, exact, follows, level, slope
+from harness.params import Point
 from harness.sweeps import Sweep
 from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Scale, Task, param
 from harness.thresholds import Threshold
@@ -13,7 +13,6 @@ from tasks.blocks.supervision import ACCURACIES, FREQUENCIES, share, steps
 _MODULE = "tasks.grokking.li2_feature_emergence.experiment"
 NORMAL, ZERO, NO_DECAY, MUON, SHUFFLED = "normal-init", "zero-init", "no-decay", "muon", "shuffled-labels"
 ASCENT, RANDOM, RIDGE = "ascent", "random-weights", "ridge"
-_Point = Mapping[str, Any]
 
 
 class Train(Params):
@@ -54,19 +53,19 @@ _OF_UNITS = {
 _OF_RIDGE = {"sent_gap": "between equation 4 and what V_ridge sends back, relative", "ridge_gap": "gradient at V_ridge, relative"}
 
 
-def _costs(cpu: bool, method: str, p: _Point) -> tuple[float, float]:
+def _costs(cpu: bool, method: str, p: Point) -> tuple[float, float]:
     """Share of a program by the products of a step, and a hundred passes of all pairs; weights with moments, and what backward keeps."""
     m, k = p["modulus"], p["width"]
     work = (p["fraction"] * p["steps"] + 33.0) * m**2 * k * (m + 60.0) * (3.0 if method == MUON else 1.0)
     return 0.01 + work / (6e9 if cpu else 3e12), 6.0 * m * k + 2.0 * m**2 * (k + m)
 
 
-def _alike(method: str, p: _Point) -> Hashable:
+def _alike(method: str, p: Point) -> Hashable:
     start = method if method in (ZERO, MUON) else NORMAL
     return start, p["modulus"], p["width"], p["steps"], round(p["fraction"] * p["modulus"] ** 2)
 
 
-_PACKED: _Point = {"params": Train, "metrics": METRICS, "run_batch": f"{_MODULE}:train", "alike": _alike, **costs(_costs)}
+_PACKED: Point = {"params": Train, "metrics": METRICS, "run_batch": f"{_MODULE}:train", "alike": _alike, **costs(_costs)}
 phase = Experiment(
     "phase", methods=(NORMAL, NO_DECAY, SHUFFLED), summary="what generalises, at one rate", **_PACKED,
     figures=[Phase(id="boundary", title="Where networks generalise: training fraction and modulus", x="fraction", y="modulus",
@@ -82,7 +81,7 @@ theory = Experiment(
     **costs(lambda _cpu, _method, p: (0.1 + 4e-7 * p["starts"] * p["modulus"] ** 3, 8.0 * p["starts"] * p["modulus"] ** 3)))  # fmt: skip
 
 
-def _grids(fractions: Mapping[int, Sequence[float]], base: _Point, arms: _Point, *races: tuple[str, str, Sequence[float], _Point],
+def _grids(fractions: Mapping[int, Sequence[float]], base: Point, arms: Point, *races: tuple[str, str, Sequence[float], Point],
            moduli: Sequence[int] = (7, 11, 23)) -> list[Grid]:  # fmt: skip
     """The boundary at `base`, `arms` with and without decay, races, and the theory of units and of the output layer."""
     boundary = [({**base, "modulus": modulus}, {"fraction": values}) for modulus, values in fractions.items()]
@@ -102,7 +101,7 @@ _PRIMES, _FINE = (7, 11, 17, 23, 31, 41, 53, 71, 89, 107, 127), [round(0.05 + 0.
 _COARSE, _PUBLISHED, _LARGE = (1e-3, 3e-3, 0.01, 0.03), (1e-3, 2e-3, 5e-3, 0.01), (0.1, 0.3, 1.0)
 _SMALL, _FIGURE_16 = {"width": 32, "steps": 40}, {"modulus": 127, "width": 1024, "decay": 5e-5}
 _SMALL_ARM, _FEW_UNITS = {"modulus": 7, "fraction": 0.7, **_SMALL}, {"modulus": 71, "fraction": 0.4, "width": 128}
-_FIGURE_3: _Point = {"modulus": 71, "fraction": 0.4, "width": 2048, "lr": 1e-3, "steps": 400}
+_FIGURE_3: Point = {"modulus": 71, "fraction": 0.4, "width": 2048, "lr": 1e-3, "steps": 400}
 _SCALES = {
     "smoke": Scale(description="moduli of 7 and 11, 40 steps: does it run", seeds=2, time_limit_s=60.0, grids=_grids(
         {7: (0.4, 0.8), 11: (0.4, 0.8)}, _SMALL, _SMALL_ARM, ("scarce", ZERO, (0.01, 0.1), _SMALL_ARM), moduli=(7, 11))),
@@ -123,15 +122,15 @@ _SCALES = {
 
 _AT = {metric.name: phase[metric.name].at("grokking") for metric in METRICS}
 _PSTAR = phase.within(Threshold("fraction", phase["test_accuracy"]), "boundary")
-_WIDER: _Point = {"scales": ("laptop", "gpu", "paper")}
-_HERE: _Point = {**_WIDER, "stands_on": ("floor",)}
-_C1: _Point = {"source": "theorem 4, figure 5", "group": "C1", **_HERE,
+_WIDER: Point = {"scales": ("laptop", "gpu", "paper")}
+_HERE: Point = {**_WIDER, "stands_on": ("floor",)}
+_C1: Point = {"source": "theorem 4, figure 5", "group": "C1", **_HERE,
                "note": "After a fixed number of steps, at one width and rate: longer or wider training moves the boundary."}  # fmt: skip
-_C2: _Point = {"source": "section 3.2, figures 14 to 16", "group": "C2", **_HERE}
-_C3: _Point = {"source": "figure 3", "group": "C3", **_WIDER}
-_C4: _Point = {"source": "theorem 2 and corollary 2", "group": "C4", "method": ASCENT, "tolerance": 1e-6}
-_C5: _Point = {"source": "section 5.3, figure 8", "group": "C5", "scales": ("gpu", "paper"), "stands_on": ("floor",)}
-_CHECK: _Point = {"source": "control", "kind": "check"}
+_C2: Point = {"source": "section 3.2, figures 14 to 16", "group": "C2", **_HERE}
+_C3: Point = {"source": "figure 3", "group": "C3", **_WIDER}
+_C4: Point = {"source": "theorem 2 and corollary 2", "group": "C4", "method": ASCENT, "tolerance": 1e-6}
+_C5: Point = {"source": "section 5.3, figure 8", "group": "C5", "scales": ("gpu", "paper"), "stands_on": ("floor",)}
+_CHECK: Point = {"source": "control", "kind": "check"}
 _FACTOR = "The proof expands (u + v)^2 with u v where it is 2 u v (before equation 21), a factor of 4: see C4-derived."
 
 TASK = Task(

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.bounds import POSITIVE
 from harness.claims import CONTROL, better, contrast, equivalent, factor, fitted, level
-from harness.sweeps import Sweep
+from harness.sweeps import Sweep, powers
 from harness.task import Above, Below, Experiment, Figure, Grid, Method, Metric, Paper, Params, Scale, Task, Within, log_log, param
 from tasks.blocks.hardware import costs, h100
 
@@ -71,7 +71,7 @@ def _grids(width: int, points: int, bandwidths: Sequence[float], small: Sequence
     ]
 
 
-_FINE = [10.0 ** (power / 4) for power in range(13)]
+_FINE = powers(10, 0, 3, each=4)
 _SCALES = {
     "smoke": Scale(description="N = 50 to 200: does it run", seeds=2, time_limit_s=60.0,
                    grids=_grids(50, 200, _FINE[::4], (5, 10), 60)),

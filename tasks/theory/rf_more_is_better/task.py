@@ -8,6 +8,7 @@ from typing import Any
 from harness.bounds import POSITIVE
 from harness.claims import CONTROL, contrast, exact, factor, level, slope
 from harness.estimates import Reading
+from harness.sweeps import powers
 from harness.task import Above, Below, Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Scale, Task, Within, log_log, param
 from tasks.blocks.hardware import costs, h100
 
@@ -79,7 +80,7 @@ theorem = Experiment("theorem", params=Theorems, run=f"{_RUN}:theorem", methods=
 )  # fmt: skip
 _KERNEL = {"features": 0.0, "validation": 500}
 _CELLS: list[dict[str, Any]] = [{"signal": b, "relative_noise": noise} for b, noise in ((2.0, 0.1), (1.5, 0.1), (1.5, 10.0))]
-_LADDER = [2.0**power for power in range(-3, 5)]
+_LADDER = powers(2, -3, 4)
 _FEWER = _LADDER[:6]
 
 
