@@ -59,10 +59,15 @@ def test_mixed_shapes_do_not_wait_for_a_straggler() -> None:
 
 
 def test_a_shape_that_would_end_last_is_not_starved_by_one_that_always_has_work() -> None:
-    trials = [trial(seed, 1.0) for seed in range(100)] + [trial(seed, 1.0, cpus=4, requires=trial(0, 1.0).id) for seed in range(200, 600)]
+    trials = [trial(seed, 1.0) for seed in range(100)] + [trial(seed, 1.0, cpus=3, requires=trial(0, 1.0).id) for seed in range(200, 600)]
     workers = FakeWorkers([node("a")])
     run(workers, trials)
-    assert workers.now < 400 + 25 + 15
+    assert workers.now < 400 + 20, "400 s of its own, and not 25 s of the other's before"
+
+
+def test_what_is_left_of_a_batch_that_comes_back_early_runs_too() -> None:
+    trials = [trial(seed, 0.01 if seed % 50 else 2.0) for seed in range(1, 400)]
+    assert len(run(FakeWorkers([node("a", 1)]), trials)) == 399
 
 
 def test_no_shape_holds_more_than_the_machine() -> None:
