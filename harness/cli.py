@@ -170,6 +170,10 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("name", metavar="FIELD/PAPER")
     new.add_argument("--kind", choices=NEW_KINDS, default=NEW_KINDS[0], help="what the paper does: the skeleton is built from its blocks")
 
+    tested = verb("test", "test", "ask of a task what holds of every task: its declaration, its metrics, repeats, seeds, checkpoints")
+    tested.add_argument("task", metavar="TASK")
+    tested.add_argument("--data", action="append", default=[], metavar="NAME[:KIND]=PATH", help="your own files for a data set")
+
     doctor = verb("doctor", "doctor", "what this machine can run: GPUs, Ray, Triton, data, versions")
     doctor.add_argument("--job", action="store_true", help="what `ray job submit --working-dir .` would send from here, and whether it may")
     return top

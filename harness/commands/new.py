@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     if not in_checkout:
         console.print(f"export {TASK_PATHS}={root}", soft_wrap=True)
-    console.print(f"task in {folder}\ntest in {test}\nnext: papertrial run {name} --scale smoke", soft_wrap=True)
+    console.print(f"task in {folder}\ntest in {test}\nnext: papertrial run {name} --scale smoke; papertrial test {name}", soft_wrap=True)
     return 0
 
 
@@ -65,10 +65,11 @@ def _write(folder: Path, test: Path, name: str, kind: str, *, in_checkout: bool)
         package.mkdir(parents=True, exist_ok=True)
         (package / "__init__.py").touch()
     test.parent.mkdir(parents=True, exist_ok=True)
-    own = {"task.py": folder / "task.py", "experiment.py": folder / "experiment.py", "test.py": test}
-    targets = {f"{kind}/{name}": target for name, target in own.items()} | {"README.md": folder / "README.md"}
-    for template, target in targets.items():
-        text = resources.files("harness").joinpath(f"skeleton/{template}.txt").read_text()
+    templates = resources.files("harness").joinpath("skeleton")
+    own = {"task.py": folder / "task.py", "experiment.py": folder / "experiment.py", "test.py": test, "README.md": folder / "README.md"}
+    for template, target in own.items():
+        of_kind = templates.joinpath(kind, f"{template}.txt")
+        text = (of_kind if of_kind.is_file() else templates.joinpath(f"{template}.txt")).read_text()
         for mark, word in words.items():
             text = text.replace(mark, word)
         target.write_text(text)

@@ -77,6 +77,7 @@ def test_the_options_are_frozen() -> None:
         "publish": "--store --tracking-uri study",
         "data": "--data --force --store action names",
         "new": "--kind name",
+        "test": "--data task",
         "doctor": "--job",
     }
 

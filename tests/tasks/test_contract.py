@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness import coverage, gate, memory, registry
+from harness import contract, gate, registry
 from harness.checkpoints import Checkpoints
 from harness.errors import TaskError
 from harness.packing import runner
 from harness.params import resolve
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plan import Overrides, TrialSpec, expand
 from harness.task import Experiment, Grid, Task
 from harness.trial import Trial
 from harness.worker import Context, Worker
@@ -45,7 +45,6 @@ def loads(name: str) -> bool:
 
 OURS = [name for name in LISTED if loads(name)]
 EXPERIMENTS = [(name, experiment.name) for name in OURS for experiment in registry.task(name).experiments]
-HEAVY = ("torch", "ray", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "sklearn", "mne", "matplotlib")
 SMALL: Mapping[str, Any] = {
     "steps": 12,
     "warmup": 2,
@@ -119,10 +118,6 @@ def case(task: str, experiment: str) -> Case:
     return Case(declared, declared.experiment(experiment), [grid for grid in grids if grid.data == grids[0].data])
 
 
-def placeholders(task: Task, scale: str) -> dict[str, DataRef]:
-    return {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
-
-
 @pytest.mark.parametrize("name", LISTED)
 def test_every_task_can_be_loaded(name: str) -> None:
     registry.task(name)
@@ -132,40 +127,20 @@ def test_declaring_imports_nothing_heavy() -> None:
     code = (
         "import sys; from harness import registry\n"
         f"for name in {OURS!r}: registry.task(name)\n"
-        f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+        f"print(sorted(set({contract.HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_scale_plans_what_its_claims_read_within_its_limits(name: str) -> None:
+def test_every_declaration_is_sound_and_estimates_every_trial(name: str) -> None:
     task = registry.task(name)
+    assert contract.declared(task) == []
     assert {"smoke", "laptop"} <= set(task.scales)
     for scale in task.scales:
-        trials = expand(task, scale, Overrides(), placeholders(task, scale))
-        over = {(t.experiment, t.method, t.expected_s) for t in trials if t.expected_s > t.time_limit_s}
-        assert not over, f"{scale}: estimates above the limit"
+        trials = expand(task, scale, Overrides(seeds=1), contract.placeholders(task, scale))
         assert all(t.expected_s > 0 for t in trials), f"{scale}: a trial without an estimate"
-        named = task.scales[scale].hardware
-        assert named or not any(t.resources.gpus for t in trials), f"{scale}: its GPU has no name"
-        # A scale of a GPU is planned on what it names; what other scales find differs from machine to machine.
-        assert not memory.too_large(trials, [task], named), f"{scale}: trials beyond the memory of {named}"
-        decided = [claim for claim in task.claims if scale in claim.scales and not claim.exact]
-        assert not decided or task.scales[scale].seeds >= 2, f"{scale}: one seed decides nothing"
-
-
-@pytest.mark.parametrize("name", OURS)
-def test_every_claim_has_a_source_and_every_proposal_something_to_be_compared_with(name: str) -> None:
-    task = registry.task(name)
-    roles = [method.role for method in task.methods]
-    assert "proposed" in roles
-    assert {"baseline", "rival", "control", "floor"} & set(roles)
-    for claim in task.claims:
-        assert claim.statement
-        assert claim.source
-        assert set(claim.scales) & set(task.scales)
-        assert coverage.needs(claim.estimate)
 
 
 @dataclass(frozen=True)
@@ -220,12 +195,12 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 def test_trials_repeat_to_the_bit_whatever_ran_before(name: str, experiment: str, tmp_path: Path, measured: Measured) -> None:
     found = case(name, experiment)
     for method in _asked(found):
-        first = _timeless(found, measured(found, method).metrics)
+        first = contract.timeless(found.experiment, measured(found, method).metrics)
         random.seed(1)
         np.random.seed(2)
         torch.manual_seed(3)
         torch.rand(7)
-        again = _timeless(found, found.run(method, tmp_path))
+        again = contract.timeless(found.experiment, found.run(method, tmp_path))
         assert again == pytest.approx(first, rel=0, abs=0, nan_ok=True), method
 
 
@@ -247,7 +222,7 @@ def test_each_split_moves_its_own_numbers(name: str, experiment: str, tmp_path: 
     of = {metric.name: metric.measured_on for metric in found.experiment.metrics}
     still, values = _coarse(found), []
     for method in dict.fromkeys([*_asked(found), *(m for m in found.experiment.selecting if m in found.methods)]):
-        before = _timeless(found, measured(found, method).metrics)
+        before = contract.timeless(found.experiment, measured(found, method).metrics)
         moved = {split: _moved(found, tmp_path / split, data[split], method, before) for split in stand_ins.SPLITS}
         assert not {m for m in moved["test"] if of[m] != "test"}, f"{method}: test decides more than test numbers"
         if method not in found.experiment.selecting:
@@ -268,7 +243,7 @@ def test_each_split_moves_its_own_numbers(name: str, experiment: str, tmp_path: 
 
 
 def _moved(found: Case, folder: Path, data: Any, method: str, before: Mapping[str, float]) -> set[str]:
-    after = _timeless(found, found.run(method, folder, data))
+    after = contract.timeless(found.experiment, found.run(method, folder, data))
     same = {name for name in before if after.get(name) == before[name] or (math.isnan(before[name]) and math.isnan(after.get(name, 0.0)))}
     return set(before) - same
 
@@ -374,7 +349,9 @@ def test_a_trial_cut_and_resumed_equals_one_that_was_not(
         resumed = cut.run(method, values)
     except _CutError:
         resumed = cut.run(method, values)
-    assert _timeless(found, resumed) == pytest.approx(_timeless(found, whole), rel=0, abs=0, nan_ok=True)
+    assert contract.timeless(found.experiment, resumed) == pytest.approx(
+        contract.timeless(found.experiment, whole), rel=0, abs=0, nan_ok=True
+    )
 
 
 def _fast_clock() -> Iterator[float]:
@@ -409,9 +386,3 @@ def _asked(found: Case) -> list[str]:
     proposed = [name for name in found.methods if roles[name] == "proposed"][:1]
     others = [name for name in found.methods if name not in proposed and roles[name] != "floor"][:1]
     return [*proposed, *others] or found.methods[:1]
-
-
-def _timeless(found: Case, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Without what a clock measured."""
-    clocked = {metric.name for metric in found.experiment.metrics if metric.timed}
-    return {name: float(value) for name, value in metrics.items() if name not in clocked}
