@@ -1,0 +1,57 @@
+"""What stands in `examples/` and in the page on one's own paper works as it stands."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import contract, data, registry
+from harness.cli import main
+from tests.test_readme import FENCED, ROOT
+
+EXAMPLES = ROOT / "examples"
+PAGE = (ROOT / "docs" / "paper.md").read_text()
+VERDICTS = {"floor": "reproduced", "few": "reproduced", "many": "reproduced"}
+
+
+def test_the_page_shows_the_files_of_the_example() -> None:
+    shown = {text.partition("\n")[0].removeprefix("# "): text.partition("\n")[2] for kind, text in FENCED.findall(PAGE) if kind == "python"}
+    assert len(shown) == 3
+    for name, text in shown.items():
+        assert (ROOT / name).read_text() == text, name
+
+
+def test_the_names_that_the_page_imports_are_there() -> None:
+    rows = re.findall(r"^\| `(harness\.\w+)` \| (`.*`) \|$", PAGE, re.MULTILINE)
+    assert len(rows) >= 10
+    for module, names in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+def test_the_task_with_own_data_keeps_the_contract_and_decides_its_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holed = tmp_path / "yields.csv"
+    header, first, *rest = (EXAMPLES / "yields.csv").read_text().splitlines()
+    holed.write_text("\n".join([header, first, ",1,1,1,1,1,1,1,1", *rest]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(registry.TASK_PATHS, str(EXAMPLES / "own_tasks"))
+    monkeypatch.setenv("PAPERTRIAL_CACHE", str(tmp_path / "cache"))
+    task, own = registry.task("shrinkage"), data.parse_user_data([f"yields={holed}"])
+    assert contract.declared(task) + contract.ran(task, contract.references(task, own)) == []
+    words = ["--scale", "smoke", "--data", f"yields={holed}", "--study", "own", "--local", "--tracking-uri", "none"]
+    assert main(["run", "shrinkage", *words]) == 0
+    with (tmp_path / "results" / "own" / "verdicts.csv").open() as file:
+        assert {line["claim"]: line["verdict"] for line in csv.DictReader(file)} == VERDICTS
+    assert "line 3: left out, it has an empty cell" in (tmp_path / "results" / "own" / "report.html").read_text()
+
+
+def test_the_made_up_tables_are_what_their_formula_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    made_up = importlib.import_module("made_up")
+    for name, rows in (("yields", made_up.yields()), ("runs", made_up.runs())):
+        with (EXAMPLES / f"{name}.csv").open() as file:
+            assert list(csv.reader(file)) == rows
