@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
 
     status = verb("status", "status", "done, failed, running, time left")
     status.add_argument("study", metavar="STUDY")
+    _json(status)
     _store(status)
 
     report = verb("report", "report", "leaderboard, verdicts and HTML of a study")

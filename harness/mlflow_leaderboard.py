@@ -118,7 +118,7 @@ def publish(client: MlflowClient, uri: str, key: str, ruling: Ruling) -> None:
     experiment = experiment_id(client, uri, GATHERED, TAGS)
     before = find_runs(client, experiment, OF, key)
     for row in rows(ruling):
-        name = f"{row['task']}, {row['experiment']}, {row['scale']}: {row['method']}"
+        name = f"{row['method']} ({row['task']}, {row['experiment']}, {row['scale']})"
         run = create_run(client, experiment, name, {OF: key, **_tags(row)})
         words = [Param(name, value) for name, value in row.items() if isinstance(value, str)]
         log(client, run, [Metric(name, value, 0, 0) for name, value in row.items() if isinstance(value, float)], words)

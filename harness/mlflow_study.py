@@ -158,11 +158,13 @@ def wide_table(ruling: Ruling) -> dict[str, list[Any]]:
     for board in ruling.boards:
         for row in board.rows:
             cells: dict[str, Any] = {"experiment": board.experiment, "method": row.method, "role": row.role}
-            cells |= {"rank": str(row.standing) if row.standing else "", "trials ok": row.trials_ok, "trials failed": row.trials_failed}
+            cells |= {"rank": str(row.standing) if row.standing else ""}
+            for name in sorted(row.entries, key=lambda name: name != board.ranked_by):
+                interval = row.entries[name].interval
+                ends = {name: interval.estimate, f"{name} low": interval.low, f"{name} high": interval.high}
+                cells |= ends if interval.n else {name: None}
             cells |= {"seconds": row.cost.seconds, "peak MiB": row.cost.memory}
-            for name, entry in row.entries.items():
-                ends = {f"{name} low": entry.interval.low, name: entry.interval.estimate, f"{name} high": entry.interval.high}
-                cells |= ends if entry.interval.n else {name: None}
+            cells |= {"trials ok": row.trials_ok, "trials failed": row.trials_failed}
             found.append(cells)
     return _columns(found)
 

@@ -77,7 +77,7 @@ def _in_short(entry: registry.Entry) -> str:
 
 
 def verdicts_in(store: str) -> tuple[dict[str, dict[str, list[Line]]], list[Unread]]:
-    """Task -> scale -> verdicts of local studies (the one read last speaks for its scale), and the files that cannot be read."""
+    """Task -> scale -> verdicts of local studies, and the files that cannot be read. Who tested most claims speaks for a scale."""
     found: dict[str, dict[str, list[Line]]] = {}
     unread = []
     for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
@@ -90,8 +90,14 @@ def verdicts_in(store: str) -> tuple[dict[str, dict[str, list[Line]]], list[Unre
             unread.append(Unread(str(file), type(error).__name__))
             continue
         for (task, scale), verdicts in lines.items():
-            found.setdefault(task, {})[scale] = verdicts
+            of_task = found.setdefault(task, {})
+            if _tested(verdicts) >= _tested(of_task.get(scale, [])):
+                of_task[scale] = verdicts
     return found, unread
+
+
+def _tested(lines: Sequence[Line]) -> int:
+    return sum(line.verdict != "not tested" for line in lines)
 
 
 def by_field(papers: Sequence[OnTrial], scale: str = "laptop") -> str:

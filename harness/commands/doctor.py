@@ -9,11 +9,16 @@ import shutil
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
-from harness import data, provenance, registry, submission
+from harness import data, memory, provenance, registry, submission
 from harness.console import console as make_console
-from harness.console import warn
+from harness.console import styled, warn
+from harness.errors import PapertrialError
 from harness.masking import mask
+from harness.plan import DataRef, Overrides, data_names, expand
+from harness.shown import sentence
+from harness.task import SCALES, Task
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,8 +38,35 @@ def run(options: argparse.Namespace) -> int:
     table.add_row("cache", str(data.cache_root()), "prepared data lies there")
     for name in registry.datasets():
         table.add_row(f"data {name}", data.state(registry.dataset(name)), "")
-    make_console().print(table)
+    console = make_console()
+    console.print(table)
+    console.print(_scales())
     return 0
+
+
+def _scales() -> Table:
+    """Which scales of which tasks can run here as things are, and what the others lack."""
+    table = Table("task", *SCALES, title="what can run here")
+    table.columns[0].no_wrap = True
+    for entry in registry.tasks().values():
+        try:
+            task = registry.task_at(entry)
+        except PapertrialError as error:
+            table.add_row(entry.name, styled(sentence(error), "red"), *("" for _ in SCALES[1:]))
+            continue
+        table.add_row(task.id, *(_lacks(task, scale) if scale in task.scales else "" for scale in SCALES))
+    return table
+
+
+def _lacks(task: Task, scale: str) -> Text:
+    names = data_names(task, scale)
+    trials = expand(task, scale, Overrides(), {name: DataRef(name, "", "synthetic", "") for name in names})
+    machine = memory.here(trials)
+    cards = max(trial.resources.gpus for trial in trials)
+    found = [f"{cards:g} GPU{'s' if cards > 1 else ''}"] if cards > machine.gpus else []
+    found += ["memory"] if not found and memory.too_large(trials, [task], machine) else []
+    found += [f"data {name}" for name in names if data.is_missing(registry.dataset(name))]
+    return styled(f"lacks {', '.join(found)}", "yellow") if found else styled("runs", "green")
 
 
 def _job() -> None:

@@ -18,7 +18,7 @@ from harness.console import console as make_console
 from harness.console import warn
 from harness.durations import seconds
 from harness.engine import RunResult, left_to_do
-from harness.errors import StoreError
+from harness.errors import ResourceError, StoreError
 from harness.frames import write_trials
 from harness.judgement import judge
 from harness.masking import again
@@ -40,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
         for note in data.notes:
             warn(console, f"{data.source}: {note}")
+    if not _on_a_cluster(options):
+        _check_cards(selection, options)
     _check_memory(selection, options)
     store.check_writable()
     stop = Stop(
@@ -58,6 +60,19 @@ def run(options: argparse.Namespace) -> int:
             trials, result = selection.trials, run_trials(selection.trials, options.retry)
         kept = _finish(store, options, console)
     return _tell(result, kept, trials, store, console, options.words)
+
+
+def _check_cards(selection: Selection, options: argparse.Namespace) -> None:
+    """ResourceError, before Ray takes its time to start, where a trial that is left to do asks for more GPUs than this machine has."""
+    asked = [trial for trial in selection.trials if trial.resources.gpus]
+    if not asked or max(trial.resources.gpus for trial in asked) <= (here := memory.here(asked)).gpus:
+        return
+    left = left_to_do(selection.store, asked, ledger.read(selection.store).records, retry=options.retry)
+    if beyond := [trial for trial in left if trial.resources.gpus > here.gpus]:
+        raise ResourceError(
+            f"a trial asks for {beyond[0].resources}; this machine has {here.cpus} CPUs + {here.gpus} GPUs. Another --scale may do with "
+            "it; --address or `ray job submit` goes to a cluster"
+        )
 
 
 def _check_memory(selection: Selection, options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from harness import ledger, lock
 from harness import looks as looking
 from harness.console import console as make_console
-from harness.console import warn
+from harness.console import emit, warn
 from harness.durations import duration
 from harness.looks import Look
 from harness.plans import plan_if_readable, read_outline
@@ -29,39 +29,44 @@ def run(options: argparse.Namespace) -> int:
     wanted = {trial.id for trial in plan}
     # Without a plan the records still say what was done, and nobody knows what is left.
     done = {id: record for id, record in recorded.items() if id in wanted or not plan}
-    asked: Sequence[Any] = plan or list(done.values())
+    running, left = lock.is_held(store), len(wanted - done.keys())
+    rate = _rate(done.values()) if left and running else 0.0
+    rows = _rows(plan, done)
+    standings = looking.standings(looks, plan, done)
+    if options.json:
+        found = {"study": store.name, "running": running, "trials": len(plan) if plan else None, "recorded": len(done), "left": left}
+        emit(found | {"seconds_left": left / rate if rate else None, "rows": rows, "looks": standings, "damages": damages})
+        return 0
     console = make_console()
-    running = lock.is_held(store)
-    table = Table(
-        "task",
-        "scale",
-        "experiment",
-        "method",
-        "trials",
-        "ok",
-        "not ok",
-        "left",
-        title=f"{store.name}: {'running' if running else 'not running'}",
-    )
-    statuses: dict[tuple[str, ...], Counter[str]] = {}
-    for (*group, status), count in Counter((r.task, r.scale, r.experiment, r.method, r.status) for r in done.values()).items():
-        statuses.setdefault(tuple(group), Counter())[status] = count
-    for key, count in Counter((trial.task, trial.scale, trial.experiment, trial.method) for trial in asked).items():
-        states = statuses.get(key, Counter())
-        not_ok = states.total() - states["ok"]
-        planned, waiting = (str(count), str(count - states.total())) if plan else ("?", "?")
-        table.add_row(*key, planned, str(states["ok"]), str(not_ok), waiting)
+    title = f"{store.name}: {'running' if running else 'not running'}"
+    table = Table("task", "scale", "experiment", "method", "trials", "ok", "not ok", "left", title=title)
+    for row in rows:
+        table.add_row(*("?" if value is None else str(value) for value in row.values()))
     console.print(table)
-    left = len(wanted - done.keys())
     of = f"of {len(plan)} trials recorded, {left} left" if plan or not done else "trials recorded, without a plan that can be read"
     console.print(f"{len(done)} {of}")
-    if left and running and (rate := _rate(done.values())):
+    if rate:
         console.print(f"about {duration(left / rate)} left at {rate:.3g} trials a second")
-    for sentence in looking.standings(looks, plan, done):
+    for sentence in standings:
         console.print(sentence, markup=False, soft_wrap=True)
     for damage in damages:
         warn(console, damage)
     return 0
+
+
+def _rows(plan: Sequence[Any], done: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How far each method of an experiment is. Without a plan nobody knows how many trials there are, and how many are left."""
+    statuses: dict[tuple[str, ...], Counter[str]] = {}
+    for (*group, status), count in Counter((r.task, r.scale, r.experiment, r.method, r.status) for r in done.values()).items():
+        statuses.setdefault(tuple(group), Counter())[status] = count
+    rows = []
+    asked: Sequence[Any] = plan or list(done.values())
+    for key, count in Counter((trial.task, trial.scale, trial.experiment, trial.method) for trial in asked).items():
+        states = statuses.get(key, Counter())
+        named = dict(zip(("task", "scale", "experiment", "method"), key, strict=True))
+        planned, waiting = (count, count - states.total()) if plan else (None, None)
+        rows.append({**named, "trials": planned, "ok": states["ok"], "not_ok": states.total() - states["ok"], "left": waiting})
+    return rows
 
 
 Read = tuple[Sequence[Any], Sequence[Look], Mapping[str, Any]]

@@ -62,7 +62,7 @@ def test_the_options_are_frozen() -> None:
             "--address --budget --cap --claim --data --data-kind --experiment --first-seed --local --method --mixed-hardware --no-packing "
             "--only --retry --scale --seeds --set --store --study --tracking-uri --trial --until-decided tasks"
         ),
-        "status": "--store study",
+        "status": "--json --store study",
         "report": "--full --open --store --tables study",
         "verdicts": "--claim --json --store study",
         "trials": "--claim --failed --json --store study",

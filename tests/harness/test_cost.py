@@ -76,7 +76,7 @@ def test_many_methods_of_one_budget_are_counted() -> None:
 
 def test_operations_are_shown_once(tmp_path: Path) -> None:
     shown = board(tmp_path / "shown")
-    assert ("FLOPs" in layout(shown).headings, "work_tuned (FLOPs)" in layout(shown).headings) == (False, True)
+    assert ("FLOPs" in layout(shown).headings, "work tuned (FLOPs)" in layout(shown).headings) == (False, True)
     hidden = board(tmp_path / "hidden", statistics=[], tuned=None)
     assert {row.method: row.cost.flops for row in hidden.rows}["right"] == pytest.approx(30e9)
     assert "FLOPs" in layout(hidden).headings

@@ -91,3 +91,39 @@ def test_a_name_cut_short_is_enough_where_it_is_the_only_one(papertrial: Command
 
 def test_the_version_is_said_without_a_command(papertrial: Command) -> None:
     assert papertrial("--version").out.startswith("papertrial ")
+
+
+def test_a_part_of_a_study_does_not_speak_for_its_scale(papertrial: Command, smoke: Command) -> None:
+    assert smoke("--local").code == 0
+    whole = json.loads(papertrial("list", "--json").out)
+    assert smoke("--local", "--claim", "C1-shift", "--study", "z-last").code == 0
+    listed = json.loads(papertrial("list", "--json").out)
+    assert [row.get("verdicts") for row in listed] == [row.get("verdicts") for row in whole]
+
+
+def test_a_status_as_json_counts_what_the_plan_asks_for(papertrial: Command, smoke: Command) -> None:
+    assert smoke("--local").code == 0
+    ledger = Path("results/misbehaving-smoke/ledger.jsonl")
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:2]))
+    found = json.loads(papertrial("status", "misbehaving-smoke", "--json").out)
+    assert found["recorded"] == sum(row["ok"] + row["not_ok"] for row in found["rows"]) == 2
+    assert found["left"] == found["trials"] - 2 == sum(row["left"] for row in found["rows"])
+    assert (found["running"], found["seconds_left"]) == (False, None)
+
+
+def test_a_scale_for_gpus_is_refused_before_anything_starts(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("harness.memory._gpus", list)
+    monkeypatch.setattr("harness.engine.session", lambda *_: pytest.fail("Ray was started"))
+    said = papertrial("run", "grokking-stablemax", "--scale", "gpu", "--tracking-uri", "none")
+    assert said.code == 2
+    assert "a trial asks for 1 CPU + 1 GPU" in said.err
+    assert "+ 0 GPUs" in said.err
+
+
+def test_the_doctor_says_what_can_run_here_and_what_the_rest_lacks(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.memory._gpus", list)
+    lines = {line.split()[1]: line for line in papertrial("doctor").out.splitlines() if line.startswith("│") and len(line.split()) > 3}
+    assert "lacks 1 GPU" in lines["grokking-stablemax"]
+    assert lines["depth-width-criticality"].count("runs") >= 2
+    assert "cannot be loaded" in lines["broken"]
