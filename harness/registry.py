@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,8 +61,10 @@ def datasets() -> dict[str, Entry]:
 
 @cache
 def task(name: str) -> Task:
-    """The task called `name`."""
-    return task_at(_entry("task", name, tasks()))
+    """The task called `name`, or the only one whose name starts so."""
+    entries = tasks()
+    longer = [other for other in entries if name and other.startswith(name)]
+    return task_at(entries[longer[0]] if len(longer) == 1 and name not in entries else _entry("task", name, entries, longer))
 
 
 @cache
@@ -89,14 +91,10 @@ def root_of(task_id: str) -> Path | None:
     return folder.parent.parent if folder else None
 
 
-def _entry(what: str, name: str, entries: Mapping[str, Entry]) -> Entry:
-    """The one called `name`, or the only one whose name starts so."""
-    if name in entries:
-        return entries[name]
-    longer = [other for other in entries if name and other.startswith(name)]
-    if len(longer) == 1:
-        return entries[longer[0]]
-    raise unknown(what, name, longer or list(entries))
+def _entry(what: str, name: str, entries: Mapping[str, Entry], near: Sequence[str] = ()) -> Entry:
+    if name not in entries:
+        raise unknown(what, name, near or list(entries))
+    return entries[name]
 
 
 def _load(entry: Entry, kind: type[_Declared]) -> _Declared:

@@ -17,7 +17,6 @@ from harness.console import styled, warn
 from harness.errors import PapertrialError
 from harness.masking import mask
 from harness.plan import DataRef, Overrides, data_names, expand
-from harness.shown import sentence
 from harness.task import SCALES, Task
 
 
@@ -51,8 +50,8 @@ def _scales() -> Table:
     for entry in registry.tasks().values():
         try:
             task = registry.task_at(entry)
-        except PapertrialError as error:
-            table.add_row(entry.name, styled(sentence(error), "red"), *("" for _ in SCALES[1:]))
+        except PapertrialError:
+            table.add_row(entry.name, styled("cannot be loaded", "red"), *("" for _ in SCALES[1:]))
             continue
         table.add_row(task.id, *(_lacks(task, scale) if scale in task.scales else "" for scale in SCALES))
     return table
@@ -60,12 +59,16 @@ def _scales() -> Table:
 
 def _lacks(task: Task, scale: str) -> Text:
     names = data_names(task, scale)
-    trials = expand(task, scale, Overrides(), {name: DataRef(name, "", "synthetic", "") for name in names})
+    try:
+        trials = expand(task, scale, Overrides(), {name: DataRef(name, "", "synthetic", "") for name in names})
+        missing = [f"data {name}" for name in names if data.is_missing(registry.dataset(name))]
+    except PapertrialError:
+        return styled("cannot be planned", "red")
     machine = memory.here(trials)
     cards = max(trial.resources.gpus for trial in trials)
-    found = [f"{cards:g} GPU{'s' if cards > 1 else ''}"] if cards > machine.gpus else []
+    found = [f"{cards:g} GPUs" if cards > 1 else "a GPU"] if cards > machine.gpus else []
     found += ["memory"] if not found and memory.too_large(trials, [task], machine) else []
-    found += [f"data {name}" for name in names if data.is_missing(registry.dataset(name))]
+    found += missing
     return styled(f"lacks {', '.join(found)}", "yellow") if found else styled("runs", "green")
 
 

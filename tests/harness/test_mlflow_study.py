@@ -121,12 +121,11 @@ def tracking(uri: str) -> Iterator[None]:
     """MLflow's own functions read this database."""
     import mlflow
 
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)
 
 
 def gathered(uri: str) -> list[Any]:
