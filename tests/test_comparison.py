@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parent / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
 from compared import measure, sides, table  # noqa: E402
+from compared.kept import Kept  # noqa: E402
 from compared.measure import Mark, Run  # noqa: E402
 
 
@@ -58,11 +59,14 @@ def _marks(*words: tuple[int, str, float]) -> list[Mark]:
     return [Mark(number, what == "end", at) for number, what, at in words]
 
 
-def test_executions_are_counted_around_the_second_start() -> None:
-    before = _marks((0, "start", 1), (1, "start", 1), (0, "end", 2), (2, "start", 2), (1, "end", 3))
-    after = _marks((1, "start", 11), (2, "start", 11), (1, "end", 12), (2, "end", 12), (3, "start", 13), (3, "end", 14))
-    assert measure.count([*before, *after], 10.0, 5, 4) == measure.Killed(trials=5, finished=2, again=1, in_flight=1, lost=1)
-    stopped = measure.count(before, 10.0, 5, None)
+def test_executions_are_counted_around_the_kill_and_the_second_start() -> None:
+    """Killed at 4, started again at 10: 0 and 1 had ended, 2 ended without its driver, 3 never; 1, 2 and 3 ran again, 4 is new."""
+    before = _marks((0, "start", 1), (1, "start", 1), (0, "end", 2), (2, "start", 2), (1, "end", 3), (3, "start", 3), (2, "end", 5))
+    again = [mark for number in (1, 2, 3, 4) for mark in _marks((number, "start", 11), (number, "end", 12))]
+    counted = measure.count([*before, *again], 4.0, 10.0, 6, 5)
+    assert counted == measure.Killed(trials=6, ended=2, ended_again=1, in_flight=2, in_flight_again=2, lost=1)
+    stopped = measure.count(before, 4.0, 10.0, 6, None)
+    assert (stopped.in_flight, stopped.in_flight_again) == (2, 0)
     assert stopped.lost is None, "a second start that was stopped has lost nothing that is known"
 
 
@@ -100,3 +104,15 @@ def test_rounds_are_compared_one_by_one() -> None:
     text = table.table((sides.SIDES[0], other), {sides.SIDES[0].name: ours, "other": theirs}, {})
     starts = next(line for line in reversed(text.splitlines()) if line.startswith("| other"))
     assert starts.split(" | ")[1:4] == ["2.25 (1.5 to 3)", "none while it runs", "3 (3 to 3)"]
+
+
+def test_a_comparison_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    path, side = tmp_path / "kept.jsonl", sides.SIDES[0]
+    figures = _run(12, 0.01, None, [1.0, 2.0])
+    died = measure.Killed(trials=6, ended=2, ended_again=1, in_flight=2, in_flight_again=2, lost=None)
+    first = Kept(path)
+    first.add(side, figures, 1.5)
+    first.add(side, died, 2.5)
+    second = Kept(path)
+    assert (second.runs[side.name], second.kills, second.loads) == ([figures], {side.name: died}, [1.5, 2.5])
+    assert (second.rounds(side, 12, 0.01), second.rounds(side, 12, 0.0)) == (1, 0)

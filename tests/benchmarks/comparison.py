@@ -1,6 +1,6 @@
 """papertrial beside Ray Tune, Ray tasks, joblib, benchopt and submitit: what a trial costs, and what a killed driver costs.
 
-    PYTHONPATH=. python tests/benchmarks/comparison.py [--minutes M] [--rounds R] [--budget S] [--markdown FILE]
+    PYTHONPATH=. python tests/benchmarks/comparison.py [--minutes M] [--rounds R] [--budget S] [--kept FILE] [--markdown FILE]
 
 Needs the extra `bench`; a side that is not installed says so. Each side is its own documentation's way of running a grid of trials, as a
 command from cold interpreter to exit, on all processors; sides are taken in turn at each size. A command that would pass the budget is not
@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
-import json
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from compared.measure import WORKERS, Killed, Run, killed, run
-from compared.sides import SIDES, Side
+from compared.kept import Kept
+from compared.measure import WORKERS, Run, killed, run
+from compared.sides import SIDES
 from compared.table import SIZES, table
 
 from harness.provenance import cpu_name, versions
@@ -59,8 +58,7 @@ What others keep differs: joblib without `Memory` and plain Ray tasks keep nothi
 
 *A further trial* is the time between the ends of a run's first and last trial over their number: no start, no end. *% of ideal* is the
 trials' own seconds over all processors, against the whole command and against the time from the start of the first to the end of the last
-trial. The last columns are a SIGKILL of the driver once 10 of 24 trials of 0.5 s have ended, and the same command again: *ended* counts
-also what the killed driver's processes still finished.
+trial. The last columns are a SIGKILL of the driver once 10 of 24 trials of 0.5 s have ended, and the same command again.
 
 """
 
@@ -80,32 +78,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of the smallest study, whose ratios are taken round by round")
     parser.add_argument("--budget", type=float, default=300.0, help="seconds of one command")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
+    parser.add_argument("--kept", type=Path, help="JSON lines of what was measured: a comparison that was stopped goes on from them")
     options = parser.parse_args()
     end = time.monotonic() + 60 * options.minutes
-    runs: dict[str, list[Run]] = {side.name: [] for side in SIDES}
-    kills: dict[str, Killed] = {}
-    loads, whole, there = [os.getloadavg()[0]], True, [side for side in SIDES if side.installed]
+    kept, there, whole = Kept(options.kept), [side for side in SIDES if side.installed], True
     for number, (trials, pause) in enumerate([(SIZES[0], 0.0)] * options.rounds + [*ORDER]):
         for side in there if number % 2 == 0 else reversed(there):
-            if time.monotonic() > end:
+            if number < options.rounds:
+                due = kept.rounds(side, trials, pause) <= number
+            elif (trials, pause) == KILL:
+                due = side.name not in kept.kills
+            else:
+                due = not kept.rounds(side, trials, pause) and worth_it(kept.runs[side.name], trials, options.budget)
+            if due and time.monotonic() > end:
                 whole = False
-                continue
-            loads.append(os.getloadavg()[0])
-            if (trials, pause) == KILL:
-                kills[side.name] = killed(side, trials, pause, options.budget)
-                _say(side, asdict(kills[side.name]), loads)
-            elif worth_it(runs[side.name], trials, options.budget):
-                runs[side.name].append(run(side, trials, pause, options.budget))
-                last = runs[side.name][-1]
-                _say(side, {key: value for key, value in asdict(last).items() if key != "ends"} | {"first_end": last.ends[:1]}, loads)
-        text = f"{HEAD}{about(loads, options, whole)}\n\n{table(SIDES, runs, kills)}"
+            elif due:
+                load, measure = os.getloadavg()[0], killed if (trials, pause) == KILL else run
+                print(kept.add(side, measure(side, trials, pause, options.budget), load)[:300], file=sys.stderr, flush=True)
+        text = f"{HEAD}{about(kept.loads, options, whole)}\n\n{table(SIDES, kept.runs, kept.kills)}"
         if options.markdown:
             options.markdown.write_text(text)
     print(text)
-
-
-def _say(side: Side, figures: dict[str, object], loads: Sequence[float]) -> None:
-    print(json.dumps({"side": side.name, **figures, "load": loads[-1]}), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -57,15 +57,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """A driver killed in mid-run and started again: of `trials`, `finished` before the second start, `again` of these ran again.
+    """A driver killed in mid-run and started again: how many trials had ended at the kill, how many were in flight, and ran again.
 
-    `lost` is None if the second start was stopped at the budget.
+    In flight is what the killed driver's processes began and had not ended at the kill; they may still end it. `lost` is None if the second
+    start was stopped at the budget.
     """
 
     trials: int
-    finished: int
-    again: int
+    ended: int
+    ended_again: int
     in_flight: int
+    in_flight_again: int
     lost: int | None
 
 
@@ -105,22 +107,23 @@ def killed(side: Side, trials: int, pause: float, budget: float) -> Killed:
         folder, log = Path(scratch) / "kept", Path(scratch) / "marks"
         folder.mkdir()
         _, _, first = _watch(side, trials, pause, folder, log, lambda seconds: _ended(marks(log)) >= 10 or seconds > budget)
-        size = -1
+        dead, size = time.time(), -1
         while size != log.stat().st_size:
             size = log.stat().st_size
             time.sleep(SETTLED_S)
         again, wall, second = _watch(side, trials, pause, folder, log, lambda seconds: seconds > budget)
         for driver in (first, second):
             _clear(driver)
-        return count(marks(log), again, trials, None if wall is None else side.held(folder))
+        return count(marks(log), dead, again, trials, None if wall is None else side.held(folder))
 
 
-def count(seen: Sequence[Mark], again: float, trials: int, held: int | None) -> Killed:
-    """What the marks say about a second start at time `again`; `held` is None if it was stopped."""
-    started = {mark.number for mark in seen if mark.at < again}
-    finished = {mark.number for mark in seen if mark.at < again and mark.ended}
+def count(seen: Sequence[Mark], dead: float, again: float, trials: int, held: int | None) -> Killed:
+    """What the marks say about a kill at time `dead` and a second start at `again`; `held` is None if it was stopped."""
+    ended = {mark.number for mark in seen if mark.ended and mark.at < dead}
+    in_flight = {mark.number for mark in seen if mark.at < again} - ended
     repeated = {mark.number for mark in seen if mark.at >= again and not mark.ended}
-    return Killed(trials, len(finished), len(finished & repeated), len(started - finished), None if held is None else trials - held)
+    lost = None if held is None else trials - held
+    return Killed(trials, len(ended), len(ended & repeated), len(in_flight), len(in_flight & repeated), lost)
 
 
 def _ended(seen: Sequence[Mark]) -> int:

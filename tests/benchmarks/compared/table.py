@@ -18,8 +18,8 @@ DEATHS = (
     "times papertrial",
     "2,000 of 10 ms: % of ideal",
     "first to last trial: %",
-    "ended before the second start",
-    "of these executed again",
+    "executed again: of those ended",
+    "of those in flight",
     "results lost",
 )
 
@@ -87,7 +87,7 @@ def _death(killed: Killed | None) -> list[str]:
     if killed is None:
         return [NOT_REACHED] * 3
     lost = "second start passed the budget" if killed.lost is None else str(killed.lost)
-    return [f"{killed.finished} of {killed.trials}, {killed.in_flight} in flight", str(killed.again), lost]
+    return [f"{killed.ended_again} of {killed.ended}", f"{killed.in_flight_again} of {killed.in_flight}", lost]
 
 
 def _spread(values: Sequence[float]) -> str:
