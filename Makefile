@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 SCALE ?= smoke
 
-.PHONY: demo test fuzz faults lint format kernels papers install clean
+.PHONY: demo test fuzz faults lint format kernels papers docs install clean
 
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
@@ -34,6 +34,11 @@ format: $(STAMP)
 
 papers: $(STAMP)
 	$(BIN)/papertrial list --store results/reference --markdown PAPERS.md
+
+# Not in CI: tests/test_documentation.py holds what can break it, in a second.
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --quiet --builder html docs build/docs
 
 install: $(STAMP)
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +60,38 @@ def test_the_made_up_tables_are_what_their_formula_says(monkeypatch: pytest.Monk
     for name, rows in (("yields", made_up.yields()), ("runs", made_up.runs())):
         with (EXAMPLES / f"{name}.csv").open() as file:
             assert list(csv.reader(file)) == rows
+
+
+def test_the_notebook_reads_and_plots_a_committed_study(tmp_path: Path) -> None:
+    cells = json.loads((EXAMPLES / "read_a_study.ipynb").read_text())["cells"]
+    assert all(not cell.get("outputs") for cell in cells), "outputs are not committed"
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    look = "\nimport sys\nfigure.savefig(sys.argv[1])\nprint(len(axes.lines), rates.loc[0.1, 'relu'])"
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    command = [sys.executable, "-c", code + look, str(tmp_path / "sweep.svg")]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0].startswith("480 trials, 480 ok")
+    with (ROOT / "results" / "reference" / "crrelu-laptop" / "verdicts.csv").open() as file:
+        verdicts = [
+            f"{line['claim']}: {line['verdict']}, " for line in csv.DictReader(file) if line["kind"] == "paper" and line["n"] != "0"
+        ]
+    assert [line.partition(", ")[0] + ", " for line in said[1:-1]] == verdicts
+    lines, accuracy = said[-1].split()
+    assert int(lines) == 6
+    assert 50 < float(accuracy) <= 100
+    assert (tmp_path / "sweep.svg").stat().st_size > 5_000
+
+
+def test_the_fit_of_somebodys_runs_holds_what_they_were_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (EXAMPLES / "README.md").read_text()
+    words = shlex.split(next(line for line in page.splitlines() if line.startswith("papertrial fit")))[1:]
+    words[words.index("plots")] = str(tmp_path / "plots")
+    assert main([*words, "--json", str(tmp_path / "fit.json")]) == 0
+    found = {row["name"]: row for row in json.loads((tmp_path / "fit.json").read_text())["fits"][0]["parameters"]}
+    for name, made in (("alpha", 0.34), ("beta", 0.28), ("E", 1.7)):
+        assert found[name]["low"] < made < found[name]["high"]
+    drawn = (tmp_path / "plots" / "chinchilla-fit.svg").read_text()
+    assert [f"tokens = {value}" in drawn for value in ("1e+09", "3.11e+09", "9.65e+09", "3e+10")] == [True] * 4
