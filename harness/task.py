@@ -340,6 +340,10 @@ class Experiment:
         found = self.metric(metric)
         return Reading(self.name, metric, sweep=self.tuned, unit=found.unit, better=found.better, bounds=found.bounds)
 
+    def readings(self, view: str, *metrics: str) -> list[Reading]:
+        """The same of several metrics, each in a view."""
+        return [self[metric].at(view) for metric in metrics]
+
     def within(self, estimate: Estimate, view: str = "") -> In:
         """`estimate` on the trials of this experiment (of one view of it)."""
         return In(self.name, estimate, view)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor
 
+from tasks.blocks.supervision import KNOWN
 from tasks.blocks.training import generator
 
 OPERATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -125,6 +126,19 @@ def label_shares(outputs: Tensor, targets: Tensor, truth: Tensor, train: Tensor)
     }
     agree = {name: ((largest == label).to(outputs.dtype).where(finite, torch.nan), mask) for name, (label, mask) in parts.items()}
     return {name: values.where(mask, 0.0).sum(-1) / mask.sum(-1) for name, (values, mask) in agree.items()}
+
+
+def outcome(last: Mapping[str, float]) -> dict[str, float]:
+    """Numbers after training with wrong labels, `label_shares` among them, and what follows from them.
+
+    `train_excess` is how much more than the right labels is reproduced. `full_inversion` and `coexistence`, 1 or 0, say whether the test
+    examples are known, and the wrong labels are not or are as well. Without a wrong label there is nothing of those.
+    """
+    found = {**last, "train_excess": last["train_accuracy"] - (1.0 - last["wrong_share"])}
+    if not last["wrong_share"]:
+        return {name: value for name, value in found.items() if name not in ("memorised", "corrected")}
+    known, memorised = last["test_accuracy"] >= KNOWN, last["memorised"]
+    return {**found, "full_inversion": float(known and memorised <= 1.0 - KNOWN), "coexistence": float(known and memorised >= KNOWN)}
 
 
 def _mask(rows: Tensor, count: int) -> Tensor:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from tasks.blocks.training import generator
+
+Pruned = Literal["lowest", "highest", "random"]
+"""Which neurons are pruned: those of the lowest or the highest number, or any."""
 
 
 def singular_values(matrix: Tensor) -> Tensor:
@@ -112,6 +118,31 @@ def neuron_periodicity(first: Tensor, last: Tensor, inputs: int = 2) -> Tensor:
     """
     blocks = (*first.tensor_split(inputs, dim=-2), last.mT)
     return torch.stack([inverse_participation_ratio(block, -2) for block in blocks]).mean(0)
+
+
+def periodicity(first: Tensor, last: Tensor, inputs: int = 2) -> dict[str, Tensor]:
+    """How `neuron_periodicity` is distributed over the neurons, each (...)."""
+    ipr = neuron_periodicity(first, last, inputs)
+    quantiles = {f"ipr_{name}": ipr.quantile(share, dim=-1) for name, share in (("q10", 0.1), ("median", 0.5), ("q90", 0.9))}
+    return {**quantiles, "ipr_mean": ipr.mean(-1), "ipr_bimodality": bimodality_coefficient(ipr)}
+
+
+def without_neurons(last: Tensor, numbers: Tensor, share: float, which: Pruned, *, seed: int = 0) -> Tensor:
+    """The weights (width, outputs) that read hidden neurons, with a share of them set to zero by their numbers (width,).
+
+    Neurons of equal number go in their order; random ones are drawn from `seed`.
+    """
+    if which == "random":
+        order = torch.randperm(len(numbers), generator=generator(seed))
+    else:
+        order = numbers.argsort(descending=which == "highest", stable=True)
+    return last.index_fill(0, order[: round(share * len(order))], 0.0)
+
+
+def correlation(some: Tensor, others: Tensor) -> Tensor:
+    """Pearson's, over the last dimension; 0 where either is constant."""
+    pair = [values - values.mean(-1, keepdim=True) for values in (some, others)]
+    return torch.cosine_similarity(pair[0], pair[1], dim=-1)
 
 
 def bimodality_coefficient(values: Tensor) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.bounds import PERCENT, POSITIVE, SHARE
+from harness.bounds import PERCENT, POSITIVE, SHARE, Bounds
 from harness.task import Better, Metric, param
 
 
@@ -91,6 +92,21 @@ LABELS = (
     share("test_accuracy", "examples outside the training set", split="test"),
 )
 """What `tasks.blocks.algorithmic.label_shares` returns; the first two only where there are wrong labels."""
+KNOWN = 0.9
+"""An accuracy from which on data count as known, and below 1 minus which they do not."""
+_OF_WRONG: Mapping[str, Any] = {"optional": True, "split": "test", "counted": False}
+CORRUPTED = (
+    share("train_excess", "train accuracy less the share of right labels", "zero", bounds=Bounds(-1.0, 1.0)),
+    share("wrong_share", "training labels that are wrong", "none"),
+    share("full_inversion", "1: nine in ten test pairs known, of the wrong labels at most one in ten", **_OF_WRONG),
+    share("coexistence", "1: nine in ten of either known", **_OF_WRONG),
+)
+"""What `tasks.blocks.algorithmic.outcome` adds; the last two only where there are wrong labels."""
+PERIODICITY = (
+    *(share(f"ipr_{name}", "IPR over the neurons", "none", counted=False) for name in ("mean", "q10", "median", "q90")),
+    share("ipr_bimodality", "Sarle's coefficient of the neurons' IPR", "none", counted=False),
+)
+"""What `tasks.blocks.diagnostics.periodicity` returns."""
 FREQUENCIES = (
     share("frequency_share", "of the hidden layer's power that lies in the strongest frequency of its unit", counted=False),
     share("frequencies", "of all frequencies, by the participation ratio of that power over them: 1 where all hold as much", counted=False),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from tasks.blocks.algorithmic import OPERATIONS, corrupt, label_shares, modular, parity, signs, split
+from tasks.blocks.algorithmic import OPERATIONS, corrupt, label_shares, modular, outcome, parity, signs, split
+from tasks.blocks.supervision import CORRUPTED
 
 
 @pytest.mark.parametrize("operation", [*OPERATIONS, "divide"])
@@ -107,6 +109,19 @@ def test_shares_of_labels_by_what_they_are() -> None:
     clean = label_shares(outputs, truth, truth, train)
     assert clean["memorised"].isnan()
     assert float(clean["clean_accuracy"]) == 0.25
+
+
+def test_phases_and_numbers_of_wrong_labels() -> None:
+    base = {"train_accuracy": 0.8, "test_accuracy": 0.95, "wrong_share": 0.19, "corrected": 0.0}
+    for memorised, inverted, coexists in ((0.05, 1.0, 0.0), (0.5, 0.0, 0.0), (0.92, 0.0, 1.0)):
+        found = outcome({**base, "memorised": memorised})
+        assert (found["full_inversion"], found["coexistence"]) == (inverted, coexists)
+        assert found["train_excess"] == pytest.approx(-0.01)
+    unknown = outcome({**base, "memorised": 0.05, "test_accuracy": 0.89})
+    assert (unknown["full_inversion"], unknown["coexistence"]) == (0.0, 0.0)
+    clean = outcome({**base, "memorised": math.nan, "corrected": math.nan, "wrong_share": 0.0})
+    assert set(clean) == {"train_accuracy", "test_accuracy", "wrong_share", "train_excess"}
+    assert {metric.name for metric in CORRUPTED} == set(outcome({**base, "memorised": 0.0})) - set(base) - {"memorised"} | {"wrong_share"}
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -10,20 +10,27 @@ import scipy.stats
 import torch
 from torch import nn
 
+from tasks.blocks.algorithmic import modular
 from tasks.blocks.diagnostics import (
     bimodality_coefficient,
+    correlation,
     frequency_power,
     frequency_use,
     geometric_mean,
     inverse_participation_ratio,
     neuron_periodicity,
+    periodicity,
     rms,
     singular_values,
     spectrum_shape,
     sublayer_gains,
+    without_neurons,
 )
+from tasks.blocks.small_members import Member
+from tasks.blocks.supervision import PERIODICITY
 from tasks.blocks.training import generator
 from tasks.llm.mup_weight_decay_transfer.measure import finite, spectrum_metrics
+from tests.tasks.planted import PERIODIC, remembering
 
 
 @pytest.mark.parametrize("shape", [(40, 12), (12, 40), (30, 30)])
@@ -127,6 +134,36 @@ def test_a_neuron_is_as_periodic_as_the_mean_of_its_weights() -> None:
     assert neuron_periodicity(first, last).tolist() == pytest.approx([1.0, (1 + 1 / 4 + 1 / 4) / 3, (1 / 4 + 0 + 1 / 4) / 3])
     packed = neuron_periodicity(torch.stack([first, first.flip(1)]), torch.stack([last, last.flip(0)]))
     assert packed[1].tolist() == pytest.approx(packed[0].flip(0).tolist())
+
+
+def test_the_neurons_of_a_planted_network_are_periodic_or_memories() -> None:
+    inputs, truth = modular(11, encoding="index")
+    one = Member(seed=0, inputs=inputs, targets=torch.where(torch.arange(121) < 9, (truth + 1) % 11, truth), splits={}, lr=0.1, steps=1)
+    weights = remembering(one)
+    ipr = torch.tensor([1.0] * PERIODIC + [1 / 6] * 9)
+    torch.testing.assert_close(neuron_periodicity(weights["weight0"], weights["weight1"]), ipr)
+    found = {name: float(value) for name, value in periodicity(weights["weight0"], weights["weight1"]).items()}
+    mean = (PERIODIC + 9 / 6) / (PERIODIC + 9)
+    wanted = {"ipr_mean": mean, "ipr_q10": 1 / 6, "ipr_median": 1.0, "ipr_q90": 1.0, "ipr_bimodality": 1.0}  # two points
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert [metric.name for metric in PERIODICITY] == list(wanted)
+
+
+def test_neurons_are_pruned_in_the_order_of_their_numbers_or_any() -> None:
+    numbers, last = torch.tensor([0.2, 0.9, 0.2, 0.1, 0.5]), torch.ones(5, 2)
+    for which, share, kept in (("lowest", 0.4, [0, 1, 1, 0, 1]), ("highest", 0.4, [1, 0, 1, 1, 0]), ("lowest", 0.0, [1] * 5)):
+        assert without_neurons(last, numbers, share, which).tolist() == [[float(one)] * 2 for one in kept]  # type: ignore[arg-type]
+    drawn = [without_neurons(torch.ones(40, 1), torch.arange(40.0), 0.3, "random", seed=seed) for seed in (0, 0, 1)]
+    assert [int((one == 0).sum()) for one in drawn] == [12, 12, 12]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert last.all()
+
+
+def test_a_correlation_is_numpys() -> None:
+    x, y = torch.randn(2, 3, 20, generator=generator(2), dtype=torch.float64)
+    assert correlation(x, y).tolist() == pytest.approx([np.corrcoef(a, b)[0, 1] for a, b in zip(x.numpy(), y.numpy(), strict=True)])
+    assert float(correlation(x[0], -3.0 * x[0] + 5.0)) == pytest.approx(-1.0)
 
 
 def test_bimodality_of_known_distributions() -> None:

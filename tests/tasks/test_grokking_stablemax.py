@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from tasks.blocks.small_losses import cross_entropy, cross_entropy_in, stablemax_cross_entropy
-from tasks.blocks.small_members import Run, View
+from tasks.blocks.small_members import Run
 from tasks.blocks.small_networks import linear_std
 from tasks.blocks.small_optimizers import perp_grad
 from tasks.grokking.grokking_stablemax import experiment
 from tasks.grokking.grokking_stablemax.task import ADAMW, FLOOR, PERP, ROLLED, SOFTMAX16, SOFTMAX64, STABLEMAX
+from tests.tasks.planted import viewed
 from tests.tasks.trials import Trials, recipe
 
 TASK_ID, BASE = "grokking-stablemax", {"p": 7, "width": 16, "steps": 12}
@@ -29,9 +30,7 @@ def test_alignment_is_the_cosine_of_the_descent_and_the_last_weights(trials: Tri
     start, inputs, targets = net.initial(torch.Generator().manual_seed(3)), one.inputs[one.rows], one.targets[one.rows]
     slope = torch.func.grad(lambda own: cross_entropy(net(own, inputs, {}), targets).mean())(start)["weight2"]
     wanted = torch.cosine_similarity(-slope.flatten(), start["weight2"].flatten(), dim=0)
-    packed, splits = ({name: value.unsqueeze(0) for name, value in of.items()} for of in (start, one.splits))
-    outputs, labels = net(start, one.inputs, {}).unsqueeze(0), one.targets.unsqueeze(0)
-    found = experiment.observe(net, View(outputs, labels, labels, splits, packed, {}))
+    found = experiment.observe(net, viewed(net, one, start))
     assert float(found["alignment"]) == pytest.approx(float(wanted), rel=1e-9)
     assert float(found["norm"]) == pytest.approx(math.sqrt(sum(float(value.square().sum()) for value in start.values())))
 

@@ -4,24 +4,23 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from harness.bounds import CORRELATION, POSITIVE, UNBOUNDED, Bounds
-from harness.claims import CONTROL
+from harness.bounds import CORRELATION, POSITIVE, Bounds
+from harness.claims import CONTROL, contrast
 from harness.columns import columns
-from harness.estimates import Difference, In, Of, Reading, paired
+from harness.estimates import Reading, paired
+from harness.params import Axis, Point
 from harness.region import Above, Below, Within
 from harness.task import Claim, Experiment, Figure, Grid, Method, Metric, Paper, Params, Phase, Requirement, Scale, Task, param
 from harness.thresholds import Threshold
-from tasks.blocks.hardware import costs, h100
-from tasks.blocks.supervision import LABELS, share
+from tasks.blocks.hardware import costs, h100, smoke
+from tasks.blocks.supervision import CORRUPTED, KNOWN, LABELS, PERIODICITY, share
 
 _RUN, _TIERS = "tasks.grokking.grokking_label_corruption.experiment", ("weak", "strong", "stronger")
 NONE, DECAY, DROPOUT, BATCHNORM, MINIBATCH, FLOOR = "none", "decay", "dropout", "batchnorm", "minibatch", "random-labels"
 LOWEST, RANDOM, HIGHEST = "lowest-ipr", "random-neurons", "highest-ipr"
 BATCHED, PRUNED = (BATCHNORM, MINIBATCH), (LOWEST, RANDOM, HIGHEST)
-FULL = 0.9
-"""An accuracy from which on data count as known, and below 1 minus which they do not."""
-_Point = Mapping[str, Any]
-_Axes = Mapping[str, Sequence[float]]
+_Axes = Mapping[str, Axis]
+_View = tuple[str, Point, tuple[float, float], _Axes]
 
 
 class Network(Params):
@@ -49,42 +48,32 @@ class Pruning(Network):
     share: float = param(0.5, "share of the neurons that are set to zero", low=0.0, high=1.0)
 
 
-def _alike(method: str, p: _Point) -> Hashable:
+def _alike(method: str, p: Point) -> Hashable:
     """Shapes, the dropout rate and the examples of a step."""
     own = p["dropout"] if method == DROPOUT else p["batch"] if method in BATCHED else 0
     return method if method in (DROPOUT, *BATCHED) else NONE, p["p"], p["width"], round(p["fraction"] * p["p"] ** 2), own
 
 
-def _costs(cpu: bool, method: str, p: _Point) -> tuple[float, float]:
+def _costs(cpu: bool, method: str, p: Point) -> tuple[float, float]:
     """By a step's forward pass; a dozen numbers for each pre-activation of all pairs, and AdamW's four a weight."""
-    held = 6.0 * p["p"] * p["width"] * (p["p"] + 1.0)
-    if method in PRUNED:
-        return 0.1, held
-    step, product = (2e-4, 3e-10) if cpu else (5e-6, 1.5e-12)
+    held, (step, product) = 6.0 * p["p"] * p["width"] * (p["p"] + 1.0), (2e-4, 3e-10) if cpu else (5e-6, 1.5e-12)
     rows = (p["batch"] if method in BATCHED else p["fraction"] * p["p"] ** 2) * (1.8 if method in (DROPOUT, BATCHNORM) else 1.0)
-    return 0.02 + p["steps"] * (step + product * rows * p["width"] * p["p"]), held
+    return 0.1 if method in PRUNED else 0.02 + p["steps"] * (step + product * rows * p["width"] * p["p"]), held
 
 
 _Z, _PLANES, _CURVES = ("test_accuracy", "corrected"), (*_TIERS, "batch-plane"), ("test_accuracy", "memorised", "ipr_mean")
 _SIGNED, _COLUMN = Bounds(-1.0, 1.0), "{metric} ({view})"
-_RARE: _Point = {"optional": True, "split": "test", "counted": False}
-_MEASURED: _Point = {"better": "none", "counted": False}
 _SHOWN = (*LABELS[::-1], share("train_accuracy", "training labels that are reproduced, wrong ones among them"))
-_PHASE = share("full_inversion", "1: nine in ten test pairs known, of the wrong labels at most one in ten", **_RARE)
 train = Experiment(
     "train", params=Training, run_batch=f"{_RUN}:train", alike=_alike, methods=(NONE, DECAY, DROPOUT, *BATCHED, FLOOR), **costs(_costs),
     metrics=(
         *_SHOWN,
-        share("train_excess", "train accuracy less the share of right labels", "zero", bounds=_SIGNED),
-        share("wrong_share", "training labels that are wrong", "none"),
-        _PHASE,
-        share("coexistence", "1: nine in ten of either known", **_RARE),
+        *CORRUPTED,
         *(Metric(f"{split}_loss", "", "lower", "squared error of one-hot labels", bounds=POSITIVE) for split in ("train", "test")),
-        *(share(f"ipr_{name}", "IPR over the neurons", **_MEASURED) for name in ("mean", "q10", "median", "q90")),
-        share("ipr_bimodality", "Sarle's coefficient of the neurons' IPR", **_MEASURED),
+        *PERIODICITY,
         Metric("ipr_gamma", "correlation", "none", "of a neuron's IPR and its |gamma|", methods=(BATCHNORM,), bounds=CORRELATION),
     ),
-    statistics=[column for view, shown in (("cell", _SHOWN), ("batches", _SHOWN), ("strong", [_PHASE]))
+    statistics=[column for view, shown in (("cell", _SHOWN), ("batches", _SHOWN), ("strong", CORRUPTED[2:3]))
                 for column in columns("train", shown, view, named=_COLUMN)],
     figures=[
         *(Phase(id=f"{z}-{view}", title=f"{z} ({view})", x="corruption", y="fraction", z=z, view=view) for z in _Z for view in _PLANES),
@@ -103,11 +92,10 @@ prune = Experiment(
 )  # fmt: skip
 
 
-def _grids(tiers: Sequence[tuple[float, float]], axes: _Axes, plane: _Point, cell: _Point, batches: _Point,
+def _grids(tiers: Sequence[tuple[float, float]], axes: _Axes, plane: Point, cell: Point, batches: Point,
            sizes: Sequence[int] = ()) -> list[Grid]:  # fmt: skip
     """`tiers`: a weight decay and a dropout rate each, the second for single cells; networks of planes, alone and in batches."""
-    views: list[tuple[str, _Point, tuple[float, float], _Axes]] = [("cell", cell, tiers[1], {})]
-    views += [("clean", {**cell, "corruption": 0.0}, tiers[1], {})]
+    views: list[_View] = [("cell", cell, tiers[1], {}), ("clean", {**cell, "corruption": 0.0}, tiers[1], {})]
     views += [(view, plane, tier, axes) for view, tier in zip(_TIERS, tiers, strict=True)]
     # The authors take as many examples whatever the batch: 2,000 steps of 256.
     points = [{**batches, "batch": size, "steps": 512_000 // size} for size in sizes]
@@ -125,26 +113,24 @@ def _grids(tiers: Sequence[tuple[float, float]], axes: _Axes, plane: _Point, cel
     ]  # fmt: skip
 
 
-_SMALL: _Point = {"p": 11, "width": 24, "steps": 40}
-_LAPTOP: _Point = {"p": 31, "width": 128, "steps": 300}
-_WIDE: _Point = {"p": 97, "width": 500, "steps": 1000, "fraction": 0.5, "corruption": 0.35}
-_BATCHES: _Point = {**_WIDE, "steps": 2000, "fraction": 0.65, "corruption": 0.2}
+_SMALL: Point = {"p": 11, "width": 24, "steps": 40}
+_WIDE: Point = {"p": 97, "width": 500, "steps": 1000, "fraction": 0.5, "corruption": 0.35}
+_BATCHES: Point = {**_WIDE, "steps": 2000, "fraction": 0.65, "corruption": 0.2}
 _NARROW, _PUBLISHED = [(5.0, 0.3), (10.0, 0.6), (15.0, 0.8)], [(5.0, 0.3), (15.0, 0.6), (20.0, 0.9)]
 _COARSE: _Axes = {"fraction": [0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "corruption": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5]}
 _FINE: _Axes = {name: [round(0.05 * i, 2) for i in range(1, 20)] for name in _COARSE}
 _TINY, _PAPER = ({name: values[part] for name, values in of.items()} for of, part in ((_COARSE, slice(3, 5)), (_FINE, slice(1, -1))))
 _SCALES = {
-    "smoke": Scale(description="p = 11, 40 steps: does it run", seeds=2, time_limit_s=120.0,
-                   grids=_grids(_NARROW, _TINY, _SMALL, _SMALL, _SMALL)),
+    "smoke": smoke("p = 11, 40 steps", _grids(_NARROW, _TINY, _SMALL, _SMALL, _SMALL), time_limit_s=120.0),
     "laptop": Scale(description="p = 31, 36 cells, batches at p = 97; 2 CPU cores", seeds=5, time_limit_s=120.0,
-                    grids=_grids(_NARROW, _COARSE, _LAPTOP, _LAPTOP, _BATCHES)),
+                    grids=_grids(_NARROW, _COARSE, {"steps": 300}, {}, _BATCHES)),
     "gpu": h100(description="p = 47, 361 cells; one GPU", seeds=5, time_limit_s=3600.0,
                 grids=_grids(_PUBLISHED, _FINE, {"p": 47, "width": 192, "steps": 750}, _WIDE, _BATCHES)),
     "paper": h100(description="p = 97, 289 cells; GPUs", seeds=3, time_limit_s=3600.0,
                   grids=_grids(_PUBLISHED, _PAPER, {**_WIDE, "steps": 2000}, _WIDE, _BATCHES, [8, 32, 64, 256])),
 }  # fmt: skip
 
-_NEGATIVE, _KNOWN = Below(0.0), Above(FULL)
+_NEGATIVE, _KNOWN = Below(0.0), Above(KNOWN)
 _PRIMARY = ("C1-decay", "C1-dropout", "C2-memorised", "C2-test", "C3-decay", "C3-batchnorm")
 _SOURCES = {
     "C0": "abstract (i): the network memorises the corrupted labels and generalises at the same time",
@@ -152,10 +138,10 @@ _SOURCES = {
     "C2": "abstract (ii): pruning memorising neurons lowers the accuracy on corrupted and improves it on uncorrupted data",
     "C3": "abstract (iv): weight decay and dropout force all neurons to generalise; BatchNorm de-amplifies those that memorise",
 }
-_TEST: _Point = {"aim": "not worse", "margin_source": "ours: two of the 192 test pairs of the laptop", "holds": Above(-0.01)}
-_LABELS: _Point = {"aim": "equivalent", "margin_source": "ours: three labels in a hundred", "holds": Within(-0.03, 0.03), "null": 0.0}
-_IPR: _Point = {"aim": "equivalent", "margin_source": "ours: a tenth of the range of an IPR", "holds": Within(-0.1, 0.1)}
-_PRUNED: _Point = {"null": 0.0, "stands_on": ("floor",)}
+_TEST: Point = {"aim": "not worse", "margin_source": "ours: two of the 192 test pairs of the laptop", "holds": Above(-0.01)}
+_LABELS: Point = {"aim": "equivalent", "margin_source": "ours: three labels in a hundred", "holds": Within(-0.03, 0.03), "null": 0.0}
+_IPR: Point = {"aim": "equivalent", "margin_source": "ours: a tenth of the range of an IPR", "holds": Within(-0.1, 0.1)}
+_PRUNED: Point = {"null": 0.0, "stands_on": ("floor",)}
 
 
 def _claim(id: str, says: str, reading: Reading, method: str, other: str = "", **about: Any) -> Claim:
@@ -163,28 +149,24 @@ def _claim(id: str, says: str, reading: Reading, method: str, other: str = "", *
     own: dict[str, Any] = {"holds": Above(0.0), "unit": reading.unit, **CONTROL}
     if id[0] == "C":
         own |= {"kind": "paper", "source": _SOURCES[id[:2]], "group": "-".join(id.split("-")[:2]), "primary": id in _PRIMARY}
-    compared = {"estimate": paired(method, other, reading), "null": 0.0}
-    level = {"estimate": Of(method, reading), "bounds": reading.bounds}
-    return Claim(id=id, statement=says, **{**own, **(compared if other else level), **about})
+    own["estimate"] = paired(method, other, reading) if other else reading.of(method)
+    own |= {"null": 0.0} if other else {"bounds": reading.bounds}
+    return Claim(id=id, statement=says, **{**own, **about})
 
 
-def _on(view: str, *names: str) -> list[Reading]:
-    return [(prune if view == "half" else train)[name].at(view=view) for name in names]
-
-
-_KNOWS, _MEMORISED, _CORRECTED, _EXCESS = _on("cell", "test_accuracy", "memorised", "corrected", "train_excess")
-_MODES, _LOWEST, _MIDDLE = _on("cell", "ipr_bimodality", "ipr_q10", "ipr_median")
-_FALL, _RISE, _LEFT, _SEEN = _on("half", "memorised_change", "test_accuracy_change", "memorised", "test_accuracy")
-_GAMMA, _FREED, _MEDIAN, (_NOISE,) = *_on("batches", "ipr_gamma", "corrected", "ipr_median"), _on("noise", "ipr_gamma")
-(_PLANE, _SHARE), (_CLEAN,) = _on("strong", "full_inversion", "test_accuracy"), _on("clean", "test_accuracy")
-_BEYOND = Difference(_GAMMA.of(BATCHNORM), _NOISE.of(BATCHNORM))
-_MOST = In("train", Threshold("corruption", _SHARE, rises=False, where={"fraction": 0.8}), "strong")
-_ALONE: _Point = {"stands_on": ("batchnorm-alone",)}
+_KNOWS, _MEMORISED, _CORRECTED, _EXCESS = train.readings("cell", "test_accuracy", "memorised", "corrected", "train_excess")
+_MODES, _LOWEST, _MIDDLE = train.readings("cell", "ipr_bimodality", "ipr_q10", "ipr_median")
+_FALL, _RISE, _LEFT, _SEEN = prune.readings("half", "memorised_change", "test_accuracy_change", "memorised", "test_accuracy")
+_GAMMA, _FREED, _MEDIAN = train.readings("batches", "ipr_gamma", "corrected", "ipr_median")
+_PLANE, _SHARE = train.readings("strong", "full_inversion", "test_accuracy")
+_NOISE, _CLEAN = train["ipr_gamma"].at("noise"), train["test_accuracy"].at("clean")
+_MOST = train.within(Threshold("corruption", _SHARE, rises=False, where={"fraction": 0.8}), "strong")
+_ALONE: Point = {"stands_on": ("batchnorm-alone",)}
 
 
 def _regularised(m: str) -> list[Claim]:
-    stands: _Point = {"stands_on": (f"regularised-{m}",)}
-    further: _Point = {"estimate": paired(m, NONE, _MOST), "kind": "extension", "source": "ours: the boundary of the published planes"}
+    stands: Point = {"stands_on": (f"regularised-{m}",)}
+    further: Point = {"estimate": paired(m, NONE, _MOST), "kind": "extension", "source": "ours: the boundary of the published planes"}
     return [
         _claim(f"C1-{m}", f"{m} gives the true label for nine in ten wrong ones", _CORRECTED, m, holds=_KNOWN, **stands),
         _claim(f"C1-{m}-train", f"{m} reproduces as many training labels as are right", _EXCESS, m, **_LABELS, **stands),
@@ -232,7 +214,7 @@ TASK = Task(
         _claim("C3-none", "the IPR of none has two modes: Sarle's coefficient is above 5/9", _MODES, NONE, holds=Above(5 / 9), null=5 / 9),
         _claim("C3-batchnorm", "neurons of higher IPR have a larger |gamma|", _GAMMA, BATCHNORM, null=0.0, stands_on=("batchnorm-noise",)),
         _claim("C3-batchnorm-ipr", "batchnorm leaves the median IPR to its batches", _MEDIAN, BATCHNORM, MINIBATCH, **_IPR),
-        _claim("batchnorm-noise", "more so than on random labels", _GAMMA, BATCHNORM, estimate=_BEYOND, bounds=UNBOUNDED, null=0.0),
+        *contrast("batchnorm-noise", BATCHNORM, (_GAMMA, _NOISE), says="more so than on random labels", holds=Above(0.0), **CONTROL),
         _claim("floor", "none knows more test pairs than chance", _KNOWS, NONE, FLOOR),
         _claim("chance", "random labels teach nothing", _KNOWS, FLOOR, holds=Below(0.1), kind="check"),
     ],

@@ -125,7 +125,7 @@ _SCALES = {
         Grid(addition, points=[{"steps": 100_000}], axes={"alpha": (0.25, 1.0, 2.25, 4.0)})]),
 }  # fmt: skip
 
-_GAP, _DELAY, _GROWN = (regression[name].at("alpha") for name in ("grok_gap", "delay", "norm_growth"))
+_GAP, _DELAY, _GROWN = regression.readings("alpha", "grok_gap", "delay", "norm_growth")
 _EPSILON = {name: regression[name].at("epsilon") for name in ("grok_gap", "delay", "test_loss", "alignment")}
 _LAG, _LEFT = regression["delay"].at("examples").log10(), regression["test_loss"].at("examples")
 _FLOOR = regression["test_loss"].at("floor")
