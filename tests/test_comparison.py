@@ -94,6 +94,8 @@ def test_a_cell_says_where_it_comes_from() -> None:
     rows = [line.split(" | ") for line in table.table((sides.SIDES[0], absent), runs, {}).splitlines() if line.startswith("| ")]
     assert rows[1][1:4] == ["100", "100 (extrapolated from 12 trials)", "100 (extrapolated from 12 trials)"]
     assert rows[1][4:7] == [table.NOT_REACHED] * 3
+    longer = table.table((sides.SIDES[0],), {sides.SIDES[0].name: [_run(100, 0.0, 9.0, [0.01 * n for n in range(1, 101)])]}, {})
+    assert "| papertrial | not reached | 90 | 14 (extrapolated from 100 trials) |" in longer, "never from more trials to fewer"
     assert {cell.strip(" |") for cell in rows[2][1:]} == {"not installed"}
 
 

@@ -42,7 +42,7 @@ def table(sides: Sequence[Side], runs: Mapping[str, Sequence[Run]], kills: Mappi
 
 
 def _overhead(runs: Sequence[Run], size: int, pause: float) -> str:
-    same = [run for run in runs if run.pause == pause and run.ends]
+    same = [run for run in runs if run.pause == pause and 0 < len(run.ends) <= size]
     if not same:
         return NOT_REACHED
     ended = [1e3 * run.overhead(size) for run in same if run.trials == size and run.wall is not None]
