@@ -46,13 +46,14 @@ def run(options: argparse.Namespace) -> int:
     if options.holdout is not None and not options.compare and options.law != "pareto":
         raise UsageError("--holdout is for --compare")
     _check_targets(options)
-    frame, notes = table.read(options.source, lambda source: study_rows(source, options.store))
+    columns = {name: value for name in COLUMNS if (value := getattr(options, name))}
+    wanted = [*columns.values(), *table.names(options.group)]
+    frame, notes = table.read(options.source, lambda source: study_rows(source, options.store, wanted))
     options.source = mask(options.source)
     frame = table.where(frame, options.where, options.source)
     mixed = table.mixed(frame, table.names(options.group))
     for note in (*notes, *mixed):
         console.print(f"mind: {note}", style="yellow")
-    columns = {name: value for name in COLUMNS if (value := getattr(options, name))}
     if options.law in PROCEDURES:
         _refuse_bounds(options, frame, columns)
     try:
@@ -61,12 +62,13 @@ def run(options: argparse.Namespace) -> int:
         raise DataError("; ".join([str(error), *mixed])) from None
 
 
-def study_rows(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
+def study_rows(source: str, store: str, wanted: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """The records of a study (its name in `store`, folder or URI) as a table, and notes on what was left out.
 
     Columns are `experiment`, `method`, `seed`, `param.<name>`, `metric.<name>`, and `view.<name>`: whether a view holds the trial. Records
-    that did not end ok are left out.
+    that did not end ok are left out. Of `wanted` those are added that `short_names` knows, such as a leaderboard's statistic.
     """
+    from harness.commands import short_names
     from harness.laws.facts import number
     from harness.store import open_study
     from harness.study import load
@@ -77,7 +79,9 @@ def study_rows(source: str, store: str) -> tuple[pd.DataFrame, list[str]]:
     frame = study.frame.assign(**{f"view.{name}": [name in views[id] for id in study.frame["trial_id"]] for name in names})
     lost = int((frame["status"] != "ok").sum())
     notes = [f"{lost} records that did not end ok are left out"] if lost else []
-    return number(frame[frame["status"] == "ok"]), [*study.damages, *notes]
+    good = frame[frame["status"] == "ok"]
+    named, more = short_names.named(study, good, wanted) if wanted else (good, [])
+    return number(named), [*study.damages, *notes, *more]
 
 
 def _refuse_bounds(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str]) -> None:

@@ -248,7 +248,7 @@ def test_groups_that_would_share_a_name_are_refused() -> None:
 def test_a_study_of_several_experiments_suggests_one(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     records = {"trial_id": list("abcdefghij"), "task": "t", "experiment": ["train"] * 5 + ["time"] * 5, "x": X * 2, "y": [*Y, *Y[::-1]]}
     frame = pd.DataFrame(records)
-    monkeypatch.setattr("harness.commands.fit.study_rows", lambda source, store: (number(frame), []))
+    monkeypatch.setattr("harness.commands.fit.study_rows", lambda *_: (number(frame), []))
     hint = "rows of 2 experiments are mixed (train, time): --where experiment=train takes one of them"
     said = papertrial("fit", "power-law", "study", "--resamples", "20")
     assert (said.code, f"mind: {hint}" in said.out) == (0, True)
