@@ -209,7 +209,9 @@ def _execute_here(worker: Worker, batch: Batch, queue: Queue, stop: Stop) -> Ite
 
 
 def _local_slots(shape: Resources) -> int:
-    """1; ResourceError where this machine has not what a trial asks for."""
+    """1; ResourceError where this machine has not what a trial asks for, or one process is not enough."""
+    if shape.world_size > 1:
+        raise ResourceError(f"a trial asks for {shape}, and --local runs trials in one process: leave it out")
     cards = []
     if shape.gpus:
         import torch

@@ -55,12 +55,13 @@ def room(shape: Resources, machine: Hardware, *, alone: bool = False) -> Room | 
     if not shape.gpus:
         at_once = 1 if alone else max(1, math.floor(machine.cpus / shape.cpus + 1e-9))
         return Room(machine.memory_gib, f"the memory of {machine.name}", at_once) if machine.memory_gib else None
-    if machine.gpus < shape.gpus:
+    if machine.gpus < shape.of_node.gpus:
         return None
     if shape.gpus < 1:
         return Room(machine.gpu_gib, f"a GPU of {machine.name}", math.floor(1 / shape.gpus + 1e-9))
     cards = "a GPU" if shape.gpus == 1 else f"{shape.gpus:g} GPUs"
-    return Room(machine.gpu_gib * shape.gpus, f"{cards} of {machine.name}", 1)
+    where = machine.name if shape.nodes == 1 else f"{shape.nodes} nodes like {machine.name}"
+    return Room(machine.gpu_gib * shape.gpus, f"{cards} of {where}", 1)
 
 
 def room_of(trial: TrialSpec, tasks: Mapping[str, Task], machine: Hardware | None, *, alone: bool = False) -> Room | None:

@@ -13,7 +13,8 @@ _SLACK = 1e-9
 
 
 def fit(shape: Resources, node: Mapping[str, float], labels: Mapping[str, str] | None = None) -> int:
-    """How many trials of this shape one node holds when it holds nothing else."""
+    """How many trials of this shape one node holds when it holds nothing else; how many parts of those that span nodes."""
+    shape = shape.of_node
     if any((labels or {}).get(name) != value for name, value in shape.labels.items()):
         return 0
     counts = [math.floor(node.get(name, 0.0) / amount + _SLACK) for name, amount in shape.amounts().items()]
@@ -30,9 +31,18 @@ def room(shape: Resources, nodes: Iterable[Node], addable: Iterable[tuple[Node, 
 
     Trials without a GPU bring up no GPU nodes.
     """
-    now = sum(fit(shape, node.resources, node.labels) for node in nodes)
-    more = ((fit(shape, node.resources, node.labels), count) for node, count in addable if shape.gpus or not node.resources.get("GPU"))
-    return now, sum(each * count for each, count in more)
+    now = [(fit(shape, node.resources, node.labels), 1) for node in nodes]
+    more = [(fit(shape, node.resources, node.labels), count) for node, count in addable if shape.gpus or not node.resources.get("GPU")]
+    return _spread(now, shape.nodes), _spread(more, shape.nodes)
+
+
+def _spread(parts: Sequence[tuple[int, int]], nodes: int) -> int:
+    """How many trials with a part on each of `nodes` different nodes; `parts` are (parts that a node holds, such nodes)."""
+    found = sum(each * count for each, count in parts) // nodes
+    # So many trials take at most so many parts of one node.
+    while nodes > 1 and (fewer := sum(min(each, found) * count for each, count in parts) // nodes) < found:
+        found = fewer
+    return found
 
 
 def slots(shape: Resources, nodes: Sequence[Node], addable: Sequence[tuple[Node, int]]) -> int:
@@ -40,7 +50,8 @@ def slots(shape: Resources, nodes: Sequence[Node], addable: Sequence[tuple[Node,
     now, later = room(shape, nodes, addable)
     if not now and not later:
         offers = "; ".join(dict.fromkeys(offer(node, shape) for node in nodes))
-        raise ResourceError(f"a trial asks for {shape}, which no node of the cluster has or can add (nodes: {offers})")
+        none = "no node of the cluster has" if shape.nodes == 1 else f"no {shape.nodes} nodes of the cluster have"
+        raise ResourceError(f"a trial asks for {shape}, which {none} or can add (nodes: {offers})")
     return max(now, later)
 
 
@@ -72,13 +83,15 @@ class Site:
         self._cards = [1.0] * math.floor(node.resources.get("GPU", 0.0))
 
     def fits(self, shape: Resources) -> bool:
-        """Whether one more of this shape has room now."""
+        """Whether one more of this shape, or its part for one node, has room now."""
+        shape = shape.of_node
         return all(self._free.get(name, 0.0) + _SLACK >= amount for name, amount in shape.amounts().items()) and (
             not shape.gpus or len(self._chosen(shape)) == max(1, int(shape.gpus))
         )
 
     def take(self, shape: Resources) -> Sequence[int]:
-        """Make room less by one of this shape; the cards that it gets, for `give_back`."""
+        """Make room less by one of this shape, or its part; the cards that it gets, for `give_back`."""
+        shape = shape.of_node
         self.workers += 1
         for name, amount in shape.amounts().items():
             self._free[name] = self._free.get(name, 0.0) - amount
@@ -89,6 +102,7 @@ class Site:
 
     def give_back(self, shape: Resources, cards: Sequence[int]) -> None:
         """The reverse of `take`."""
+        shape = shape.of_node
         self.workers -= 1
         for name, amount in shape.amounts().items():
             self._free[name] += amount

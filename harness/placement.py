@@ -15,7 +15,7 @@ OVERDUE = 2.0
 
 
 class Placement:
-    """`start(pool, node)` starts a worker, anywhere where the node is None, and `end` ends one."""
+    """`start(pool, node)` starts a worker, anywhere where the node is None, and `end` ends one. Several nodes are joined by commas."""
 
     def __init__(self, pools: Sequence[Pool], start: Callable[[Pool, str | None], Actor], end: Callable[[Actor], None]) -> None:
         self._pools, self._start, self._end = pools, start, end
@@ -63,7 +63,8 @@ class Placement:
                 self._on[self._sites[node.id]] = set()
         self._nodes, self._addable = nodes, addable
         self._share()
-        return lost
+        # A worker may have been on several of them.
+        return list(dict.fromkeys(lost))
 
     def leave_out(self, id: str) -> bool:
         """A node gets no work any more; False where that is so already."""
@@ -88,7 +89,7 @@ class Placement:
             ]
             # What needs no GPU leaves the nodes that have some to what does.
             pool.sites = sorted(sites, key=lambda site: bool(site.node.resources.get("GPU")) and not pool.shape.gpus)
-            for actor in [actor for actor in pool.idle if actor.site and actor.site.node.id not in fed]:
+            for actor in [actor for actor in pool.idle if any(site.node.id not in fed for site, _ in actor.places)]:
                 self._end(actor)
             now, later = room(pool.shape, self._nodes, self._addable)
             pool.addable = max(0, later - now)
@@ -96,27 +97,24 @@ class Placement:
 
     def arrive(self, actor: Actor, node: str) -> bool:
         """A worker is ready; False where its node is not known."""
-        if actor.site is None and node not in self._sites:
+        nodes = node.split(",")
+        if actor.site is None and any(id not in self._sites for id in nodes):
             return False
         if actor.site is None:
             actor.pool.unplaced -= 1
-            self._settle(actor, self._sites[node])
+            self._settle(actor, [self._sites[id] for id in nodes])
             self._opened()
-        assert actor.site is not None
-        actor.ready, actor.site.failed_starts = True, 0
+        actor.ready = True
+        for site, _ in actor.places:
+            site.failed_starts = 0
         actor.pool.starting.discard(actor)
         self.free(actor)
         return True
 
     def free(self, actor: Actor, *, retire: bool = False) -> None:
         """A worker has nothing to do; it is ended where it is to `retire`, or where its room is kept for another shape."""
-        assert actor.site is not None
-        other = self._reserved.get(actor.site)
-        if (
-            retire
-            or actor.site.node.id not in self.fed
-            or (other is not None and other is not actor.pool and not actor.site.fits(other.shape))
-        ):
+        kept = [(site, self._reserved.get(site, actor.pool)) for site, _ in actor.places]
+        if retire or any(site.node.id not in self.fed or (other is not actor.pool and not site.fits(other.shape)) for site, other in kept):
             self._end(actor)
             return
         actor.pool.idle.append(actor)
@@ -130,18 +128,17 @@ class Placement:
             actor.pool.idle.remove(actor)
         if actor.site is None:
             actor.pool.unplaced -= 1
-        else:
-            actor.site.give_back(actor.pool.shape, actor.cards)
-            self._on[actor.site].discard(actor)
-            if not self._on[actor.site] and actor.site.node.id not in self._sites:
-                del self._on[actor.site]
+        for site, cards in actor.places:
+            site.give_back(actor.pool.shape, cards)
+            self._on[site].discard(actor)
+            if not self._on[site] and site.node.id not in self._sites:
+                del self._on[site]
         self._opened()
 
     def available(self, pool: Pool, *, empty: bool = False, avoid: frozenset[str] = frozenset()) -> Actor | None:
         """A worker of a shape that may be given work, on a node that it need not `avoid`; with `empty` on one where nothing runs."""
         for actor in reversed(pool.idle):
-            assert actor.site is not None
-            if not (actor.site.alone or (empty and actor.site.running) or actor.site.node.id in avoid):
+            if not any(site.alone or (empty and site.running) or site.node.id in avoid for site, _ in actor.places):
                 return actor
         return None
 
@@ -167,11 +164,9 @@ class Placement:
         wanting = [pool for pool in self._pools if pool.wants(quiet)]
         while wanting:
             pool = max(wanting, key=lambda pool: (not pool.actors, pool.drain_s, sum(pool.shape.amounts().values()) + pool.shape.gpus))
-            found = self._site(pool) or self._cleared(pool, quiet)
-            if found is not None:
+            found = self._room(pool) or self._cleared(pool, quiet)
+            if found or pool.unplaced < pool.addable:
                 self._place(pool, found)
-            elif pool.unplaced < pool.addable:
-                self._place(pool, None)
             else:
                 wanting.remove(pool)
                 if not pool.actors:
@@ -185,6 +180,12 @@ class Placement:
             if any(actor.pool is pool and site.node.id not in batch.avoid for site, actors in self._on.items() for actor in actors):
                 continue
             sites = [site for site in pool.sites if site.node.id not in batch.avoid]
+            if pool.shape.nodes > 1:
+                # One that waits on any of these nodes has come back, or ends when another shape wants its room.
+                free = [site for site in sites if site.fits(pool.shape)][: pool.shape.nodes]
+                if len(free) == pool.shape.nodes:
+                    self._place(pool, free)
+                continue
             for site in sites:
                 idle = [actor for actor in self._on[site] if actor.batch is None and not actor.pool.waiting(quiet=True)]
                 found = site if site.fits(pool.shape) else None
@@ -193,7 +194,7 @@ class Placement:
                         self._end(actor)
                     found = site
                 if found is not None:
-                    self._place(pool, found)
+                    self._place(pool, [found])
                     break
 
     def _opened(self) -> None:
@@ -201,58 +202,72 @@ class Placement:
         for pool in self._pools:
             pool.cursor = 0
 
-    def _place(self, pool: Pool, site: Site | None) -> None:
-        actor = self._start(pool, site.node.id if site else None)
+    def _place(self, pool: Pool, sites: Sequence[Site]) -> None:
+        actor = self._start(pool, ",".join(site.node.id for site in sites) or None)
         pool.actors += 1
         pool.starting.add(actor)
-        if site is None:
-            pool.unplaced += 1
+        if sites:
+            self._settle(actor, sites)
         else:
-            self._settle(actor, site)
+            pool.unplaced += 1
 
-    def _settle(self, actor: Actor, site: Site) -> None:
-        actor.site, actor.cards = site, site.take(actor.pool.shape)
-        self._on[site].add(actor)
+    def _settle(self, actor: Actor, sites: Sequence[Site]) -> None:
+        (actor.site, actor.cards), *actor.others = [(site, site.take(actor.pool.shape)) for site in sites]
+        for site in sites:
+            self._on[site].add(actor)
 
-    def _site(self, pool: Pool) -> Site | None:
-        """The first node with room for one."""
-        while pool.cursor < len(pool.sites):
-            site = pool.sites[pool.cursor]
+    def _room(self, pool: Pool) -> list[Site]:
+        """The first node with room for one; where it takes several, those with the fewest workers. None where there are too few."""
+        found: list[Site] = []
+        for place in range(pool.cursor, len(pool.sites)):
+            site = pool.sites[place]
             # An empty node is what the cluster added for the workers that wait for one.
             theirs = bool(pool.unplaced) and not site.workers
             if self._reserved.get(site, pool) is pool and not theirs and site.fits(pool.shape):
-                return site
-            pool.cursor += 1
-        return None
+                found.append(site)
+                if pool.shape.nodes == 1:
+                    break
+            elif not found:
+                pool.cursor = place + 1
+        spread = sorted(found, key=lambda site: site.workers)[: pool.shape.nodes]
+        return spread if len(spread) == pool.shape.nodes else []
 
-    def _cleared(self, pool: Pool, quiet: bool) -> Site | None:
-        """A node where workers that have nothing to do had to go for one of this shape."""
+    def _cleared(self, pool: Pool, quiet: bool) -> list[Site]:
+        """Nodes where workers that have nothing to do had to go for one of this shape."""
         done = [other for other in self._pools if other is not pool and not other.waiting(quiet)]
         spare = [actor for other in done for actor in (*other.idle, *other.starting)]
-        found = self._enough(pool, [actor for actor in spare if actor.site and self._reserved.get(actor.site, pool) is pool])
-        if found is None:
-            return None
-        site, going = found
+        sites, going = self._enough(
+            pool, [actor for actor in spare if all(self._reserved.get(site, pool) is pool for site, _ in actor.places)]
+        )
         for actor in going:
             self._end(actor)
-        return site
+        return sites
 
     def _reserve(self, pool: Pool) -> None:
         """Keep a node for a shape that is overdue: its workers of other shapes end with what they are at."""
         held = {actor for actors in self._on.values() for actor in actors}
-        victims = [actor for actor in held if actor.site not in self._reserved and OVERDUE * actor.pool.drain_s < pool.drain_s]
-        found = self._enough(pool, sorted(victims, key=lambda actor: actor.id))
-        if found is not None:
-            self._reserved[found[0]] = pool
+        victims = [
+            actor
+            for actor in held
+            if OVERDUE * actor.pool.drain_s < pool.drain_s and not any(site in self._reserved for site, _ in actor.places)
+        ]
+        sites, _ = self._enough(pool, sorted(victims, key=lambda actor: actor.id))
+        self._reserved |= dict.fromkeys(sites, pool)
 
-    def _enough(self, pool: Pool, actors: Iterable[Actor]) -> tuple[Site, list[Actor]] | None:
-        """A node on which one of this shape fits once some of these workers are gone, and which."""
-        going: dict[Site, list[Actor]] = {}
+    def _enough(self, pool: Pool, actors: Iterable[Actor]) -> tuple[list[Site], list[Actor]]:
+        """Nodes on which one of this shape fits once some of these workers are gone, and which; none where it would not."""
+        going: dict[Site, list[tuple[Actor, Sequence[int]]]] = {}
+        # Where one node is enough, none is free: `_room` has looked.
+        several = pool.sites if pool.shape.nodes > 1 else []
+        free = [site for site in several if self._reserved.get(site, pool) is pool and site.fits(pool.shape)]
         for actor in actors:
-            if actor.site is None:
-                continue
-            gone = going.setdefault(actor.site, [])
-            gone.append(actor)
-            if actor.site in pool.sites and actor.site.without([(other.pool.shape, other.cards) for other in gone]).fits(pool.shape):
-                return actor.site, gone
-        return None
+            for site, cards in actor.places:
+                gone = going.setdefault(site, [])
+                gone.append((actor, cards))
+                opened = site not in free and site in pool.sites
+                if opened and site.without([(other.pool.shape, its) for other, its in gone]).fits(pool.shape):
+                    free.append(site)
+            if len(free) >= pool.shape.nodes:
+                sites = free[-pool.shape.nodes :]
+                return sites, list(dict.fromkeys(other for site in sites for other, _ in going.get(site, ())))
+        return [], []

@@ -89,6 +89,9 @@ class TrialSpec:
         for name in ("accelerator", "memory_gib", "custom", "labels"):
             if not fields["resources"][name]:
                 del fields["resources"][name]
+        for name, usual in (("ranks", 0), ("nodes", 1)):
+            if fields["resources"][name] == usual:
+                del fields["resources"][name]
         if self.data:
             fields["data"] = dataclasses.asdict(self.data)
             del fields["data"]["path"]
@@ -113,7 +116,7 @@ class TrialSpec:
         asked = trial.resources
         texts += [asked.accelerator, *asked.custom, *asked.labels, *asked.labels.values()]
         numbers = [trial.time_limit_s, trial.expected_s, trial.expected_gib]
-        numbers += [asked.cpus, asked.gpus, asked.memory_gib, *asked.custom.values()]
+        numbers += [asked.cpus, asked.gpus, asked.memory_gib, asked.ranks, asked.nodes, *asked.custom.values()]
         if not all(isinstance(text, str) for text in texts) or not all(type(number) in (int, float) for number in numbers):
             raise ValueError(f"trial {trial.id} is of another shape")
         return trial

@@ -46,6 +46,8 @@ class Actor:
     site: Site | None = None
     """None while it is not known where it starts."""
     cards: Sequence[int] = ()
+    others: Sequence[tuple[Site, Sequence[int]]] = ()
+    """Further nodes that a trial of several spans, and its cards there."""
     ready: bool = False
     batch: Batch | None = None
     deadline: float = math.inf
@@ -54,6 +56,11 @@ class Actor:
     spare_since: float = math.inf
     since: float = math.inf
     """When it got what it does."""
+
+    @property
+    def places(self) -> Sequence[tuple[Site, Sequence[int]]]:
+        """Its nodes and its cards there."""
+        return ((self.site, self.cards), *self.others) if self.site else ()
 
 
 @dataclass(eq=False)
@@ -109,5 +116,6 @@ class Pool:
     def next(self, workers: int) -> tuple[Batch, float] | None:
         """The next batch, and the seconds of work after which it comes back; `workers` are those that the driver serves in all."""
         work_s = max(BATCH_SECONDS, workers / BATCHES_A_SECOND)
-        batch = self.queue.next(lambda: self.cost.batch_size(work_s))
+        alone = self.shape.world_size > 1  # ranks that have to end at once cannot agree by their clocks when a batch has had its time
+        batch = self.queue.next(lambda: 1 if alone else self.cost.batch_size(work_s))
         return (batch, work_s) if batch else None

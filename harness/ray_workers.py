@@ -15,6 +15,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.cluster import addable, nodes, worker_environment
+from harness.gang import Gang
 from harness.task import Resources
 from harness.worker import Context, Worker
 from harness.workers import Cause, Died, Event, Finished, Node, Order, Ready
@@ -51,6 +52,12 @@ class RayWorkers:
 
     def start(self, worker: int, shape: Resources, node: str | None) -> None:
         """See `Workers`."""
+        if node is not None:
+            self._nodes[worker] = node
+        if shape.world_size > 1:
+            self._handles[worker] = gang = Gang(self._context, shape, node)
+            self._await(worker, gang.nodes(), "start")
+            return
         where: dict[str, Any] = {}
         if node is not None:
             where["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
@@ -58,27 +65,30 @@ class RayWorkers:
             where["label_selector"] = dict(shape.labels)
         actors = self._class.options(**self._options(shape), **where)
         self._handles[worker] = handle = actors.remote(dataclasses.replace(self._context, resources=shape))
-        self._await(worker, handle.node.remote(), "start")
-        if node is not None:
-            self._nodes[worker] = node
+        self._await(worker, handle.node.remote().future(), "start")
 
     def send(self, worker: int, order: Order) -> None:
         """See `Workers`."""
         handle = self._handles[worker]
+        if isinstance(handle, Gang):
+            self._await(worker, handle.execute(order))
+            return
         if order.do == "go on":
             reference = handle.go_on.remote()
         elif order.do == "program":
             reference = handle.begin.remote(order.trials, order.pace, order.most)
         else:
             reference = handle.execute_all.remote(order.trials, order.packing, order.seconds)
-        self._await(worker, reference)
+        self._await(worker, reference.future())
 
     def kill(self, worker: int) -> None:
         """See `Workers`."""
         handle = self._handles.pop(worker, None)
         self._nodes.pop(worker, None)
         self._limbo.pop(worker, None)
-        if handle is not None:
+        if isinstance(handle, Gang):
+            handle.kill()
+        elif handle is not None:
             ray.kill(handle)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
@@ -87,7 +97,8 @@ class RayWorkers:
         until = time.monotonic() + timeout_s
         for worker in [worker for worker, (_, again) in self._limbo.items() if again <= time.monotonic()]:
             self._limbo[worker] = self._limbo[worker][0], math.inf
-            self._await(worker, self._handles[worker].node.remote(), "reach")
+            handle = self._handles[worker]
+            self._await(worker, handle.nodes() if isinstance(handle, Gang) else handle.node.remote().future(), "reach")
         while True:
             try:
                 wait = 0.0 if found else until - time.monotonic()
@@ -122,7 +133,8 @@ class RayWorkers:
         if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in said:
             return Cause("memory", said)
         alive = {node.id for node in self.nodes()}
-        return Cause("process" if self._nodes.get(worker) in {None, *alive} else "node", said)
+        its = self._nodes[worker].split(",") if worker in self._nodes else []
+        return Cause("process" if alive.issuperset(its) else "node", said)
 
     def close(self) -> None:
         """See `Workers`."""
@@ -142,10 +154,10 @@ class RayWorkers:
             }
         return self._shapes[shape]
 
-    def _await(self, worker: int, reference: Any, call: _Call = "work") -> None:
+    def _await(self, worker: int, answer: Future[Any], call: _Call = "work") -> None:
         """What comes of a call is put where `events` finds it: waiting for a thousand calls would ask for each of them every time."""
         came: Callable[[Future[Any]], None] = lambda future: self._came.put((worker, call, future))  # noqa: E731
-        reference.future().add_done_callback(came)
+        answer.add_done_callback(came)
 
 
 class _Actor(Worker):

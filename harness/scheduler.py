@@ -71,7 +71,7 @@ class Scheduler:
         self._dependencies = Dependencies(trials, recorded)
         self._pools: dict[Resources, Pool] = {}
         for trial in trials:
-            pool = self._pools.setdefault(trial.resources, Pool(trial.resources, Queue(1, packs=packs)))
+            pool = self._pools.setdefault(trial.resources, Pool(trial.resources, Queue(1, packs=packs and trial.resources.world_size == 1)))
             pool.expect([trial])
         self._open = len(trials)
         """Trials that have no outcome yet."""
@@ -188,8 +188,8 @@ class Scheduler:
             for pool in self._pools.values():
                 while pool.memory_queue and (actor := self._placement.available(pool, empty=True)):
                     pool.idle.remove(actor)
-                    assert actor.site is not None
-                    actor.site.alone = True
+                    for site, _ in actor.places:
+                        site.alone = True
                     self._send(actor, pool.memory_queue.popleft(), SLICE_SECONDS)
         if not self._running and not any(pool.starting for pool in self._pools.values()) and not self._placement.stale:
             self._trust()
@@ -206,8 +206,8 @@ class Scheduler:
     def _send(self, actor: Actor, batch: Batch, work_s: float, *, going_on: bool = False) -> None:
         actor.batch, actor.spare_since, actor.since = batch, math.inf, self._clock()
         self._running += 1
-        if actor.site:
-            actor.site.running += 1
+        for site, _ in actor.places:
+            site.running += 1
         # A worker comes back after a bounded time of work, so that only its last trial can run up to its limit.
         longest = max(trial.time_limit_s for trial in batch.trials)
         actor.deadline = self._clock() + work_s + longest + (GRACE_S if actor.warm else FIRST_GRACE_S)
@@ -228,9 +228,9 @@ class Scheduler:
         batch, actor.batch, actor.deadline, actor.since = actor.batch, None, math.inf, math.inf
         if batch:
             self._running -= 1
-            if actor.site:
-                actor.site.running -= 1
-                actor.site.alone = False
+            for site, _ in actor.places:
+                site.running -= 1
+                site.alone = False
         return batch
 
     def _collect(self) -> list[Outcome]:

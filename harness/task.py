@@ -10,7 +10,7 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, dataclass_transform, get_args
 
 from harness import params
@@ -128,7 +128,10 @@ _CARD = "accelerator_type:"
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one trial occupies while it runs, and on which machines it may. GPUs may be fractions: several trials then share a card."""
+    """What one trial occupies while it runs, and on which machines it may. GPUs may be fractions: several trials then share a card.
+
+    A trial of several ranks is several processes, see `harness.gang`; amounts are of the whole trial and spread evenly over them.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -140,6 +143,10 @@ class Resources:
     """Amounts of resources that the cluster's nodes were started with (`ray start --resources`)."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What the node's labels have to be (`ray start --labels`)."""
+    ranks: int = 0
+    """Processes that run it together; where it is 0, one for each card of several, and else one."""
+    nodes: int = 1
+    """Machines that the ranks are spread over."""
 
     def __post_init__(self) -> None:
         if self.cpus <= 0 or self.gpus < 0:
@@ -152,10 +159,40 @@ class Resources:
             raise TaskError(f"resources must be memory_gib >= 0 and custom amounts > 0, not {self.memory_gib} and {dict(self.custom)}")
         if own := [name for name in self.custom if name in ("CPU", "GPU", "memory") or name.startswith(_CARD)]:
             raise TaskError(f"resources: {own[0]} is not custom; it is one of cpus, gpus, memory_gib and accelerator")
+        if self.ranks < 0 or self.nodes < 1 or self.world_size % self.nodes:
+            raise TaskError(f"a trial has as many ranks on each of its nodes, not {self.world_size} on {self.nodes}: say ranks=")
+        if self.world_size > 1 and self.gpus % self.world_size:
+            raise TaskError(f"each of {self.world_size} ranks takes whole GPUs, or none takes any, not {self.gpus:g} among them")
+
+    @property
+    def world_size(self) -> int:
+        """How many processes run it together."""
+        return self.ranks or (int(self.gpus) if self.gpus > 1 else 1)
+
+    @property
+    def of_node(self) -> Resources:
+        """What it takes of each of its nodes."""
+        return self if self.nodes == 1 else self._share(self.nodes)
+
+    @property
+    def of_rank(self) -> Resources:
+        """What each of its processes has."""
+        return self if self.world_size == 1 else self._share(self.world_size)
+
+    def _share(self, parts: int) -> Resources:
+        return replace(
+            self,
+            cpus=self.cpus / parts,
+            gpus=self.gpus / parts,
+            memory_gib=self.memory_gib / parts,
+            custom={name: amount / parts for name, amount in self.custom.items()},
+            ranks=self.world_size // parts,
+            nodes=1,
+        )
 
     def __hash__(self) -> int:
         named = (frozenset(self.custom.items()), frozenset(self.labels.items()))
-        return hash((self.cpus, self.gpus, self.accelerator, self.memory_gib, *named))
+        return hash((self.cpus, self.gpus, self.accelerator, self.memory_gib, self.ranks, self.nodes, *named))
 
     def __str__(self) -> str:
         said = [f"{self.cpus:g} CPU" + ("" if self.cpus == 1 else "s")]
@@ -164,7 +201,8 @@ class Resources:
         said += [f"{self.memory_gib:g} GiB"] if self.memory_gib else []
         said += [f"{amount:g} {name}" for name, amount in self.custom.items()]
         said += [f"a node with {name}={value}" for name, value in self.labels.items()]
-        return " + ".join(said)
+        spread = f" in {self.world_size} ranks" if self.world_size > 1 else ""
+        return " + ".join(said) + spread + (f" on {self.nodes} nodes" if self.nodes > 1 else "")
 
     def together(self, other: Resources) -> Resources:
         """The most that either asks for; TaskError where no machine is both."""
@@ -179,6 +217,8 @@ class Resources:
             memory_gib=max(self.memory_gib, other.memory_gib),
             custom={name: max(self.custom.get(name, 0.0), other.custom.get(name, 0.0)) for name in {**self.custom, **other.custom}},
             labels=dict(labels),
+            ranks=max(self.world_size, other.world_size) if self.ranks or other.ranks else 0,
+            nodes=max(self.nodes, other.nodes),
         )
 
     def amounts(self) -> dict[str, float]:

@@ -33,6 +33,8 @@ class Trial:
         artifacts: Artifacts | None = None,
         source_digest: str = "",
         elapsed: Callable[[], float] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.id = spec.id
         self.experiment = spec.experiment
@@ -40,6 +42,9 @@ class Trial:
         self.scale = spec.scale
         self.seed = spec.seed
         self.device = device
+        self.rank, self.world_size = rank, world_size
+        """Its number among the processes that run this trial together (`Resources.ranks`), and theirs: each runs the same code inside one
+        process group of `torch.distributed`. What rank 0 returns, logs and keeps counts; the others' is dropped."""
         self.params: Any = experiment.params(**spec.params)
         self.curve: Curve = []
         self.kernel_backend = ""

@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 
 from harness import gate, provenance, registry
 from harness.artifacts import Artifacts
-from harness.checkpoints import Checkpoints
+from harness.checkpoints import Checkpoint, Checkpoints
 from harness.data import open_data
 from harness.data_store import NodeData
 from harness.isolation import isolated
@@ -87,7 +87,7 @@ class _Under:
 
 
 class _Readable(Artifacts):
-    """Artifacts of a trial that is only tried: it finds what others kept, and keeps nothing."""
+    """Artifacts of a trial that is only tried, or of one of its ranks but the first: it finds what is kept, and keeps nothing."""
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._store = artifacts._store
@@ -96,13 +96,24 @@ class _Readable(Artifacts):
         """Forget it."""
 
 
-class Worker:
-    """Executes trials one after another, or many of them as one program."""
+class _Seen(Checkpoints):
+    """Checkpoints as the ranks but the first have them."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def save(self, trial_id: str, found: Checkpoint) -> None:
+        """Forget it."""
+
+    def discard(self, trial_id: str) -> None:
+        """Leave it to the first rank."""
+
+
+class Worker:
+    """Executes trials one after another, or many of them as one program. `rank` of `world_size` processes that run a trial together."""
+
+    def __init__(self, context: Context, *, rank: int = 0, world_size: int = 1) -> None:
+        self._context, self._rank, self._world_size = context, rank, world_size
         store = StudyStore(context.store_uri, context.study, answered=True)
-        self._checkpoints, self._artifacts = Checkpoints(store), Artifacts(store)
+        self._checkpoints = _Seen(store) if rank else Checkpoints(store)
+        self._artifacts = _Readable(Artifacts(store)) if rank else Artifacts(store)
         self._rss_limit = math.inf
         self._pack: _Under | None = None
         self._node_data = NodeData(context.store_uri)
@@ -124,12 +135,13 @@ class Worker:
             run = runner(experiment)
             device = _prepare_device(self._context.resources)
             self._bring([spec])
-            with isolated(int(spec.id, 16)):
+            with isolated(int(spec.id, 16)), self._together(spec, device):
                 clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
                 trial = self._trial(spec, device)
                 with time_limit(spec.time_limit_s), _only_this_process():
                     returned = run(trial)
-                metrics, status, error = _passed(experiment, spec, returned)
+                if self._rank == 0:
+                    metrics, status, error = _passed(experiment, spec, returned)
         except TrialTimeout as problem:
             status, error = "timeout", f"ran longer than its limit of {spec.time_limit_s:g} s\n{gate.error(problem)}"
         except BaseException as problem:
@@ -142,6 +154,10 @@ class Worker:
         )
         return replace(outcome, record=replace(outcome.record, packing=gate.text(packing)), retire=self._retire(error))
 
+    def _together(self, _spec: TrialSpec, _device: str) -> AbstractContextManager[None]:
+        """What a trial of several ranks runs inside."""
+        return nullcontext()
+
     def _trial(self, spec: TrialSpec, device: str, elapsed: Callable[[], float] | None = None, *, scratch: bool = False) -> Trial:
         """A trial as its code sees it; what a scratch one saves or keeps goes nowhere."""
         return Trial(
@@ -153,6 +169,8 @@ class Worker:
             artifacts=_Readable(self._artifacts) if scratch else self._artifacts,
             source_digest=self._context.source_digests.get(spec.task, ""),
             elapsed=elapsed,
+            rank=self._rank,
+            world_size=self._world_size,
         )
 
     def _outcome(

@@ -125,7 +125,8 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
         seconds = sum(trial.expected_s for trial in left if trial.resources == shape)
         if shape.gpus:
             at_once = max(1, int(1 / shape.gpus))
-            console.print(f"each trial takes {shape}: about {duration(seconds / at_once)} on one GPU ({at_once} at a time)")
+            cards = "one GPU" if shape.gpus <= 1 else f"{shape.gpus:g} GPUs"
+            console.print(f"each trial takes {shape}: about {duration(seconds / at_once)} on {cards} ({at_once} at a time)")
         else:
             cpus = os.cpu_count() or 1
             at_once = max(1, int(cpus / shape.cpus))

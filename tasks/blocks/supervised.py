@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
@@ -80,21 +80,27 @@ def fit(
     schedule = batches.schedule
     optimizer = sgd(model, recipe.lr, decay=params.decay) if optimizer is None else optimizer
 
-    def step_loss(step: int) -> Tensor:
+    def drawn(step: int) -> tuple[Tensor, Tensor]:
         epoch, fresh = batches.epoch(step)
         if fresh and on_epoch is not None:
             on_epoch(epoch)
             model.train()
-        inputs, taught = batches(step)
+        return batches(step)
+
+    def batch_loss(inputs: Tensor, taught: Tensor) -> Tensor:
         with precision(device.type, params.precision):
             return loss(model, laid_out(model, inputs), taught)
 
     model.train()
     logged = max(1, min(50, schedule.steps // 20))
     streams = {"augmentation": batches.stream}
-    loop = Loop(model=model, optimizer=optimizer, schedule=schedule, loss=step_loss, streams=streams, log_every=logged, stage=stage)
+    step_loss = lambda step: batch_loss(*drawn(step))  # noqa: E731
+    # A compiler would take a loss with a `batch`, and those of methods hook what it cannot follow.
+    how: dict[str, Any] = {"loss": step_loss} if trial.world_size == 1 else {"loss": batch_loss, "batch": drawn}
     try:
-        return train(trial, loop)
+        return train(
+            trial, Loop(model=model, optimizer=optimizer, schedule=schedule, streams=streams, log_every=logged, stage=stage, **how)
+        )
     finally:
         batches.stop()
 

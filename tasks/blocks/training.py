@@ -13,10 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks import backends
 from tasks.blocks.optim import Schedule
+from tasks.blocks.ranks import DataParallel, averaged, check_start
 from tasks.datasets.placing import sent
+
+_NOT_HELD: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class Loop:
 
     Three forms: `loss(step)` makes the scalar that is differentiated; or `batch(step)` draws a batch and `loss(*batch)` is its mean, which
     can be taken in parts and compiled; or `step(step)` does all that a step does, such as those of a generator and its critic, and returns
-    the number that is reported. ValueError for any other.
+    the number that is reported. ValueError for any other. A trial of several ranks takes the second form, see `tasks.blocks.ranks`.
     """
 
     model: nn.Module
@@ -104,13 +108,17 @@ def _train(trial: Trial, loop: Loop) -> Trained:
     for group in (group for optimizer in loop.optimizers.values() for group in optimizer.param_groups):
         group.setdefault("initial_lr", group["lr"])
     start, recent, logged, spent = _restore(trial, loop)
-    take, began = _step(trial, loop), time.perf_counter()
+    take, new = _step(trial, loop), list[Tensor]()
+    check_start(trial, start, loop.device)
+    began = time.perf_counter()
     steps, saved_at = loop.schedule.steps, time.monotonic()
     for step in range(start, steps):
         for optimizer in loop.optimizers.values():
             loop.schedule.set(optimizer, step)
-        recent.append(take(step))
+        new.append(take(step))
         if (step + 1) % loop.log_every == 0 or step + 1 == steps:
+            recent.extend(averaged(trial, torch.stack(new)).unbind())
+            new.clear()
             mean = float(torch.stack(list(recent)[-loop.log_every :]).mean())
             trial.log(logged + step + 1, train_loss=mean, **(loop.observe() if loop.observe else {}))
             seconds = spent + time.perf_counter() - began
@@ -125,19 +133,24 @@ def _train(trial: Trial, loop: Loop) -> Trained:
 def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
     """One step of the loop: what it minimised, detached."""
     if loop.step is not None:
+        if trial.world_size > 1:
+            raise UsageError(f"a trial of {trial.world_size} ranks trains with a loop whose batches can be shared out, not with `step`")
         by_itself = loop.step
         return lambda step: by_itself(step).detach()
     assert loop.loss is not None
-    loss = _compiled(trial, loop, loop.loss)
+    loss, batch, held = _compiled(trial, loop, loop.loss), loop.batch, _NOT_HELD
+    if trial.world_size > 1:
+        parallel = DataParallel(trial, loop.model, loss, batch)
+        loss, batch, held = parallel.loss, parallel.batch, parallel.unshared
 
     def whole(step: int) -> Tensor:
-        value = loss(step) if loop.batch is None else loss(*placed(loop.batch(step), loop.device))
+        value = loss(step) if batch is None else loss(*placed(batch(step), loop.device))
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
     def in_parts(step: int) -> Tensor:
-        assert loop.batch is not None
-        return backward_in_parts(loss, placed(loop.batch(step), loop.device), loop.parts)
+        assert batch is not None
+        return backward_in_parts(loss, placed(batch(step), loop.device), loop.parts, held)
 
     def stepped(step: int) -> Tensor:
         for optimizer in loop.optimizers.values():
@@ -150,12 +163,19 @@ def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
     return stepped
 
 
-def backward_in_parts(loss: Callable[..., Tensor], batch: Sequence[Tensor], parts: int) -> Tensor:
-    """Backward pass of a batch's mean loss, one part of it after the other: the memory of one, the gradient of all. The loss, detached."""
+def backward_in_parts(
+    loss: Callable[..., Tensor], batch: Sequence[Tensor], parts: int, held: Callable[[], AbstractContextManager[object]] = _NOT_HELD
+) -> Tensor:
+    """Backward pass of a batch's mean loss, one part of it after the other: the memory of one, the gradient of all. The loss, detached.
+
+    All parts but the last are inside `held()`.
+    """
     total = torch.zeros((), device=batch[0].device)
-    for part in zip(*(tensor.chunk(parts) for tensor in batch), strict=True):
-        value = loss(*part) * (len(part[0]) / len(batch[0]))
-        value.backward()  # type: ignore[no-untyped-call]
+    pieces = list(zip(*(tensor.chunk(parts) for tensor in batch), strict=True))
+    for place, part in enumerate(pieces, 1):
+        with held() if place < len(pieces) else nullcontext():
+            value = loss(*part) * (len(part[0]) / len(batch[0]))
+            value.backward()  # type: ignore[no-untyped-call]
         total += value.detach()
     return total
 

@@ -93,8 +93,9 @@ class FakeWorkers:
             self.after(ADDED_S + START_S, worker, lambda: Ready(worker, node))
             return
         self.alive[worker] = _Fake(shape, node)
-        taken = sum(other.shape.cpus for other in self.alive.values() if other.node == node)
-        self.most[node] = max(self.most.get(node, 0.0), taken)
+        for one in node.split(","):
+            taken = sum(other.shape.of_node.cpus for other in self.alive.values() if one in other.node.split(","))
+            self.most[one] = max(self.most.get(one, 0.0), taken)
         self.log.append((self.now, "start", worker, node))
         cause = self.starts(worker, node)
         self.after(START_S, worker, lambda: Died(worker, cause) if cause else Ready(worker, node))
@@ -155,7 +156,7 @@ class FakeWorkers:
     def lose(self, id: str, kind: str = "node") -> None:
         """A node goes with all that runs on it."""
         self.cluster[:] = [node for node in self.cluster if node.id != id]
-        for worker in [worker for worker, fake in self.alive.items() if fake.node == id]:
+        for worker in [worker for worker, fake in self.alive.items() if id in fake.node.split(",")]:
             self.after(0.0, worker, lambda worker=worker: Died(worker, Cause(kind, "its node has died")))  # type: ignore[misc,arg-type]
 
     def ran(self) -> Mapping[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -139,3 +140,76 @@ def test_cards_without_a_name_are_any_card() -> None:
     assert on_one_kind([trial(0)], [node("h", 8, **H100)], []) == [trial(0)]
     asked = [replace(trials[0], resources=Resources(gpus=1, accelerator="A100"))]
     assert on_one_kind(asked, [node("h", 8, **H100)], []) == asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "machines", "count"),
+    [
+        (Resources(gpus=8), [8, 8], 2),
+        (Resources(gpus=8), [4, 4], 0),
+        (Resources(gpus=8, nodes=2), [8, 8], 2),
+        (Resources(gpus=8, nodes=2), [4, 4], 1),
+        # Three parts of four cards, and no two of one trial on one node.
+        (Resources(gpus=8, nodes=2), [8, 4], 1),
+        (Resources(gpus=8, nodes=2), [16], 0),
+        # Three nodes with room for two parts each: every trial takes another pair.
+        (Resources(gpus=8, nodes=2), [8, 8, 8], 3),
+        (Resources(cpus=4, ranks=4, nodes=2), [0, 0], 16),
+        (Resources(cpus=2, ranks=2, custom={"seat": 2}, nodes=2), [0, 0], 1),
+    ],
+    ids=lambda value: str(value).replace(" ", ""),
+)
+def test_trials_of_several_nodes_take_a_part_of_each(asked: Resources, machines: list[int], count: int) -> None:
+    cluster = [node(str(place), 32, GPU=cards, seat=1) for place, cards in enumerate(machines)]
+    if not count:
+        with pytest.raises(ResourceError, match=r"in 8 ranks.* which no (2 )?nodes? of the cluster ha(s|ve) or can add"):
+            slots(asked, cluster, [])
+        return
+    assert slots(asked, cluster, []) == slots(asked, [], [(one, 1) for one in cluster]) == count
+    trials = [trial(seed, 10.0, **dataclasses.asdict(asked)) for seed in range(2 * count)]
+    workers = FakeWorkers(cluster)
+    assert {record.status for record in run(workers, trials).values()} == {"ok"}
+    assert workers.now == 1.0 + 2 * 10.0
+
+
+def test_a_trial_of_two_nodes_waits_for_room_on_both_and_gets_it() -> None:
+    small = [trial(seed, 10.0, cpus=1) for seed in range(8)]
+    workers = FakeWorkers([node("a", 4), node("b", 4)])
+    run(workers, [*small, trial(9, 5.0, cpus=8, ranks=2, nodes=2, requires=small[0].id)])
+    assert workers.now == 1 + 10 + 1 + 5
+    assert [where for _, what, _, where in workers.log if what == "run"][-1] in ("a,b", "b,a")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"cpus": 2, "nodes": 2}, "as many ranks on each of its nodes, not 1 on 2: say ranks="),
+        ({"gpus": 4, "nodes": 3}, "not 4 on 3"),
+        ({"gpus": 1, "ranks": 2}, "takes whole GPUs, or none takes any, not 1"),
+        ({"gpus": 0.5, "ranks": 2}, "not 0.5"),
+        ({"ranks": -1}, "not -1 on 1"),
+        ({"nodes": 0}, "not 1 on 0"),
+    ],
+    ids=str,
+)
+def test_ranks_that_cannot_share_are_refused(asked: dict[str, float], says: str) -> None:
+    with pytest.raises(TaskError, match=says):
+        Resources(**asked)  # type: ignore[arg-type]
+
+
+def test_ranks_and_nodes_are_planned_shown_and_shared_out() -> None:
+    eight = Resources(cpus=16, gpus=8, memory_gib=64, nodes=2)
+    assert str(eight) == "16 CPUs + 8 GPUs + 64 GiB in 8 ranks on 2 nodes"
+    assert eight.of_node == Resources(cpus=8, gpus=4, memory_gib=32, ranks=4)
+    assert eight.of_rank == Resources(cpus=2, gpus=1, memory_gib=8, ranks=1)
+    assert Resources(gpus=8, ranks=1).world_size == 1
+    assert Resources(gpus=0.5).of_rank == Resources(gpus=0.5)
+    planned = trial(0, cpus=2, ranks=2)
+    assert planned.to_json()["resources"] == {"cpus": 2, "gpus": 0.0, "ranks": 2}
+    assert TrialSpec.from_json(planned.to_json()).resources == planned.resources
+    assert Resources(gpus=8).together(Resources(cpus=4, nodes=4, ranks=4)) == Resources(cpus=4, gpus=8, ranks=8, nodes=4)
+
+
+def test_one_process_runs_no_ranks(tmp_path: object) -> None:
+    with pytest.raises(ResourceError, match=r"2 CPUs in 2 ranks, and --local runs trials in one process: leave it out"):
+        run_trials(StudyStore(str(tmp_path), "s"), [trial(0, cpus=2, ranks=2)], local=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +309,13 @@ def test_numbers_of_a_purpose_are_of_a_seed_and_of_that_purpose_alone(make_trial
     assert torch.equal(found.reshape(200, 200), training.normal(trial, "noise", 200, 200))
     assert not torch.isclose(found, training.normal(trial, "start", 40_000)).all()
     assert [float(found.mean()), float(found.var())] == pytest.approx([0.0, 1.0], abs=0.03)
+
+
+@pytest.mark.parametrize("form", ["loss", "step"])
+def test_ranks_train_only_what_can_be_shared_out(make_trial: MakeTrial, form: str) -> None:
+    trial, loop = make_trial(), regression()
+    trial.world_size = 2
+    if form == "step":
+        loop = replace(loop, loss=None, step=loop.loss)
+    with pytest.raises(UsageError, match="a trial of 2 ranks trains with a loop whose batches can be shared out"):
+        train(trial, loop)
