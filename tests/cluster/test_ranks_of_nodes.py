@@ -1,7 +1,6 @@
 """Ranks of one trial on two nodes of a cluster, which are two raylets of this machine."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +39,13 @@ print(json.dumps({"refused": refused, "records": [[record.status, record.metrics
 @pytest.mark.cluster
 def test_a_trial_has_its_ranks_on_two_nodes_where_none_could_hold_them_both(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CODE, str(tmp_path)], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", CODE, str(tmp_path)],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(done.stdout.splitlines()[-1])

@@ -213,3 +213,19 @@ def test_ranks_and_nodes_are_planned_shown_and_shared_out() -> None:
 def test_one_process_runs_no_ranks(tmp_path: object) -> None:
     with pytest.raises(ResourceError, match=r"2 CPUs in 2 ranks, and --local runs trials in one process: leave it out"):
         run_trials(StudyStore(str(tmp_path), "s"), [trial(0, cpus=2, ranks=2)], local=True)
+
+
+@pytest.mark.parametrize("gone", [["b"], ["a", "b"]], ids=["one of its nodes", "both"])
+def test_a_trial_of_two_nodes_that_loses_some_runs_again_on_others(gone: list[str]) -> None:
+    workers = FakeWorkers([node("a", 2), node("b", 2), node("c", 2), node("d", 2)])
+    asked = trial(0, 10.0, cpus=4, ranks=2, nodes=2)
+
+    def lose() -> None:
+        for id in gone:
+            workers.lose(id)
+
+    workers.at(5.0, lose)
+    records = run(workers, [asked])
+    assert (records[asked.id].status, records[asked.id].attempts) == ("ok", 2)
+    assert len(workers.ran()[asked.id]) == 2
+    assert not set(workers.ran()[asked.id][-1].split(",")) & set(gone)
