@@ -41,7 +41,6 @@ def test_a_trial_has_its_ranks_on_two_nodes_where_none_could_hold_them_both(tmp_
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path)],
         cwd=ROOT,
-        env=dict(os.environ),
         capture_output=True,
         text=True,
         timeout=300,
