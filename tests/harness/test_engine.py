@@ -114,7 +114,7 @@ def test_what_the_cluster_cannot_hold_fails_at_once(store: StudyStore, ray_here:
     asked = TrialSpec.from_json(trial.to_json() | {"resources": {"cpus": shape.cpus, "gpus": shape.gpus}})
     with pytest.raises(ResourceError, match=f"asks for {shape}".replace("+", r"\+")):
         run_trials(store, [asked])
-    with pytest.raises(ResourceError, match="this machine has|one process"):
+    with pytest.raises(ResourceError, match=r"this machine has|one process"):
         run_trials(store, [asked], local=True)
     assert ledger.read(store).records == {}
 
