@@ -135,7 +135,7 @@ def test_a_terminal_wraps_no_number(tmp_path: Path, width: int) -> None:
     task = task_of(metrics=metrics, grids=widths(64, 128))
     study = study_of(tmp_path, task, lambda t: {metric.name: 1000.0 + noise(t, metric.name) for metric in metrics})
     sink = io.StringIO()
-    screen.show(judge(study), Console(file=sink, width=width))
+    screen.show(judge(study), Console(file=sink, width=width), full=True)
     lines = sink.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     table = "\n".join(line for line in lines if line.strip().startswith(("left", "right", "·")))
