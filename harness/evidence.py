@@ -113,6 +113,9 @@ def counted(task: Task) -> set[tuple[str, str]]:
     return {(own.name, metric.name) for own in task.experiments for metric in own.metrics if metric.counted or metric.timed}
 
 
+_DEFAULT = object()
+
+
 @dataclass(frozen=True)
 class SeedValues:
     """What an estimate gave: a number per usable seed, and the seeds that will never give one."""
@@ -186,6 +189,21 @@ class Evidence:
     def _trials(self) -> list[TrialSpec]:
         seeds = set(self.seeds)
         return [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale and t.seed in seeds]
+
+    @cached_property
+    def chosen(self) -> dict[str, list[str]]:
+        """By experiment the parameters of which the plan has several values and the task's own scale one: `--set` asked for them."""
+        found: dict[str, list[str]] = {}
+        for name in self.experiments:
+            rows, own = self.planned_of(name), [grid for grid in self.task.scale(self.scale).grids if grid.experiment.name == name]
+            several = [
+                parameter for parameter in self.task.experiment(name).parameters if rows[f"param.{parameter}"].nunique(dropna=False) > 1
+            ]
+            # What a grid leaves out has the parameter's default, which is one value more.
+            declared = {p: {v for g in own for point in g.points for v in g.axes.get(p, (point.get(p, _DEFAULT),))} for p in several}
+            if names := [parameter for parameter, values in declared.items() if len(values) <= 1]:
+                found[name] = names
+        return found
 
     @cached_property
     def experiments(self) -> list[str]:

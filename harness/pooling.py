@@ -75,6 +75,24 @@ def _pool(cells: pd.DataFrame) -> Pool:
     return Pool(over, tuple(name for name in names if name not in over), tuple(ordered.to_dict("records")))  # type: ignore[arg-type]
 
 
+def chosen_values(evidence: Evidence, estimate: Estimate) -> str:
+    """`size = 2, 8`: parameters that an estimate averages over and that the task's own scale holds at one value; nothing otherwise.
+
+    `--set` made several trials of what the task has as one, so that the number is none that the task speaks of.
+    """
+    found: dict[str, str] = {}
+    for need in needs(estimate) if evidence.chosen else ():
+        rows = need.rows(evidence.planned)
+        named = {*(need.sweep.over if need.sweep else ()), *need.parameters, *need.where}
+        for experiment, names in evidence.chosen.items():
+            own = rows[rows["experiment"] == experiment]
+            for name in names:
+                values = own[f"param.{name}"].unique() if name not in named and len(own) else ()
+                if len(values) > 1:
+                    found[name] = f"{name} = {', '.join(map(text, values))}"
+    return " and ".join(found.values())
+
+
 def averages(estimate: Estimate) -> bool:
     """Whether an estimate is a mean over its trials, or a difference of such; others have their own use for what varies."""
     if isinstance(estimate, In | Of):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,6 +15,7 @@ from harness.estimates import Estimate
 from harness.evidence import Evidence, SeedValues
 from harness.looks import added
 from harness.partial import Partial, Ruling, counted, ruling
+from harness.pooling import chosen_values
 from harness.rule import INCONCLUSIVE, OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
 from harness.sequential import at_looks
 from harness.stats import CONFIDENCE, MOST_SEEDS, Interval, Sample, number, smallest_error
@@ -300,7 +301,7 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         published=published,
         unit=claim.unit,
         decides=decides,
-        reason=" ".join([finding.reason, *([f"The sweep is cut at its edge: {'; '.join(edges)}."] if edges else [])]),
+        reason=" ".join([finding.reason, *_reservations(evidence, claim, edges)]),
         note=claim.note,
         exact=claim.exact,
         kind=claim.kind,
@@ -317,6 +318,14 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         seeds=finding.found.values,
         by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
+
+
+def _reservations(evidence: Evidence, claim: Claim, edges: Sequence[str]) -> Iterator[str]:
+    """What to know before a verdict is believed."""
+    if edges:
+        yield f"The sweep is cut at its edge: {'; '.join(edges)}."
+    if values := chosen_values(evidence, claim.estimate):
+        yield f"It is one number over {values}, of which the task has one value: run them as studies of their own to tell them apart."
 
 
 def _nearest(claim: Claim, estimate: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harness.report import screen
 from harness.report.tables import layout, leaderboard_csv, progress
 from harness.sweeps import Sweep
 from harness.task import Experiment, Grid, Metric, Statistic
-from tests.harness.fabricated import noise, study_of, task_of
+from tests.harness.fabricated import difference_claim, noise, study_of, task_of
 
 DATA = {name: DataRef(name, name, "real", name) for name in ("digits", "letters")}
 METRICS = [Metric("loss", "nats", "lower")]
@@ -143,3 +144,20 @@ def test_a_terminal_wraps_no_number(tmp_path: Path, width: int) -> None:
     shown = [row.entries[s.name].text for row in found.rows for s in found.statistics]
     shown += [own["loss"].text for row in found.rows for own in row.cells.values()]
     assert all(text in table for text in shown)
+
+
+def test_a_verdict_over_values_that_a_user_chose_says_so(tmp_path: Path) -> None:
+    claim = difference_claim()
+    measure = lambda t: {"loss": t.params["width"] * (1.0 + 0.01 * t.seed) + (t.method == "left")}  # noqa: E731
+    own, varied = task_of(claims=[claim]), task_of(claims=[claim], grids=widths(64, 128))
+    asked = replace(study_of(tmp_path / "asked", varied, measure), tasks={own.id: own})
+    (verdict,) = judge(asked).verdicts
+    assert "It is one number over width = 64, 128, of which the task has one value" in verdict.reason
+    for name, task in (("declared", varied), ("plain", own)):
+        (verdict,) = judge(study_of(tmp_path / name, task, measure)).verdicts
+        assert "one number over" not in verdict.reason
+    of = {method: Of(method, Mean("loss", where={"width": 64})) for method in ("left", "right")}
+    named = task_of(claims=[difference_claim(estimate=Difference(of["left"], of["right"]))])
+    wider = task_of(claims=named.claims, grids=widths(64, 128))
+    (verdict,) = judge(replace(study_of(tmp_path / "named", wider, measure), tasks={named.id: named})).verdicts
+    assert "one number over" not in verdict.reason
