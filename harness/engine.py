@@ -144,7 +144,16 @@ def _execute(
 
     announce(trials, max(map(slots, shapes)))
     asked = trials if mixed else on_one_kind(trials, nodes(), done.values())
-    scheduler = Scheduler(context, _balanced(asked), states, RayWorkers(context), time.monotonic, check=stop.check, say=say, packs=packs)
+    scheduler = Scheduler(
+        context,
+        balanced(asked, max(map(slots, shapes))),
+        states,
+        RayWorkers(context),
+        time.monotonic,
+        check=stop.check,
+        say=say,
+        packs=packs,
+    )
     yield from scheduler.run()
 
 
@@ -227,12 +236,20 @@ def _local_slots(shape: Resources) -> int:
     return 1
 
 
-def _balanced(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
-    """Seed by seed, so that whole seeds finish early; the dearest trials of a seed first, so that no worker ends with one."""
+def balanced(trials: Sequence[TrialSpec], slots: int) -> list[TrialSpec]:
+    """Seed by seed, so that whole seeds finish early; the dearest trials of a seed first, so that no worker ends with one.
+
+    The end of the plan, as much as `slots` workers do while the dearest trial runs, goes dearest first whatever the seed: on many
+    workers a seed is over in less than its dearest trial takes, and those of the last seeds would start when all else is done.
+    """
     ordered: list[TrialSpec] = []
     for _, group in itertools.groupby(trials, key=lambda trial: (trial.task, trial.seed)):
         ordered += sorted(group, key=lambda trial: -trial.expected_s)
-    return ordered
+    end, work_s = len(ordered), slots * max((trial.expected_s for trial in ordered), default=0.0)
+    while end and work_s > 0:
+        end -= 1
+        work_s -= ordered[end].expected_s
+    return ordered[:end] + sorted(ordered[end:], key=lambda trial: -trial.expected_s)
 
 
 def _context(store: StudyStore, trials: Sequence[TrialSpec]) -> Context:
