@@ -75,6 +75,10 @@ class Queue:
                 self._packing[trial.id] = why
             self._plain.append(trial)
 
+    def put_back(self, trials: Sequence[TrialSpec]) -> None:
+        """Trials that travelled and have not run: they go before the others, as many together as is right by now."""
+        self._plain.extendleft(reversed(trials))
+
     def again(self, batch: Batch) -> None:
         """A batch that goes before all that waits."""
         self._first.append(batch)

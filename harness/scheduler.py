@@ -262,14 +262,21 @@ class Scheduler:
         actor.warm = True
         if isinstance(found, Slice):
             return self._go_on(actor, batch, found)
-        left = batch.trials[len(found) :]
-        if left:
-            self._again(actor.pool, dataclasses.replace(batch, trials=left))
+        self._put_back(actor.pool, batch, batch.trials[len(found) :])
         actor.pool.cost.add(found)
         ended = zip(batch.trials, found, strict=False)
         outcomes = [kept for trial, outcome in ended if (kept := self._concluded(actor, batch, trial, outcome))]
         self._placement.free(actor, retire=found[-1].retire)
         return outcomes
+
+    def _put_back(self, pool: Pool, batch: Batch, left: Sequence[TrialSpec]) -> None:
+        """What a worker did not come to, because the others took longer than they seemed to: not for one worker, one by one."""
+        if batch.attempt == 1 and not (batch.losses or batch.avoid or batch.alone):
+            pool.queue.put_back(left)
+            self._placement.stale |= bool(left)
+            return
+        for trial in left:
+            self._again(pool, dataclasses.replace(batch, trials=[trial]))
 
     def _go_on(self, actor: Actor, batch: Batch, found: Slice) -> list[Outcome]:
         """Take what a program has brought, and send its worker back to it unless it has ended."""

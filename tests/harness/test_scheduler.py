@@ -70,6 +70,13 @@ def test_what_is_left_of_a_batch_that_comes_back_early_runs_too() -> None:
     assert len(run(FakeWorkers([node("a", 1)]), trials)) == 399
 
 
+def test_what_is_left_of_a_batch_of_long_trials_is_spread_over_the_workers() -> None:
+    trials = [trial(seed, 600.0 if 1000 <= seed < 1030 else 0.01) for seed in range(3000)]
+    workers = FakeWorkers([node("a", 10)])
+    assert len(run(workers, trials)) == 3000
+    assert workers.now < 4 * 600, "thirty trials of ten minutes on ten workers take half an hour"
+
+
 def test_no_shape_holds_more_than_the_machine() -> None:
     shapes: list[dict[str, Any]] = [{"cpus": 1}, {"cpus": 3}, {"cpus": 2, "gpus": 0.5}, {"cpus": 1, "gpus": 1.0}]
     trials = [trial(10 * seed + place, 1.0 + place, **shape) for place, shape in enumerate(shapes) for seed in range(20)]
