@@ -4,14 +4,18 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 SCALE ?= smoke
 
-.PHONY: demo test fuzz faults lint format kernels papers docs install clean
+.PHONY: demo test lengthy fuzz faults lint format kernels papers docs install clean
 
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
 	$(BIN)/papertrial run mup-weight-decay-transfer --scale $(SCALE)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not lengthy"
+
+# What takes half a minute and more each: nodes, heads and ranks that are killed.
+lengthy: $(STAMP)
+	$(BIN)/python -m pytest -m lengthy
 
 fuzz: $(STAMP)
 	PAPERTRIAL_FUZZ=long $(BIN)/python -m pytest -m fuzz

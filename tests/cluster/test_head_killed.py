@@ -14,7 +14,7 @@ from harness.store import StudyStore
 from tests.cluster.head import Head, started
 from tests.object_store import Server
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.lengthy]
 
 
 def kill(head: Head) -> None:

@@ -14,7 +14,7 @@ from harness import ledger
 from harness.store import StudyStore
 from tests.harness.processes import Process
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.lengthy]
 
 MEMORY = 80 * 2**20
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}

@@ -37,6 +37,7 @@ print(json.dumps({"refused": refused, "records": [[record.status, record.metrics
 
 
 @pytest.mark.cluster
+@pytest.mark.lengthy
 def test_a_trial_has_its_ranks_on_two_nodes_where_none_could_hold_them_both(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path)],

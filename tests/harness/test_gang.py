@@ -66,6 +66,7 @@ def test_rank_0_speaks_for_all_and_the_next_trials_have_the_same_processes_and_a
     assert [Artifacts(store).load(trial.id) for trial in asked] == [{"value": 12.0}] * 3
 
 
+@pytest.mark.lengthy
 def test_a_rank_that_fails_or_dies_ends_its_trial_with_one_record_and_the_next_ones_run(store: StudyStore, ray_here: None) -> None:
     says = {
         "raise": (1, "failed", "rank 1 was told to fail"),

@@ -376,6 +376,7 @@ def test_what_is_not_finite_is_a_divergence(name: str, experiment: str, tmp_path
     monkeypatch.setattr("harness.worker.runner", lambda _: poisoned)
     worker = Worker(Context(store_uri=str(tmp_path), study="study"))
     monkeypatch.setattr(worker, "_open", lambda _: found.data())
+    monkeypatch.setattr(worker, "_bring", lambda _: None)
     spec = TrialSpec.from_json(trial._spec.to_json())
     assert worker.execute(spec).record.status == "diverged"
 
