@@ -196,9 +196,9 @@ class Evidence:
         found: dict[str, list[str]] = {}
         for name in self.experiments:
             rows, own = self.planned_of(name), [grid for grid in self.task.scale(self.scale).grids if grid.experiment.name == name]
-            several = [
-                parameter for parameter in self.task.experiment(name).parameters if rows[f"param.{parameter}"].nunique(dropna=False) > 1
-            ]
+            # A plan of before may lack a parameter that the task has by now.
+            planned = [(parameter, f"param.{parameter}") for parameter in self.task.experiment(name).parameters]
+            several = [parameter for parameter, column in planned if column in rows and rows[column].nunique(dropna=False) > 1]
             # What a grid leaves out has the parameter's default, which is one value more.
             declared = {p: {v for g in own for point in g.points for v in g.axes.get(p, (point.get(p, _DEFAULT),))} for p in several}
             if names := [parameter for parameter, values in declared.items() if len(values) <= 1]:
