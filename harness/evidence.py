@@ -200,7 +200,7 @@ class Evidence:
             planned = [(parameter, f"param.{parameter}") for parameter in self.task.experiment(name).parameters]
             several = [parameter for parameter, column in planned if column in rows and rows[column].nunique(dropna=False) > 1]
             # What a grid leaves out has the parameter's default, which is one value more.
-            declared = {p: {v for g in own for point in g.points for v in g.axes.get(p, (point.get(p, _DEFAULT),))} for p in several}
+            declared = {p: {repr(v) for g in own for point in g.points for v in g.axes.get(p, (point.get(p, _DEFAULT),))} for p in several}
             if names := [parameter for parameter, values in declared.items() if len(values) <= 1]:
                 found[name] = names
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -26,6 +27,7 @@ from harness.plan import TrialSpec
 from harness.plans import save_plan
 from harness.progress import RunProgress
 from harness.record import Record
+from harness.shown import sentence
 from harness.stopping import Stop
 from harness.store import StudyStore
 from harness.study import load, save_env
@@ -165,7 +167,16 @@ def _tell(
         )
     elif troubles:
         console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
+        _tell_why([record for record in found if record.status != "ok"], store, console)
     if missing and not result.stopped:
         lost = f"{missing} of {len(trials)} trials have no record in {store.uri}: their nodes or their records were lost"
         console.print(f"{lost}; go on with: {again(words)}", style="yellow", soft_wrap=True)
     return 0 if states["ok"] == len(trials) else 1
+
+
+def _tell_why(bad: Sequence[Record], store: StudyStore, console: Console) -> None:
+    """What most of the trials that did not end ok said last, and how to see what each of them said."""
+    lines = Counter(record.error.strip().splitlines()[-1] for record in bad if record.error.strip())
+    for line, count in lines.most_common(1):
+        warn(console, f"{count} of them: {sentence(line)}")
+    warn(console, f"each of them: papertrial trials {shlex.quote(store.name)} --store {shlex.quote(store.store_uri)} --failed")

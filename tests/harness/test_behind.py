@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_one_trial_runs_again_and_measures_the_same(papertrial: Command, smoke: 
     (again,) = json.loads(papertrial("trials", "one", "--json").out)
     assert again["metrics"] == good["metrics"]
     assert Path("results/one").is_dir()
+
+
+def test_a_run_says_why_most_trials_failed_and_how_to_see_each(papertrial: Command, smoke: Command) -> None:
+    said = smoke("--local", "--set", "behaviour=raise", "--study", "s")
+    assert said.code == 1
+    (why,) = [line for line in said.out.splitlines() if " of them: " in line and "papertrial" not in line]
+    rows = json.loads(papertrial("trials", "s", "--failed", "--json").out)
+    assert why.split(" of them: ")[0] == str(len(rows))
+    assert why.split(" of them: ")[1] in rows[0]["error"]
+    (command,) = [line for line in said.out.splitlines() if "each of them: " in line]
+    assert papertrial(*shlex.split(command.partition("papertrial ")[2])).code == 0
 
 
 def test_what_is_not_recorded_yet_waits(papertrial: Command, smoke: Command) -> None:
