@@ -142,11 +142,12 @@ def _execute(
     from harness.cluster import nodes, slots
     from harness.ray_workers import RayWorkers
 
-    announce(trials, max(map(slots, shapes)))
+    at_once = max(map(slots, shapes))
+    announce(trials, at_once)
     asked = trials if mixed else on_one_kind(trials, nodes(), done.values())
     scheduler = Scheduler(
         context,
-        balanced(asked, max(map(slots, shapes))),
+        balanced(asked, at_once),
         states,
         RayWorkers(context),
         time.monotonic,

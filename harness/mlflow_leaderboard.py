@@ -62,20 +62,21 @@ def gain(own: Contender | None, baseline: Contender | None, better: Better) -> G
 
 def rows(ruling: Ruling) -> Iterator[dict[str, Any]]:
     """The rows of a task at a scale; a number that is not known is None."""
+    entries, task = registry.tasks(), ruling.evidence.task
+    field = entries[task.id].field if task.id in entries else ""
     for board in ruling.boards:
         ranking = next((column for column in board.statistics if column.name == board.ranked_by), None)
         first = next((row for row in board.rows if row.role == "baseline"), None)
         for row in board.rows:
-            yield _row(ruling, board, row, ranking, first)
+            yield _row(ruling, field, board, row, ranking, first)
 
 
-def _row(ruling: Ruling, board: Board, row: Row, ranking: Statistic | None, first: Row | None) -> dict[str, Any]:
+def _row(ruling: Ruling, field: str, board: Board, row: Row, ranking: Statistic | None, first: Row | None) -> dict[str, Any]:
     task, study = ruling.evidence.task, ruling.evidence.study
     entry = row.entries[ranking.name] if ranking else None
     base = first.entries[ranking.name].seeds if ranking and first else None
     gained = gain(entry.seeds, base, ranking.better) if ranking and entry else Gain()
     interval = entry.interval if entry else None
-    entries = registry.tasks()
     numbers = {
         "rank": row.standing.low if row.standing else None,
         "rank_high": row.standing.high if row.standing else None,
@@ -96,7 +97,7 @@ def _row(ruling: Ruling, board: Board, row: Row, ranking: Statistic | None, firs
     return {
         "paper": task.paper.arxiv,
         "task": task.id,
-        "field": entries[task.id].field if task.id in entries else "",
+        "field": field,
         "scale": board.scale,
         "experiment": board.experiment,
         "method": row.method,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
@@ -16,9 +16,6 @@ from harness.plan import TrialSpec
 from harness.store import open_study
 from harness.study import Study, load
 from harness.task import Claim
-
-if TYPE_CHECKING:
-    pass
 
 MOST = 200
 """Rows on a terminal; all are in the JSON and in the study's tables."""

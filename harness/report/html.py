@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.aggregates import Aggregate
-from harness.behind import trials_of
 from harness.durations import duration
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
@@ -127,14 +126,14 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
 def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     task, scale = ruling.evidence.task, ruling.evidence.scale
     anchor = f"{task.id}-{scale}"
-    planned = [trial for trial in ruling.evidence.study.plan if (trial.task, trial.scale) == (task.id, scale)]
+    evidence = ruling.evidence
     cards = [
         Card(
             v,
             verdict_bar(v, task.claim(v.claim).holds),
             described(v),
             f"{anchor}-{v.claim}",
-            len(trials_of(task.claim(v.claim), planned)) if v.verdict != "not tested" else 0,
+            len(evidence.rows_read(task.claim(v.claim).estimate, evidence.planned)) if v.verdict != "not tested" else 0,
         )
         for v in ruling.verdicts
     ]
