@@ -8,6 +8,7 @@ from harness.coverage import needs
 from harness.errors import UsageError, unknown
 from harness.evidence import trials_frame
 from harness.plan import TrialSpec
+from harness.study import Study
 from harness.task import Claim, Task
 
 
@@ -16,6 +17,24 @@ def trials_of(claim: Claim, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     frame = trials_frame(trials)
     wanted = {id for need in needs(claim.estimate) for id in need.rows(frame)["trial_id"]}
     return [trial for trial in trials if trial.id in wanted]
+
+
+def by_claim(study: Study, claims: Sequence[str]) -> dict[tuple[str, str, str], list[TrialSpec]]:
+    """(task, scale, claim) -> the planned trials that it reads, of the claims of these names. UsageError for a name that none has."""
+    found: dict[tuple[str, str, str], list[TrialSpec]] = {}
+    for task, scale in study.groups():
+        planned = [trial for trial in study.plan if (trial.task, trial.scale) == (task.id, scale)]
+        found |= {(task.id, scale, claim.id): trials_of(claim, planned) for claim in task.claims if claim.id in claims}
+    check_names(study, claims)
+    return found
+
+
+def check_names(study: Study, claims: Sequence[str]) -> None:
+    """UsageError for a name that no claim of the study's tasks has."""
+    known = list(dict.fromkeys(claim.id for task, _ in study.groups() for claim in task.claims))
+    for name in claims:
+        if name not in known:
+            raise unknown(f"claim of study {study.name}", name, known)
 
 
 def chosen(tasks: Sequence[Task], scale: str, trials: Sequence[TrialSpec], claims: Sequence[str], ids: Sequence[str]) -> list[TrialSpec]:

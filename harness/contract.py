@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import coverage, data, memory, registry
 from harness.checkpoints import Checkpoint
 from harness.errors import PapertrialError
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand, placeholders
 from harness.record import Record
 from harness.task import Experiment, Task
 from harness.worker import Context, Worker
@@ -79,11 +79,6 @@ def _planned(task: Task, name: str) -> Iterator[str]:
         yield f"trials beyond the memory of {scale.hardware.name}"
     if scale.seeds < 2 and any(name in claim.scales and not claim.exact for claim in task.claims):
         yield "one seed decides nothing: take two or more, or declare exact claims"
-
-
-def placeholders(task: Task, scale: str) -> dict[str, DataRef]:
-    """What stands for the sets that a scale reads where nothing is run."""
-    return {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
 
 
 def references(task: Task, chosen: Mapping[str, data.UserData]) -> dict[str, DataRef]:

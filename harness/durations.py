@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from harness.errors import UsageError
@@ -16,6 +17,18 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} d"
+
+
+def seconds_of(variable: str, usual: float) -> float:
+    """Seconds that an environment variable says, `usual` where it is empty. UsageError where it holds no number above zero."""
+    text = os.environ.get(variable, "")
+    try:
+        found = float(text or usual)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise UsageError(f"{variable} takes seconds, not {text!r}")
+    return found
 
 
 def seconds(text: str, option: str) -> float:

@@ -21,6 +21,10 @@ class Ruling:
     boards: Sequence[Board]
     verdicts: Sequence[Verdict]
 
+    def decides(self, verdict: Verdict) -> bool:
+        """Whether the verdict is one of this task at this scale."""
+        return (verdict.task, verdict.scale) == (self.evidence.task.id, self.evidence.scale)
+
     @cached_property
     def aggregates(self) -> Mapping[str, Aggregate]:
         """By experiment: its contenders over all cells, where they share several."""

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 
-from harness.errors import Say, StoreError, UsageError, quiet
+from harness.durations import seconds_of
+from harness.errors import Say, StoreError, quiet
 from harness.object_folder import Conflict, ObjectFolder, Version
 
 LEASE = "lease.json"
@@ -196,14 +197,7 @@ def look(folder: ObjectFolder) -> tuple[Holder, Version] | None:
 
 def heartbeat_s() -> float:
     """Seconds between heartbeats. UsageError where the variable holds no number above zero."""
-    text = os.environ.get(HEARTBEAT_VARIABLE, "")
-    try:
-        found = float(text or HEARTBEAT_S)
-    except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
-        raise UsageError(f"{HEARTBEAT_VARIABLE} takes seconds, not {text!r}")
-    return found
+    return seconds_of(HEARTBEAT_VARIABLE, HEARTBEAT_S)
 
 
 def now() -> float:

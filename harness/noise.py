@@ -23,7 +23,7 @@ from harness.estimates import Estimate, Replicated, Vectorised, values_of
 from harness.evidence import counted, trials_frame
 from harness.fitted import Fitted
 from harness.partial import Partial, ruling
-from harness.plan import DataRef, Overrides, data_names, expand
+from harness.plan import Overrides, expand, placeholders
 from harness.resolution import SINGLE, step
 from harness.rounding import Resolution, resolution
 from harness.rule import NOT_TESTED, REPRODUCED, WHYS, Decisions, Outcomes, decided, held, standing, together
@@ -107,8 +107,7 @@ def redraw(
     task: Task, scale: str, *, studies: int, random: np.random.Generator, records: pd.DataFrame | None = None, seeds: int | None = None
 ) -> Redrawn:
     """Studies of a task at a scale. `records` are those of a study of the task, at any scale; without them numbers are standard normal."""
-    placeholders = {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
-    plan = trials_frame(expand(task, scale, Overrides(seeds=1), placeholders))
+    plan = trials_frame(expand(task, scale, Overrides(seeds=1), placeholders(task, scale)))
     seeds = seeds or task.scale(scale).seeds
     replicates = studies * seeds
     drawn: dict[str, Floats] = {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from harness.errors import UsageError
+from harness.durations import seconds_of
 from harness.object_uri import opened
 from harness.shown import sentence
 
@@ -136,14 +135,7 @@ class ObjectFolder:
 
 def patience_s() -> float:
     """Seconds that a store which was there is asked again. UsageError where the variable holds no number above zero."""
-    text = os.environ.get(PATIENCE_VARIABLE, "")
-    try:
-        found = float(text or PATIENCE_S)
-    except ValueError:
-        found = 0.0
-    if not 0 < found < float("inf"):
-        raise UsageError(f"{PATIENCE_VARIABLE} takes seconds, not {text!r}")
-    return found
+    return seconds_of(PATIENCE_VARIABLE, PATIENCE_S)
 
 
 def _version(meta: Mapping[str, Any]) -> Version:

@@ -208,6 +208,16 @@ def data_names(task: Task, scale: str, overrides: Overrides = Overrides()) -> li
     return list(dict.fromkeys(grid.data for grid in _chosen(task, scale, overrides) if grid.data))
 
 
+def placeholder(name: str) -> DataRef:
+    """Stands for a data set while names, values and costs are asked for, which needs no data on the machine."""
+    return DataRef(name, "", "synthetic", "")
+
+
+def placeholders(task: Task, scale: str) -> dict[str, DataRef]:
+    """What stands for the sets that a scale reads where nothing is run."""
+    return {name: placeholder(name) for name in data_names(task, scale)}
+
+
 MOST_SEEDS = 100_000
 """More are taken for a slip of the pen: their plan alone would fill the memory."""
 LAST_FIRST_SEED = 1_000_000

@@ -15,7 +15,7 @@ from harness import registry
 from harness.checksums import FIELD, is_signed, read_signed, signed
 from harness.errors import PapertrialError, Say, StoreError, quiet
 from harness.looks import Look
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand, read_trials
+from harness.plan import Overrides, TrialSpec, expand, placeholders, read_trials
 from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
 from harness.shown import sentence
 from harness.store import PLAN, PLAN_COPY, StudyStore
@@ -127,8 +127,7 @@ def _today(task_id: str, scale: str) -> list[TrialSpec]:
     """One seed of all that a scale plans now; its data plays no part."""
     try:
         task = registry.task(task_id)
-        data = {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
-        return expand(task, scale, Overrides(seeds=1), data)
+        return expand(task, scale, Overrides(seeds=1), placeholders(task, scale))
     except PapertrialError:
         return []
 

@@ -16,7 +16,7 @@ from harness.console import console as make_console
 from harness.console import styled, warn
 from harness.errors import PapertrialError
 from harness.masking import mask
-from harness.plan import DataRef, Overrides, data_names, expand
+from harness.plan import Overrides, data_names, expand, placeholders
 from harness.task import SCALES, Task
 
 
@@ -60,7 +60,7 @@ def _scales() -> Table:
 def _lacks(task: Task, scale: str) -> Text:
     names = data_names(task, scale)
     try:
-        trials = expand(task, scale, Overrides(), {name: DataRef(name, "", "synthetic", "") for name in names})
+        trials = expand(task, scale, Overrides(), placeholders(task, scale))
         missing = [f"data {name}" for name in names if data.is_missing(registry.dataset(name))]
     except PapertrialError:
         return styled("cannot be planned", "red")

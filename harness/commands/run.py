@@ -31,6 +31,7 @@ from harness.shown import sentence
 from harness.stopping import Stop
 from harness.store import StudyStore
 from harness.study import load, save_env
+from harness.task import Hardware
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,9 +43,10 @@ def run(options: argparse.Namespace) -> int:
     for data in {trial.data.fingerprint: trial.data for trial in selection.trials if trial.data}.values():
         for note in data.notes:
             warn(console, f"{data.source}: {note}")
-    if not _on_a_cluster(options):
-        _check_cards(selection, options)
-    _check_memory(selection, options)
+    machine = None if _on_a_cluster(options) else memory.here(selection.trials)
+    if machine:
+        _check_cards(selection, machine, options)
+    _check_memory(selection, machine, options)
     store.check_writable()
     stop = Stop(
         f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
@@ -64,12 +66,11 @@ def run(options: argparse.Namespace) -> int:
     return _tell(result, kept, trials, store, console, options.words)
 
 
-def _check_cards(selection: Selection, options: argparse.Namespace) -> None:
+def _check_cards(selection: Selection, here: Hardware, options: argparse.Namespace) -> None:
     """ResourceError, before Ray takes its time to start, where a trial that is left to do asks for more GPUs than this machine has."""
-    asked = [trial for trial in selection.trials if trial.resources.gpus]
-    if not asked or max(trial.resources.gpus for trial in asked) <= (here := memory.here(asked)).gpus:
+    if max((trial.resources.gpus for trial in selection.trials), default=0) <= here.gpus:
         return
-    left = left_to_do(selection.store, asked, ledger.read(selection.store).records, retry=options.retry)
+    left = left_to_do(selection.store, selection.trials, ledger.read(selection.store).records, retry=options.retry)
     if beyond := [trial for trial in left if trial.resources.gpus > here.gpus]:
         raise ResourceError(
             f"a trial asks for {beyond[0].resources}; this machine has {here.cpus} CPUs + {here.gpus} GPUs. Another --scale may do with "
@@ -77,9 +78,8 @@ def _check_cards(selection: Selection, options: argparse.Namespace) -> None:
         )
 
 
-def _check_memory(selection: Selection, options: argparse.Namespace) -> None:
+def _check_memory(selection: Selection, machine: Hardware | None, options: argparse.Namespace) -> None:
     """ResourceError where a trial that is left to do does not fit. The ledger is read only where one of the plan does not."""
-    machine = None if _on_a_cluster(options) else memory.here(selection.trials)
     if memory.too_large(selection.trials, selection.tasks, machine, alone=options.local):
         left = left_to_do(selection.store, selection.trials, ledger.read(selection.store).records, retry=options.retry)
         memory.check(left, selection.tasks, machine, alone=options.local)

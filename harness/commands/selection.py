@@ -13,7 +13,7 @@ from harness import looks as looking
 from harness.errors import UsageError, unknown
 from harness.kinds import split
 from harness.looks import Look
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand, placeholder
 from harness.plans import DamagedPlanError, Plan, read_plan
 from harness.store import StudyStore
 from harness.task import SCALES, DataKind, Task
@@ -69,7 +69,7 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     sets = _sets(needed, chosen, data.parse_replacements(options.data))
     one_seed = replace(overrides, seeds=1)
     for task in tasks:
-        expand(task, options.scale, one_seed, {name: _placeholder(name) for name in needed})
+        expand(task, options.scale, one_seed, {name: placeholder(name) for name in needed})
     references = {name: _reference(dataset, chosen, options.data_kind, optional=data_optional) for name, dataset in sets.items()}
     trials = [trial for task in tasks for trial in expand(task, options.scale, overrides, references)]
     if options.claim or options.trial:
@@ -161,13 +161,8 @@ def _sets(needed: Sequence[str], chosen: Mapping[str, data.UserData], replaced: 
 def _reference(dataset: data.Dataset, chosen: Mapping[str, data.UserData], kind: DataKind | None, *, optional: bool) -> DataRef:
     name = dataset.name
     if optional and name not in chosen and data.is_missing(dataset):
-        return _placeholder(name)
+        return placeholder(name)
     return data.resolve(dataset, chosen, require_kind=kind)
-
-
-def _placeholder(name: str) -> DataRef:
-    """Stands for a data set while names and values are checked, which needs no data on the machine."""
-    return DataRef(name, "", "synthetic", "")
 
 
 def _values(items: Sequence[str]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from harness.console import console as make_console
 from harness.console import emit, styled
 from harness.durations import duration
 from harness.kinds import text
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plan import Overrides, TrialSpec, data_names, expand, placeholders
 from harness.tally import KINDS
 from harness.task import Claim, Experiment, Task
 
@@ -159,7 +159,7 @@ def _parameters(experiment: Experiment) -> list[tuple[str, str, str, str, str]]:
 
 def _trials(task: Task, scale: str) -> list[TrialSpec]:
     """What the scale plans, whatever data there is."""
-    return expand(task, scale, Overrides(), {key: DataRef(key, "", "synthetic", "") for key in data_names(task, scale)})
+    return expand(task, scale, Overrides(), placeholders(task, scale))
 
 
 def _scales(console: Console, task: Task) -> None:

@@ -8,14 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from harness.behind import trials_of
+from harness.behind import by_claim
 from harness.console import console as make_console
 from harness.console import emit, warn
-from harness.errors import unknown
 from harness.plan import TrialSpec
 from harness.store import open_study
 from harness.study import Study, load
-from harness.task import Claim
 
 MOST = 200
 """Rows on a terminal; all are in the JSON and in the study's tables."""
@@ -24,7 +22,7 @@ MOST = 200
 def run(options: argparse.Namespace) -> int:
     """Print trials in the plan's order with what they measured; one that left no record is `waiting`."""
     study = load(open_study(options.study, options.store))
-    trials = [trial for claim, own in behind(study, options.claim) for trial in own] if options.claim else list(study.plan)
+    trials = [trial for own in by_claim(study, options.claim).values() for trial in own] if options.claim else list(study.plan)
     rows = _rows(study, list({trial.id: trial for trial in trials}.values()))
     if options.failed:
         rows = [row for row in rows if row["status"] not in ("ok", "waiting")]
@@ -49,19 +47,6 @@ def run(options: argparse.Namespace) -> int:
     if rows:
         console.print(f"one again, in this process: {again(study, rows[0]['trial'])}", soft_wrap=True)
     return 0
-
-
-def behind(study: Study, claims: Sequence[str]) -> list[tuple[Claim, list[TrialSpec]]]:
-    """The claims of that name in the study's tasks, each with the planned trials that it reads."""
-    found = []
-    for task, scale in study.groups():
-        planned = [trial for trial in study.plan if (trial.task, trial.scale) == (task.id, scale)]
-        found += [(claim, trials_of(claim, planned)) for claim in task.claims if claim.id in claims]
-    known = [claim.id for task, _ in study.groups() for claim in task.claims]
-    for name in claims:
-        if name not in known:
-            raise unknown(f"claim of study {study.name}", name, known)
-    return found
 
 
 def again(study: Study, id: str) -> str:

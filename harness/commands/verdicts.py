@@ -8,10 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands.trials import behind
+from harness.behind import check_names
 from harness.console import console as make_console
 from harness.console import emit, styled
-from harness.errors import unknown
 from harness.judgement import Judgement, judge
 from harness.store import open_study
 from harness.study import load
@@ -23,10 +22,7 @@ def run(options: argparse.Namespace) -> int:
     judgement = judge(load(open_study(options.study, options.store)))
     verdicts = judgement.verdicts
     if options.claim:
-        known = list(dict.fromkeys(verdict.claim for verdict in verdicts))
-        for name in options.claim:
-            if name not in known:
-                raise unknown(f"claim of study {judgement.study.name}", name, known)
+        check_names(judgement.study, options.claim)
         verdicts = [verdict for verdict in verdicts if verdict.claim in options.claim]
     if options.json:
         emit([_fields(judgement, verdict) for verdict in verdicts])
@@ -59,8 +55,8 @@ def _show(judgement: Judgement, verdict: Verdict, console: Console) -> None:
 
 
 def _fields(judgement: Judgement, verdict: Verdict) -> dict[str, Any]:
-    own = [trials for claim, trials in behind(judgement.study, [verdict.claim])]
-    trials = [trial.id for found in own for trial in found if (trial.task, trial.scale) == (verdict.task, verdict.scale)]
+    evidence = next(own.evidence for own in judgement.rulings if own.decides(verdict))
+    read = evidence.rows_read(evidence.task.claim(verdict.claim).estimate, evidence.planned)
     return {
         "task": verdict.task,
         "scale": verdict.scale,
@@ -83,6 +79,6 @@ def _fields(judgement: Judgement, verdict: Verdict) -> dict[str, Any]:
         "source": verdict.source,
         "reason": verdict.reason,
         "note": verdict.note,
-        "trials": trials,
+        "trials": list(read["trial_id"]),
         "again": f"papertrial run {verdict.task} --scale {verdict.scale} --claim {verdict.claim}",
     }

@@ -18,7 +18,7 @@ from interleaved import show, take
 from harness import registry
 from harness.evidence import Evidence
 from harness.noise import NOT_DRAWN, Redrawn, is_planned, judged, redraw, to_null
-from harness.plan import DataRef, Overrides, data_names, expand
+from harness.plan import Overrides, expand, placeholders
 from harness.rule import OUTCOMES
 from harness.store import StudyStore, open_study
 from harness.study import Study, load
@@ -30,8 +30,7 @@ REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 def as_study(redrawn: Redrawn, number: int) -> Study:
     """One of the redrawn studies, as if its trials had left these records."""
     task, scale = redrawn.task, redrawn.scale
-    placeholders = {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)}
-    plan = expand(task, scale, Overrides(seeds=redrawn.seeds), placeholders)
+    plan = expand(task, scale, Overrides(seeds=redrawn.seeds), placeholders(task, scale))
     frames = [redrawn.table.frame(number * redrawn.seeds + seed) for seed in range(redrawn.seeds)]
     frame = pd.concat(frames, ignore_index=True).drop(columns=[name for name in frames[0] if str(name).startswith("view.")])
     frame = frame.assign(task=task.id, scale=scale, trial_id=[trial.id for trial in plan], data_kind="synthetic")

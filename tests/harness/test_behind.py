@@ -10,13 +10,13 @@ import pytest
 
 from harness import registry
 from harness.behind import chosen, trials_of
-from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand
+from harness.plan import Overrides, TrialSpec, expand, placeholders
 from tests.harness.conftest import Command
 
 
 def planned(task: str, scale: str) -> list[TrialSpec]:
     own = registry.task(task)
-    return expand(own, scale, Overrides(), {name: DataRef(name, "", "synthetic", "") for name in data_names(own, scale)})
+    return expand(own, scale, Overrides(), placeholders(own, scale))
 
 
 @pytest.mark.parametrize(("claim", "methods"), [("C1-relu", {"crrelu", "relu"}), ("C3-tanh", {"gaussian-cdf", "tanh"})])

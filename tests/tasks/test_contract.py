@@ -21,7 +21,7 @@ from harness.checkpoints import Checkpoints
 from harness.errors import TaskError
 from harness.packing import runner
 from harness.params import resolve
-from harness.plan import Overrides, TrialSpec, expand
+from harness.plan import Overrides, TrialSpec, expand, placeholders
 from harness.task import Experiment, Grid, Task
 from harness.trial import Trial
 from harness.worker import Context, Worker
@@ -139,7 +139,7 @@ def test_every_declaration_is_sound_and_estimates_every_trial(name: str) -> None
     assert contract.declared(task) == []
     assert {"smoke", "laptop"} <= set(task.scales)
     for scale in task.scales:
-        trials = expand(task, scale, Overrides(seeds=1), contract.placeholders(task, scale))
+        trials = expand(task, scale, Overrides(seeds=1), placeholders(task, scale))
         assert all(t.expected_s > 0 for t in trials), f"{scale}: a trial without an estimate"
 
 

@@ -13,7 +13,7 @@ import torch
 from harness import registry
 from harness.errors import UsageError
 from harness.lazy import load
-from harness.plan import DataRef, Overrides, data_names, expand
+from harness.plan import DataRef, Overrides, expand, placeholders
 from harness.task import SCALES, Task
 from tasks.datasets.eeg_windows import EegWindows, Split
 from tasks.eeg import classify
@@ -154,7 +154,7 @@ def test_the_published_numbers_are_those_of_the_tables(task: Task) -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_one_training_serves_all_scores_of_a_method_and_seed(task: Task, scale: str) -> None:
-    plan = expand(task, scale, Overrides(seeds=1), {name: DataRef(name, "", "synthetic", "") for name in data_names(task, scale)})
+    plan = expand(task, scale, Overrides(seeds=1), placeholders(task, scale))
     by_id = {trial.id: trial for trial in plan}
     assert sorted(t.method for t in plan if "main" in t.views and t.experiment == "train") == sorted(LEARNED)
     for trial in plan:
