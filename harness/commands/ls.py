@@ -14,7 +14,7 @@ from harness import ledger, lock
 from harness.console import console as make_console
 from harness.console import emit, warn
 from harness.errors import StoreError, UsageError
-from harness.plans import plan_if_readable
+from harness.plans import read_outline
 from harness.store import LEDGER, StudyStore, studies
 from harness.tally import Line, counts
 
@@ -64,11 +64,11 @@ def _listed(store: str) -> Iterator[_Listed]:
     for folder in studies(store):
         study = StudyStore(str(folder.parent), folder.name)
         damages: list[str] = []
-        plan = plan_if_readable(study, damages.append).trials
+        plan, _ = read_outline(study, damages.append)
         wanted = {trial.id for trial in plan}
         recorded = None
         if study.exists(LEDGER):
-            done = ledger.read(study).records
+            done, _ = ledger.states(study)
             recorded = len(wanted & done.keys()) if plan else len(done)
         yield _Listed(
             folder.name,

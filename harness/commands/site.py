@@ -28,9 +28,7 @@ def run(options: argparse.Namespace) -> int:
     site.build(found, out, _reports(found, console) if options.reports else {})
     for file in found.unread:
         warn(console, f"{file.name} is not shown: {file.why}")
-    console.print(
-        f"{len(found.papers)} papers, {len(found.latest()):,} claims, {len(found.runs)} studies: {out}/index.html", soft_wrap=True
-    )
+    console.print(f"{len(found.papers)} papers, {len(found.latest):,} claims, {len(found.runs)} studies: {out}/index.html", soft_wrap=True)
     return 0
 
 

@@ -17,7 +17,7 @@ from harness.leaderboard import Board
 from harness.papers import in_short
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
-from harness.report.cited import cited
+from harness.report.pages import SHADES, environment
 from harness.report.plots import Plot
 from harness.report.tables import Layout
 from harness.shown import plain, sentence
@@ -87,16 +87,12 @@ class Section:
 
 def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) -> str:
     """The HTML text. `plots` holds for each ruling the figures of its experiments."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    def shown(value: Any) -> Any:
-        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=shown)
-    environment.filters["svg"] = Markup
-    environment.filters["cited"] = cited
-    template = environment.from_string((Path(__file__).parent / "template.html").read_text(encoding="utf-8"))
+    folder = Path(__file__).parent
+    pages = environment(folder)
+    pages.filters["svg"] = Markup
+    template = pages.get_template("template.html")
     study = judgement.study
     failed, failed_count = failures(study)
     return template.render(
@@ -104,9 +100,10 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         sections=[_section(ruling, found) for ruling, found in zip(judgement.rulings, plots, strict=True)],
         caution=verdicts.caution(judgement.verdicts),
         provenance=provenance(study),
-        trials=_script(trial_rows(study)),
+        trials=trial_rows(study),
         files=_files(study),
-        script=Markup((Path(__file__).parent / "report.js").read_text(encoding="utf-8")),
+        script=Markup((folder / "report.js").read_text(encoding="utf-8")),
+        colours=Markup(SHADES.read_text(encoding="utf-8")),
         failures=failed,
         failed_count=failed_count,
         how=(*verdicts.HOW, *tables.HOW_RANKED, tables.HOW_CENSORED, tables.HOW_OVER_CELLS),
@@ -165,13 +162,6 @@ def _words(judgement: Judgement) -> list[str]:
     order = ("reproduced", "holds", "not reproduced", "does not hold", "inconclusive", "undecided", "not tested")
     found = {verdicts.word(verdict) for verdict in judgement.verdicts}
     return [word for word in order if word in found] if len(found) > 1 else []
-
-
-def _script(found: Mapping[str, Any]) -> Any:
-    """JSON that may stand in a script element: no `<` ends it."""
-    from markupsafe import Markup
-
-    return Markup(json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 def trial_rows(study: Study) -> dict[str, Any]:

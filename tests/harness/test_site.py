@@ -89,11 +89,11 @@ def test_a_claim_shows_what_it_was_in_earlier_studies_and_the_fullest_speaks(sto
     found = site.gather([str(stores)])
     key = ("crrelu", "laptop", "C1-relu")
     assert [row.run.study for row in found.histories[key]] == ["old", "new"]
-    assert found.latest()[key].line.verdict == "inconclusive"
+    assert found.latest[key].line.verdict == "inconclusive"
     site.build(found, tmp_path / "out")
     assert "before: 2020-01-02 reproduced" in (tmp_path / "out" / "papers" / "crrelu.html").read_text()
     frame.head(10).to_parquet(stores / "new" / "trials" / "crrelu.parquet")
-    assert site.gather([str(stores)]).latest()[key].run.study == "old", "a part of a run never hides a whole one"
+    assert site.gather([str(stores)]).latest[key].run.study == "old", "a part of a run never hides a whole one"
 
 
 def test_a_study_that_cannot_be_read_is_named_and_hides_no_other(papertrial: Command, store: Path, tmp_path: Path) -> None:

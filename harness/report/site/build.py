@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.papers import COUNTED, OnTrial
-from harness.report.cited import cited
+from harness.report.pages import SHADES, environment
 from harness.report.site.gather import ClaimRow, Gathered, Run
 from harness.report.tables import csv_text
-from harness.shown import plain
 from harness.stats import Interval
 from harness.store import write_file
 from harness.tally import KINDS, outcome, plural, sentences
 from harness.task import SCALES
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 TEMPLATES = Path(__file__).parent
 FLAT = (
@@ -47,10 +45,11 @@ FLAT = (
 
 def build(found: Gathered, out: Path, reports: Mapping[str, str] | None = None) -> list[Path]:
     """Write the site into `out`; returns its files. `reports` are HTML reports of studies by name, to be put beside it."""
-    environment = _environment()
-    latest = found.latest()
+    pages = environment(TEMPLATES)
+    pages.globals |= {"word": outcome, "bar": _bar, "plural": plural}
+    latest = found.latest
     written = [
-        _write(out / "style.css", (TEMPLATES / "style.css").read_text()),
+        _write(out / "style.css", SHADES.read_text() + (TEMPLATES / "style.css").read_text()),
         _write(out / "site.js", (TEMPLATES / "site.js").read_text()),
     ]
     for name, text in (reports or {}).items():
@@ -58,10 +57,10 @@ def build(found: Gathered, out: Path, reports: Mapping[str, str] | None = None) 
     shared = {"reports": set(reports or {}), "scales": SCALES, "counted": COUNTED}
 
     def page(name: str, template: str, root: str = "", **values: Any) -> None:
-        written.append(_write(out / name, environment.get_template(template).render(root=root, **shared, **values)))
+        written.append(_write(out / name, pages.get_template(template).render(root=root, **shared, **values)))
 
     page("index.html", "index.html", fields=_fields(found), unread=found.unread, studies=len(found.runs), claims=len(latest))
-    page("claims.html", "claims.html", rows=json.dumps(_index(found), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
+    page("claims.html", "claims.html", rows=_index(found))
     methods = _methods(found)
     page("methods.html", "methods.html", methods=methods)
     for paper in found.papers:
@@ -117,29 +116,6 @@ def _write(path: Path, text: str) -> Path:
     return Path(write_file(path, text))
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def shown(value: Any) -> Any:
-        return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    found = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=shown,
-        loader=FileSystemLoader(TEMPLATES),
-    )
-    found.filters["json"] = Markup
-    found.filters["cited"] = cited
-    found.globals["word"] = outcome
-    found.globals["bar"] = _bar
-    found.globals["plural"] = plural
-    return found
-
-
 def _fields(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for paper in found.papers:
@@ -163,7 +139,7 @@ def _bar(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
 def _index(found: Gathered) -> list[list[str]]:
     """A row a claim as the list of all claims shows and searches it."""
     rows = []
-    for row in found.latest().values():
+    for row in found.latest.values():
         line = row.line
         rows.append(
             [

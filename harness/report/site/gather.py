@@ -72,6 +72,7 @@ class Gathered:
     methods: Sequence[MethodRow]
     unread: Sequence[Unread] = field(default_factory=list)
 
+    @cached_property
     def latest(self) -> dict[tuple[str, str, str], ClaimRow]:
         """The claim of the study that speaks for its scale: the one that recorded most of its plan, the newer one of two."""
         return {key: max(reversed(rows), key=lambda row: _share(row.run)) for key, rows in self.histories.items()}
@@ -161,7 +162,7 @@ def _facts(store: StudyStore) -> dict[str, Any]:
 def _papers(found: Gathered) -> tuple[list[OnTrial], list[Unread]]:
     """The papers of the studies that are still on trial, with the verdicts that speak for each scale."""
     verdicts: dict[str, dict[str, list[Line]]] = {}
-    for row in found.latest().values():
+    for row in found.latest.values():
         verdicts.setdefault(row.line.task, {}).setdefault(row.line.scale, []).append(row.line)
     papers, lost = [], []
     entries = registry.tasks()
