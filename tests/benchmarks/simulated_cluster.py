@@ -8,7 +8,6 @@ Clock and workers are simulated and given to `harness.scheduler.Scheduler` as ar
 from __future__ import annotations
 
 import argparse
-import heapq
 import itertools
 import math
 import os
@@ -31,6 +30,7 @@ from harness.scheduler import Scheduler
 from harness.task import Resources
 from harness.worker import Context, Outcome, blank_record
 from harness.workers import Cause, Died, Event, Finished, Node, Order, Ready
+from tests.harness.fake_workers import Timeline
 
 CONTEXT = Context(store_uri="nowhere", study="simulated", source_digests={"misbehaving": "0" * 64}, git_commit="0" * 40)
 CARDS = 8
@@ -90,12 +90,11 @@ def plan(count: int, load: Load) -> list[TrialSpec]:
 
 
 @dataclass
-class Cluster:
+class Cluster(Timeline):
     """Nodes of eight GPUs. See `harness.workers.Workers`; `events` moves the clock on to what happens next."""
 
     gpus: int
     load: Load
-    now: float = 0.0
     busy_s: float = 0.0
     had_s: float = 0.0
     """GPU-seconds that were there."""
@@ -108,8 +107,6 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self._draw = random.Random(2)
-        self._coming: list[tuple[float, int, Callable[[], Event | None]]] = []
-        self._count = itertools.count()
         self._nodes: dict[str, Node] = {}
         self._on: dict[str, set[int]] = {}
         self._where: dict[int, str] = {}
@@ -121,7 +118,7 @@ class Cluster:
             if place < len(nodes) - late:
                 self._join(cards)
             else:
-                self._at(LATE_S, lambda cards=cards: self._join(cards))  # type: ignore[misc]
+                self.at(LATE_S, lambda cards=cards: self._join(cards))  # type: ignore[misc]
 
     def seconds(self, trial: TrialSpec) -> float:
         """What a trial takes, the same in every run."""
@@ -134,10 +131,6 @@ class Cluster:
             if (at := at - share) < 0:
                 return what
         return "ok"
-
-    def clock(self) -> float:
-        """Now."""
-        return self.now
 
     def nodes(self) -> Sequence[Node]:
         """See `Workers`."""
@@ -197,14 +190,7 @@ class Cluster:
     def events(self, timeout_s: float) -> Sequence[Event]:
         """See `Workers`."""
         began = time.process_time()
-        until = self.now + timeout_s
-        found: list[Event] = []
-        while self._coming and self._coming[0][0] <= (self.now if found else until):
-            self.now, _, happens = heapq.heappop(self._coming)
-            if event := happens():
-                found.append(event)
-        if not found:
-            self.now = until
+        found = super().events(timeout_s)
         self.own_s += time.process_time() - began
         return found
 
@@ -223,7 +209,7 @@ class Cluster:
         self._nodes[id] = Node(id, id, {"CPU": 8.0 * cards, "GPU": float(cards)})
         self._on[id] = set()
         if self.load.preempted_h:
-            self._at(self.now + self._draw.expovariate(self.load.preempted_h / 3600), lambda: self._preempt(id, cards))
+            self.at(self.now + self._draw.expovariate(self.load.preempted_h / 3600), lambda: self._preempt(id, cards))
 
     def _preempt(self, id: str, cards: int) -> None:
         self._counted(-cards)
@@ -231,16 +217,13 @@ class Cluster:
         del self._nodes[id]
         for worker in sorted(self._on.pop(id)):
             self._after(0.0, worker, lambda worker=worker: Died(worker, Cause("preempted", "its node was taken back")))  # type: ignore[misc]
-        self._at(self.now + BACK_S, lambda: self._join(cards))
-
-    def _at(self, second: float, does: Callable[[], None]) -> None:
-        heapq.heappush(self._coming, (second, next(self._count), lambda: does()))  # type: ignore[func-returns-value]
+        self.at(self.now + BACK_S, lambda: self._join(cards))
 
     def _after(self, seconds: float, worker: int, event: Callable[[], Event]) -> None:
         node = self._where[worker]
         lost = seconds > 0
         happens = lambda: event() if worker in self._where and (not lost or node in self._nodes) else None  # noqa: E731
-        heapq.heappush(self._coming, (self.now + seconds, next(self._count), happens))
+        self.happens(self.now + seconds, happens)
 
 
 @dataclass

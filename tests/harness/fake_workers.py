@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,14 +50,50 @@ class _Fake:
     node: str
 
 
+@dataclass(kw_only=True)
+class Timeline:
+    """Seconds that pass from one thing that happens to the next; of two at once the one that was said first comes first."""
+
+    now: float = 0.0
+    _coming: list[tuple[float, int, Callable[[], Event | None]]] = field(default_factory=list, init=False, repr=False)
+    _count: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
+
+    def clock(self) -> float:
+        """Now."""
+        return self.now
+
+    def happens(self, second: float, what: Callable[[], Event | None]) -> None:
+        """Something at a time, of which the scheduler hears where it gives an event."""
+        heapq.heappush(self._coming, (second, next(self._count), what))
+
+    def at(self, second: float, does: Callable[[], object]) -> None:
+        """Something that happens to the cluster at a time."""
+
+        def what() -> None:
+            does()
+
+        self.happens(second, what)
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        """See `harness.workers.Workers`."""
+        until = self.now + timeout_s
+        found: list[Event] = []
+        while self._coming and self._coming[0][0] <= (self.now if found else until):
+            self.now, _, what = heapq.heappop(self._coming)
+            if event := what():
+                found.append(event)
+        if not found:
+            self.now = until
+        return found
+
+
 @dataclass
-class FakeWorkers:
+class FakeWorkers(Timeline):
     """Of `nodes`. `events` moves the clock on to what happens next. `log` says (second, what, trial or worker, node)."""
 
     cluster: list[Node]
     does: Does = lambda trial, _node: trial.expected_s
     may_add: Sequence[tuple[Node, int]] = ()
-    now: float = 0.0
     log: list[tuple[float, str, object, str]] = field(default_factory=list)
     starts: Callable[[int, str], Cause | None] = lambda _worker, _node: None
     """Why a worker does not start on a node; None where it does."""
@@ -66,14 +102,6 @@ class FakeWorkers:
     """Orders."""
     most: dict[str, float] = field(default_factory=dict)
     """CPUs that were ever taken of each node."""
-
-    def __post_init__(self) -> None:
-        self._coming: list[tuple[float, int, Callable[[], Event | None]]] = []
-        self._count = itertools.count()
-
-    def clock(self) -> float:
-        """Now."""
-        return self.now
 
     def nodes(self) -> Sequence[Node]:
         """See `harness.workers.Workers`."""
@@ -124,34 +152,13 @@ class FakeWorkers:
         if fake := self.alive.pop(worker, None):
             self.log.append((self.now, "kill", worker, fake.node))
 
-    def events(self, timeout_s: float) -> Sequence[Event]:
-        """See `Workers`."""
-        until = self.now + timeout_s
-        found: list[Event] = []
-        while self._coming and self._coming[0][0] <= (self.now if found else until):
-            self.now, _, happens = heapq.heappop(self._coming)
-            if event := happens():
-                found.append(event)
-        if not found:
-            self.now = until
-        return found
-
     def close(self) -> None:
         """See `Workers`."""
         self.alive.clear()
 
-    def at(self, second: float, does: Callable[[], object]) -> None:
-        """Something that happens to the cluster at a time."""
-
-        def happens() -> None:
-            does()
-
-        heapq.heappush(self._coming, (second, next(self._count), happens))
-
     def after(self, seconds: float, worker: int, event: Callable[[], Event]) -> None:
         """Something that happens to a worker, if it still lives then."""
-        happens = lambda: event() if worker in self.alive else None  # noqa: E731
-        heapq.heappush(self._coming, (self.now + seconds, next(self._count), happens))
+        self.happens(self.now + seconds, lambda: event() if worker in self.alive else None)
 
     def lose(self, id: str, kind: str = "node") -> None:
         """A node goes with all that runs on it."""
