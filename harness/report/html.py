@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.aggregates import Aggregate
-from harness.durations import duration
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import Board
 from harness.papers import in_short
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
+from harness.report.origins import failures, provenance
 from harness.report.pages import SHADES, environment
 from harness.report.plots import Plot
 from harness.report.tables import Layout
-from harness.shown import plain, sentence
+from harness.shown import plain
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
 from harness.tally import tally
@@ -28,14 +27,9 @@ from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.study import Study
 
 BADGES = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "≈", "not tested": "–"}
-MOST_FAILURES = 200
-LONGEST_TRACEBACK = 3000
-"""Characters of an error that a report holds: its end says what happened."""
 _MARGIN = 0.14
 _CLOSE = 12.0
 _FURTHEST = 4.0
@@ -274,129 +268,3 @@ def described(verdict: Verdict) -> str:
     digits = decimals(interval.estimate, (interval.high - interval.low) / 2)
     shown = [number(x, digits) for x in (interval.estimate, interval.low, interval.high)]
     return f"estimate {shown[0]}{unit}, interval from {shown[1]} to {shown[2]}"
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data set that trials read."""
-
-    name: str
-    kind: str
-    fingerprint: str
-    trials: int
-    notes: Sequence[str] = ()
-    """What of its files was left out and why."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a reader needs in order to trace or repeat a study."""
-
-    facts: Sequence[tuple[str, str]]
-    """(what, value), in the order in which they are shown."""
-    warnings: Sequence[str]
-    data: Sequence[Data]
-    dates: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A trial that did not end `ok`."""
-
-    trial_id: str
-    experiment: str
-    method: str
-    seed: int
-    params: str
-    status: str
-    error: str
-    """The first line."""
-    traceback: str
-    """All of it, bounded."""
-
-
-def provenance(study: Study) -> Provenance:
-    """The distinct origins of the study's records."""
-    frame = study.frame
-    statuses = ", ".join(f"{count:,} {status}" for status, count in frame["status"].value_counts().items())
-    facts = [
-        ("records", f"{len(frame):,} of {len(study.plan):,} planned trials ({statuses})" if statuses else f"none of {len(study.plan):,}"),
-        ("total trial time", duration(float(frame["seconds"].sum()))),
-        ("commit", ", ".join(_commits(frame))),
-        ("source digest", "; ".join(f"{task}: {', '.join(found)}" for task, found in _digests(frame).items())),
-        ("versions", "; ".join(_versions(frame))),
-        ("device", ", ".join(_distinct(frame, "device"))),
-        ("host", ", ".join(_distinct(frame, "host"))),
-        ("kernel backend", ", ".join(_distinct(frame, "kernel_backend"))),
-        ("driver", ", ".join(str(study.env[key]) for key in ("cpu", "platform") if key in study.env)),
-        ("command", " ".join(study.env.get("command", ()))),
-    ]
-    days = sorted({text[:10] for text in _distinct(frame, "started")})
-    dates = "no records yet" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return Provenance([(what, value) for what, value in facts if value], warnings(study), _data(frame), dates)
-
-
-def failures(study: Study) -> tuple[list[Failure], int]:
-    """The first trials that did not end well, and how many there are in all."""
-    bad = study.frame[study.frame["status"] != "ok"].sort_values(["task", "experiment", "status", "method", "seed"], kind="stable")
-    given = {trial.id: trial.params for trial in study.plan}
-    return [_failure(row, given[row["trial_id"]]) for row in bad.head(MOST_FAILURES).to_dict("records")], len(bad)
-
-
-def _failure(row: Mapping[Any, Any], given: Mapping[str, Any]) -> Failure:
-    params = ", ".join(f"{name} = {text(value)}" for name, value in given.items())
-    first = sentence(str(row["error"]).strip().split("\n", 1)[0]) if row["error"] else ""
-    whole = str(row["error"]).strip() if row["error"] else ""
-    traceback = whole if len(whole) <= LONGEST_TRACEBACK else f"...\n{whole[-LONGEST_TRACEBACK:]}"
-    place = f"{row['task']}, {row['experiment']}"
-    return Failure(row["trial_id"], place, row["method"], int(row["seed"]), params, row["status"], first, traceback)
-
-
-def _distinct(frame: pd.DataFrame, column: str) -> list[str]:
-    return sorted(str(value) for value in frame[column].dropna().unique() if value != "")
-
-
-def _commits(frame: pd.DataFrame) -> list[str]:
-    pairs = frame[["git_commit", "git_dirty"]].drop_duplicates().itertuples(index=False)
-    return sorted(f"{commit[:12]}{' with uncommitted changes' if dirty else ''}" for commit, dirty in pairs if commit)
-
-
-def _digests(frame: pd.DataFrame) -> dict[str, list[str]]:
-    found = frame[frame["source_digest"] != ""].groupby("task")["source_digest"].unique()
-    return {str(task): sorted(digests) for task, digests in found.items()}
-
-
-def _versions(frame: pd.DataFrame) -> list[str]:
-    sets = [json.loads(text) for text in _distinct(frame, "versions")]
-    return [", ".join(f"{name} {version}" for name, version in found.items()) for found in sets]
-
-
-def _data(frame: pd.DataFrame) -> list[Data]:
-    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint", "data_notes"]).size()
-    return [_data_set(key, int(count)) for key, count in counts.items()]
-
-
-def _data_set(key: Any, trials: int) -> Data:
-    name, kind, fingerprint, notes = key
-    return Data(name or "made by the experiment", kind, fingerprint, trials, notes.splitlines())
-
-
-def warnings(study: Study) -> list[str]:
-    """What of a study was damaged, and what it mixes that makes its numbers hard to compare or to repeat."""
-    found, frame = list(study.damages), study.frame
-    for note, count in frame.loc[frame["notes"] != "", "notes"].value_counts().items():
-        found.append(f"{count} of the trials {str(note).replace(chr(10), '; ')}.")
-    for task, digests in _digests(frame).items():
-        if len(digests) > 1:
-            found.append(f"The trials of {task} ran on {len(digests)} different versions of its source ({', '.join(digests)}).")
-    if len(_versions(frame)) > 1:
-        found.append("The trials ran with different library versions.")
-    if len(_distinct(frame, "git_commit")) > 1:
-        found.append("The trials ran at different commits.")
-    if bool((frame["git_dirty"] == True).any()):  # noqa: E712 - an object column after a mixed read
-        found.append("Some trials ran with uncommitted changes: their commit does not say all of the code.")
-    if len(_distinct(frame, "device")) > 1:
-        found.append("The trials ran on different devices: seconds are not comparable, and numbers may differ in the last digits.")
-    if len(_distinct(frame, "kernel_backend")) > 1:
-        found.append("The trials used different kernel backends.")
-    return found

@@ -16,7 +16,7 @@ from harness.judgement import Judgement
 from harness.report import tables
 from harness.report import verdicts as verdict_text
 from harness.report.board import BoardView, view
-from harness.report.html import warnings
+from harness.report.origins import warnings
 from harness.report.tables import Layout
 from harness.tally import tally
 from harness.verdict import Verdict

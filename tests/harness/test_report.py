@@ -19,7 +19,8 @@ from harness import report
 from harness.estimates import Mean, Of
 from harness.judgement import judge
 from harness.plan import DataRef, TrialSpec
-from harness.report.html import failures, provenance, verdict_bar, warnings
+from harness.report.html import verdict_bar
+from harness.report.origins import failures, provenance, warnings
 from harness.report.verdicts import estimate
 from harness.study import Study
 from harness.task import Above, Claim, Experiment, Figure, Grid, Metric, Paper, Within
