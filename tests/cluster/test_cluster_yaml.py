@@ -13,6 +13,7 @@ import yaml
 
 from harness import registry
 from harness.plan import data_names
+from tests.altered import altered
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,13 +44,8 @@ def test_it_is_valid_for_the_installed_ray(config: dict[str, Any], schema: dict[
     ids=["a key of old versions", "no provider type", "a fraction of a GPU", "a misspelt key", "a command that is no list"],
 )
 def test_the_schema_refuses_mistakes(config: dict[str, Any], schema: dict[str, Any], path: list[str], value: object) -> None:
-    broken = copy.deepcopy(config)
-    place = broken
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(broken, schema)
+        jsonschema.validate(altered(config, path, value), schema)
 
 
 def test_ray_fills_in_its_defaults_without_overriding_ours(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

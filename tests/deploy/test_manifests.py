@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import shlex
@@ -19,6 +18,7 @@ import yaml
 from harness import registry
 from harness.cli import parser
 from harness.plan import data_names
+from tests.altered import altered
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -101,13 +101,8 @@ def test_the_rayjob_has_the_fields_of_its_kind(rayjob: dict[str, Any]) -> None:
     ids=["a misspelt key", "one in a list", "no such mode", "a number for a text", "no quantity", "an old version"],
 )
 def test_the_schema_refuses_mistakes(rayjob: dict[str, Any], path: list[Any], value: object) -> None:
-    broken = copy.deepcopy(rayjob)
-    place = broken
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(broken, SCHEMA)
+        jsonschema.validate(altered(rayjob, path, value), SCHEMA)
 
 
 def test_the_rayjob_runs_its_command_on_one_ray_with_a_token(rayjob: dict[str, Any]) -> None:
