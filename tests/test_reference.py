@@ -33,7 +33,8 @@ def _assert_same(found: str, committed: Path) -> None:
             assert name not in other or mine[name] == other[name], f"{name} of {other.get('claim')}"
         for name in ("estimate", "low", "high"):
             if other[name]:
-                assert math.isclose(float(mine[name]), float(other[name]), rel_tol=1e-9, abs_tol=1e-9) or math.isnan(float(other[name]))
+                # A fitted exponent's interval ends where an optimiser stops, and the last digits of that differ among processors.
+                assert math.isclose(float(mine[name]), float(other[name]), rel_tol=1e-7, abs_tol=1e-9) or math.isnan(float(other[name]))
             else:
                 assert mine[name] == ""
 

@@ -115,7 +115,7 @@ def test_a_member_is_what_plain_torch_trains(name: str, dtype: torch.dtype, tole
             optimizer.zero_grad()
             F.cross_entropy(twin(member.inputs[seen].to(dtype)), member.targets[seen]).backward()
             optimizer.step()
-        close(run.parameters, twin.parts(), tolerance, 0.01)
+        close(run.parameters, twin.parts(), tolerance, 0.1)
         assert member.truth is not None
         with torch.no_grad():
             outputs = twin(member.inputs.to(dtype))
