@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 SCALE ?= smoke
 
-.PHONY: demo test lengthy fuzz faults lint format kernels papers docs install clean
+.PHONY: demo test lengthy fuzz faults faults-cluster lint format kernels papers docs install clean
 
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
@@ -22,6 +22,10 @@ fuzz: $(STAMP)
 
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults --times 20
+
+faults-cluster: $(STAMP)
+	$(BIN)/python -m tests.faults --times 10 --section "Sending a job" --section "Data on the nodes of a cluster" \
+		--section "Trials of several ranks" --section "Object stores" --section "Nodes that come and go" --section "Endings"
 
 kernels: $(STAMP)
 	$(BIN)/python -m kernels check
