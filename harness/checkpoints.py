@@ -53,12 +53,12 @@ class Checkpoints:
 
     def load(self, trial_id: str) -> Checkpoint | None:
         """The trial's checkpoint, None when there is none. CheckpointError, which says why, when it cannot be used."""
-        import torch
-
         try:
             content = self._store.read_bytes(_name(trial_id))
         except FileNotFoundError:
             return None
+        import torch
+
         self._seen.add(trial_id)
         if is_intact(content) is False:
             raise CheckpointError("its checkpoint was damaged")

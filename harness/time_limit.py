@@ -5,14 +5,18 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 
 AGAIN_S = 1.0
 """A trial that swallows the exception gets it again after this long, and one that masks the alarm that much later."""
+IMPORT_S = 60.0
+"""How long beyond the limit an import is let finish: a library whose first import was cut off leaves the process broken."""
 _LOOK_S = 0.25
 
 
@@ -22,23 +26,24 @@ class TrialTimeout(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TrialTimeout in the code inside after `seconds`, again and again until it ends.
+    """Raise TrialTimeout in the code inside after `seconds`, again and again until it ends; where it imports, once it has.
 
     Code that never comes back to Python (a sleep or a loop in C with the alarm masked) cannot be reached from inside: the engine
     then kills the worker. Outside a main thread only the watchdog acts.
     """
     thread, alarms = threading.get_ident(), threading.current_thread() is threading.main_thread()
-    inside = True
+    inside, latest = True, time.monotonic() + seconds + IMPORT_S
+    outside = id(sys._getframe(2))  # the frame of the `with`: an import below it is none of the trial's
 
-    def expire(_signal: int, _frame: FrameType | None) -> None:
-        if inside:
+    def expire(_signal: int, frame: FrameType | None) -> None:
+        if inside and not (_imports(frame, outside) and time.monotonic() < latest):
             raise TrialTimeout
 
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     before = signal.signal(signal.SIGALRM, expire) if alarms else None
     if alarms:
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
-    _watchdog().watch(thread, seconds + AGAIN_S)
+    _watchdog().watch(thread, seconds + AGAIN_S, outside)
     try:
         try:
             yield
@@ -54,18 +59,40 @@ def time_limit(seconds: float) -> Iterator[None]:
             signal.signal(signal.SIGALRM, before)
 
 
+def _imports(frame: FrameType | None, outside: int) -> bool:
+    """Whether an import is under way between a frame and the one with the id `outside`, which it was called from."""
+    while frame is not None and id(frame) != outside:
+        if frame.f_code.co_filename == _IMPORTLIB:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_IMPORTLIB = "<frozen importlib._bootstrap>"
+
+
+@dataclass
+class _Watched:
+    due: float
+    """When it is told next."""
+    latest: float
+    """When it is told although it imports."""
+    outside: int
+
+
 class _Watchdog:
     """One thread of the process that looks every quarter of a second whether a watched thread has passed its limit."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
         self._lock = threading.Lock()
-        self._due: dict[int, float] = {}
+        self._watched: dict[int, _Watched] = {}
         threading.Thread(target=self._look, name="papertrial-watchdog", daemon=True).start()
 
-    def watch(self, thread: int, seconds: float) -> None:
+    def watch(self, thread: int, seconds: float, outside: int) -> None:
+        due = time.monotonic() + seconds
         with self._lock:
-            self._due[thread] = time.monotonic() + seconds
+            self._watched[thread] = _Watched(due, due + IMPORT_S, outside)
 
     def rest(self, thread: int) -> None:
         """After this no TrialTimeout of the watchdog reaches the thread, one that is on its way included."""
@@ -73,7 +100,7 @@ class _Watchdog:
         while not resting:
             with suppress(TrialTimeout):
                 with self._lock:
-                    self._due.pop(thread, None)
+                    self._watched.pop(thread, None)
                 # What was on its way arrives at a jump backwards. To take it back instead leaves the interpreter slow for good.
                 for _ in range(3):
                     pass
@@ -84,9 +111,9 @@ class _Watchdog:
             time.sleep(_LOOK_S)
             with self._lock:
                 now = time.monotonic()
-                for thread, due in self._due.items():
-                    if now > due:
-                        self._due[thread] = now + AGAIN_S
+                for thread, one in self._watched.items():
+                    if now > one.due and not (now < one.latest and _imports(sys._current_frames().get(thread), one.outside)):
+                        one.due = now + AGAIN_S
                         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TrialTimeout))
 
 

@@ -196,7 +196,7 @@ def test_a_member_that_kills_its_worker_is_found(store: StudyStore, ray_here: No
     (poison,) = of(trials, records, "die")
     assert poison.status == "failed"
     assert poison.error.startswith("the worker process died")
-    assert {record.status for record in of(trials, records, "good")} == {"ok"}
+    assert {(record.status, record.error) for record in of(trials, records, "good")} == {("ok", "")}
 
 
 def test_after_the_death_of_a_worker_members_go_on_from_what_they_saved(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
