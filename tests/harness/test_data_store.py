@@ -82,7 +82,7 @@ def test_a_node_fetches_what_it_lacks_and_measures_the_same(papertrial: Command,
 
 
 def test_an_object_store_serves_nodes_as_a_folder_does(papertrial: Command, tmp_path: Path, node: Path, object_store: Server) -> None:
-    store, copy = object_store.uri("fetched"), data.resolve(registry.dataset("letters"), {}).fingerprint
+    store, copy = object_store.uri(tmp_path.name), data.resolve(registry.dataset("letters"), {}).fingerprint
     for sent in (True, False):
         said = papertrial("data", "push", "letters", "--store", store)
         assert said.code == 0, said.err
