@@ -115,7 +115,7 @@ def _aggregate(scores: Floats, methods: Sequence[str], ranking: Statistic, metri
 
 def _shared(evidence: Evidence, experiment: str, methods: Sequence[str], need: Need) -> list[Cell]:
     """Cells in which the plan has trials of all methods. A parameter that no method varies is a trait of methods, and tells no cells."""
-    planned = evidence.planned_of(experiment)
+    planned = evidence.cells_of(experiment)
     swept = {f"param.{name}" for name in (need.sweep.over if need.sweep else ())}
     names = [str(name) for name in planned if (str(name).startswith("param.") or name == DATA) and name not in swept]
     rows = planned[planned["method"].isin(methods)]

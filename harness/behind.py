@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
+from harness.cells import Cells
 from harness.coverage import needs
 from harness.errors import UsageError, unknown
-from harness.evidence import trials_frame
 from harness.plan import TrialSpec
 from harness.study import Study
 from harness.task import Claim, Task
@@ -14,9 +16,12 @@ from harness.task import Claim, Task
 
 def trials_of(claim: Claim, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     """The trials of one task and scale that the claim's estimate reads, those among which a sweep selects included."""
-    frame = trials_frame(trials)
-    wanted = {id for need in needs(claim.estimate) for id in need.rows(frame)["trial_id"]}
-    return [trial for trial in trials if trial.id in wanted]
+    cells = Cells.of(trials)
+    frame = cells.frame()
+    wanted = np.zeros(len(frame), dtype=bool)
+    for need in needs(claim.estimate):
+        wanted[need.rows(frame).index] = True
+    return [trials[place] for place in np.flatnonzero(wanted[cells.numbers]).tolist()]
 
 
 def by_claim(study: Study, claims: Sequence[str]) -> dict[tuple[str, str, str], list[TrialSpec]]:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.coverage import needs
-from harness.estimates import column, select
 from harness.evidence import Evidence
 from harness.table import Table
 from harness.task import Experiment, Statistic
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -33,24 +28,27 @@ class Cost:
 
 def cost(evidence: Evidence, experiment: Experiment, method: str, shown: Sequence[Statistic], ranking: Statistic | None) -> Cost:
     """What the trials of `method` took. Tuning is that of the number that ranks, else of the experiment's sweep."""
-    records = select(evidence.records, {}, experiment=experiment.name, method=method)
-    good = records[records["status"] == "ok"]
+    good = evidence.ended_ok(experiment.name, method)
     read = {need.metric for statistic in shown for need in needs(statistic.estimate)}
     counted = next((m for m in experiment.metrics if m.unit.lower() in ("flop", "flops") and m.name not in read), None)
     return Cost(
-        seconds=float(good["seconds"].mean()),
-        memory=float(good["peak_memory_mib"].max()),
-        flops=float(column(good, counted.name).mean()) if counted else math.nan,
-        tuning=_tuning(evidence.planned_of(experiment.name, method), experiment, ranking),
+        seconds=float(evidence.over(good, "seconds").mean()),
+        memory=float(evidence.over(good, "peak_memory_mib").max()),
+        flops=float(evidence.over(good, f"metric.{counted.name}").mean()) if counted else math.nan,
+        tuning=_tuning(evidence, experiment, method, ranking),
     )
 
 
-def _tuning(planned: pd.DataFrame, experiment: Experiment, ranking: Statistic | None) -> float:
+def _tuning(evidence: Evidence, experiment: Experiment, method: str, ranking: Statistic | None) -> float:
+    planned = evidence.cells_of(experiment.name, method)
     read = [need for need in needs(ranking.estimate) if need.sweep] if ranking else []
     found = [(need.sweep, need.rows(planned)) for need in read] or [(experiment.tuned, planned)]
-    seeds = [(sweep, own) for sweep, rows in found if sweep and len(rows) for _, own in rows.groupby("seed")]
-    sizes = [len(cell) for sweep, own in seeds for cell in sweep.cells(Table.of(own))]
-    return sum(sizes) / len(sizes) if sizes else math.nan
+    trials = choices = 0
+    for sweep, cells in found:
+        groups = [cells.index[group.rows] for group in sweep.cells(Table.of(cells))] if sweep and len(cells) else []
+        trials += sum(int(cells.loc[group, "trials"].sum()) for group in groups)
+        choices += sum(evidence.seeds_of(group) for group in groups)
+    return trials / choices if choices else math.nan
 
 
 def unequal_tuning(budgets: Mapping[str, float]) -> str:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from harness.cells import Cells, plain
 from harness.censoring import SUFFIX, companion
 from harness.coverage import Need, needs
 from harness.ends import Ends, bounded, ends_of
 from harness.errors import TaskError
 from harness.estimates import Estimate, Replicated, select
-from harness.kinds import cell
 from harness.looks import Look, reached
 from harness.plan import TrialSpec
 from harness.rounding import resolution
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
-from harness.table import Index, Source, Table
+from harness.table import Bools, Index, Source, Table, missing
 from harness.task import DATA_KINDS, Task
 
 if TYPE_CHECKING:
@@ -31,11 +33,6 @@ if TYPE_CHECKING:
 
 
 _COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind", "data_name", "seconds", "peak_memory_mib")
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text as plain objects in one block: estimates take many small selections, each of which would copy every Arrow column."""
-    return frame.astype({name: object for name, kind in frame.dtypes.items() if str(kind).startswith("str")}).copy()
 
 
 Cell = Mapping[str, Any]
@@ -53,59 +50,17 @@ def _within(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     return frame
 
 
-def _filled(frame: pd.DataFrame, experiment: str) -> pd.DataFrame:
-    """An experiment's rows without the columns of others: fewer columns make every selection cheaper."""
-    if not experiment or frame.empty:
-        return frame
-    own = [str(name) for name in frame if str(name).startswith(("param.", "metric."))]
-    return frame.drop(columns=[name for name in own if frame[name].isna().all()])
-
-
 def trials_frame(trials: Sequence[TrialSpec]) -> pd.DataFrame:
-    """One row a trial: `trial_id`, `experiment`, `method`, `seed`, `kind` and `data_name` of its data, `param.` and `view.` columns.
+    """One row a trial: `trial_id` and `seed` beside the columns of `Cells.frame`."""
+    cells = Cells.of(trials)
+    return _expanded(cells.frame(), cells.numbers, np.array([t.id for t in trials], dtype=object), cells.seeds)
 
-    What differs in the seed alone is looked at once: a plan has few cells and many trials.
-    """
-    import pandas as pd
 
-    cells: dict[tuple[Any, ...], int] = {}
-    firsts: list[TrialSpec] = []
-    places = np.empty(len(trials), dtype=np.intp)
-    for place, trial in enumerate(trials):
-        # The trials of a cell share their parameters and data, which live as long as the trials do.
-        key = id(trial.params), trial.experiment, trial.method, id(trial.data), trial.views
-        number = cells.setdefault(key, len(firsts))
-        if number == len(firsts):
-            firsts.append(trial)
-        places[place] = number
-    columns: dict[str, Any] = {
-        "experiment": [t.experiment for t in firsts],
-        "method": [t.method for t in firsts],
-        "kind": [t.data.kind if t.data else "synthetic" for t in firsts],
-        "data_name": [t.data.source if t.data else "" for t in firsts],
-    }
-    for name in dict.fromkeys(name for t in firsts for name in t.params):
-        columns[f"param.{name}"] = [cell(t.params.get(name)) for t in firsts]
-    for view in dict.fromkeys(view for t in firsts for view in t.views):
-        columns[f"view.{view}"] = [view in t.views for t in firsts]
-    frame = _plain(pd.DataFrame(columns)).take(places).reset_index(drop=True)
-    frame.insert(0, "trial_id", np.array([t.id for t in trials], dtype=object))
-    frame.insert(3, "seed", np.array([t.seed for t in trials], dtype=np.int64))
+def _expanded(cells: pd.DataFrame, numbers: Index, ids: npt.NDArray[Any], seeds: npt.NDArray[np.int64]) -> pd.DataFrame:
+    frame = cells.take(numbers).reset_index(drop=True)
+    frame.insert(0, "trial_id", ids)
+    frame.insert(3, "seed", seeds)
     return frame
-
-
-def _viewed(frame: pd.DataFrame, planned: pd.DataFrame) -> pd.DataFrame:
-    """A boolean column for each view: which trials it asks for is the plan's, not the record's."""
-    import pandas as pd
-
-    names = [str(name) for name in planned if str(name).startswith("view.")]
-    own, all_of_them = frame["trial_id"].to_numpy(), planned["trial_id"].to_numpy()
-    if len(own) == len(all_of_them) and bool((own == all_of_them).all()):
-        views = planned[names]
-    else:
-        places = pd.Index(all_of_them).get_indexer(pd.Index(own))
-        views = planned[names].take(places) & (places >= 0)[:, None]
-    return pd.concat([frame, views.set_axis(frame.index)], axis=1)
 
 
 def counted(task: Task) -> set[tuple[str, str]]:
@@ -154,7 +109,8 @@ class Evidence:
     def looks(self) -> list[Evidence]:
         """The evidence at each look of the study that is complete, the first one first."""
         looks = self.study.looks
-        return [self.at(look) for look in looks[: reached(looks, self._trials, set(self.records["trial_id"]))]]
+        trials = [self.study.plan[place] for place in self._trials.tolist()]
+        return [self.at(look) for look in looks[: reached(looks, trials, set(self.records["trial_id"]))]]
 
     def at(self, look: Look) -> Evidence:
         """The evidence at a look."""
@@ -163,39 +119,143 @@ class Evidence:
     @cached_property
     def seeds(self) -> list[int]:
         """Planned seeds in the plan's order, which later commands only add to; up to those of the look."""
-        planned = dict.fromkeys(t.seed for t in self.study.plan if t.task == self.task.id and t.scale == self.scale)
-        return list(planned)[: self.look.seeds if self.look else None]
+        import pandas as pd
+
+        planned = pd.unique(self.study.cells.seeds[self._of_all_looks])
+        found: list[int] = planned[: self.look.seeds if self.look else None].tolist()
+        return found
+
+    @cached_property
+    def _of_all_looks(self) -> Index:
+        cells = self.study.cells
+        own = np.array([(first.task, first.scale) == (self.task.id, self.scale) for first in cells.firsts], dtype=bool)
+        return np.flatnonzero(own[cells.numbers])
+
+    @cached_property
+    def _trials(self) -> Index:
+        """Places in the study's plan."""
+        return self._of_all_looks[np.isin(self._seeds_of(self._of_all_looks), self.seeds)] if self.look else self._of_all_looks
+
+    def _seeds_of(self, trials: Index) -> npt.NDArray[np.int64]:
+        return self.study.cells.seeds[trials]
+
+    @cached_property
+    def _numbering(self) -> tuple[Index, Index]:
+        """Of each planned trial the row of `cells`, and of each of these its place in the study's cells."""
+        import pandas as pd
+
+        numbers, cells = pd.factorize(self.study.cells.numbers[self._trials])
+        return numbers.astype(np.intp), np.asarray(cells, dtype=np.intp)
+
+    @cached_property
+    def _records(self) -> Index:
+        """Rows of the study's frame: the records of the planned trials, in its order."""
+        places = self.study.places
+        own = np.zeros(len(self.study.plan) + 1, dtype=bool)
+        own[self._trials] = True
+        return np.flatnonzero(own[places])
+
+    @cached_property
+    def _cells_of_records(self) -> Index:
+        """Of each record the row of `cells`."""
+        _, cells = self._numbering
+        own = np.zeros(len(self.study.cells.firsts), dtype=np.intp)
+        own[cells] = np.arange(len(cells))
+        return own[self.study.cells.numbers[self.study.places[self._records]]]
+
+    @cached_property
+    def _recorded(self) -> Bools:
+        """Which of the planned trials left a record."""
+        found = np.zeros(len(self.study.plan), dtype=bool)
+        found[self.study.places[self._records]] = True
+        return found[self._trials]
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row a planned cell, trials that differ in the seed alone: the columns of `Cells.frame`, its `trials` and those `recorded`."""
+        numbers, cells = self._numbering
+        every = self.study.cells.frame(cells)
+        trials, recorded = (np.bincount(own, minlength=len(cells)) for own in (numbers, numbers[self._recorded]))
+        return every.assign(trials=trials, recorded=recorded)
+
+    def cells_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
+        """The planned cells of an experiment (of all, if empty) and a method (of all, if None)."""
+        key = experiment, method
+        if key not in self._cells:
+            self._cells[key] = select(self.cells, {}, experiment=experiment, method=method)
+        return self._cells[key]
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str | None], pd.DataFrame]:
+        return {}
 
     @cached_property
     def records(self) -> pd.DataFrame:
         """One row a record, with the columns that an estimate may read, and what it is, cost and was made of."""
-        frame = self.study.records(self.task, self.scale)
-        frame = frame[frame["seed"].isin(self.seeds)] if self.look else frame
-        kept = [name for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        return _viewed(_plain(_marked(frame[kept].reset_index(drop=True), self.task)), self._planned)
+        kept = [name for name in self.study.frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
+        frame = self.study.frame[kept]
+        frame = plain(frame if len(self._records) == len(frame) else frame.iloc[self._records]).reset_index(drop=True)
+        return frame.assign(**{name: self._column(name) for name in [*self._companions, *self._views]}).copy()
 
     @cached_property
     def planned(self) -> pd.DataFrame:
         """One row a planned trial: the columns of `trials_frame`, and whether it is `recorded`."""
-        planned, recorded = self._planned["trial_id"].to_numpy(), self.records["trial_id"].to_numpy()
-        whole = len(planned) == len(recorded) and bool((planned == recorded).all())
-        return self._planned.assign(recorded=True if whole else self._planned["trial_id"].isin(recorded))
+        ids = np.array([self.study.plan[place].id for place in self._trials.tolist()], dtype=object)
+        cells = self.cells.drop(columns=["trials", "recorded"])
+        return _expanded(cells, self._numbering[0], ids, self._seeds_of(self._trials)).assign(recorded=self._recorded)
 
     @cached_property
-    def _planned(self) -> pd.DataFrame:
-        return trials_frame(self._trials)
+    def _views(self) -> list[str]:
+        return [str(name) for name in self.cells if str(name).startswith("view.")]
 
     @cached_property
-    def _trials(self) -> list[TrialSpec]:
-        seeds = set(self.seeds)
-        return [t for t in self.study.plan if t.task == self.task.id and t.scale == self.scale and t.seed in seeds]
+    def _companions(self) -> dict[str, list[str]]:
+        """Columns that say of a censored metric whether it is a bound, and the experiments that declare it."""
+        found: dict[str, list[str]] = {}
+        for own in self.task.experiments:
+            for metric in own.metrics:
+                if metric.censored:
+                    found.setdefault(f"metric.{companion(metric.name)}", []).append(own.name)
+        return found
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Columns of the records."""
+        kept = (str(name) for name in self.study.frame if name in _COLUMNS or str(name).startswith(("param.", "metric.")))
+        return frozenset([*kept, *self._companions, *self._views])
+
+    @cached_property
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {}
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        """A column of the records, (records,): which view holds a trial is the plan's to say, not the record's."""
+        if name not in self._arrays:
+            if name in self._views:
+                found = self.cells[name].to_numpy()[self._cells_of_records]
+            elif name in self._companions:
+                found = self._said(name)
+            else:
+                found = self._kept(name)
+            self._arrays[name] = found
+        return self._arrays[name]
+
+    def _kept(self, name: str) -> npt.NDArray[Any]:
+        whole = self.study.frame[name]
+        return (whole if len(self._records) == len(whole) else whole.iloc[self._records]).to_numpy()
+
+    def _said(self, name: str) -> npt.NDArray[np.float64]:
+        """Of a censored metric: 1 in a row that does not say what its number is, so that it passes for no value."""
+        own = self.cells["experiment"].isin(self._companions[name]).to_numpy()[self._cells_of_records]
+        said = np.asarray(self._kept(name), dtype=float) if name in self.study.frame else np.ones(len(own))
+        return np.where(own, np.where(np.isnan(said), 1.0, said), 0.0)
 
     @cached_property
     def chosen(self) -> dict[str, list[str]]:
         """By experiment the parameters of which the plan has several values and the task's own scale one: `--set` asked for them."""
         found: dict[str, list[str]] = {}
         for name in self.experiments:
-            rows, own = self.planned_of(name), [grid for grid in self.task.scale(self.scale).grids if grid.experiment.name == name]
+            rows, own = self.cells_of(name), [grid for grid in self.task.scale(self.scale).grids if grid.experiment.name == name]
             # A plan of before may lack a parameter that the task has by now.
             planned = [(parameter, f"param.{parameter}") for parameter in self.task.experiment(name).parameters]
             several = [parameter for parameter, column in planned if column in rows and rows[column].nunique(dropna=False) > 1]
@@ -208,107 +268,143 @@ class Evidence:
     @cached_property
     def experiments(self) -> list[str]:
         """Experiments of which the plan has a trial, in the task's order."""
-        found = set(self.planned["experiment"])
+        found = set(self.cells["experiment"])
         return [experiment.name for experiment in self.task.experiments if experiment.name in found]
 
     @cached_property
-    def _seeds(self) -> dict[tuple[str, str | None, str], dict[Any, pd.DataFrame]]:
+    def _stacks(self) -> dict[tuple[str, str | None, str], list[tuple[list[int], Table]]]:
         return {}
 
-    @cached_property
-    def _plans(self) -> dict[tuple[str, str | None], pd.DataFrame]:
-        return {}
-
-    def _by_seed(self, experiment: str, method: str | None, cell: Cell = _WHOLE) -> dict[Any, pd.DataFrame]:
-        key = experiment, method, repr(cell)
-        if key not in self._seeds:
-            self._seeds[key] = dict(iter(self._read(experiment, method, cell).groupby("seed")))
-        return self._seeds[key]
-
-    def _read(self, experiment: str, method: str | None, cell: Cell) -> pd.DataFrame:
-        return _filled(_within(select(self.records, {}, experiment=experiment, method=method), cell), experiment)
-
-    def _alike(self, rows: pd.DataFrame) -> Iterator[tuple[list[Any], Index]]:
-        """Seeds whose rows are of the same trials but for the seed, with the places of these, (seeds, rows of one seed)."""
-        order = np.argsort(rows["seed"].to_numpy(), kind="stable")
-        seeds, starts, counts = np.unique(rows["seed"].to_numpy()[order], return_index=True, return_counts=True)
-        numbers = self._rows.loc[rows.index].to_numpy()[order]
-        for count in dict.fromkeys(counts.tolist()):
-            own = np.flatnonzero(counts == count)
-            places = starts[own][:, None] + np.arange(count)
-            _, kinds = np.unique(numbers[places], axis=0, return_inverse=True)
-            for kind in dict.fromkeys(kinds.tolist()):
-                found = kinds == kind
-                yield seeds[own[found]].tolist(), order[places[found]]
-
-    @cached_property
-    def _stacks(self) -> dict[tuple[str, str | None, str], list[tuple[list[Any], Table]]]:
-        return {}
-
-    def _tables(self, experiment: str, method: str | None, cell: Cell = _WHOLE) -> list[tuple[list[Any], Table]]:
+    def _tables(self, experiment: str, method: str | None, cell: Cell = _WHOLE) -> list[tuple[list[int], Table]]:
         """Seeds whose trials agree in all but what they left, with one table of them."""
         key = experiment, method, repr(cell)
         if key not in self._stacks:
-            rows = self._read(experiment, method, cell)
-            self._stacks[key] = [(seeds, _stacked(rows, places)) for seeds, places in self._alike(rows)]
+            rows = self.rows_of(_within(self.cells_of(experiment, method), cell))
+            names = self._filled(rows) if experiment else self._names
+            self._stacks[key] = [(seeds, self._stacked(places, names)) for seeds, places in self._alike(rows)]
         return self._stacks[key]
 
-    @cached_property
-    def _rows(self) -> pd.Series[int]:
-        """A number for what each record is one of, the seed apart."""
-        own = [str(name) for name in self.records if str(name).startswith(("param.", "view."))]
-        return self.records.groupby(["experiment", "method", *own], dropna=False, sort=False).ngroup()
+    def rows_of(self, cells: pd.DataFrame) -> Index:
+        """The records of some rows of `cells`, by their places in `records`."""
+        return np.flatnonzero(self._members(cells)[self._cells_of_records])
 
-    def planned_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
-        """The planned trials of an experiment (of all, if empty) and a method (of all, if None)."""
-        key = experiment, method
-        if key not in self._plans:
-            self._plans[key] = select(self.planned, {}, experiment=experiment, method=method)
-        return self._plans[key]
+    def _members(self, cells: pd.DataFrame) -> Bools:
+        found = np.zeros(len(self.cells), dtype=bool)
+        found[cells.index] = True
+        return found
+
+    def _filled(self, rows: Index) -> frozenset[str]:
+        """Columns without those of other experiments, which are empty."""
+        own = [name for name in self._names if name.startswith(("param.", "metric."))]
+        return self._names - {name for name in own if len(rows) and self._is_empty(self._column(name), rows)}
+
+    @staticmethod
+    def _is_empty(column: npt.NDArray[Any], rows: Index) -> bool:
+        # Most are told by their first row.
+        return bool(missing(column[rows[:1]])[0] and missing(column[rows]).all())
+
+    def _alike(self, rows: Index) -> Iterator[tuple[list[int], Index]]:
+        """Seeds whose records are of the same cells in the same order, with their rows, (seeds, rows of one seed)."""
+        rows = rows[np.argsort(self._column("seed")[rows], kind="stable")]
+        own = self._column("seed")[rows]
+        starts = np.flatnonzero(np.concatenate([np.ones(min(len(own), 1), dtype=bool), own[1:] != own[:-1]]))
+        seeds, counts = own[starts], np.diff(np.append(starts, len(own)))
+        for count in dict.fromkeys(counts.tolist()):
+            same = np.flatnonzero(counts == count)
+            found = rows[starts[same][:, None] + np.arange(count)]
+            for kind in _kinds(self._cells_of_records[found]):
+                yield seeds[same[kind]].tolist(), found[kind]
+
+    def _stacked(self, places: Index, names: frozenset[str]) -> Table:
+        """A replicate for each row of `places`, (replicates, rows of one): columns are taken whole, no frame is made of a seed."""
+        first = places[0]
+        source = Source(
+            names,
+            len(places),
+            places.shape[1],
+            fixed=lambda name: self._column(name)[first],
+            varying=lambda name: self._column(name)[places],
+            frame=lambda replicate: self.records.iloc[places[replicate]][[name for name in self.records if name in names]],
+        )
+        return Table(source, np.arange(places.shape[1]))
 
     def rows_read(self, estimate: Estimate, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `frame` (records or planned) that `estimate` reads, each once."""
+        """The rows of `frame` (cells, records or planned) that `estimate` reads, each once."""
         leaves = [need.rows(frame).index for need in needs(estimate)]
         index = leaves[0]
         for leaf in leaves[1:]:
             index = index.union(leaf)
         return frame if len(index) == len(frame) else frame.loc[index]
 
+    def trials_read(self, estimate: Estimate) -> int:
+        """How many planned trials `estimate` reads."""
+        return int(self.rows_read(estimate, self.cells)["trials"].sum())
+
+    def ids_read(self, estimate: Estimate) -> list[str]:
+        """Ids of the planned trials that `estimate` reads, in the plan's order."""
+        own = self._members(self.rows_read(estimate, self.cells))[self._numbering[0]]
+        return [self.study.plan[place].id for place in self._trials[own].tolist()]
+
     def absent(self, estimate: Estimate) -> list[Need]:
         """What `estimate` reads that the plan does not hold at all."""
-        return [need for need in needs(estimate) if need.rows(self.planned).empty]
+        return [need for need in needs(estimate) if need.rows(self.cells).empty]
 
     def per_seed(self, estimate: Estimate, method: str | None = None, experiment: str = "", cell: Cell = _WHOLE) -> SeedValues:
         """`estimate` on each seed's records, once all that it needs has left a record.
 
         Records are those of one method, of one experiment, if given, and where the columns in `cell` have its values.
         """
-        planned = self.rows_read(estimate, _within(self.planned_of(experiment, method), cell))
-        complete = planned.groupby("seed")["recorded"].all()
-        values: dict[int, float] = {}
-        lost: dict[int, Mapping[str, int]] = {}
-        whole = set(complete.index[complete])
-        found: dict[Any, Range] = {}
+        read = self.rows_read(estimate, _within(self.cells_of(experiment, method), cell))
+        whole, waiting = self._complete(read)
+        found: dict[int, Range] = {}
         for seeds, table in self._tables(experiment, method, cell):
             usable = [place for place, seed in enumerate(seeds) if seed in whole]
             if usable:
                 numbers = self._ends(estimate, table.of_replicates(usable))
                 found |= dict(zip((seeds[place] for place in usable), numbers, strict=True))
+        values: dict[int, float] = {}
         ranges: dict[int, Range] = {}
+        lost: list[int] = []
         for seed in sorted(found):
             low, high = found[seed]
             if math.isfinite(low) and low == high:
-                values[int(seed)] = low
+                values[seed] = low
             elif low < high:
-                values[int(seed)], ranges[int(seed)] = _shown(low, high), (low, high)
+                values[seed], ranges[seed] = _shown(low, high), (low, high)
             else:
-                status = self.rows_read(estimate, self._by_seed(experiment, method, cell)[seed])["status"]
-                lost[int(seed)] = {str(name): int(count) for name, count in status[status != "ok"].value_counts().items()}
-        return SeedValues(values, lost, frozenset(int(seed) for seed in complete.index[~complete]), ranges)
+                lost.append(seed)
+        return SeedValues(values, self._statuses(read, lost), waiting, ranges)
+
+    def _complete(self, cells: pd.DataFrame) -> tuple[frozenset[int], frozenset[int]]:
+        """Seeds of which all trials of some rows of `cells` left a record, and seeds of which one did not yet."""
+        members = self._members(cells)
+        key = members.tobytes()
+        if key not in self._completed:
+            seeds, own = self._seeds_of(self._trials), members[self._numbering[0]]
+            waiting = frozenset(np.unique(seeds[own & ~self._recorded]).tolist())
+            planned = self.seeds if bool(own.all()) else np.unique(seeds[own]).tolist()
+            self._completed[key] = frozenset(planned) - waiting, waiting
+        return self._completed[key]
+
+    @cached_property
+    def _completed(self) -> dict[bytes, tuple[frozenset[int], frozenset[int]]]:
+        return {}
+
+    def _statuses(self, cells: pd.DataFrame, seeds: Sequence[int]) -> dict[int, Mapping[str, int]]:
+        """Of each of the seeds how many of its records of some rows of `cells` ended in each status that is not ok, most first."""
+        found: dict[int, Mapping[str, int]] = {seed: {} for seed in seeds}
+        if seeds:
+            rows = self.rows_of(cells)
+            rows = rows[np.asarray(self._column("status")[rows] != "ok", dtype=bool)]
+            counts: dict[int, Counter[str]] = {}
+            for seed, status in zip(self._column("seed")[rows].tolist(), self._column("status")[rows].tolist(), strict=True):
+                counts.setdefault(seed, Counter())[str(status)] += 1
+            found |= {seed: dict(counts[seed].most_common()) for seed in seeds if seed in counts}
+        return found
 
     def through_bounds(self, estimate: Estimate) -> int:
         """Seeds in which `estimate` reads a bound of a censored metric."""
-        if not any(bool(self.records[name].any()) for name in self.records if str(name).endswith(SUFFIX)):
+        if not any(bool(self._column(name).any()) for name in self._names if name.endswith(SUFFIX)):
             return 0
         return sum(int(bounded(estimate, table).sum()) for _, table in self._tables("", None))
 
@@ -324,37 +420,78 @@ class Evidence:
 
     @cached_property
     def _whole(self) -> Table:
-        return Table.of(self.records)
+        """All records: as replicates where all seeds are alike, else one below the other."""
+        tables = self._tables("", None)
+        if len(tables) == 1:
+            return tables[0][1]
+        source = Source(
+            self._names,
+            1,
+            len(self._records),
+            fixed=self._column,
+            varying=lambda name: self._column(name)[None],
+            frame=lambda _: self.records,
+            kinds=self._cells_of_records,
+            of_kinds=lambda name: self.cells[name].to_numpy() if name in self._of_cells else None,
+        )
+        return Table(source, np.arange(source.rows))
+
+    @cached_property
+    def _of_cells(self) -> frozenset[str]:
+        """Columns that the records of a cell share."""
+        own = {str(name) for name in self.cells if str(name).startswith(("param.", "view."))}
+        return self._names & (own | {"experiment", "method"})
 
     def own_interval(self, estimate: Estimate) -> Callable[[float], Interval] | None:
         """The interval, by its confidence, of an estimate whose unit of replication is not the seed alone; None for all others."""
         if not isinstance(estimate, Replicated):
             return None
-        planned = self.rows_read(estimate, self.planned)
-        complete = planned.groupby("seed")["recorded"].all()
-        usable = [
-            (table, [place for place, seed in enumerate(seeds) if complete.get(seed, False)]) for seeds, table in self._tables("", None)
-        ]
+        whole, _ = self._complete(self.rows_read(estimate, self.cells))
+        usable = [(table, [place for place, seed in enumerate(seeds) if seed in whole]) for seeds, table in self._tables("", None)]
         return estimate.interval([table.of_replicates(places) for table, places in usable if places])
 
     def data_kind(self, estimate: Estimate | None = None, experiment: str = "") -> str:
         """Kinds of the data behind the records (of the plan, before there are any) that `estimate` reads, joined with ` + `."""
-        records = select(self.records, {}, experiment=experiment)
-        found = set((records if estimate is None else self.rows_read(estimate, records))["data_kind"].unique())
+        cells = self.cells_of(experiment)
+        cells = cells if estimate is None else self.rows_read(estimate, cells)
+        found = set(self.study.frame["data_kind"].iloc[self._records[self.rows_of(cells)]].unique())
         if not found:
-            planned = self.planned_of(experiment)
-            found = set((planned if estimate is None else self.rows_read(estimate, planned))["kind"])
+            found = set(cells["kind"])
         return " + ".join([kind for kind in DATA_KINDS if kind in found] + sorted(found - set(DATA_KINDS)))
 
     def edges(self, estimate: Estimate) -> list[str]:
         """Sweeps behind `estimate` that select at the edge of what was swept, such as `kat: lr at its largest (0.01) in 2 of 5 seeds`."""
-        found: dict[str, set[Any]] = {}
-        seeds = self._by_seed("", None)
+        found: dict[str, set[int]] = {}
+        tables = self._tables("", None)
         for need in needs(estimate):
-            for seed, frame in seeds.items() if need.sweep and need.method else ():
-                for edge in edges(need.sweep, need.rows(frame)) if need.sweep else ():
+            met: dict[int, list[str]] = {}
+            for seeds, table in tables if need.sweep and need.method else ():
+                rows = table.select(need.where, experiment=need.experiment, view=need.view, method=need.method)
+                met |= dict(zip(seeds, edges(need.sweep, rows) if need.sweep else (), strict=True))
+            for seed in sorted(met):
+                for edge in met[seed]:
                     found.setdefault(f"{need.method}: {edge}", set()).add(seed)
-        return [f"{edge} in {len(where)} of {len(seeds)} seeds" for edge, where in found.items()]
+        total = sum(len(seeds) for seeds, _ in tables)
+        return [f"{edge} in {len(where)} of {total} seeds" for edge, where in found.items()]
+
+    def seeds_of(self, cells: pd.Index[int]) -> int:
+        """Of how many seeds trials of some rows of `cells`, by their index, are planned."""
+        own = np.zeros(len(self.cells), dtype=bool)
+        own[cells] = True
+        return len(np.unique(self._seeds_of(self._trials)[own[self._numbering[0]]]))
+
+    def ended_ok(self, experiment: str, method: str) -> Index:
+        """The records of a method's trials that ended ok, by their places in `records`."""
+        rows = self.rows_of(self.cells_of(experiment, method))
+        good: Bools = np.asarray(self._column("status")[rows] == "ok", dtype=bool)
+        found: Index = rows[good]
+        return found
+
+    def over(self, rows: Index, name: str) -> pd.Series[float]:
+        """A column of some records, by their places in `records`; NaN without the column."""
+        import pandas as pd
+
+        return pd.Series(self._column(name)[rows] if name in self._names else np.full(len(rows), math.nan), dtype=float)
 
     def _ends(self, estimate: Estimate, table: Table) -> list[Range]:
         try:
@@ -364,31 +501,15 @@ class Evidence:
         return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
 
 
-def _stacked(rows: pd.DataFrame, places: Index) -> Table:
-    """A replicate for each row of `places`, (replicates, rows of one): columns are taken whole, no frame is made of a seed."""
-    first = places[0]
-    source = Source(
-        frozenset(str(name) for name in rows),
-        len(places),
-        places.shape[1],
-        fixed=lambda name: rows[name].to_numpy()[first],
-        varying=lambda name: rows[name].to_numpy()[places],
-        frame=lambda replicate: rows.iloc[places[replicate]],
-    )
-    return Table(source, np.arange(places.shape[1]))
+def _kinds(numbers: Index) -> list[Index]:
+    """The rows of `numbers` that are equal, (rows of a kind,) each, the kind of the first row first."""
+    if (numbers == numbers[0]).all():
+        return [np.arange(len(numbers))]
+    _, kinds = np.unique(numbers, axis=0, return_inverse=True)
+    return [np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist())]
 
 
 def _shown(low: float, high: float) -> float:
     if math.isfinite(low):
         return (low + high) / 2 if math.isfinite(high) else low
     return high if math.isfinite(high) else math.nan
-
-
-def _marked(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """With the companion of every censored metric: 1 in a row that does not say what its number is, so that it passes for no value."""
-    declared = [(own.name, metric.name) for own in task.experiments for metric in own.metrics if metric.censored]
-    for name in dict.fromkeys(name for _, name in declared):
-        column, own = f"metric.{companion(name)}", frame["experiment"].isin([where for where, other in declared if other == name])
-        said = frame[column].fillna(1.0) if column in frame else 1.0
-        frame = frame.assign(**{column: np.where(own, said, 0.0)})
-    return frame

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from harness.checksums import PLACEHOLDER, is_intact, seal
@@ -19,6 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _VERSION_KEY, _CHECKSUM_KEY = b"papertrial.schema_version", b"papertrial.checksum"
+_OWN = ("trial_id", "error", "started", "notes")
+"""Text that a trial has to itself; all other text of a record is said by many, and kept once, as a category."""
+_FIELDS = tuple(Record.__dataclass_fields__)
+_NUMBERS = ("int", "float", "bool")
+_SHARED = [f.name for f in dataclasses.fields(Record) if f.type not in _NUMBERS and f.name not in (*_OWN, "params", "metrics")]
 _LINE, _WRITTEN = "ledger.line", "written"
 """Columns that order the attempts of a trial in its curves; `written`, the clock's, is of schema 3 and before."""
 MAX_CURVE_PARTS = 256
@@ -31,18 +40,57 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [_row(record) for record in records]
-    if rows:
-        return pd.DataFrame(rows)
-    return pd.DataFrame(columns=[name for name in Record.__dataclass_fields__ if name not in ("params", "metrics")])
+    rows = list(records)
+    if not rows:
+        return pd.DataFrame(columns=[name for name in _FIELDS if name not in ("params", "metrics")])
+    columns: dict[str, Any] = {}
+    for name in _FIELDS:
+        values: Iterable[Any] = map(attrgetter(name), rows)
+        if name in ("params", "metrics"):
+            continue
+        if name == "versions":
+            said: dict[int, str] = {}
+            values = (said.get(id(own)) or said.setdefault(id(own), json.dumps(dict(own), sort_keys=True)) for own in values)
+        columns[name] = _category(values, len(rows)) if name in _SHARED else list(values)
+    shapes = dict.fromkeys((tuple(row.params), tuple(row.metrics)) for row in rows)
+    names = dict.fromkeys(pair for params, metrics in shapes for pair in [*_pairs("param", params), *_pairs("metric", metrics)])
+    for kind, name in names:
+        found = ((row.params if kind == "param" else row.metrics).get(name, math.nan) for row in rows)
+        columns[f"{kind}.{name}"] = [cell(value) for value in found] if kind == "param" else list(found)
+    return pd.DataFrame(columns)
 
 
-def _row(record: Record) -> dict[str, Any]:
-    row = {name: getattr(record, name) for name in Record.__dataclass_fields__}
-    params, metrics = row.pop("params"), row.pop("metrics")
-    row["versions"] = json.dumps(dict(record.versions), sort_keys=True)
-    row |= {f"param.{name}": cell(value) for name, value in params.items()}
-    return row | {f"metric.{name}": value for name, value in metrics.items()}
+def _pairs(kind: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    return [(kind, name) for name in names]
+
+
+def _category(values: Iterable[str], count: int) -> pd.Categorical[Any]:
+    """Text that many rows share, its categories in alphabetical order."""
+    import numpy as np
+    import pandas as pd
+
+    known: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+    codes = np.fromiter(map(known.__getitem__, values), dtype=np.int32, count=count)
+    return _sorted(pd.Categorical.from_codes(codes, pd.Index([*known])))
+
+
+def _sorted(found: pd.Categorical[Any]) -> pd.Categorical[Any]:
+    return found.reorder_categories(sorted(found.categories))
+
+
+def stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames of records one below the other, as `records_frame` makes one of all of them."""
+    import pandas as pd
+
+    if len(parts) < 2:
+        return parts[0].reset_index(drop=True) if parts else records_frame([])
+    frame = pd.concat([texts(part) for part in parts], ignore_index=True)
+    return frame.assign(**{name: _category(frame[name].tolist(), len(frame)) for name in _SHARED if name in frame})
+
+
+def texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its categories as text, each cell by itself."""
+    return frame.astype({name: str for name, kind in frame.dtypes.items() if str(kind) == "category"})
 
 
 def write_trials(store: StudyStore, records: Iterable[Record]) -> list[str]:
@@ -55,7 +103,7 @@ def write_trials(store: StudyStore, records: Iterable[Record]) -> list[str]:
 
 def read_trials(data: bytes) -> pd.DataFrame:
     """The frame behind a trials file of this or an older schema version. StoreError, which says why, on anything else."""
-    frame, version = _read(data)
+    frame, version = _read(data, _SHARED)
     if version < 2 and "data_fingerprint" in frame:
         frame["data_notes"] = ""
     if version < 3 and "scale" in frame:
@@ -65,18 +113,18 @@ def read_trials(data: bytes) -> pd.DataFrame:
     if version < 5:
         frame["packed"], frame["packing"] = 1, ""
     _check_records(frame)
-    return frame
+    return frame.assign(**{name: _sorted(frame[name].array) for name in _SHARED if str(frame[name].dtype) == "category"})
 
 
-def _read(data: bytes) -> tuple[pd.DataFrame, int]:
-    """A frame and its schema version, once it is sure that it is what was written."""
+def _read(data: bytes, categories: Sequence[str] = ()) -> tuple[pd.DataFrame, int]:
+    """A frame and its schema version, once it is sure that it is what was written. Text of some columns is kept as `categories`."""
     import pyarrow.parquet as pq
 
     intact = is_intact(data)
     if intact is False:
         raise StoreError("its checksum is not its own: it was damaged or edited")
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(data), read_dictionary=list(categories))
         frame: pd.DataFrame = table.to_pandas()
         version = int((table.schema.metadata or {}).get(_VERSION_KEY, b"0"))
     except Exception as error:  # damage makes Arrow raise errors of many kinds
@@ -95,7 +143,7 @@ def _check_records(frame: pd.DataFrame) -> None:
             continue
         if f.name not in frame:
             raise StoreError(f"it holds no records: there is no column {f.name}")
-        text = f.type not in ("int", "float", "bool")
+        text = f.type not in _NUMBERS
         if not (_is_text(frame[f.name]) if text else _is_numeric(frame[f.name])):
             raise StoreError(f"its column {f.name} holds something else than {'text' if text else 'numbers'}")
     wrong = [str(name) for name in frame if str(name).startswith("metric.") and not _is_numeric(frame[name])]
@@ -108,6 +156,10 @@ def _check_records(frame: pd.DataFrame) -> None:
 
 
 def _is_text(column: pd.Series[Any]) -> bool:
+    if str(column.dtype) == "category":
+        return bool(column.notna().all()) and all(type(value) is str for value in column.cat.categories)
+    if str(column.dtype) in ("str", "string"):
+        return bool(column.notna().all())
     return all(type(value) is str for value in column)
 
 
@@ -127,7 +179,7 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(texts(frame), preserve_index=False)
     ours = {_VERSION_KEY: str(SCHEMA_VERSION).encode(), _CHECKSUM_KEY: PLACEHOLDER}
     sink = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **ours}), sink, compression="zstd")

@@ -118,7 +118,7 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
     shown = columns(evidence, experiment)
     comparable = {column.name for column in shown if is_comparable(evidence, experiment, column)}
     ranking = next((column for column in shown if column.better != "none" and column.name in comparable), None)
-    planned = evidence.planned_of(experiment.name)
+    planned = evidence.cells_of(experiment.name)
     methods = [method for method in evidence.task.methods if method.name in set(planned["method"])]
     pools = {column.name: pool(evidence, experiment, column) for column in shown if column.name in comparable}
     splits = _splits(shown, pools, ranking)
@@ -132,7 +132,7 @@ def board(evidence: Evidence, experiment: Experiment) -> Board:
         rows=_ranked(rows, ranking, exact=experiment.exact),
         ranked_by=ranking.name if ranking else "",
         data_kind=evidence.data_kind(experiment=experiment.name),
-        planned=len(planned),
+        planned=int(planned["trials"].sum()),
         recorded=int(planned["recorded"].sum()),
         pools=pools,
         cells=[split.pool.label(cell) for split in splits for cell in split.pool.cells],
@@ -159,7 +159,7 @@ def columns(evidence: Evidence, experiment: Experiment) -> Sequence[Statistic]:
     """The experiment's statistics, or else every metric, once a view that the plan has of it."""
     if experiment.statistics is not None:
         return experiment.statistics
-    rows = evidence.planned_of(experiment.name)
+    rows = evidence.cells_of(experiment.name)
     views = [name for name in evidence.task.views(experiment.name) if name in _views_of(rows)]
     found = [
         Statistic(
@@ -193,7 +193,7 @@ def is_comparable(evidence: Evidence, experiment: Experiment, column: Statistic)
 
 def equal_cells(evidence: Evidence, experiment: Experiment, view: str = "") -> bool:
     """Whether all methods that the plan has in an experiment, or a view of it, run at the same parameters but for what is swept."""
-    rows = select(evidence.planned_of(experiment.name), {}, view=view)
+    rows = select(evidence.cells_of(experiment.name), {}, view=view)
     swept = {f"param.{name}" for name in (experiment.tuned.over if experiment.tuned else ())}
     names = [str(column) for column in rows if str(column).startswith("param.") and column not in swept]
     cells = rows.drop_duplicates(["method", *names])
@@ -211,8 +211,8 @@ def _row(
     ranking: Statistic | None,
     splits: Sequence[_Split],
 ) -> Row:
-    records = select(evidence.records, {}, experiment=experiment.name, method=method.name)
-    good = int((records["status"] == "ok").sum())
+    recorded = int(evidence.cells_of(experiment.name, method.name)["recorded"].sum())
+    good = len(evidence.ended_ok(experiment.name, method.name))
     entry = partial(_entry, evidence, experiment, method.name)
     entries = {column.name: entry(column, steps.get(column.name)) for column in shown}
     cells = {
@@ -226,7 +226,7 @@ def _row(
         standing=None,
         cost=cost(evidence, experiment, method.name, shown, ranking),
         trials_ok=good,
-        trials_failed=len(records) - good,
+        trials_failed=recorded - good,
         entries=entries,
         cells=cells,
     )
@@ -263,7 +263,7 @@ def _why(evidence: Evidence, experiment: Experiment, method: str, column: Statis
         return f"{len(found.lost)}/{len(found.lost)} seeds lost"
     if found.waiting:
         return "not recorded yet"
-    planned = evidence.planned_of(experiment.name, method)
+    planned = evidence.cells_of(experiment.name, method)
     read = needs(column.estimate)
     if all(need.rows(planned).empty for need in read):
         views = [need.view for need in read if need.view and need.view not in _views_of(planned)]

@@ -212,7 +212,7 @@ def _child(
     tags = {PARENT: parent, "papertrial.role": row.role, "papertrial.scale": evidence.scale, "papertrial.experiment": board.experiment}
     name = row.method if len(evidence.experiments) == 1 else f"{board.experiment}: {row.method}"
     run = create_run(client, experiment, name, tags)
-    seeds = evidence.planned_of(board.experiment)["seed"].nunique()
+    seeds = evidence.seeds_of(evidence.cells_of(board.experiment).index)
     if board.ranked_by and row.entries[board.ranked_by].interval.n:
         numbers = {**numbers, "primary": row.entries[board.ranked_by].interval.estimate}
     params = {

@@ -50,7 +50,7 @@ def pool(evidence: Evidence, experiment: Experiment, column: Statistic) -> Pool 
     read_by = needs(column.estimate)
     if not averages(column.estimate) or any(need.experiment not in ("", experiment.name) for need in read_by):
         return None
-    planned = evidence.planned_of(experiment.name)
+    planned = evidence.cells_of(experiment.name)
     read = [(need, need.rows(planned)) for need in read_by]
     varied: dict[str, None] = {}
     for need, rows in read:
@@ -82,7 +82,7 @@ def chosen_values(evidence: Evidence, estimate: Estimate) -> str:
     """
     found: dict[str, str] = {}
     for need in needs(estimate) if evidence.chosen else ():
-        rows = need.rows(evidence.planned)
+        rows = need.rows(evidence.cells)
         named = {*(need.sweep.over if need.sweep else ()), *need.parameters, *need.where}
         for experiment, names in evidence.chosen.items():
             own = rows[rows["experiment"] == experiment]

@@ -88,12 +88,8 @@ def _inside_cells(metric: str, rows: Table, studies: int) -> Floats:
     other as the product of the two numbers allows, which is the step of neither.
     """
     values = rows.metric(metric)
-    cells: dict[tuple[object, ...], list[int]] = {}
-    columns = [[None if value != value else value for value in rows.column(name).tolist()] for name in ("method", *rows.parameters)]
-    for place, key in enumerate(zip(*columns, strict=True)):
-        cells.setdefault(key, []).append(place)
     smallest = np.full(studies, np.inf)
-    for places in list(cells.values())[:_CELLS]:
+    for places in rows.alike(("method", *rows.parameters))[:_CELLS]:
         own = values[:, places].reshape(studies, -1)
         step, rounding = (np.asarray(step_of(own, counted=is_counted)) for is_counted in (True, False))
         smallest = np.where(step > rounding, np.minimum(smallest, step), smallest)

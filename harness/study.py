@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from harness import ledger, registry
+from harness.cells import Cells, Index
 from harness.checksums import FIELD, is_signed, signed
 from harness.errors import Say, StoreError, quiet
-from harness.frames import read_curves, read_trials, records_frame
+from harness.frames import read_curves, read_trials, records_frame, stacked
 from harness.kinds import cell
 from harness.looks import Look
 from harness.plan import TrialSpec
@@ -44,12 +49,26 @@ class Study:
 
     def groups(self) -> list[tuple[Task, str]]:
         """(task, scale) pairs of the plan, in its order."""
-        seen = dict.fromkeys((trial.task, trial.scale) for trial in self.plan)
+        seen = dict.fromkeys((first.task, first.scale) for first in self.cells.firsts)
         return [(self.tasks[task], scale) for task, scale in seen]
 
     def records(self, task: Task, scale: str) -> pd.DataFrame:
         """The records of one task at one scale."""
         return self.frame[(self.frame["task"] == task.id) & (self.frame["scale"] == scale)]
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The plan by its cells."""
+        return Cells.of(self.plan)
+
+    @cached_property
+    def places(self) -> Index:
+        """Of each row of the frame the place of its trial in the plan; -1 of a trial that is not planned."""
+        ids, planned = self.frame["trial_id"].to_numpy(dtype=object), np.array([trial.id for trial in self.plan], dtype=object)
+        if len(ids) == len(planned) and bool((ids == planned).all()):
+            return np.arange(len(ids))
+        of = {id: place for place, id in enumerate(planned.tolist())}
+        return np.fromiter((of.get(id, -1) for id in ids.tolist()), dtype=np.intp, count=len(ids))
 
 
 def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> Study:
@@ -71,7 +90,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> St
         _check_tables(store, damages.append)
         frame = records_frame(record for id, record in contents.records.items() if id in wanted)
     else:
-        frame = from_tables(store, {trial.id: trial for trial in plan}, damages.append)
+        frame = from_tables(store, plan, damages.append)
     # Trials end in any order; what is made of them must not depend on it.
     frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
     curves = read_curves(store, contents.lines if contents is not None else None, damages.append)
@@ -101,10 +120,9 @@ def _check_tables(store: StudyStore, say: Say) -> None:
             say(f"{name} cannot be read ({error}): the ledger's records are shown, and the next run writes it again")
 
 
-def from_tables(store: StudyStore, planned: Mapping[str, TrialSpec], say: Say) -> pd.DataFrame:
+def from_tables(store: StudyStore, plan: Sequence[TrialSpec], say: Say) -> pd.DataFrame:
     """The records that the plan asks for, of the files that can be read. What a row says and its id must agree."""
-    import pandas as pd
-
+    places, cells = {trial.id: place for place, trial in enumerate(plan)}, Cells.of(plan)
     parts = []
     for name in store.names("trials"):
         try:
@@ -112,25 +130,60 @@ def from_tables(store: StudyStore, planned: Mapping[str, TrialSpec], say: Say) -
         except StoreError as error:
             say(f"{name} cannot be read ({error}): its records are left out")
             continue
-        rows = rows[rows["trial_id"].isin(list(planned))]
-        for row in rows.to_dict("records"):
-            if not _is_of(row, planned[row["trial_id"]]):
-                say(f"{name}: trial {row['trial_id']} does not say what its id says (it was damaged or edited): it is left out")
-                rows = rows[rows["trial_id"] != row["trial_id"]]
-        parts.append(rows)
-    frame = pd.concat(parts, ignore_index=True) if parts else records_frame([])
-    for id in frame["trial_id"][frame["trial_id"].duplicated()].unique():
+        found = np.fromiter((places.get(id, -1) for id in rows["trial_id"].tolist()), dtype=np.intp, count=len(rows))
+        rows, found = rows[found >= 0], found[found >= 0]
+        honest = _is_of(rows, cells, found)
+        for id in rows["trial_id"][~honest]:
+            say(f"{name}: trial {id} does not say what its id says (it was damaged or edited): it is left out")
+        parts.append(rows[honest])
+    frame = stacked(parts)
+    several = frame["trial_id"].duplicated(keep=False)
+    for id in frame["trial_id"][several].unique():
         say(f"trials: there are several records of trial {id}: it is left out")
-    return frame[~frame["trial_id"].duplicated(keep=False)]
+    return frame[~several]
 
 
-def _is_of(row: Mapping[Any, Any], trial: TrialSpec) -> bool:
-    """Whether a row of a table holds the parts of a trial's id, as far as a table can: it makes floats of whole numbers."""
-    fingerprint = trial.data.fingerprint if trial.data else ""
-    fields = {name: getattr(trial, name) for name in ("task", "version", "scale", "experiment", "method", "seed")}
-    fields |= {"data_fingerprint": fingerprint} | {f"param.{name}": cell(value) for name, value in trial.params.items()}
-    others = [value for name, value in row.items() if str(name).startswith("param.") and name not in fields]
-    return all(name in row and _same(row[name], value) for name, value in fields.items()) and all(_same(v, None) for v in others)
+def _is_of(rows: pd.DataFrame, cells: Cells, places: Index) -> npt.NDArray[np.bool_]:
+    """Whether each row of a table holds the parts of its trial's id, as far as a table can: it makes floats of whole numbers.
+
+    `places` are those of the rows' trials in the plan.
+    """
+    numbers = cells.numbers[places]
+    found = np.asarray(rows["seed"] == cells.seeds[places], dtype=bool)
+    columns = [*_OF_A_CELL, *dict.fromkeys(f"param.{name}" for first in cells.firsts for name in first.params)]
+    for name in dict.fromkeys([*columns, *(str(own) for own in rows if str(own).startswith("param."))]):
+        wanted = [_said(first, name) for first in cells.firsts]
+        if name in rows:
+            found = found & _agree(rows[name], wanted, numbers)
+        else:
+            missing = np.array([value is not _NOTHING for value in wanted], dtype=bool)
+            found = found & ~missing[numbers]
+    return found
+
+
+_OF_A_CELL = ("task", "version", "scale", "experiment", "method", "data_fingerprint")
+_NOTHING = object()
+
+
+def _said(trial: TrialSpec, name: str) -> Any:
+    """What a table's column holds of a trial; `_NOTHING` of a parameter that it does not have."""
+    if name == "data_fingerprint":
+        return trial.data.fingerprint if trial.data else ""
+    if name.startswith("param."):
+        return cell(trial.params.get(name.removeprefix("param."), _NOTHING))
+    return getattr(trial, name)
+
+
+def _agree(column: pd.Series[Any], wanted: Sequence[Any], numbers: Index) -> npt.NDArray[np.bool_]:
+    """Which cells of a column hold what is wanted of the row's number: every pair of the two is compared once."""
+    import pandas as pd
+
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    pairs = codes.astype(np.int64) * len(wanted) + numbers
+    each, of = np.unique(pairs, return_inverse=True)
+    asked = ((values[pair // len(wanted)], wanted[pair % len(wanted)]) for pair in each.tolist())
+    same = np.array([_same(found, None if value is _NOTHING else value) for found, value in asked], dtype=bool)
+    return same[of] if len(each) else np.ones(len(column), dtype=bool)
 
 
 def _same(found: Any, value: Any) -> bool:

@@ -13,8 +13,6 @@ from harness.errors import TaskError
 from harness.estimates import Vectorised
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.table import Floats, Index, Table
 
 
@@ -82,11 +80,7 @@ class Sweep:
     def cells(self, table: Table) -> list[Table]:
         """Trials of one method and seed, those together that compete: all other parameters agree."""
         swept = {f"param.{name}" for name in self.over}
-        columns = [[_key(value) for value in table.column(name).tolist()] for name in table.parameters if name not in swept]
-        found: dict[tuple[Any, ...], list[int]] = {}
-        for place, values in enumerate(zip(*columns, strict=True) if columns else [()] * len(table)):
-            found.setdefault(values, []).append(place)
-        return [table.places(places) for places in found.values()]
+        return [table.take(places) for places in table.alike([name for name in table.parameters if name not in swept])]
 
     def means(self, table: Table, name: str) -> Floats:
         """The column `name` of the selected trial of each cell, mean over the cells, in each replicate; NaN where a cell selects none."""
@@ -150,21 +144,22 @@ class AtLargest(Vectorised):
         return np.asarray(np.mean(last, axis=0))
 
 
-def edges(sweep: Sweep, rows: pd.DataFrame) -> list[str]:
+def edges(sweep: Sweep, table: Table) -> list[list[str]]:
     """Swept parameters whose selected value is the smallest or largest of those that competed, as `lr at its largest (0.01)`.
 
-    `rows` are the trials of one method and seed. An optimum at the edge is a sweep that is too short.
+    Of each replicate; the rows are trials of one method. An optimum at the edge is a sweep that is too short.
     """
-    from harness.table import Table
+    import numpy as np
 
-    table = Table.of(rows)
-    found: list[str] = []
+    found: list[dict[str, None]] = [{} for _ in range(table.replicates)]
     for cell in sweep.cells(table) if len(table) else []:
-        place = int(sweep.chosen(cell)[0])
-        for name in sweep.over if place >= 0 else ():
+        chosen = sweep.chosen(cell)
+        for name in sweep.over:
             competing = cell.column(f"param.{name}").tolist()
             numbers = sorted({value for value in competing if _is_number(value)})
-            value = competing[place]
-            if len(numbers) > 1 and _is_number(value) and value in (numbers[0], numbers[-1]):
-                found.append(f"{name} at its {'smallest' if value == numbers[0] else 'largest'} ({value:g})")
-    return list(dict.fromkeys(found))
+            for place, value in enumerate(competing) if len(numbers) > 1 else ():
+                if _is_number(value) and value in (numbers[0], numbers[-1]):
+                    edge = f"{name} at its {'smallest' if value == numbers[0] else 'largest'} ({value:g})"
+                    for replicate in np.flatnonzero(chosen == place).tolist():
+                        found[replicate][edge] = None
+    return [[*own] for own in found]

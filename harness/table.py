@@ -38,6 +38,10 @@ class Source:
     """A metric, or `status`, (replicates, rows)."""
     frame: Callable[[int], pd.DataFrame]
     """The records of one replicate, for estimates that read frames."""
+    kinds: Index | None = None
+    """Where many rows are alike: of each row its place in what `of_kinds` gives."""
+    of_kinds: Callable[[str], npt.NDArray[Any] | None] = lambda _: None
+    """A shared column as one value a kind; None of a column that rows of a kind do not share."""
     _read: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def column(self, name: str) -> npt.NDArray[Any]:
@@ -146,6 +150,32 @@ class Table:
         )
         return Table(source, self.rows)
 
+    def _few(self, name: str) -> tuple[npt.NDArray[Any], Index | None]:
+        """A column's values, and of each row which one it has; None where each has its own."""
+        if self.source.kinds is not None and (found := self.source.of_kinds(name)) is not None:
+            return found, self.source.kinds[self.rows]
+        return self.column(name), None
+
+    def _having(self, name: str, value: Any) -> Bools:
+        """Rows with a value in a column; with an empty cell, where it is None."""
+        found, places = self._few(name)
+        same = missing(found) if value is None else equal(found, value)
+        return same if places is None else same[places]
+
+    def alike(self, names: Sequence[str]) -> list[Index]:
+        """Places of the rows that agree in some columns, for each that differs; that of the first row first. Empty cells agree."""
+        columns = [self._few(name) for name in names]
+        places = columns[0][1] if columns else None
+        if places is None or any(own is None for _, own in columns):
+            columns, places = [(self.column(name), None) for name in names], None
+        keys = zip(*([None if value != value else value for value in found.tolist()] for found, _ in columns), strict=True)
+        known: dict[tuple[Any, ...], int] = {}
+        numbers = [known.setdefault(key, len(known)) for key in (keys if columns else [()] * len(self))]
+        of_rows = np.array(numbers, dtype=np.intp) if places is None else np.array(numbers, dtype=np.intp)[places]
+        order = np.argsort(of_rows, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(of_rows[order])) + 1) if len(order) else []
+        return sorted(groups, key=lambda group: int(group[0]))
+
     def take(self, rows: Index | Bools) -> Table:
         """Some of the rows, by place or mask."""
         return Table(self.source, self.rows[rows])
@@ -158,8 +188,7 @@ class Table:
         kept = np.ones(len(self), dtype=bool)
         for name, value in wanted(where, experiment, view, method).items():
             if self.has(name):
-                found = self.column(name)
-                kept &= missing(found) if value is None else equal(found, value)
+                kept &= self._having(name, value)
             elif value is not None:
                 return self.take(np.arange(0))
         return self if kept.all() else self.take(kept)
@@ -168,9 +197,10 @@ class Table:
         """The rows by their value of a column, smallest value first; those without one are left out, and all without the column."""
         if not self.has(name):
             return {}
-        found = self.column(name)
+        found, places = self._few(name)
+        found = found if places is None else found[np.unique(places)]
         values = sorted(set(found[~missing(found)].tolist()))
-        return {value: self.take(equal(found, value)) for value in values}
+        return {value: self.take(self._having(name, value)) for value in values}
 
     def nothing(self) -> Floats:
         """NaN in each replicate."""

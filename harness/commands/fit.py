@@ -69,6 +69,7 @@ def study_rows(source: str, store: str, wanted: Sequence[str] = ()) -> tuple[pd.
     that did not end ok are left out. Of `wanted` those are added that `short_names` knows, such as a leaderboard's statistic.
     """
     from harness.commands import short_names
+    from harness.frames import texts
     from harness.laws.facts import number
     from harness.store import open_study
     from harness.study import load
@@ -81,7 +82,7 @@ def study_rows(source: str, store: str, wanted: Sequence[str] = ()) -> tuple[pd.
     notes = [f"{lost} records that did not end ok are left out"] if lost else []
     good = frame[frame["status"] == "ok"]
     named, more = short_names.named(study, good, wanted) if wanted else (good, [])
-    return number(named), [*study.damages, *notes, *more]
+    return number(texts(named)), [*study.damages, *notes, *more]
 
 
 def _refuse_bounds(options: argparse.Namespace, frame: pd.DataFrame, columns: Mapping[str, str]) -> None:

@@ -59,7 +59,7 @@ def _prefixed(frame: pd.DataFrame, name: str) -> str:
 def _rows(evidence: Evidence, experiment: Experiment, asked: dict[str, Statistic], along: Sequence[str]) -> Iterable[dict[str, Any]]:
     """A row for each method, seed and cell in which every statistic has a number."""
     for method in evidence.task.methods:
-        planned = evidence.planned_of(experiment.name, method.name)
+        planned = evidence.cells_of(experiment.name, method.name)
         if any(name not in planned for name in along):
             continue
         for values in product(*(sorted(planned[name].dropna().unique()) for name in along)):

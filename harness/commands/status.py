@@ -82,7 +82,7 @@ def _from_ledger(store: StudyStore, damages: list[str]) -> Read:
 def _from_tables(store: StudyStore, damages: list[str]) -> Read:
     damages += ledger.read(store).damages
     found = plan_if_readable(store, damages.append)
-    rows = from_tables(store, {trial.id: trial for trial in found.trials}, damages.append) if found.trials else None
+    rows = from_tables(store, found.trials, damages.append) if found.trials else None
     return found.trials, found.looks, {} if rows is None else {str(row.trial_id): row for row in rows.itertuples()}
 
 

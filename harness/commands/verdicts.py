@@ -56,7 +56,7 @@ def _show(judgement: Judgement, verdict: Verdict, console: Console) -> None:
 
 def _fields(judgement: Judgement, verdict: Verdict) -> dict[str, Any]:
     evidence = next(own.evidence for own in judgement.rulings if own.decides(verdict))
-    read = evidence.rows_read(evidence.task.claim(verdict.claim).estimate, evidence.planned)
+    read = evidence.ids_read(evidence.task.claim(verdict.claim).estimate)
     return {
         "task": verdict.task,
         "scale": verdict.scale,
@@ -79,6 +79,6 @@ def _fields(judgement: Judgement, verdict: Verdict) -> dict[str, Any]:
         "source": verdict.source,
         "reason": verdict.reason,
         "note": verdict.note,
-        "trials": list(read["trial_id"]),
+        "trials": read,
         "again": f"papertrial run {verdict.task} --scale {verdict.scale} --claim {verdict.claim}",
     }

@@ -113,7 +113,7 @@ class _Column:
         both = [
             (method.name, self._values(self.pair.old, method.name), self._values(self.pair.new, method.name))
             for method in self.pair.new.task.methods
-            if not any(side.planned_of(self.experiment.name, method.name).empty for side in (self.pair.old, self.pair.new))
+            if not any(side.cells_of(self.experiment.name, method.name).empty for side in (self.pair.old, self.pair.new))
         ]
         every = [side for _, old, new in both for side in (old, new)]
         exact = self._is_exact(every)
@@ -220,7 +220,7 @@ class _Column:
         return before.keys() == after.keys() or self._cells(self.pair.old, method) == self._cells(self.pair.new, method)
 
     def _cells(self, side: Evidence, method: str) -> set[tuple[str, ...]]:
-        rows = side.rows_read(self.column.estimate, side.planned_of(self.experiment.name, method))
+        rows = side.rows_read(self.column.estimate, side.cells_of(self.experiment.name, method))
         names = sorted(str(name) for name in rows if str(name).startswith("param."))
         pairs = [[f"{name}={text(value)}" for value in rows[name]] for name in names if rows[name].notna().any()]
         return set(zip(*pairs, strict=True))

@@ -107,7 +107,7 @@ def _sweep_figures(evidence: Evidence, experiment: Experiment) -> Iterator[Figur
     """What the sweep selects on against each parameter that the plan sweeps, once a view."""
     if experiment.tuned is None:
         return
-    metric, rows = experiment.tuned.by[0], evidence.planned_of(experiment.name)
+    metric, rows = experiment.tuned.by[0], evidence.cells_of(experiment.name)
     views = [view for view in evidence.task.views(experiment.name) if not select(rows, {}, view=view).empty]
     for view in views or [""]:
         by_method = select(rows, {}, view=view).groupby("method")

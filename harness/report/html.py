@@ -124,7 +124,7 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
             verdict_bar(v, task.claim(v.claim).holds),
             described(v),
             f"{anchor}-{v.claim}",
-            len(evidence.rows_read(task.claim(v.claim).estimate, evidence.planned)) if v.verdict != "not tested" else 0,
+            evidence.trials_read(task.claim(v.claim).estimate) if v.verdict != "not tested" else 0,
         )
         for v in ruling.verdicts
     ]
@@ -160,7 +160,7 @@ def _words(judgement: Judgement) -> list[str]:
 
 def trial_rows(study: Study) -> dict[str, Any]:
     """Every planned trial as [id, experiment, method, seed, status, seconds, parameters that vary]; words by their place in a list."""
-    records = dict(zip(study.frame["trial_id"], zip(study.frame["status"], study.frame["seconds"], strict=True), strict=True))
+    ended = dict(zip(study.places.tolist(), zip(study.frame["status"].tolist(), study.frame["seconds"].tolist(), strict=True), strict=True))
     several = len(study.groups()) > 1
     varied = _varied(study)
     words: dict[str, int] = {}
@@ -168,22 +168,26 @@ def trial_rows(study: Study) -> dict[str, Any]:
     def word(said: str) -> int:
         return words.setdefault(plain(said), len(words))
 
+    cells: dict[int, tuple[int, int, str]] = {}
     rows = []
-    for trial in study.plan:
-        status, seconds = records.get(trial.id, ("waiting", math.nan))
-        experiment = f"{trial.task}, {trial.experiment}" if several else trial.experiment
-        params = ", ".join(f"{name} = {text(trial.params[name])}" for name in trial.params if (trial.experiment, name) in varied)
+    for place, (trial, of) in enumerate(zip(study.plan, study.cells.numbers.tolist(), strict=True)):
+        status, seconds = ended.get(place, ("waiting", math.nan))
+        if of not in cells:
+            experiment = f"{trial.task}, {trial.experiment}" if several else trial.experiment
+            params = ", ".join(f"{name} = {text(trial.params[name])}" for name in trial.params if (trial.experiment, name) in varied)
+            cells[of] = word(experiment), word(trial.method), params
+        of_experiment, of_method, params = cells[of]
         shown = None if seconds is None or math.isnan(seconds) else float(f"{seconds:.3g}")
-        rows.append([trial.id, word(experiment), word(trial.method), trial.seed, word(str(status)), shown, word(params)])
+        rows.append([trial.id, of_experiment, of_method, trial.seed, word(str(status)), shown, word(params)])
     return {"words": list(words), "rows": rows}
 
 
 def _varied(study: Study) -> set[tuple[str, str]]:
     """(experiment, parameter) that has several values in the plan."""
     values: dict[tuple[str, str], set[str]] = {}
-    for trial in study.plan:
-        for name, value in trial.params.items():
-            values.setdefault((trial.experiment, name), set()).add(text(value))
+    for first in study.cells.firsts:
+        for name, value in first.params.items():
+            values.setdefault((first.experiment, name), set()).add(text(value))
     return {key for key, found in values.items() if len(found) > 1}
 
 

@@ -63,7 +63,7 @@ class Failure:
 def provenance(study: Study) -> Provenance:
     """The distinct origins of the study's records."""
     frame = study.frame
-    statuses = ", ".join(f"{count:,} {status}" for status, count in frame["status"].value_counts().items())
+    statuses = ", ".join(f"{count:,} {status}" for status, count in frame["status"].astype(object).value_counts().items())
     facts = [
         ("records", f"{len(frame):,} of {len(study.plan):,} planned trials ({statuses})" if statuses else f"none of {len(study.plan):,}"),
         ("total trial time", duration(float(frame["seconds"].sum()))),
@@ -107,7 +107,7 @@ def _commits(frame: pd.DataFrame) -> list[str]:
 
 
 def _digests(frame: pd.DataFrame) -> dict[str, list[str]]:
-    found = frame[frame["source_digest"] != ""].groupby("task")["source_digest"].unique()
+    found = frame[frame["source_digest"] != ""].groupby("task", observed=True)["source_digest"].unique()
     return {str(task): sorted(digests) for task, digests in found.items()}
 
 
@@ -117,7 +117,7 @@ def _versions(frame: pd.DataFrame) -> list[str]:
 
 
 def _data(frame: pd.DataFrame) -> list[Data]:
-    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint", "data_notes"]).size()
+    counts = frame.groupby(["data_name", "data_kind", "data_fingerprint", "data_notes"], observed=True).size()
     return [_data_set(key, int(count)) for key, count in counts.items()]
 
 

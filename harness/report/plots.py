@@ -70,7 +70,7 @@ def plots_of(evidence: Evidence) -> dict[str, list[Plot]]:
 
 
 def _plot(evidence: Evidence, experiment: Experiment, figure: AnyFigure) -> Plot:
-    if rows_of(evidence.planned, experiment, figure).empty:
+    if rows_of(evidence.cells, experiment, figure).empty:
         return Plot(id=figure_id(evidence, figure), title=figure.title, planned=False)
     methods = [method.name for method in evidence.task.methods]
     if isinstance(figure, Traces):

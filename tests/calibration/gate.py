@@ -81,14 +81,14 @@ class Drawn(Evidence):
     template: Evidence | None = None
     """Evidence of the same plan, which is read once for all that are drawn."""
 
-    def planned_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
+    def cells_of(self, experiment: str, method: str | None = None) -> pd.DataFrame:
         """What the template plans."""
-        return super().planned_of(experiment, method) if self.template is None else self.template.planned_of(experiment, method)
+        return super().cells_of(experiment, method) if self.template is None else self.template.cells_of(experiment, method)
 
     @cached_property
-    def planned(self) -> pd.DataFrame:
+    def cells(self) -> pd.DataFrame:
         """What the template plans."""
-        return super().planned if self.template is None else self.template.planned
+        return super().cells if self.template is None else self.template.cells
 
     def per_seed(self, estimate: Estimate, method: str | None = None, experiment: str = "") -> SeedValues:
         """What was drawn, of one method or of a difference."""

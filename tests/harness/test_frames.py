@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness import frames
 from harness.cli import main
 from harness.errors import StoreError
-from harness.frames import CurveWriter, read_curves, read_trials, records_frame, to_parquet, write_trials
+from harness.frames import CurveWriter, read_curves, read_trials, records_frame, stacked, to_parquet, write_trials
 from harness.judgement import judge
 from harness.record import SCHEMA_VERSION
 from harness.store import StudyStore
@@ -47,6 +47,25 @@ def test_trials_come_back_from_parquet_one_file_a_task(store: StudyStore) -> Non
     assert frame["metric.loss"].isna().tolist() == [False, True]
     assert "param.other" not in frame
     assert read_trials(store.read_bytes("trials/u.parquet"))["status"].tolist() == ["failed"]
+
+
+def test_text_that_many_records_share_is_kept_once_and_written_as_text() -> None:
+    records = [
+        record(f"{place}", status=status, error=error) for place, (status, error) in enumerate([("ok", ""), ("oom", "no"), ("ok", "")])
+    ]
+    frame = records_frame(records)
+    assert [str(frame[name].dtype) for name in ("method", "status", "versions")] == ["category"] * 3
+    assert frame["status"].cat.categories.tolist() == ["ok", "oom"]
+    assert "category" not in {str(frame[name].dtype) for name in ("trial_id", "error", "started", "notes")}
+    plain = frame.astype({name: str for name in frame if str(frame[name].dtype) == "category"})
+    assert to_parquet(frame) == to_parquet(plain), "a file says nothing of how it was kept"
+    pd.testing.assert_frame_equal(read_trials(to_parquet(frame)), frame)
+
+
+def test_two_files_make_the_frame_of_all_their_records() -> None:
+    parts = [[record("a", status="oom")], [record("b", metrics={"loss": 1.0}), record("c", method="another")]]
+    both = stacked([records_frame(part) for part in parts])
+    pd.testing.assert_frame_equal(both[sorted(both)], (whole := records_frame([*parts[0], *parts[1]]))[sorted(whole)])
 
 
 @pytest.mark.parametrize("file", FROZEN, ids=lambda file: file.stem)
