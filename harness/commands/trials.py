@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rich.table import Table
 
 from harness.behind import by_claim
+from harness.cells import Index
 from harness.console import console as make_console
 from harness.console import emit, warn
-from harness.plan import TrialSpec
 from harness.store import open_study
 from harness.study import Study, load
 
@@ -22,31 +26,40 @@ MOST = 200
 def run(options: argparse.Namespace) -> int:
     """Print trials in the plan's order with what they measured; one that left no record is `waiting`."""
     study = load(open_study(options.study, options.store))
-    trials = [trial for own in by_claim(study, options.claim).values() for trial in own] if options.claim else list(study.plan)
-    rows = _rows(study, list({trial.id: trial for trial in trials}.values()))
+    listed = _Listed(study, _places(study, options.claim))
     if options.failed:
-        rows = [row for row in rows if row["status"] not in ("ok", "waiting")]
+        listed = listed.failed()
     if options.json:
-        emit(rows)
+        emit([listed.row(at) for at in range(len(listed.places))])
         return 0
     console = make_console()
-    varied = [name for name in rows[0]["params"] if len({str(row["params"].get(name)) for row in rows}) > 1] if rows else []
-    metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))[:4]
-    table = Table("trial", "experiment", "method", "seed", *varied, "status", "s", *metrics, title=f"{len(rows):,} trials of {study.name}")
-    for row in rows[:MOST]:
+    rows = [listed.row(at) for at in range(min(MOST, len(listed.places)))]
+    varied, metrics = listed.varied(), listed.metrics()[:4]
+    count = f"{len(listed.places):,}"
+    table = Table("trial", "experiment", "method", "seed", *varied, "status", "s", *metrics, title=f"{count} trials of {study.name}")
+    for row in rows:
         measured = [f"{row['metrics'][name]:.5g}" if row["metrics"].get(name) is not None else "–" for name in metrics]
         seconds = f"{row['seconds']:.3g}" if row["seconds"] is not None else "–"
         own = [str(row["params"].get(name, "")) for name in varied]
         table.add_row(row["trial"], row["experiment"], row["method"], str(row["seed"]), *own, row["status"], seconds, *measured)
     console.print(table)
-    if len(rows) > MOST:
-        console.print(f"the first {MOST} of {len(rows):,}; all with --json")
-    for row in rows[:MOST]:
+    if len(listed.places) > MOST:
+        console.print(f"the first {MOST} of {count}; all with --json")
+    for row in rows:
         if row["error"]:
             warn(console, f"{row['trial']}: {row['error'].strip().splitlines()[-1]}")
     if rows:
         console.print(f"one again, in this process: {again(study, rows[0]['trial'])}", soft_wrap=True)
     return 0
+
+
+def _places(study: Study, claims: Sequence[str]) -> Index:
+    """Places in the plan of the trials behind some claims; of all without any."""
+    if not claims:
+        return np.arange(len(study.plan))
+    wanted = dict.fromkeys(trial.id for own in by_claim(study, claims).values() for trial in own)
+    at = {trial.id: place for place, trial in enumerate(study.plan)}
+    return np.array([at[id] for id in wanted], dtype=np.intp)
 
 
 def again(study: Study, id: str) -> str:
@@ -55,29 +68,70 @@ def again(study: Study, id: str) -> str:
     return f"papertrial run {trial.task} --scale {trial.scale} --trial {id} --local"
 
 
-def _rows(study: Study, trials: Sequence[TrialSpec]) -> list[dict[str, Any]]:
-    records = {str(row["trial_id"]): row for row in study.frame.to_dict("records")}
-    return [_row(trial, records.get(trial.id)) for trial in trials]
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """Some trials of a study with their records, read column by column: of a million trials a row each fills the memory."""
 
+    study: Study
+    places: Index
+    """In the plan."""
 
-def _row(trial: TrialSpec, record: dict[Any, Any] | None) -> dict[str, Any]:
-    record = record or {}
-    metrics = {str(name).removeprefix("metric."): _number(value) for name, value in record.items() if str(name).startswith("metric.")}
-    return {
-        "trial": trial.id,
-        "task": trial.task,
-        "scale": trial.scale,
-        "experiment": trial.experiment,
-        "method": trial.method,
-        "seed": trial.seed,
-        "params": dict(trial.params),
-        "views": list(trial.views),
-        "requires": trial.requires or None,
-        "status": record.get("status", "waiting"),
-        "seconds": _number(record.get("seconds")),
-        "metrics": {name: value for name, value in metrics.items() if value is not None},
-        "error": str(record.get("error") or ""),
-    }
+    @cached_property
+    def _records(self) -> Index:
+        """Rows of the study's frame, -1 where there is none."""
+        found = np.full(len(self.study.plan), -1, dtype=np.intp)
+        found[self.study.places] = np.arange(len(self.study.frame))
+        return found[self.places]
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        names = ("status", "seconds", "error")
+        return {str(n): self.study.frame[n].to_numpy() for n in self.study.frame if n in names or str(n).startswith("metric.")}
+
+    def failed(self) -> _Listed:
+        """Those that left a record which is not ok."""
+        found = np.zeros(len(self.places), dtype=bool)
+        there = self._records >= 0
+        found[there] = self._columns["status"][self._records[there]] != "ok"
+        return _Listed(self.study, self.places[found])
+
+    def varied(self) -> list[str]:
+        """Parameters of the first trial of which there are several values."""
+        numbers = np.unique(self.study.cells.numbers[self.places]).tolist()
+        params = [self.study.cells.firsts[number].params for number in numbers]
+        first = self.study.plan[self.places[0]].params if len(self.places) else {}
+        return [name for name in first if len({str(own.get(name)) for own in params}) > 1]
+
+    def metrics(self) -> list[str]:
+        """Names of the metrics that a trial returned, those of the first trial first."""
+        records = self._records[self._records >= 0]
+        found = []
+        for name in (name for name in self._columns if name.startswith("metric.")):
+            there = ~np.isnan(self._columns[name][records])
+            if there.any():
+                found.append((int(there.argmax()), name.removeprefix("metric.")))
+        return [name for _, name in sorted(found, key=lambda each: each[0])]
+
+    def row(self, at: int) -> dict[str, Any]:
+        """One trial."""
+        trial, record = self.study.plan[self.places[at]], int(self._records[at])
+        own = {name: column[record] for name, column in self._columns.items()} if record >= 0 else {}
+        metrics = {name.removeprefix("metric."): _number(value) for name, value in own.items() if name.startswith("metric.")}
+        return {
+            "trial": trial.id,
+            "task": trial.task,
+            "scale": trial.scale,
+            "experiment": trial.experiment,
+            "method": trial.method,
+            "seed": trial.seed,
+            "params": dict(trial.params),
+            "views": list(trial.views),
+            "requires": trial.requires or None,
+            "status": own.get("status", "waiting"),
+            "seconds": _number(own.get("seconds")),
+            "metrics": {name: value for name, value in metrics.items() if value is not None},
+            "error": str(own.get("error") or ""),
+        }
 
 
 def _number(value: Any) -> float | None:

@@ -6,12 +6,16 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import registry
 from harness.behind import chosen, trials_of
+from harness.commands.trials import _Listed
 from harness.plan import Overrides, TrialSpec, expand, placeholders
+from harness.task import Grid
 from tests.harness.conftest import Command
+from tests.harness.fabricated import Outcome, study_of, task_of
 
 
 def planned(task: str, scale: str) -> list[TrialSpec]:
@@ -94,3 +98,20 @@ def test_a_claim_of_another_scale_or_of_no_task_is_a_sentence(papertrial: Comman
     said = papertrial("plan", "grokking-stablemax", "--scale", "laptop", "--claim", "C2-stablemax")
     assert said.code == 2
     assert "is not tested at scale laptop" in said.err
+
+
+def test_trials_are_listed_with_what_varies_among_them_and_what_they_measured(tmp_path: Path) -> None:
+    def left(trial: TrialSpec) -> Outcome:
+        if trial.seed == 0:
+            return {"late": 3.0} if trial.params["width"] == 16 else None
+        return "oom" if trial.seed == 2 else {"loss": 0.5, "late": 1.0}
+
+    task = task_of(grids=lambda train: [Grid(train, axes={"width": (8, 16)})], seeds=3)
+    listed = _Listed(study := study_of(tmp_path, task, left), np.arange(12))
+    assert (listed.varied(), listed.metrics()) == (["width"], ["late", "loss"]), "the first trial with a record has no loss"
+    assert [listed.row(at)["status"] for at in range(12)] == [*["waiting"] * 2, *["ok"] * 6, *["oom"] * 4]
+    assert [listed.row(at)["metrics"] for at in (0, 2, 4, 8)] == [{}, {"late": 3.0}, {"late": 1.0, "loss": 0.5}, {}]
+    failed = listed.failed()
+    assert [failed.row(at)["trial"] for at in range(4)] == [trial.id for trial in study.plan if trial.seed == 2]
+    assert "made to end oom" in failed.row(0)["error"]
+    assert _Listed(study, failed.places[:2]).varied() == [], "both have one width"
