@@ -271,7 +271,8 @@ def judged(redrawn: Redrawn, *, slow: int) -> tuple[Outcomes, Outcomes]:
         if slow or _is_fast(claim.estimate):
             found = decisions(redrawn if _is_fast(claim.estimate) else few, claim)
             alone[place, : len(found.outcomes)], p[place, : len(found.p)] = found.outcomes, found.p
-    together_, _ = held(alone, p, claims, 1 - CONFIDENCE)
+    tried = np.array([[is_planned(redrawn, claim)] for claim in claims], dtype=bool).reshape(-1, 1)
+    together_, _ = held(alone, p, claims, 1 - CONFIDENCE, tried)
     return alone, standing(together_, claims)
 
 

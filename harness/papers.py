@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.errors import TaskError
-from harness.tally import Line, sentences
+from harness.tally import Line, lines, sentences
 
 if TYPE_CHECKING:
     from harness.task import Paper
@@ -81,15 +80,14 @@ def verdicts_in(store: str) -> tuple[dict[str, dict[str, list[Line]]], list[Unre
     found: dict[str, dict[str, list[Line]]] = {}
     unread = []
     for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
-        lines: dict[tuple[str, str], list[Line]] = {}
+        groups: dict[tuple[str, str], list[Line]] = {}
         try:
-            for row in csv.DictReader(io.StringIO(file.read_text())):
-                line = Line.of(row)
-                lines.setdefault((line.task, line.scale), []).append(line)
+            for line in lines(file.read_text()):
+                groups.setdefault((line.task, line.scale), []).append(line)
         except (OSError, ValueError, KeyError, csv.Error) as error:
             unread.append(Unread(str(file), type(error).__name__))
             continue
-        for (task, scale), verdicts in lines.items():
+        for (task, scale), verdicts in groups.items():
             of_task = found.setdefault(task, {})
             if _tested(verdicts) >= _tested(of_task.get(scale, [])):
                 of_task[scale] = verdicts

@@ -19,8 +19,8 @@ Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not tested"]
 OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not tested")
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_TESTED = range(4)
 Outcomes = npt.NDArray[np.intp]
-Why = Literal["lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles", "bounds"]
-WHYS: tuple[Why, ...] = ("lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles", "bounds")
+Why = Literal["all lost", "lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles", "bounds"]
+WHYS: tuple[Why, ...] = ("all lost", "lost", "no seed", "exact", "one seed", "no spread", "inside", "outside", "straddles", "bounds")
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,15 @@ class Decisions:
 def decided(values: Floats, region: Region, *, exact: bool, ends: tuple[Floats, Floats], p: Floats, error: float) -> Decisions:
     """Where the interval of a number lies, seed values (studies, seeds) with NaN for a seed that was lost.
 
-    Deciding on the seeds that survived would favour whatever fails: a method must not win by diverging.
+    Deciding on the seeds that survived would favour whatever fails: a method must not win by diverging. Without any, nothing was tested.
     """
     n = np.full(len(values), values.shape[1])
     low, high = ends
     sure = p < error
+    lost = np.isnan(values)
     found = [
-        np.isnan(values).any(axis=1),
+        lost.all(axis=1) & (n > 0),
+        lost.any(axis=1),
         n == 0,
         np.full(len(values), exact),
         n < 2,
@@ -54,7 +56,8 @@ def decided(values: Floats, region: Region, *, exact: bool, ends: tuple[Floats, 
     exactly = np.where(inside(values, region).all(axis=1), REPRODUCED, NOT_REPRODUCED)
     # The first that applies; where none does, the interval straddles an edge.
     why = np.argmax(np.stack([*found, np.ones(len(values), dtype=bool)]), axis=0)
-    outcomes = np.array([INCONCLUSIVE, NOT_TESTED, INCONCLUSIVE, INCONCLUSIVE, INCONCLUSIVE, REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE])
+    undecided = [INCONCLUSIVE] * 3
+    outcomes = np.array([NOT_TESTED, INCONCLUSIVE, NOT_TESTED, *undecided, REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE])
     return Decisions(np.where(why == WHYS.index("exact"), exactly, outcomes[why]), p, why)
 
 
@@ -76,13 +79,14 @@ def together(parts: Sequence[Decisions], *, exact: bool, error: float) -> Decisi
     return Decisions(outcome, whole, np.zeros_like(outcome))
 
 
-def held(outcomes: Outcomes, p: Floats, claims: Sequence[Claim], error: float) -> tuple[Outcomes, Floats]:
+def held(outcomes: Outcomes, p: Floats, claims: Sequence[Claim], error: float, tried: npt.NDArray[np.bool_]) -> tuple[Outcomes, Floats]:
     """Primary claims decide only what Holm's correction over them leaves: one wrong verdict among them is as rare as of one interval.
 
-    (claims, studies) both; the corrected p replaces that of the primary claims that were decided.
+    (claims, studies) all; the corrected p replaces that of the primary claims that were decided. What was `tried` counts in Holm's number
+    of hypotheses, whether or not a seed was left to test it by: a trial that fails must not ease what other claims have to pass.
     """
     primary = np.array([claim.primary and not claim.exact for claim in claims], dtype=bool)[:, None]
-    counted = primary & (outcomes != NOT_TESTED)
+    counted = primary & tried
     family = primary & ((outcomes == REPRODUCED) | (outcomes == NOT_REPRODUCED))
     # Claims that are undecided alone have the largest p: they count in Holm's number of hypotheses and change nothing else.
     corrected = holm(np.where(family, p, np.where(counted, 1.0, np.nan)).T).T

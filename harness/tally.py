@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,8 @@ from typing import Protocol
 KINDS = ("paper", "extension", "control", "check")
 _NAMES = {"paper": "the paper's claims", "extension": "our extensions", "control": "controls", "check": "checks"}
 _WORDS = {"reproduced": "holds", "not reproduced": "does not hold", "inconclusive": "undecided", "not tested": "not tested"}
+MOST_NAMED = 5
+"""Claims that one sentence names."""
 _ORDER = ("not reproduced", "inconclusive", "reproduced")
 
 
@@ -31,6 +35,10 @@ class Judged(Protocol):
     def group(self) -> str: ...  # noqa: D102
     @property
     def by_chance(self) -> float: ...  # noqa: D102
+    @property
+    def n(self) -> int: ...  # noqa: D102
+    @property
+    def lost(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -44,12 +52,26 @@ class Line:
     kind: str = "paper"
     group: str = ""
     by_chance: float = 0.0
+    n: int = 0
+    lost: int = 0
+    reason: str = ""
 
     @classmethod
     def of(cls, row: Mapping[str, str]) -> Line:
-        """The line from its cells by heading. KeyError without one that every table has."""
+        """The line from its cells by heading. KeyError without one that every table has.
+
+        Tables of before call a claim inconclusive that lost every seed: it is not tested.
+        """
         kind, group, chance_alone = (row.get(name) for name in ("kind", "group", "by_chance"))
-        return cls(row["task"], row["scale"], row["claim"], row["verdict"], kind or "paper", group or "", float(chance_alone or 0.0))
+        n, lost = (int(float(row.get(name) or 0)) for name in ("n", "lost"))
+        verdict = "not tested" if row["verdict"] == "inconclusive" and lost and not n else row["verdict"]
+        named = row["task"], row["scale"], row["claim"], verdict
+        return cls(*named, kind or "paper", group or "", float(chance_alone or 0.0), n, lost, row.get("reason") or "")
+
+
+def lines(table: str) -> list[Line]:
+    """The lines of a whole `verdicts.csv`. KeyError, ValueError or csv.Error where it is none."""
+    return [Line.of(row) for row in csv.DictReader(io.StringIO(table))]
 
 
 def outcome(kind: str, verdict: str) -> str:
@@ -57,11 +79,27 @@ def outcome(kind: str, verdict: str) -> str:
     return verdict if kind == "paper" else _WORDS[verdict]
 
 
+def lost_every_seed(judged: Judged) -> bool:
+    """Whether a claim is not tested because none of its seeds gave a number, although trials of it have ended."""
+    return judged.verdict == "not tested" and judged.lost > 0 and not judged.n
+
+
+def was_tried(judged: Judged) -> bool:
+    """Whether trials behind a claim have ended: it was tested, or lost every seed."""
+    return judged.verdict != "not tested" or lost_every_seed(judged)
+
+
 def sentences(verdicts: Sequence[Judged]) -> list[str]:
-    """The verdict of each sentence: claims of one group count once, as the one that serves the sentence least."""
-    return [
-        min((v.verdict for v in parts if v.verdict in _ORDER), key=_ORDER.index, default="not tested") for parts in _by_sentence(verdicts)
-    ]
+    """The verdict of each sentence: claims of one group count once, as the one that serves the sentence least.
+
+    A part that the scale does not test is passed over. One that lost every seed leaves the sentence undecided at best.
+    """
+    return [_of(parts) for parts in _by_sentence(verdicts)]
+
+
+def _of(parts: Sequence[Judged]) -> str:
+    found = min((v.verdict for v in parts if v.verdict in _ORDER), key=_ORDER.index, default="not tested")
+    return "inconclusive" if found == "reproduced" and any(map(lost_every_seed, parts)) else found
 
 
 def chance(verdicts: Sequence[Judged]) -> float:
@@ -89,7 +127,10 @@ def tally(verdicts: Sequence[Judged]) -> str:
 
 
 def counts(kind: str, verdicts: Sequence[Judged]) -> str:
-    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)`, of the claims of one kind, or of its sentences where fewer."""
+    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)`, of the claims of one kind, or of its sentences where fewer.
+
+    Claims of which every seed was lost are named.
+    """
     found = Counter(sentences(verdicts))
     total, tested = sum(found.values()), sum(found.values()) - found["not tested"]
     by_outcome = [
@@ -100,7 +141,9 @@ def counts(kind: str, verdicts: Sequence[Judged]) -> str:
     expected = chance(verdicts) if kind == "paper" else 0.0
     alone = f" (by chance alone {expected:.2g})" if expected >= 0.05 else ""
     what = " sentences" if total < len(verdicts) else ""
-    return ", ".join([f"{tested} of {total}{what} tested", *by_outcome]) + alone
+    lost = [v.claim for v in verdicts if lost_every_seed(v)]
+    named = f"; every seed was lost of {', '.join(lost[:MOST_NAMED])}{' ...' if lost[MOST_NAMED:] else ''}" if lost else ""
+    return ", ".join([f"{tested} of {total}{what} tested", *by_outcome]) + alone + named
 
 
 def plural(word: str, count: int) -> str:

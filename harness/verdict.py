@@ -19,6 +19,7 @@ from harness.pooling import chosen_values
 from harness.rule import INCONCLUSIVE, OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
 from harness.sequential import at_looks
 from harness.stats import CONFIDENCE, MOST_SEEDS, Interval, Sample, number, smallest_error
+from harness.tally import was_tried
 from harness.task import Aim, Claim, ClaimKind
 
 __all__ = ["OUTCOMES", "Outcome", "Size", "Verdict", "decide"]
@@ -190,6 +191,8 @@ def _of_bounds(evidence: Evidence, claim: Claim, found: SeedValues, partial: Par
 
 def _reason(why: Why, claim: Claim, found: SeedValues, sample: Sample | None, interval: Interval) -> str:
     values = list(found.values.values())
+    if why == "all lost":
+        return f"Every seed with records was lost, {len(found.lost)} of them ({_losses(found)})."
     if why == "lost":
         return _lost_reason(found)
     if why == "exact":
@@ -230,20 +233,25 @@ def _more_seeds(claim: Claim, sample: Sample | None, interval: Interval) -> str:
 
 def _lost_reason(found: SeedValues) -> str:
     seeds = len(found.values) + len(found.lost)
+    return f"{len(found.lost)} of {seeds} seeds were lost and the others do not decide alone ({_losses(found)})."
+
+
+def _losses(found: SeedValues) -> str:
     statuses: Counter[str] = Counter()
     for counts in found.lost.values():
         statuses.update(counts)
     trials = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
     why = [f"trials that did not end ok: {trials}"] if trials else []
     why += [_UNDEFINED] if any(not counts for counts in found.lost.values()) else []
-    return f"{len(found.lost)} of {seeds} seeds were lost and the others do not decide alone ({'; '.join(why)})."
+    return "; ".join(why)
 
 
 def _held_together(claims: Sequence[Claim], verdicts: Sequence[Verdict], error: float) -> list[Verdict]:
     """Verdicts on single claims with the primary ones held together."""
     alone = np.array([[OUTCOMES.index(verdict.verdict)] for verdict in verdicts], dtype=np.intp).reshape(-1, 1)
-    outcomes, p = held(alone, np.array([[verdict.p] for verdict in verdicts]).reshape(-1, 1), claims, error)
-    counted = sum(verdict.primary and not verdict.exact and verdict.verdict != "not tested" for verdict in verdicts)
+    tried = np.array([[was_tried(verdict)] for verdict in verdicts], dtype=bool).reshape(-1, 1)
+    outcomes, p = held(alone, np.array([[verdict.p] for verdict in verdicts]).reshape(-1, 1), claims, error, tried)
+    counted = sum(verdict.primary and not verdict.exact and bool(own) for verdict, own in zip(verdicts, tried[:, 0], strict=True))
     found = []
     for verdict, outcome, corrected in zip(verdicts, outcomes[:, 0].tolist(), p[:, 0].tolist(), strict=True):
         reason = verdict.reason

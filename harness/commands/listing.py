@@ -93,6 +93,6 @@ def _found(own: Mapping[str, Line], scales: Mapping[str, Sequence[Line]]) -> str
     lines = []
     for scale in (name for name in SCALES if name in scales):
         of = {line.claim: line for line in scales[scale] if line.claim in own}
-        judged = [replace(claim, verdict=of[id].verdict, by_chance=of[id].by_chance) if id in of else claim for id, claim in own.items()]
+        judged = [replace(of[id], kind=claim.kind, group=claim.group) if id in of else claim for id, claim in own.items()]
         lines.append(f"{scale}: {counts('paper', judged)}")
     return "\n".join(lines) or "none yet"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from harness.console import emit, warn
 from harness.errors import StoreError, UsageError
 from harness.plans import read_outline
 from harness.store import LEDGER, StudyStore, studies
-from harness.tally import Line, counts
+from harness.tally import counts, lines
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,7 @@ def _listed(store: str) -> Iterator[_Listed]:
 
 def _verdicts(study: StudyStore, damages: list[str]) -> str:
     try:
-        rows = csv.DictReader(io.StringIO(study.read_bytes("verdicts.csv").decode()))
-        return counts("paper", [line for row in rows if (line := Line.of(row)).kind == "paper"])
+        return counts("paper", [line for line in lines(study.read_bytes("verdicts.csv").decode()) if line.kind == "paper"])
     except FileNotFoundError:
         return "none yet"
     except (StoreError, ValueError, KeyError, csv.Error) as error:

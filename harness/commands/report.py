@@ -13,9 +13,7 @@ from harness.errors import StoreError
 from harness.judgement import Judgement, judge
 from harness.store import open_study
 from harness.study import load
-
-MOST_NAMED = 5
-"""Claims that one sentence names."""
+from harness.tally import MOST_NAMED
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from harness import looks as looking
 from harness.console import console as make_console
 from harness.console import emit, warn
 from harness.durations import duration
+from harness.errors import StoreError
 from harness.looks import Look
 from harness.plans import plan_if_readable, read_outline
 from harness.store import StudyStore, open_study
 from harness.study import from_tables
+from harness.tally import Line, lines, lost_every_seed
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,10 +35,12 @@ def run(options: argparse.Namespace) -> int:
     running, left = lock.is_held(store), len(wanted - done.keys())
     rate = _rate(done.values()) if left and running else 0.0
     rows = _rows(plan, done)
+    undone = [] if running else _undone(store, damages)
     standings = looking.standings(looks, plan, done)
     if options.json:
         found = {"study": store.name, "running": running, "trials": len(plan) if plan else None, "recorded": len(done), "left": left}
-        emit(found | {"seconds_left": left / rate if rate else None, "rows": rows, "looks": standings, "damages": damages})
+        found |= {"seconds_left": left / rate if rate else None, "rows": rows, "looks": standings}
+        emit(found | {"lost_every_seed": [vars(line) for line in undone], "damages": damages})
         return 0
     console = make_console()
     title = f"{store.name}: {'running' if running else 'not running'}"
@@ -49,9 +54,22 @@ def run(options: argparse.Namespace) -> int:
         console.print(f"about {duration(left / rate)} left at {rate:.3g} trials a second")
     for sentence in standings:
         console.print(sentence, markup=False, soft_wrap=True)
+    for line in undone:
+        console.print(f"{line.claim} of {line.task} is not tested: {line.reason}", markup=False, soft_wrap=True)
     for damage in damages:
         warn(console, damage)
     return 0
+
+
+def _undone(store: StudyStore, damages: list[str]) -> list[Line]:
+    """The claims of which the study's table says that they lost every seed."""
+    try:
+        return [line for line in lines(store.read_bytes("verdicts.csv").decode()) if lost_every_seed(line)]
+    except FileNotFoundError:
+        return []
+    except (StoreError, ValueError, KeyError, csv.Error) as error:
+        damages.append(f"verdicts.csv cannot be read ({type(error).__name__})")
+        return []
 
 
 def _rows(plan: Sequence[Any], done: Mapping[str, Any]) -> list[dict[str, Any]]:

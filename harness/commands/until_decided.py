@@ -19,6 +19,7 @@ from harness.plan import TrialSpec
 from harness.sequential import waits_for_seeds
 from harness.stopping import Stop, Stopped
 from harness.study import load
+from harness.tally import lost_every_seed, was_tried
 from harness.verdict import decide
 
 RunTrials = Callable[[Sequence[TrialSpec], bool], RunResult]
@@ -81,8 +82,8 @@ def _next(selection: Selection, console: Console) -> dict[str, int]:
         evidence, awaited = Evidence(study, task, selection.scale), deciding(task, selection.scale)
         complete, verdicts = len(evidence.looks), [verdict for verdict in decide(evidence) if verdict.claim in awaited]
         open_ = [verdict.claim for verdict in verdicts if waits_for_seeds(verdict)]
-        lost = [verdict.claim for verdict in verdicts if verdict.verdict == "inconclusive" and verdict.lost]
-        untested = [verdict.claim for verdict in verdicts if verdict.verdict == "not tested"]
+        lost = [v.claim for v in verdicts if (v.verdict == "inconclusive" and v.lost) or lost_every_seed(v)]
+        untested = [v.claim for v in verdicts if not was_tried(v)]
         words = [f"open: {', '.join(open_)}"] if open_ else []
         words += [f"more seeds cannot decide {', '.join(lost)}, which lost seeds (--retry repeats them)"] if lost else []
         words += [f"not tested by these trials, and not waited for: {', '.join(untested)}"] if untested else []

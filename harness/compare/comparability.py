@@ -15,6 +15,7 @@ from harness.compare.pairs import Pair
 from harness.judgement import Judgement
 from harness.leaderboard import columns, is_comparable
 from harness.study import Study
+from harness.tally import was_tried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,11 +74,11 @@ def of_changes(changes: Sequence[Change]) -> list[Obstacle]:
 
 
 def of_claims(pairs: Sequence[Pair]) -> list[Obstacle]:
-    """Claims that were decided and are not tested any more."""
+    """Claims that were decided and are not tested any more; of those that lost every seed the gate speaks where it counts lost seeds."""
     found = []
     for pair in pairs:
-        now = {verdict.claim: verdict.verdict for verdict in pair.after.verdicts}
-        gone = [v.claim for v in pair.before.verdicts if v.verdict != "not tested" and now.get(v.claim, "not tested") == "not tested"]
+        tried = {verdict.claim for verdict in pair.after.verdicts if was_tried(verdict)}
+        gone = [v.claim for v in pair.before.verdicts if v.verdict != "not tested" and v.claim not in tried]
         if gone:
             found.append(Obstacle(f"{pair.where}: not tested any more: {_listed(gone)}"))
     return found

@@ -11,13 +11,14 @@ from harness.compare.contrasts import p_apart, paired, welch
 from harness.compare.pairs import Pair
 from harness.resolution import step
 from harness.stats import adjusted
+from harness.tally import was_tried
 from harness.task import Claim
 from harness.verdict import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """A claim that both studies decide. A verdict may turn although its estimate moved by chance alone."""
+    """A claim that both studies try. A verdict may turn although its estimate moved by chance alone."""
 
     task: str
     scale: str
@@ -39,33 +40,35 @@ class Turn:
 
 
 def turns(pairs: Sequence[Pair], level: float, *, strict: bool = False) -> list[Turn]:
-    """Every claim that both studies of a pair decide.
+    """Every claim that both studies of a pair try.
 
-    A claim fell when it was reproduced, is refuted now (with `strict`: or is inconclusive), and its estimates differ beyond chance.
+    A claim fell when it was reproduced, is refuted now (with `strict`: or is inconclusive, or lost every seed), and its estimates differ
+    beyond chance.
     """
     found = [turn for pair in pairs for turn in _decided(pair)]
     held = [place for place, turn in enumerate(found) if turn.before == "reproduced" and not turn.exact]
     for place, p in zip(held, adjusted([found[place].p for place in held]), strict=True):
         found[place] = replace(found[place], p=p)
-    falls: tuple[Outcome, ...] = ("not reproduced", "inconclusive") if strict else ("not reproduced",)
+    falls: tuple[Outcome, ...] = ("not reproduced", "inconclusive", "not tested") if strict else ("not reproduced",)
     return [replace(turn, fell=turn.before == "reproduced" and turn.after in falls and (turn.exact or turn.p <= level)) for turn in found]
 
 
 def _decided(pair: Pair) -> list[Turn]:
-    old = {verdict.claim: verdict.verdict for verdict in pair.before.verdicts}
+    old, new = (list(filter(was_tried, side.verdicts)) for side in (pair.before, pair.after))
+    before = {verdict.claim: verdict.verdict for verdict in old}
     claims = {claim.id: claim for claim in pair.new.task.claims}
     return [
         Turn(
             task=verdict.task,
             scale=verdict.scale,
             claim=verdict.claim,
-            before=old[verdict.claim],
+            before=before[verdict.claim],
             after=verdict.verdict,
             exact=claims[verdict.claim].exact,
             p=_p_apart(claims[verdict.claim], pair),
         )
-        for verdict in pair.after.verdicts
-        if verdict.claim in old and "not tested" not in (old[verdict.claim], verdict.verdict)
+        for verdict in new
+        if verdict.claim in before
     ]
 
 

@@ -22,7 +22,7 @@ from harness.report.tables import Layout
 from harness.shown import plain
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
-from harness.tally import tally
+from harness.tally import tally, was_tried
 from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
@@ -124,7 +124,7 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
             verdict_bar(v, task.claim(v.claim).holds),
             described(v),
             f"{anchor}-{v.claim}",
-            evidence.trials_read(task.claim(v.claim).estimate) if v.verdict != "not tested" else 0,
+            evidence.trials_read(task.claim(v.claim).estimate) if was_tried(v) else 0,
         )
         for v in ruling.verdicts
     ]

@@ -18,7 +18,7 @@ from harness.report import verdicts as verdict_text
 from harness.report.board import BoardView, view
 from harness.report.origins import warnings
 from harness.report.tables import Layout
-from harness.tally import tally
+from harness.tally import tally, was_tried
 from harness.verdict import Verdict
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
@@ -83,9 +83,9 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
             console.print(styled(f"\n{title}", "bold"))
             for v in shown:
                 console.print(_lines(v))
-    for verdict in tested or verdicts:
+    for verdict in filter(was_tried, verdicts) if tested else verdicts:
         console.print(Text.assemble(styled(verdict.claim, _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
-    untested = [v.claim for v in verdicts if v.verdict == "not tested"]
+    untested = [v.claim for v in verdicts if not was_tried(v)]
     if tested and untested:
         console.print(styled(f"not tested (reasons in verdicts.md): {', '.join(untested)}", _STYLES["not tested"]))
 

@@ -218,11 +218,31 @@ def test_a_trial_that_goes_wrong_is_exit_1_and_a_row(papertrial: Command, tmp_pa
     )
 
 
-def test_lost_seeds_never_turn_into_a_verdict(papertrial: Command, tmp_path: Path) -> None:
-    papertrial(*RUN, "--set", "behaviour=nan", "--study", "s")
+def test_a_claim_that_lost_every_seed_is_not_tested_wherever_it_is_shown(papertrial: Command, tmp_path: Path) -> None:
+    ran = papertrial(*RUN, "--set", "behaviour=nan", "--study", "s")
     (verdict,) = csv.DictReader((tmp_path / "results" / "s" / "verdicts.csv").open())
-    assert verdict["verdict"] == "inconclusive"
-    assert "diverged" in verdict["reason"]
+    assert verdict["verdict"] == "not tested"
+    why = "Every seed with records was lost, 3 of them (trials that did not end ok: 18 diverged)."
+    assert verdict["reason"] == why
+    (told,) = json.loads(papertrial("verdicts", "s", "--json").out)
+    assert (told["verdict"], told["reason"], told["lost"], told["n"]) == ("not tested", why, 3, 0)
+    assert f"{verdict['claim']} of misbehaving is not tested: {why}" in papertrial("status", "s").out
+    (untested,) = json.loads(papertrial("status", "s", "--json").out)["lost_every_seed"]
+    assert (untested["claim"], untested["reason"]) == (verdict["claim"], why)
+    counted = f"0 of 1 tested; every seed was lost of {verdict['claim']}"
+    assert json.loads(papertrial("ls", "--json").out)[0]["verdicts"] == counted
+    listed = {row["task"]: row for row in json.loads(papertrial("list", "--json", "--field", "demo").out)}
+    assert listed["misbehaving"]["verdicts"]["smoke"] == {"reproduced": 0, "not reproduced": 0, "inconclusive": 0, "not tested": 1}
+    assert counted in " ".join(papertrial("list", "--field", "demo").out.replace("│", " ").split())
+    for said in (ran, papertrial("report", "s")):
+        assert counted in " ".join(said.out.split())
+        assert why in " ".join(said.out.split())
+    page = (tmp_path / "results" / "s" / "report.html").read_text()
+    assert counted in page
+    assert why in page
+    papertrial("site", "results", "--out", "out")
+    assert why in (tmp_path / "out" / "papers" / "misbehaving.html").read_text()
+    assert '"not tested","–"' in (tmp_path / "out" / "claims.html").read_text()
 
 
 def test_a_torn_ledger_costs_one_trial(papertrial: Command, tmp_path: Path) -> None:

@@ -245,6 +245,20 @@ def test_a_fall_to_inconclusive_stops_a_strict_gate_and_only_beyond_chance(tmp_p
     assert len(compare(before, shaken, strict=True).turns) == 1
 
 
+def test_a_claim_that_lost_every_seed_is_a_loss_of_seeds_and_no_obstacle(tmp_path: Path) -> None:
+    def dies(trial: TrialSpec) -> Outcome:
+        return "failed" if trial.method == "left" else gap(1.0, 0.0)(trial)
+
+    task = {"claims": [difference_claim(exact=True)]}
+    before, after = study(tmp_path / "a", gap(1.0, 0.0), **task), study(tmp_path / "b", dies, **task)
+    found = compare(before, after)
+    assert found.obstacles == []
+    assert found.regressions, "the method that lost its seeds"
+    assert [(turn.before, turn.after) for turn in found.turns] == [("reproduced", "not tested")]
+    assert found.fallen == []
+    assert [turn.claim for turn in compare(before, after, strict=True).fallen] == ["gap"]
+
+
 def test_claims_that_were_reproduced_share_a_level(tmp_path: Path) -> None:
     claims = [difference_claim(id="one"), difference_claim(id="two"), difference_claim(Below(0.0), id="three")]
     comparison = found(tmp_path, gap(1.0), gap(0.9, spread=0.1, key="x"), claims=claims)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from harness.tally import Line, chance, counts, outcome, sentences, tally
+from harness.tally import Line, chance, counts, lines, lost_every_seed, outcome, sentences, tally
 
 
 def line(claim: str, verdict: str, kind: str = "paper", group: str = "", by_chance: float = 0.0, scale: str = "laptop") -> Line:
@@ -47,6 +49,24 @@ def test_the_papers_claims_are_counted_apart_from_ours() -> None:
     assert chance([*lines, line("C3-3", GOOD, group="C3")]) == pytest.approx(0.025), "a part that is not reached by chance"
     assert counts("control", [line("a", GOOD), line("b", GOOD), line("c", BAD), line("d", BAD)]) == ("4 of 4 tested, 2 hold, 2 do not hold")
     assert tally([]) == "no claims"
+
+
+def test_a_claim_that_lost_every_seed_is_not_tested_and_named() -> None:
+    gone = replace(line("C2", NONE, group="C"), n=0, lost=5)
+    assert lost_every_seed(gone)
+    assert not lost_every_seed(line("C2", NONE))
+    assert not lost_every_seed(replace(gone, n=3)), "a control that failed took it down, its seeds are there"
+    others = {verdict: line("C1", verdict, group="C") for verdict in (GOOD, BAD, OPEN, NONE)}
+    assert {verdict: sentences([other, gone])[0] for verdict, other in others.items()} == {GOOD: OPEN, BAD: BAD, OPEN: OPEN, NONE: NONE}
+    assert counts("paper", [line("C1", GOOD), replace(gone, group="")]) == "1 of 2 tested, 1 reproduced; every seed was lost of C2"
+
+
+def test_a_table_of_before_calls_no_claim_tested_that_lost_every_seed() -> None:
+    table = (
+        "task,scale,claim,verdict,n,lost\ntoy,laptop,C1,inconclusive,0,5\ntoy,laptop,C2,inconclusive,4,1\ntoy,laptop,C3,inconclusive,5,0\n"
+    )
+    assert [found.verdict for found in lines(table)] == [NONE, OPEN, OPEN]
+    assert lines("task,scale,claim,verdict\ntoy,laptop,C1,reproduced\n") == [line("C1", GOOD)]
 
 
 def test_only_a_paper_is_reproduced() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from harness.claims import All
 from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Combined, Difference, Mean, Of
@@ -21,8 +22,9 @@ from harness.evidence import Evidence
 from harness.plan import DataRef, TrialSpec
 from harness.task import Above, Below, Claim, Grid, Metric, Within
 from harness.verdict import Verdict
-from tests.harness.fabricated import DATA, difference_claim, noise, record_of, study_of, task_of, verdicts_of
+from tests.harness.fabricated import DATA, Outcome, difference_claim, noise, record_of, study_of, task_of, verdicts_of
 
+GAP = Difference(Of("left", Mean("loss")), Of("right", Mean("loss")))
 METRICS = [f"loss-{i}" for i in range(20)]
 """Independent claims of one simulated study, each on a metric of its own."""
 
@@ -145,11 +147,35 @@ def test_survivors_never_decide(tmp_path: Path, status: str) -> None:
     assert f"1 {status}" in found.reason
 
 
-def test_all_seeds_lost_is_inconclusive_and_names_the_statuses(tmp_path: Path) -> None:
+def test_a_claim_that_lost_every_seed_is_not_tested_and_names_the_statuses(tmp_path: Path) -> None:
     found = verdict_of(tmp_path, lambda t: "diverged" if t.seed else "oom")
-    assert (found.verdict, found.n, found.lost) == ("inconclusive", 0, 5)
+    assert (found.verdict, found.n, found.lost) == ("not tested", 0, 5)
+    assert "Every seed with records was lost, 5 of them" in found.reason
     assert "8 diverged" in found.reason
     assert "2 oom" in found.reason
+
+
+def test_a_claim_that_lost_every_seed_eases_no_other_and_spoils_one_over_it(tmp_path: Path) -> None:
+    metrics = [Metric("loss", "nats", "lower"), Metric("other", "nats", "lower", optional=True)]
+    other = Difference(Of("left", Mean("other")), Of("right", Mean("other")))
+    gaps = [0.2, 0.5, 0.6, 0.9, 1.1]
+
+    def judged(both: bool) -> list[Verdict]:
+        first, second = (difference_claim(id=id, primary=True, estimate=e) for id, e in (("gap", GAP), ("other", other)))
+        claims = [first, second, difference_claim(id="all", estimate=All((GAP, other)))]
+        left = {"left": 1.0, "right": 0.0}
+
+        def outcome(t: TrialSpec) -> Outcome:
+            values = {"loss": left[t.method] * gaps[t.seed], "other": left[t.method] * (gaps[t.seed] - 0.7)}
+            return values if both else {"loss": values["loss"], "other": math.nan}
+
+        return verdicts_of(study_of(tmp_path, task_of(metrics=metrics, statistics=(), claims=claims), outcome))
+
+    whole, torn = judged(both=True), judged(both=False)
+    assert [v.verdict for v in whole] == ["reproduced", "inconclusive", "inconclusive"]
+    assert [v.verdict for v in torn] == ["reproduced", "not tested", "not tested"]
+    assert whole[0].p == torn[0].p, "Holm's number of hypotheses is the same"
+    assert "1 reproduced, 1 not tested" in torn[2].reason
 
 
 def test_an_undefined_estimate_of_good_trials_loses_the_seed(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def flat(found: Gathered) -> list[dict[str, Any]]:
             "field": paper.field if paper else "",
             "arxiv": paper.paper.arxiv if paper else "",
             "year": paper.paper.year if paper else None,
+            "verdict": row.line.verdict,
             "primary": row.cells.get("primary") == "True",
         }
         rows.append({name: _number(value) if name in numbers else value for name, value in known.items()})
