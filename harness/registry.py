@@ -117,13 +117,19 @@ def _own_roots() -> tuple[Path, ...]:
     return tuple(Path(location) for location in importlib.import_module("tasks").__path__)
 
 
-def _roots() -> Iterator[tuple[str, Path]]:
-    for location in _own_roots():
-        yield "tasks", location
+def named_roots() -> Iterator[Path]:
+    """The folders that $PAPERTRIAL_TASKS names. TaskError for one that is not there."""
     for text in filter(None, os.environ.get(TASK_PATHS, "").split(os.pathsep)):
         root = Path(text).expanduser().resolve()
         if not root.is_dir():
             raise TaskError(f"${TASK_PATHS} names {root}, which is not a folder")
+        yield root
+
+
+def _roots() -> Iterator[tuple[str, Path]]:
+    for location in _own_roots():
+        yield "tasks", location
+    for root in named_roots():
         if str(root.parent) not in sys.path:
             sys.path.append(str(root.parent))
         yield root.name, root

@@ -12,6 +12,7 @@ from harness.console import console as make_console
 from harness.errors import UsageError
 from harness.registry import TASK_PATHS
 
+NAMED, CHECKOUT, OWN = f"the folder that ${TASK_PATHS} names", "the checkout's own tasks", "a folder of your own"
 _FIXTURE = """
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,10 @@ _NAME = re.compile(r"([a-z][a-z0-9-]*)/([a-z][a-z0-9-]*)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the skeleton: into the checkout's `tasks` when this is one, else into `papertrial_tasks` here."""
+    """Write the skeleton into the first folder of $PAPERTRIAL_TASKS; without it into the checkout's `tasks`, or `papertrial_tasks` here.
+
+    Its test goes beside that folder.
+    """
     match = _NAME.fullmatch(options.name)
     if not match:
         raise UsageError(
@@ -31,25 +35,30 @@ def run(options: argparse.Namespace) -> int:
     field, name = match.groups()
     if name in registry.tasks():
         raise UsageError(f"there is a task {name!r} already")
-    root, in_checkout = _root()
+    root, whose = _root()
     folder = root / field.replace("-", "_") / name.replace("-", "_")
-    test = Path.cwd() / "tests" / "tasks" / folder.parent.name / f"test_{folder.name}.py"
+    test = root.parent / "tests" / "tasks" / folder.parent.name / f"test_{folder.name}.py"
     for path in (folder, test):
         if path.exists():
             raise UsageError(f"{path} exists already")
-    _write(folder, test, name, options.kind, in_checkout=in_checkout)
+    _write(folder, test, name, options.kind, in_checkout=whose == CHECKOUT)
     console = make_console()
-    if not in_checkout:
+    if whose == OWN:
         console.print(f"export {TASK_PATHS}={root}", soft_wrap=True)
-    console.print(f"task in {folder}\ntest in {test}\nnext: papertrial run {name} --scale smoke; papertrial test {name}", soft_wrap=True)
+    console.print(
+        f"task in {folder} ({whose})\ntest in {test}\nnext: papertrial run {name} --scale smoke; papertrial test {name}", soft_wrap=True
+    )
     return 0
 
 
-def _root() -> tuple[Path, bool]:
+def _root() -> tuple[Path, str]:
+    """The folder that holds the fields, and whose it is."""
     checkout = Path.cwd() / "tasks"
-    if (checkout / "__init__.py").exists() and (Path.cwd() / "harness").is_dir():
-        return checkout, True
-    return Path.cwd() / "papertrial_tasks", False
+    is_one = (checkout / "__init__.py").exists() and (Path.cwd() / "harness").is_dir()
+    named = next(registry.named_roots(), None)
+    if named and not (is_one and named.samefile(checkout)):
+        return named, NAMED
+    return (checkout, CHECKOUT) if is_one else (Path.cwd() / "papertrial_tasks", OWN)
 
 
 def _write(folder: Path, test: Path, name: str, kind: str, *, in_checkout: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(here)
     monkeypatch.setenv("HOME", str(here))
     monkeypatch.setenv("PAPERTRIAL_CACHE", str(here / "cache"))
+    (here / "own").mkdir()
+    monkeypatch.setenv("PAPERTRIAL_TASKS", os.pathsep.join([str(here / "own"), os.environ["PAPERTRIAL_TASKS"]]))
     (here / "table.csv").write_text("n,loss,kind\n1,8,x\n2,4,x\n4,2.1,y\n8,1,y\n")
     assert main(["run", "misbehaving", "--scale", "smoke", "--local", "--tracking-uri", "none", "--study", "made", "--seeds", "1"]) == 0
     return here

@@ -14,6 +14,13 @@ import pytest
 from tests.harness.conftest import Command
 
 
+@pytest.fixture
+def unnamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """$PAPERTRIAL_TASKS names no folder."""
+    monkeypatch.delenv("PAPERTRIAL_TASKS")
+
+
+@pytest.mark.usefixtures("unnamed")
 @pytest.mark.parametrize(
     ("kind", "checkout"),
     [("custom", False), ("custom", True), ("supervised", True), ("theorem", True), ("small-models", True)],
@@ -43,6 +50,32 @@ def test_the_skeletons_own_test_passes(papertrial: Command, tmp_path: Path, kind
     assert papertrial("new", "demo/my-paper").code == 2, "an existing task is not overwritten"
 
 
+def test_a_skeleton_goes_where_tasks_are_looked_for(papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("harness", "tasks"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    mine = tmp_path / "elsewhere" / "my_tasks"
+    mine.mkdir(parents=True)
+    monkeypatch.setenv("PAPERTRIAL_TASKS", os.pathsep.join([str(mine), str(tmp_path / "tasks")]))
+    said = papertrial("new", "demo/first-paper")
+    assert said.code == 0, said.err
+    folder, test = mine / "demo" / "first_paper", mine.parent / "tests" / "tasks" / "demo" / "test_first_paper.py"
+    assert f"task in {folder} (the folder that $PAPERTRIAL_TASKS names)" in said.out
+    assert f"test in {test}" in said.out
+    assert "export" not in said.out, "it is found already"
+    assert (folder / "task.py").exists()
+    assert test.exists()
+    assert papertrial("show", "first-paper").code == 0
+    assert [path.name for path in (tmp_path / "tasks").iterdir()] == ["__init__.py"]
+    monkeypatch.delenv("PAPERTRIAL_TASKS")
+    said = papertrial("new", "demo/second-paper")
+    assert f"task in {tmp_path / 'tasks' / 'demo' / 'second_paper'} (the checkout's own tasks)" in said.out
+    monkeypatch.setenv("PAPERTRIAL_TASKS", str(tmp_path / "nowhere"))
+    said = papertrial("new", "demo/third-paper")
+    assert (said.code, "which is not a folder" in said.err) == (2, True)
+
+
+@pytest.mark.usefixtures("unnamed")
 def test_a_skeletons_test_can_fail(papertrial: Command, tmp_path: Path) -> None:
     papertrial("new", "demo/my-paper")
     experiment = tmp_path / "papertrial_tasks" / "demo" / "my_paper" / "experiment.py"
@@ -53,6 +86,7 @@ def test_a_skeletons_test_can_fail(papertrial: Command, tmp_path: Path) -> None:
     assert "draw from trial.seed_for" in done.stdout
 
 
+@pytest.mark.usefixtures("unnamed")
 def test_what_the_skeletons_measure_is_what_they_say(papertrial: Command, tmp_path: Path) -> None:
     kinds = ("custom", "theorem", "small-models")
     for kind in kinds:
