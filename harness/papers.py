@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.errors import TaskError
+from harness.store import studies
 from harness.tally import Line, lines, sentences
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ class OnTrial:
         """How many of the paper's own sentences have each verdict at that scale."""
         found = sentences([line for line in self.verdicts.get(scale, ()) if line.kind == "paper"])
         return {name: found.count(name) for name in COUNTED}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one study says of one task at one scale."""
+
+    study: str
+    folder: str
+    lines: Sequence[Line]
 
 
 @dataclass(frozen=True)
@@ -75,27 +85,37 @@ def _in_short(entry: registry.Entry) -> str:
     return " ".join(found[1].split()) if found else ""
 
 
-def verdicts_in(store: str) -> tuple[dict[str, dict[str, list[Line]]], list[Unread]]:
-    """Task -> scale -> verdicts of local studies, and the files that cannot be read. Who tested most claims speaks for a scale."""
-    found: dict[str, dict[str, list[Line]]] = {}
+def speaking(judged: Sequence[Sequence[Line]]) -> int:
+    """The place of the study whose verdicts on one task at one scale are shown, of several, the oldest first.
+
+    It is the one that tests most claims, of these the one with most seeds behind them, of these the newest: neither a part of a run nor one
+    of a single claim hides a whole one. Everything that shows verdicts of several studies asks here.
+    """
+    weight = [(sum(line.verdict != "not tested" for line in own), sum(line.n for line in own)) for own in judged]
+    return max(range(len(judged)), key=lambda place: (*weight[place], place))
+
+
+def verdicts_in(store: str) -> tuple[dict[str, dict[str, Judged]], list[Unread]]:
+    """Task -> scale -> the local study that speaks for it, and the files that cannot be read."""
+    found: dict[tuple[str, str], list[Judged]] = {}
     unread = []
-    for file in sorted([*Path(store).glob("*/verdicts.csv"), *Path(store).glob("reference/*/verdicts.csv")]):
+    for folder in studies(store):
+        file = folder / "verdicts.csv"
         groups: dict[tuple[str, str], list[Line]] = {}
         try:
             for line in lines(file.read_text()):
                 groups.setdefault((line.task, line.scale), []).append(line)
+        except FileNotFoundError:
+            continue
         except (OSError, ValueError, KeyError, csv.Error) as error:
             unread.append(Unread(str(file), type(error).__name__))
             continue
-        for (task, scale), verdicts in groups.items():
-            of_task = found.setdefault(task, {})
-            if _tested(verdicts) >= _tested(of_task.get(scale, [])):
-                of_task[scale] = verdicts
-    return found, unread
-
-
-def _tested(lines: Sequence[Line]) -> int:
-    return sum(line.verdict != "not tested" for line in lines)
+        for key, own in groups.items():
+            found.setdefault(key, []).append(Judged(folder.name, str(folder), own))
+    chosen: dict[str, dict[str, Judged]] = {}
+    for (task, scale), judged in found.items():
+        chosen.setdefault(task, {})[scale] = judged[speaking([own.lines for own in judged])]
+    return chosen, unread
 
 
 def by_field(papers: Sequence[OnTrial], scale: str = "laptop") -> str:

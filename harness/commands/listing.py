@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     for entry in entries.values():
         if options.field in (None, entry.field):
             try:
-                found.append(on_trial(entry, verdicts))
+                own = {scale: judged.lines for scale, judged in verdicts.get(entry.name, {}).items()}
+                found.append(on_trial(entry, {entry.name: own}))
             except PapertrialError as error:
                 found.append(Unread(entry.name, sentence(error)))
     if options.markdown:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +14,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harness.papers import speaking
 from harness.report import site
+from harness.report.tables import csv_text
+from harness.tally import Line
 from tests.harness.browser import OVERFLOW, look, needs_chromium
 from tests.harness.conftest import Command
 
@@ -92,8 +96,60 @@ def test_a_claim_shows_what_it_was_in_earlier_studies_and_the_fullest_speaks(sto
     assert found.latest[key].line.verdict == "inconclusive"
     site.build(found, tmp_path / "out")
     assert "before: 2020-01-02 reproduced" in (tmp_path / "out" / "papers" / "crrelu.html").read_text()
-    frame.head(10).to_parquet(stores / "new" / "trials" / "crrelu.parquet")
+    table = stores / "new" / "verdicts.csv"
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    for row in rows:
+        row["n"] = str(int(row["n"]) // 2)
+    table.write_text(csv_text(list(rows[0]), [list(row.values()) for row in rows]))
     assert site.gather([str(stores)]).latest[key].run.study == "old", "a part of a run never hides a whole one"
+
+
+def test_one_rule_says_which_study_speaks(papertrial: Command, store: Path, tmp_path: Path) -> None:
+    """A newer study of one claim, whose whole plan is recorded, hides none of the claims that an older one tests."""
+    stores = tmp_path / "both"
+    for name in ("a-whole", "b-claim"):
+        shutil.copytree(store / "crrelu-laptop", stores / name)
+    table = stores / "b-claim" / "verdicts.csv"
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    for row in rows:
+        row |= {"verdict": "reproduced"} if row["claim"] == "C1-relu" else {"verdict": "not tested", "n": "0", "estimate": "nan"}
+    table.write_text(csv_text(list(rows[0]), [list(row.values()) for row in rows]))
+    trials = stores / "b-claim" / "trials" / "crrelu.parquet"
+    frame = pd.read_parquet(trials)
+    frame["started"] = "2030-01-02T03:04:05+00:00"
+    frame.to_parquet(trials)
+    os.utime(stores / "b-claim", (4e9, 4e9))
+    found = site.gather([str(stores)])
+    assert {row.run.study for row in found.latest.values()} == {"a-whole"}
+    listed = {row["task"]: row for row in json.loads(papertrial("list", "--json", "--store", str(stores)).out)}
+    (paper,) = found.papers
+    assert listed["crrelu"]["verdicts"]["laptop"] == paper.counts("laptop")
+    assert paper.counts("laptop")["inconclusive"] == 1
+
+
+def test_places_of_methods_are_those_of_the_study_that_speaks(store: Path, tmp_path: Path) -> None:
+    stores = tmp_path / "some"
+    for name in ("grokking-stablemax-laptop", "optimizers-under-quantization-laptop"):
+        shutil.copytree(REFERENCE / name, stores / name)
+    part = shutil.copytree(stores / "grokking-stablemax-laptop", stores / "a-part")
+    (part / "leaderboard.csv").write_text((part / "leaderboard.csv").read_text().replace("accuracy", "accuracy_of_a_part"))
+    rows = list(csv.DictReader(io.StringIO((part / "verdicts.csv").read_text())))
+    untested = [list((row | {"verdict": "not tested", "n": "0"}).values()) for row in rows]
+    (part / "verdicts.csv").write_text(csv_text(list(rows[0]), untested))
+    site.build(site.gather([str(stores)]), tmp_path / "out")
+    text = (tmp_path / "out" / "methods.html").read_text()
+    assert 'id="adamw"' in text
+    assert text.count("papers/grokking-stablemax.html") > 0
+    assert "accuracy_of_a_part" not in text
+
+
+def test_the_study_that_speaks_tests_most_then_has_most_seeds_then_is_the_newest() -> None:
+    def study(*ns: int) -> list[Line]:
+        return [Line("toy", "laptop", f"C{i}", "inconclusive" if n else "not tested", n=n) for i, n in enumerate(ns)]
+
+    assert speaking([study(3, 3), study(99, 0)]) == 0
+    assert speaking([study(3, 3), study(3, 4), study(3, 3)]) == 1
+    assert speaking([study(3, 3), study(3, 3)]) == 1
 
 
 def test_a_study_that_cannot_be_read_is_named_and_hides_no_other(papertrial: Command, store: Path, tmp_path: Path) -> None:

@@ -192,12 +192,13 @@ def _claim(found: Gathered, row: ClaimRow) -> dict[str, Any]:
 
 
 def _methods(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Methods that several papers have, each with its place in the ranking number of every experiment."""
+    """Methods that several papers have, each with its place in the ranking number of every experiment, of the study that speaks."""
     places: dict[str, dict[tuple[str, str, str], dict[str, Any]]] = {}
     fields: Sequence[str] = ("task", "scale", "experiment")
     for row in found.methods:
         cells = row.cells
-        if cells.get("cell") or not cells.get("rank_low"):
+        speaks = row.run is found.speakers.get((cells["task"], cells["scale"]))
+        if not speaks or cells.get("cell") or not cells.get("rank_low"):
             continue
         key = tuple(cells[name] for name in fields)
         own = places.setdefault(cells["method"], {})

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import registry
 from harness.errors import PapertrialError, StoreError
-from harness.papers import OnTrial, Unread, on_trial
+from harness.papers import OnTrial, Unread, on_trial, speaking
 from harness.store import ENV, PLAN, StudyStore, open_study, studies
 from harness.tally import Line
 
@@ -74,8 +74,17 @@ class Gathered:
 
     @cached_property
     def latest(self) -> dict[tuple[str, str, str], ClaimRow]:
-        """The claim of the study that speaks for its scale: the one that recorded most of its plan, the newer one of two."""
-        return {key: max(reversed(rows), key=lambda row: _share(row.run)) for key, rows in self.histories.items()}
+        """The claims of the study that speaks for each task and scale."""
+        return {row.key: row for row in self.claims if row.run is self.speakers[row.key[:2]]}
+
+    @cached_property
+    def speakers(self) -> Mapping[tuple[str, str], Run]:
+        """(task, scale) -> the study that speaks for it."""
+        groups: dict[tuple[str, str], dict[int, list[ClaimRow]]] = {}
+        for row in self.claims:
+            groups.setdefault(row.key[:2], {}).setdefault(id(row.run), []).append(row)
+        judged = {key: list(own.values()) for key, own in groups.items()}
+        return {key: own[speaking([[row.line for row in rows] for rows in own])][0].run for key, own in judged.items()}
 
     @cached_property
     def histories(self) -> Mapping[tuple[str, str, str], Sequence[ClaimRow]]:
@@ -84,10 +93,6 @@ class Gathered:
         for row in self.claims:
             found.setdefault(row.key, []).append(row)
         return found
-
-
-def _share(run: Run) -> float:
-    return run.recorded / run.trials if run.trials else 0.0
 
 
 def gather(stores: Sequence[str]) -> Gathered:
