@@ -74,13 +74,15 @@ def parser() -> argparse.ArgumentParser:
     _store(listed)
 
     studies = verb("ls", "ls", "studies of a store and those committed beside it: how far they are, what they decided")
+    studies.add_argument("folder", nargs="?", metavar="FOLDER", help="a store, or a study: the same as --store")
     _json(studies)
     _store(studies)
 
     shown = verb("show", "show", "methods, parameters with units, scales with cost, claims with sources")
     shown.add_argument("task", metavar="TASK")
-    shown.add_argument("--claim", help="only this claim")
+    shown.add_argument("--claim", help="only this claim, with its newest verdicts and the command that runs it again")
     _json(shown)
+    _store(shown)
 
     planned = verb("plan", "plan", "what would run, how many trials, what is already done, estimated cost")
     _selection(planned)

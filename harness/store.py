@@ -154,6 +154,12 @@ def open_study(text: str, store: str = "results") -> StudyStore:
     return found
 
 
+def alone(text: str) -> list[Path]:
+    """The folder of the study that a local path names, if it is one's."""
+    here = path_of(text)
+    return [here.resolve()] if any((here / name).exists() for name in (PLAN, PLAN_COPY, LEDGER)) else []
+
+
 def _is_study(store: StudyStore) -> bool:
     return any(store.exists(name) for name in (PLAN, PLAN_COPY, LEDGER))
 
@@ -198,9 +204,17 @@ def _folder(uri: str) -> Path:
         raise UsageError(f"the store {uri[:LONGEST_NAME]!r} is no folder that can be opened: {reason_of(error)}") from None
 
 
+def path_of(store: str) -> Path:
+    """The folder that a local store names. UsageError for the home of somebody who has none."""
+    try:
+        return Path(store.removeprefix("file://")).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{store} is no folder: {reason_of(error)}") from None
+
+
 def studies(store: str) -> list[Path]:
     """The folders of the studies that a local store holds, oldest first, after those that are committed in its `reference`."""
-    root = Path(store.removeprefix("file://")).expanduser()
+    root = path_of(store)
     found = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"*/{name}")}
     committed = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"{REFERENCE}/*/{name}")}
     return [*sorted(committed), *sorted(found, key=lambda folder: (folder.stat().st_mtime, folder.name))]

@@ -7,12 +7,17 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from harness.stats import Side
 
 KINDS = ("paper", "extension", "control", "check")
 _NAMES = {"paper": "the paper's claims", "extension": "our extensions", "control": "controls", "check": "checks"}
 _WORDS = {"reproduced": "holds", "not reproduced": "does not hold", "inconclusive": "undecided", "not tested": "not tested"}
+BOUNDS: Mapping[Side, str] = {"at least": ">=", "at most": "<=", "between": "range", "unknown": "?"}
+"""How tables mark a mean that is only a bound."""
 MOST_NAMED = 5
 """Claims that one sentence names."""
 _ORDER = ("not reproduced", "inconclusive", "reproduced")
@@ -55,6 +60,20 @@ class Line:
     n: int = 0
     lost: int = 0
     reason: str = ""
+    cells: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """The whole row, by heading."""
+
+    @property
+    def estimate(self) -> str:
+        """The estimate with its interval and unit, as the study's own tables have it; a dash where there is none."""
+        estimate, low, high = (number_or_none(self.cells.get(name, "")) for name in ("estimate", "low", "high"))
+        if estimate is None:
+            return "–"
+        from harness.stats import Interval
+
+        side: Side = next((side for side, mark in BOUNDS.items() if mark == self.cells.get("bound")), "exact")
+        interval = Interval(estimate, -math.inf if low is None else low, math.inf if high is None else high, self.n, side)
+        return f"{interval} {self.cells.get('unit', '')}".strip()
 
     @classmethod
     def of(cls, row: Mapping[str, str]) -> Line:
@@ -66,7 +85,13 @@ class Line:
         n, lost = (int(float(row.get(name) or 0)) for name in ("n", "lost"))
         verdict = "not tested" if row["verdict"] == "inconclusive" and lost and not n else row["verdict"]
         named = row["task"], row["scale"], row["claim"], verdict
-        return cls(*named, kind or "paper", group or "", float(chance_alone or 0.0), n, lost, row.get("reason") or "")
+        return cls(*named, kind or "paper", group or "", float(chance_alone or 0.0), n, lost, row.get("reason") or "", row)
+
+
+def number_or_none(text: str) -> float | None:
+    """A cell's number; None where it is empty, NaN or infinite."""
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None
 
 
 def lines(table: str) -> list[Line]:

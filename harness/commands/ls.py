@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.table import Table
 
@@ -14,7 +15,7 @@ from harness.console import console as make_console
 from harness.console import emit, warn
 from harness.errors import StoreError, UsageError
 from harness.plans import read_outline
-from harness.store import LEDGER, StudyStore, studies
+from harness.store import LEDGER, StudyStore, alone, path_of, studies
 from harness.tally import counts, lines
 
 
@@ -36,15 +37,18 @@ class _Listed:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The studies of a local store as a table or as JSON, newest last."""
-    if "://" in options.store and not options.store.startswith("file://"):
-        raise UsageError(f"ls looks into folders; name a study of {options.store} with `papertrial status` instead")
-    found = list(_listed(options.store))
+    """The studies of a local store, or a study named by its folder, as a table or as JSON, newest last."""
+    store = options.store if options.folder is None else options.folder
+    if "://" in store and not store.startswith("file://"):
+        raise UsageError(f"ls looks into folders; name a study of {store} with `papertrial status` instead")
+    if options.folder is not None and not path_of(options.folder).is_dir():
+        raise UsageError(f"ls looks into folders, and {options.folder} is none; a study by its name: `papertrial status {options.folder}`")
+    found = [_listed(folder) for folder in studies(store) or alone(store)]
     if options.json:
         emit(found)
         return 0
     console = make_console()
-    table = Table("study", "scale", "seeds", "trials", "recorded", "the paper's claims", title=f"studies in {options.store}")
+    table = Table("study", "scale", "seeds", "trials", "recorded", "the paper's claims", title=f"studies in {store}")
     table.columns[0].overflow = "fold"
     for row in found:
         recorded = "committed" if row.recorded is None else f"{row.recorded:,}"
@@ -59,28 +63,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _listed(store: str) -> Iterator[_Listed]:
-    for folder in studies(store):
-        study = StudyStore(str(folder.parent), folder.name)
-        damages: list[str] = []
-        plan, _ = read_outline(study, damages.append)
-        wanted = {trial.id for trial in plan}
-        recorded = None
-        if study.exists(LEDGER):
-            done, _ = ledger.states(study)
-            recorded = len(wanted & done.keys()) if plan else len(done)
-        yield _Listed(
-            folder.name,
-            str(folder),
-            list(dict.fromkeys(trial.task for trial in plan)),
-            list(dict.fromkeys(trial.scale for trial in plan)),
-            len({trial.seed for trial in plan}),
-            len(plan),
-            recorded,
-            lock.is_held(study),
-            _verdicts(study, damages),
-            damages,
-        )
+def _listed(folder: Path) -> _Listed:
+    study = StudyStore(str(folder.parent), folder.name)
+    damages: list[str] = []
+    plan, _ = read_outline(study, damages.append)
+    wanted = {trial.id for trial in plan}
+    recorded = None
+    if study.exists(LEDGER):
+        done, _ = ledger.states(study)
+        recorded = len(wanted & done.keys()) if plan else len(done)
+    return _Listed(
+        folder.name,
+        str(folder),
+        list(dict.fromkeys(trial.task for trial in plan)),
+        list(dict.fromkeys(trial.scale for trial in plan)),
+        len({trial.seed for trial in plan}),
+        len(plan),
+        recorded,
+        lock.is_held(study),
+        _verdicts(study, damages),
+        damages,
+    )
 
 
 def _verdicts(study: StudyStore, damages: list[str]) -> str:

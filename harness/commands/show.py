@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,24 +14,25 @@ from rich.text import Text
 
 from harness import params, registry
 from harness.console import console as make_console
-from harness.console import emit, styled
+from harness.console import emit, styled, warn
 from harness.durations import duration
 from harness.kinds import text
+from harness.papers import Judged, verdicts_in
 from harness.plan import Overrides, TrialSpec, data_names, expand, placeholders
-from harness.tally import KINDS
-from harness.task import Claim, Experiment, Task
+from harness.tally import KINDS, Line, number_or_none, outcome
+from harness.task import SCALES, Claim, Experiment, Task
 
 
 def run(options: argparse.Namespace) -> int:
     """Everything a task declares."""
     task = registry.task(options.task)
+    if options.claim:
+        _one_claim(task, task.claim(options.claim), options)
+        return 0
     if options.json:
-        emit(_claim_fields(task.claim(options.claim)) if options.claim else _fields(task))
+        emit(_fields(task))
         return 0
     console = make_console()
-    if options.claim:
-        _claim(console, task.claim(options.claim))
-        return 0
     paper = task.paper
     about = f" version {task.version}: {paper.title} ({paper.year}), https://arxiv.org/abs/{paper.arxiv}"
     console.print(Text.assemble((task.id, "bold"), styled(about)))
@@ -43,6 +45,51 @@ def run(options: argparse.Namespace) -> int:
     for claim in _in_order(task):
         _claim(console, claim)
     return 0
+
+
+def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
+    """A claim with what the studies that speak for its scales decided, and how to run it again."""
+    judged, unread = verdicts_in(options.store)
+    of_scale = judged.get(task.id, {})
+    found = [(of_scale[scale], line) for scale in SCALES if scale in of_scale for line in of_scale[scale].lines if line.claim == claim.id]
+    tried = [line.scale for _, line in found if line.scale in claim.scales]
+    scales = tried or _usual([scale for scale in task.scales if scale in claim.scales])
+    again = [f"papertrial run {task.id} --scale {scale} --claim {claim.id}" for scale in scales]
+    if options.json:
+        emit(_claim_fields(claim) | {"verdicts": [_verdict_fields(*own) for own in found], "again": again})
+        return
+    console = make_console()
+    for file in unread:
+        warn(console, f"{file.name} cannot be read ({file.why}): its verdicts are not shown")
+    _claim(console, claim)
+    for study, line in found:
+        console.print(Text.assemble(styled("    "), styled(outcome(line.kind, line.verdict), "bold"), styled(_decided(study, line))))
+    if not found:
+        console.print(f"    no study in {options.store} has a verdict on it", markup=False, soft_wrap=True)
+    for command in again:
+        console.print(f"    again: {command}" if found else f"    run it: {command}", markup=False, soft_wrap=True)
+
+
+def _usual(scales: Sequence[str]) -> list[str]:
+    """The scale at which to begin: laptop, which decides a direction, or else the smallest of those that there are."""
+    return ["laptop"] if "laptop" in scales else sorted(scales, key=SCALES.index)[:1]
+
+
+def _decided(study: Judged, line: Line) -> str:
+    """What of a verdict does not fit into its word."""
+    cells = line.cells
+    if not line.n:
+        return f" (scale {line.scale}; study {study.study}). {line.reason}"
+    seeds = f"{line.n} seeds" + (f", {line.lost} lost" if line.lost else "")
+    said = f"holds {cells.get('holds', '')}; {seeds}; scale {line.scale}; {cells.get('data_kind') or 'no'} data; study {study.study}"
+    return f": {line.estimate} ({said})" + (f". {line.reason}" if line.reason else "")
+
+
+def _verdict_fields(study: Judged, line: Line) -> dict[str, Any]:
+    cells = line.cells
+    numbers = {name: number_or_none(cells.get(name, "")) for name in ("estimate", "low", "high")}
+    named = {"scale": line.scale, "study": study.study, "folder": study.folder, "verdict": line.verdict}
+    return named | numbers | {"n": line.n, "lost": line.lost, "data_kind": cells.get("data_kind", ""), "reason": line.reason}
 
 
 def _in_order(task: Task) -> list[Claim]:

@@ -40,7 +40,15 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         found = {"study": store.name, "running": running, "trials": len(plan) if plan else None, "recorded": len(done), "left": left}
         found |= {"seconds_left": left / rate if rate else None, "rows": rows, "looks": standings}
-        emit(found | {"lost_every_seed": [vars(line) for line in undone], "damages": damages})
+        emit(
+            found
+            | {
+                "lost_every_seed": [
+                    {"task": line.task, "scale": line.scale, "claim": line.claim, "reason": line.reason} for line in undone
+                ],
+                "damages": damages,
+            }
+        )
         return 0
     console = make_console()
     title = f"{store.name}: {'running' if running else 'not running'}"

@@ -17,6 +17,7 @@ from harness.pooling import pooled_text
 from harness.ranking import DRAWS
 from harness.shown import markdown, markdown_table
 from harness.stats import Interval, number
+from harness.tally import BOUNDS
 from harness.task import Statistic
 
 LEADERBOARD_COLUMNS = (
@@ -238,7 +239,7 @@ def interval_cells(interval: Interval) -> tuple[float, float, float, int]:
 
 def bound(interval: Interval) -> str:
     """`>=` where the estimate is at least so large, `<=` at most, `range` between two bounds, `?` unknown; nothing where it is the mean."""
-    return {"at least": ">=", "at most": "<=", "between": "range", "unknown": "?"}.get(interval.side, "")
+    return BOUNDS.get(interval.side, "")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

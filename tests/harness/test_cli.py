@@ -55,8 +55,8 @@ def test_the_options_are_frozen() -> None:
     )
     assert grammar == {
         "list": "--field --json --markdown --store",
-        "ls": "--json --store",
-        "show": "--claim --json task",
+        "ls": "--json --store folder",
+        "show": "--claim --json --store task",
         "plan": " ".join(sorted([*selection.split(), "--json", "tasks"])),
         "run": (
             "--address --budget --cap --claim --data --data-kind --experiment --first-seed --local --method --mixed-hardware --no-packing "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.stats import Interval
 from tests.harness.conftest import Command
 
 
@@ -78,8 +79,60 @@ def test_what_is_printed_as_json_is_what_the_tables_say(papertrial: Command, com
     planned = json.loads(papertrial("plan", "misbehaving", "--scale", "smoke", "--study", "new", "--json").out)
     assert shown["scales"]["smoke"]["trials"] == planned["trials"] == planned["left"] == sum(row["left"] for row in planned["rows"])
     assert {claim["id"] for claim in shown["claims"]} >= {"C1-shift"}
-    assert json.loads(papertrial("show", "misbehaving", "--claim", "C1-shift", "--json").out) in shown["claims"]
+    claim = json.loads(papertrial("show", "misbehaving", "--claim", "C1-shift", "--json").out)
+    assert {name: value for name, value in claim.items() if name not in ("verdicts", "again")} in shown["claims"]
     assert {p["name"] for experiment in shown["experiments"] for p in experiment["parameters"]} >= {"size", "behaviour"}
+
+
+def test_a_claim_is_shown_with_its_verdict_and_the_command_that_runs_it_again(papertrial: Command, smoke: Command) -> None:
+    show = ["show", "misbehaving", "--claim", "C1-shift"]
+    unjudged = papertrial(*show)
+    assert unjudged.code == 0
+    assert "no study in results has a verdict on it" in unjudged.out
+    assert "run it: papertrial run misbehaving --scale laptop --claim C1-shift" in unjudged.out
+    assert smoke("--local").code == 0
+    (judged,) = json.loads(papertrial("verdicts", "misbehaving-smoke", "--claim", "C1-shift", "--json").out)
+    shown = " ".join(papertrial(*show).out.split())
+    estimate = str(Interval(judged["estimate"], judged["low"], judged["high"], judged["n"]))
+    assert f"{judged['verdict']}: {estimate}" in shown
+    assert f"holds {judged['holds_where']}; {judged['n']} seeds; scale smoke; synthetic data; study misbehaving-smoke" in shown
+    assert f"again: {judged['again']}" in shown
+    told = json.loads(papertrial(*show, "--json").out)
+    (verdict,) = told["verdicts"]
+    for name in ("verdict", "estimate", "low", "high", "n", "lost", "scale", "data_kind", "reason"):
+        assert verdict[name] == judged[name], name
+    assert verdict["study"] == "misbehaving-smoke"
+    assert told["again"] == [judged["again"]]
+    words = told["again"][0].split()[1:]
+    assert papertrial(*words, "--local", "--tracking-uri", "none").code == 0, "the command runs"
+    assert json.loads(papertrial(*show, "--store", "elsewhere", "--json").out)["verdicts"] == []
+
+
+def test_a_claim_that_a_scale_does_not_test_is_run_at_one_that_does(papertrial: Command) -> None:
+    show = ["show", "grokking-stablemax", "--claim", "C2-stablemax", "--store", str(Path(__file__).parents[2] / "results" / "reference")]
+    shown = papertrial(*show).out
+    assert "not tested (scale laptop; study grokking-stablemax-laptop). Scale laptop does not hold" in " ".join(shown.split())
+    assert "again: papertrial run grokking-stablemax --scale gpu --claim C2-stablemax" in shown
+    assert json.loads(papertrial(*show, "--json").out)["verdicts"][0]["estimate"] is None
+
+
+def test_a_folder_of_studies_is_a_store(papertrial: Command, committed: Path) -> None:
+    assert papertrial("ls", "results", "--json").out == papertrial("ls", "--store", "results", "--json").out
+    inside = json.loads(papertrial("ls", str(committed.parent), "--json").out)
+    assert [study["study"] for study in inside] == [committed.name]
+    (alone,) = json.loads(papertrial("ls", str(committed), "--json").out)
+    assert alone | {"folder": inside[0]["folder"]} == inside[0], "a study by its folder"
+    said = papertrial("ls", "nowhere")
+    assert (said.code, said.err) == (
+        2,
+        "papertrial: ls looks into folders, and nowhere is none; a study by its name: `papertrial status nowhere`\n",
+    )
+
+
+def test_the_home_of_nobody_is_no_store(papertrial: Command) -> None:
+    for words in (["ls", "~nobody-here/x"], ["ls", "--store", "~nobody-here/x"], ["list", "--store", "~nobody-here/x"]):
+        said = papertrial(*words)
+        assert (said.code, said.err.startswith("papertrial: ~nobody-here/x is no folder")) == (2, True), said.err
 
 
 def test_a_name_cut_short_is_enough_where_it_is_the_only_one(papertrial: Command) -> None:

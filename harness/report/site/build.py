@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ from harness.papers import COUNTED, OnTrial
 from harness.report.pages import SHADES, environment
 from harness.report.site.gather import ClaimRow, Gathered, Run
 from harness.report.tables import csv_text
-from harness.stats import Interval
 from harness.store import write_file
-from harness.tally import KINDS, outcome, plural, sentences
+from harness.tally import KINDS, number_or_none, outcome, plural, sentences
 from harness.task import SCALES
 
 if TYPE_CHECKING:
@@ -90,13 +88,8 @@ def flat(found: Gathered) -> list[dict[str, Any]]:
             "verdict": row.line.verdict,
             "primary": row.cells.get("primary") == "True",
         }
-        rows.append({name: _number(value) if name in numbers else value for name, value in known.items()})
+        rows.append({name: number_or_none(value) if name in numbers else value for name, value in known.items()})
     return rows
-
-
-def _number(text: str) -> float | None:
-    value = float(text) if text else math.nan
-    return value if math.isfinite(value) else None
 
 
 def flat_csv(found: Gathered) -> str:
@@ -149,23 +142,12 @@ def _index(found: Gathered) -> list[list[str]]:
                 line.claim,
                 line.kind,
                 outcome(line.kind, line.verdict),
-                shown(row),
+                row.line.estimate,
                 row.cells["holds"],
                 row.cells["statement"],
             ]
         )
     return rows
-
-
-def shown(row: ClaimRow) -> str:
-    """The estimate with its interval and unit, as the study's own tables have it."""
-    cells = row.cells
-    estimate, low, high = (_number(cells[name]) for name in ("estimate", "low", "high"))
-    if estimate is None:
-        return "–"
-    ends = (low if low is not None else -math.inf, high if high is not None else math.inf)
-    interval = Interval(estimate, *ends, int(float(cells["n"] or 0)))
-    return f"{interval} {cells['unit']}".strip()
 
 
 def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str], ClaimRow]) -> list[dict[str, Any]]:
@@ -185,10 +167,9 @@ def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str]
 
 
 def _claim(found: Gathered, row: ClaimRow) -> dict[str, Any]:
-    past = [
-        (other.run, outcome(other.line.kind, other.line.verdict), shown(other)) for other in found.histories[row.key] if other is not row
-    ]
-    return {"row": row, "cells": row.cells, "shown": shown(row), "word": outcome(row.line.kind, row.line.verdict), "past": past}
+    others = [other for other in found.histories[row.key] if other is not row]
+    past = [(other.run, outcome(other.line.kind, other.line.verdict), other.line.estimate) for other in others]
+    return {"row": row, "cells": row.cells, "shown": row.line.estimate, "word": outcome(row.line.kind, row.line.verdict), "past": past}
 
 
 def _methods(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:

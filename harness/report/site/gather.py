@@ -14,7 +14,7 @@ from harness import registry
 from harness.errors import PapertrialError, StoreError
 from harness.papers import OnTrial, Unread, on_trial, speaking
 from harness.store import ENV, PLAN, StudyStore, open_study, studies
-from harness.tally import Line
+from harness.tally import Line, lines
 
 _RECORD_COLUMNS = ["started", "git_commit", "git_dirty", "device", "seconds"]
 
@@ -42,8 +42,11 @@ class ClaimRow:
 
     run: Run
     line: Line
-    cells: Mapping[str, str]
-    """The row of `verdicts.csv`."""
+
+    @property
+    def cells(self) -> Mapping[str, str]:
+        """The row of `verdicts.csv`."""
+        return self.line.cells
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -101,12 +104,12 @@ def gather(stores: Sequence[str]) -> Gathered:
     runs, claims, methods, unread = [], [], [], []
     for store in folders:
         try:
-            run, lines, rows = _read(store)
+            run, judged, rows = _read(store)
         except (PapertrialError, OSError, ValueError, KeyError, csv.Error) as error:
             unread.append(Unread(store.name, f"{type(error).__name__}: {error}"[:200]))
             continue
         runs.append(run)
-        claims += [ClaimRow(run, Line.of(cells), cells) for cells in lines]
+        claims += [ClaimRow(run, line) for line in judged]
         methods += [MethodRow(run, cells) for cells in rows]
     place = {id(run): (run.started, run.study) for run in runs}
     claims.sort(key=lambda row: place[id(row.run)])
@@ -122,9 +125,9 @@ def _folders(store: str) -> Iterable[StudyStore]:
     return [open_study(store)]
 
 
-def _read(store: StudyStore) -> tuple[Run, list[dict[str, str]], list[dict[str, str]]]:
+def _read(store: StudyStore) -> tuple[Run, list[Line], list[dict[str, str]]]:
     try:
-        lines = list(csv.DictReader(io.StringIO(store.read_bytes("verdicts.csv").decode())))
+        judged = lines(store.read_bytes("verdicts.csv").decode())
     except FileNotFoundError:
         raise StoreError("it has no verdicts yet: run it, or `papertrial report` it") from None
     rows = list(csv.DictReader(io.StringIO(store.read_bytes("leaderboard.csv").decode())))
@@ -140,7 +143,7 @@ def _read(store: StudyStore) -> tuple[Run, list[dict[str, str]], list[dict[str, 
             command=" ".join(env.get("command", [])),
             **facts,
         ),
-        lines,
+        judged,
         rows,
     )
 
