@@ -58,7 +58,7 @@ def opened(uri: str, answer_s: float) -> tuple[Any, str]:
         options["anonymous"] = "true"
     elif user:
         options |= {"access_key": user, "secret_key": key}
-    endpoint = _endpoint(options)
+    endpoint = _endpoint(kind, options)
     client = {
         "allow_http": bool(endpoint) and endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=min(CONNECT_S, answer_s)),
@@ -107,9 +107,13 @@ def _gs(bucket: str, options: Mapping[str, str], endpoint: str, settings: Mappin
     return GCSStore(bucket, **named, **settings)
 
 
-def _endpoint(options: Mapping[str, str]) -> str:
-    given = options.get("endpoint_override", "")
+def _endpoint(kind: str, options: Mapping[str, str]) -> str:
+    given = options.get("endpoint_override", "") or (_endpoint_of_aws() if kind == "s3" else "")
     return given if not given or "://" in given else f"{options.get('scheme', 'https')}://{given}"
+
+
+def _endpoint_of_aws() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3", "") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 
 def _is_true(options: Mapping[str, str], name: str) -> bool:

@@ -30,7 +30,7 @@ from harness.worker import Context, Outcome, Worker
 from tests import google_storage
 from tests.harness.processes import Process
 from tests.harness.test_ledger import own
-from tests.object_store import Line, Server
+from tests.object_store import BUCKET, Line, Server
 
 RUN = ["run", "misbehaving", "--scale", "smoke", "--study", "s", "--local", "--tracking-uri", "none"]
 OTHER = {
@@ -168,6 +168,16 @@ def test_a_profile_of_aws_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         monkeypatch.delenv(name, raising=False)
     uri = object_store.uri(tmp_path.name).partition("&access_key")[0]
     StudyStore(uri, "study").write_text("x", "1")
+    assert StudyStore(object_store.uri(tmp_path.name), "study").read_bytes("x") == b"1"
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_a_server_is_named_by_the_variable_of_aws(
+    variable: str, monkeypatch: pytest.MonkeyPatch, object_store: Server, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{object_store.port}")
+    StudyStore(f"s3://{BUCKET}/{tmp_path.name}?access_key=k&secret_key=s", "study").write_text("x", "1")
     assert StudyStore(object_store.uri(tmp_path.name), "study").read_bytes("x") == b"1"
 
 
