@@ -80,7 +80,12 @@ def _check_temporary_folder() -> None:
 
 
 def _knock(address: str) -> None:
-    """ResourceError when nothing listens at `host:port`; other forms ("auto", "ray://...") are left to Ray."""
+    """ResourceError for a dashboard, and when nothing listens at `host:port`; other forms ("auto", "ray://...") are left to Ray."""
+    if address.startswith(("http://", "https://")):
+        raise ResourceError(
+            f"{mask(address)} is a dashboard, which takes jobs: `ray job submit --working-dir . -- python -m harness run ...` sends one. "
+            "To join its cluster from here, name HOST:6379 with --address; without --address and RAY_ADDRESS a run starts a Ray of its own"
+        )
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
         return
