@@ -88,12 +88,12 @@ def test_an_object_store_serves_nodes_as_a_folder_does(papertrial: Command, tmp_
         assert said.code == 0, said.err
         assert (" sent, " in said.out) == sent
         assert "planted-secret" not in said.out
-    sent_files = [name for method, name in object_store.requests("fetched") if method == "PUT"]
+    sent_files = [name for method, name in object_store.requests(tmp_path.name) if method == "PUT"]
     assert sent_files == [f"data/letters/{copy}/letters.txt", f"data/letters/{copy}/manifest.json"], "in this order, and once"
     said = papertrial(*RUN, "--local", "--store", store)
     assert said.code == 0, said.err
     assert fetched(node) == [f"fetched-{copy}"]
-    fetches = [name for method, name in object_store.requests("fetched") if method == "GET" and name.startswith("data/letters/")]
+    fetches = [name for method, name in object_store.requests(tmp_path.name) if method == "GET" and name.startswith("data/letters/")]
     assert fetches.count(f"data/letters/{copy}/letters.txt") == 1, "once for all trials"
 
 
