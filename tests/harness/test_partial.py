@@ -321,3 +321,14 @@ def test_a_method_that_no_longer_arrives_is_worse_and_a_budget_makes_none_better
     assert left(early, brief).direction == "undecided", "at least 50 is not less than 300"
     assert left(brief, early).direction == "undecided"
     assert left(never, brief).direction == "undecided"
+
+
+def test_a_number_that_does_not_say_what_it_is_passes_for_a_bound(tmp_path: Path) -> None:
+    def outcome(trial: TrialSpec) -> Mapping[str, float]:
+        steps = 10.0 + trial.seed
+        return {"steps": steps} if (trial.seed, trial.method) == (2, "left") else reached("steps", steps, False)
+
+    task = task_of(metrics=[STEPS], seeds=4)
+    found = Evidence(study_of(tmp_path, task, outcome), task, "laptop").per_seed(Reading("train", "steps"), "left")
+    assert found.ranges == {2: (12.0, math.inf)}
+    assert found.values == {0: 10.0, 1: 11.0, 2: 12.0, 3: 13.0}

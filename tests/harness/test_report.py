@@ -19,7 +19,7 @@ from harness import report
 from harness.estimates import Mean, Of
 from harness.judgement import judge
 from harness.plan import DataRef, TrialSpec
-from harness.report.html import verdict_bar
+from harness.report.html import trial_rows, verdict_bar
 from harness.report.origins import failures, provenance, warnings
 from harness.report.verdicts import estimate
 from harness.study import Study
@@ -387,3 +387,17 @@ def test_a_board_over_several_cells_has_its_aggregates_everywhere(tmp_path: Path
         assert re.search(r"P\(improvement\)", text)
         assert text.count("Agarwal et al. 2021") == 1
     assert Page(files["report.html"]).open == []
+
+
+def test_the_list_of_trials_says_of_each_how_it_ended(tmp_path: Path) -> None:
+    def left(trial: TrialSpec) -> dict[str, float] | str | None:
+        return {0: None, 1: "oom"}.get(trial.seed, {"loss": 0.5})
+
+    task = task_of(grids=lambda train: [Grid(train, axes={"width": (8, 16)})], seeds=3)
+    study = study_of(tmp_path, task, left, change=lambda trial: {"seconds": 2.0 * trial.seed + trial.params["width"]})
+    found = trial_rows(study)
+    shown = [[found["words"][part] if place in (1, 2, 4, 6) else part for place, part in enumerate(row)] for row in found["rows"]]
+    assert [row[0] for row in shown] == [trial.id for trial in study.plan]
+    assert shown[0][1:] == ["train", "left", 0, "waiting", None, "width = 8"]
+    assert shown[5][1:] == ["train", "right", 1, "oom", 10.0, "width = 8"]
+    assert shown[10][1:] == ["train", "left", 2, "ok", 20.0, "width = 16"]
