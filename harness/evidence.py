@@ -467,7 +467,7 @@ class Evidence:
             met: dict[int, list[str]] = {}
             for seeds, table in tables if need.sweep and need.method else ():
                 rows = table.select(need.where, experiment=need.experiment, view=need.view, method=need.method)
-                met |= dict(zip(seeds, edges(need.sweep, rows) if need.sweep else (), strict=True))
+                met |= {seeds[place]: own for place, own in (edges(need.sweep, rows) if need.sweep else {}).items()}
             for seed in sorted(met):
                 for edge in met[seed]:
                     found.setdefault(f"{need.method}: {edge}", set()).add(seed)

@@ -144,14 +144,14 @@ class AtLargest(Vectorised):
         return np.asarray(np.mean(last, axis=0))
 
 
-def edges(sweep: Sweep, table: Table) -> list[list[str]]:
+def edges(sweep: Sweep, table: Table) -> dict[int, list[str]]:
     """Swept parameters whose selected value is the smallest or largest of those that competed, as `lr at its largest (0.01)`.
 
-    Of each replicate; the rows are trials of one method. An optimum at the edge is a sweep that is too short.
+    By replicate, where there is one; the rows are trials of one method. An optimum at the edge is a sweep that is too short.
     """
     import numpy as np
 
-    found: list[dict[str, None]] = [{} for _ in range(table.replicates)]
+    found: dict[int, dict[str, None]] = {}
     for cell in sweep.cells(table) if len(table) else []:
         chosen = sweep.chosen(cell)
         for name in sweep.over:
@@ -161,5 +161,5 @@ def edges(sweep: Sweep, table: Table) -> list[list[str]]:
                 if _is_number(value) and value in (numbers[0], numbers[-1]):
                     edge = f"{name} at its {'smallest' if value == numbers[0] else 'largest'} ({value:g})"
                     for replicate in np.flatnonzero(chosen == place).tolist():
-                        found[replicate][edge] = None
-    return [[*own] for own in found]
+                        found.setdefault(replicate, {})[edge] = None
+    return {replicate: [*own] for replicate, own in found.items()}

@@ -66,7 +66,7 @@ def test_ties() -> None:
 
 def test_words_have_no_edge() -> None:
     rows = frame([{"param.opt": name, "metric.val": loss} for name, loss in (("adam", 1.0), ("sgd", 2.0))])
-    assert edges(Sweep("opt", by="val", better=("lower",)), Table.of(rows)) == [[]]
+    assert edges(Sweep("opt", by="val", better=("lower",)), Table.of(rows)) == {}
 
 
 def test_a_diverged_trials_other_numbers_are_not_read() -> None:
@@ -78,15 +78,15 @@ def test_a_diverged_trials_other_numbers_are_not_read() -> None:
 def test_an_optimum_at_the_edge_is_named() -> None:
     sweep, losses = Sweep("lr", by="val", better=("lower",)), ([2.0, 1.0, 3.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [math.nan, 2.0, 1.0])
     seeds = Table.stacked([frame(swept(loss, [0, 0, 0])) for loss in losses])
-    assert edges(sweep, seeds) == [[], ["lr at its largest (0.4)"], ["lr at its smallest (0.1)"], []], "nothing is chosen among survivors"
-    assert edges(sweep, Table.of(frame(swept([1.0, 2.0, 3.0], [0, 0, 0])[:1]))) == [[]], "a single value is no sweep"
+    assert edges(sweep, seeds) == {1: ["lr at its largest (0.4)"], 2: ["lr at its smallest (0.1)"]}, "nothing is chosen among survivors"
+    assert edges(sweep, Table.of(frame(swept([1.0, 2.0, 3.0], [0, 0, 0])[:1]))) == {}, "a single value is no sweep"
 
 
 def test_edges_come_cell_by_cell_each_once() -> None:
     wide = swept([1.0, 2.0, 3.0], [0, 0, 0], **{"param.width": 16})
     rows = [*swept([3.0, 2.0, 1.0], [0, 0, 0], **{"param.width": 8}), *wide, *swept([3.0, 2.0, 1.0], [0, 0, 0], **{"param.width": 32})]
-    (found,) = edges(Sweep("lr", by="val", better=("lower",)), Table.of(frame(rows)))
-    assert found == ["lr at its largest (0.4)", "lr at its smallest (0.1)"]
+    found = edges(Sweep("lr", by="val", better=("lower",)), Table.of(frame(rows)))
+    assert found == {0: ["lr at its largest (0.4)", "lr at its smallest (0.1)"]}
 
 
 def test_the_chosen_value_and_the_largest() -> None:
