@@ -11,6 +11,13 @@ DOCS = Path(__file__).parents[1] / "docs"
 API = re.findall(r"^\.\. automodule:: (\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
 
 
+def test_nothing_that_people_read_shows_a_number_that_is_none() -> None:
+    root = DOCS.parent
+    pages = [path for pattern in ("*.md", "docs/*.md", "tasks/**/*.md", "results/reference/**/*.md") for path in root.glob(pattern)]
+    assert len(pages) > 80
+    assert [str(path) for path in pages if re.search(r"\bnan\b|\bnan \[", path.read_text())] == []
+
+
 def test_every_page_stands_in_the_index_once() -> None:
     trees = re.findall(r"```\{toctree\}\n:caption: .+\n([\w\n-]+)```", (DOCS / "index.md").read_text())
     listed = [page for tree in trees for page in tree.split()]

@@ -87,7 +87,7 @@ def facts(board: Board) -> list[Column]:
         ("s/trial", lambda cost: number(cost.seconds)),
         ("peak MiB", lambda cost: number(cost.memory, 0)),
         ("FLOPs", lambda cost: "–" if math.isnan(cost.flops) else f"{cost.flops:.2e}"),
-        ("tuning trials", lambda cost: f"{cost.tuning:.3g}" if cost.tuning > 1 or board.unequal_tuning else "–"),
+        ("tuning trials", lambda cost: f"{cost.tuning:.3g}" if cost.tuning > 1 or (board.unequal_tuning and cost.tuning >= 1) else "–"),
     ]
     found: list[Column] = [
         *(("rank", ranks), ("P(best)", chances), ("role", [row.role for row in board.rows])),
