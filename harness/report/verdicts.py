@@ -23,6 +23,11 @@ HEADINGS = {
     "control": "Controls: what its claims need",
     "check": "Checks: our code and our counts",
 }
+RULE = (
+    "Reproduced: the whole 95 % interval over seeds lies where the claim holds. Not reproduced: all of it lies outside. A sentence that is "
+    "tested in several parts counts once, as the part that serves it least."
+)
+"""What stands beside counts."""
 HOW = (
     "An estimate is computed once per seed, from the records of that seed alone, so that methods that share a seed are compared in pairs.",
     "The number shown is the mean over seeds; brackets hold its 95 % Student-t interval over seeds. Numbers that have a range (shares, "

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness import report
 from harness.estimates import Difference, Mean, Of
 from harness.judgement import judge
+from harness.plan import TrialSpec
+from harness.report import site
 from harness.report.board import APART, view
+from harness.report.verdicts import RULE
 from harness.task import Claim, Method, Metric
 from tests.harness.browser import OVERFLOW, look, needs_chromium
-from tests.harness.fabricated import difference_claim, realistic_study, study_of, task_of
+from tests.harness.fabricated import Outcome, difference_claim, realistic_study, study_of, task_of
 
 METHODS = [
     Method("left", "proposed"),
@@ -57,6 +64,45 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     study = study_of(tmp_path_factory.mktemp("wide"), task, measured)
     return Path(report.write(study.store, report.files(judge(study)))["report.html"])
+
+
+def test_the_rule_stands_beside_the_counts(page: Path) -> None:
+    text = page.read_text()
+    glance = text[text.index('id="glance"') : text.index("</section>", text.index('id="glance"'))]
+    assert f'{RULE} <a href="#how">' in glance
+    assert f'title="{RULE}"' in glance
+    assert '<h2 id="how">' in text
+
+
+def test_no_page_and_no_table_shows_nan(tmp_path: Path) -> None:
+    """A scale that does not test a claim, a method without a number, a trial without seconds."""
+    claims = [
+        difference_claim(),
+        difference_claim(id="elsewhere", scales=["paper"], unit="nats"),
+        difference_claim(id="control", kind="control"),
+    ]
+    metrics = [Metric("loss", "nats", "lower"), Metric("other", "s", "lower", optional=True)]
+    left: dict[str, Callable[[TrialSpec], Outcome]] = {
+        "lost": lambda _: "failed",
+        "waiting": lambda _: None,
+        "one": lambda t: None if t.seed else {"loss": 1.0},
+    }
+    for name, outcome in left.items():
+        study = study_of(tmp_path / name, task_of(claims=claims, metrics=metrics, statistics=()), outcome)
+        judgement = judge(study)
+        texts = {file: re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.S) for file, text in report.files(judgement).items()}
+        said = io.StringIO()
+        for width in (80, 160):
+            report.terminal(judgement, Console(file=said, width=width), full=True)
+        texts["terminal"] = said.getvalue()
+        for path in report.write(study.store, report.files(judgement)):
+            assert path
+        study.store.write_text("plan.json", json.dumps({"trials": [trial.id for trial in study.plan]}))
+        site.build(site.gather([study.store.uri]), tmp_path / name / "out")
+        texts |= {path.name: path.read_text() for path in (tmp_path / name / "out").rglob("*.html")}
+        shown = {file: text for file, text in texts.items() if not file.endswith((".csv", ".js", ".css"))}
+        assert len(shown) >= 7
+        assert [file for file, text in shown.items() if re.search(r"\bnan\b", text, re.I)] == [], name
 
 
 def test_a_board_shows_first_what_ranks_and_what_claims_read(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from harness.papers import speaking
 from harness.report import site
 from harness.report.tables import csv_text
+from harness.report.verdicts import HOW, RULE
 from harness.tally import Line
 from tests.harness.browser import OVERFLOW, look, needs_chromium
 from tests.harness.conftest import Command
@@ -70,6 +71,16 @@ def test_a_paper_has_a_page_over_its_scales_with_hardware_and_code(pages: Path) 
     assert "NVIDIA H100" in text
     for line in verdicts("mup-weight-decay-transfer-gpu"):
         assert f'id="gpu-{line["claim"]}"' in text
+
+
+def test_the_rule_stands_beside_the_counts(pages: Path) -> None:
+    index, paper = ((pages / name).read_text() for name in ("index.html", "papers/crrelu.html"))
+    for text, link in ((index, '"#how"'), (paper, '"../index.html#how"')):
+        assert RULE in text
+        assert f"href={link}" in text
+    assert re.search(f'title="{re.escape(RULE)}">[0-9]+ (reproduced|inconclusive)', paper)
+    assert 'id="how"' in index
+    assert HOW[3] in index
 
 
 def test_own_claims_and_controls_are_counted_apart(pages: Path) -> None:

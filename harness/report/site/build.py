@@ -11,6 +11,7 @@ from harness.papers import COUNTED, OnTrial
 from harness.report.pages import SHADES, environment
 from harness.report.site.gather import ClaimRow, Gathered, Run
 from harness.report.tables import csv_text
+from harness.report.verdicts import HOW, RULE
 from harness.store import write_file
 from harness.tally import KINDS, number_or_none, outcome, plural, sentences
 from harness.task import SCALES
@@ -52,7 +53,7 @@ def build(found: Gathered, out: Path, reports: Mapping[str, str] | None = None) 
     ]
     for name, text in (reports or {}).items():
         written.append(_write(out / "studies" / f"{name}.html", text))
-    shared = {"reports": set(reports or {}), "scales": SCALES, "counted": COUNTED}
+    shared = {"reports": set(reports or {}), "scales": SCALES, "counted": COUNTED, "rule": RULE, "how": HOW}
 
     def page(name: str, template: str, root: str = "", **values: Any) -> None:
         written.append(_write(out / name, pages.get_template(template).render(root=root, **shared, **values)))
