@@ -17,10 +17,11 @@ from harness.errors import UsageError
 from harness.trial import Trial
 from tasks.blocks import backends
 from tasks.blocks.optim import Schedule
-from tasks.blocks.ranks import DataParallel, averaged, check_start
+from tasks.blocks.ranks import DataParallel, averaged, check_start, of_first
 from tasks.datasets.placing import sent
 
 _NOT_HELD: Callable[[], AbstractContextManager[object]] = nullcontext
+_CHUNKS: Callable[[Tensor, int], Sequence[Tensor]] = Tensor.chunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,11 @@ class Loop:
     """Parts that a batch is cut into, one after the other: the memory of one, the gradient of all."""
     compiler: str = ""
     """A backend of torch.compile that `loss` goes through, such as inductor; empty: what $PAPERTRIAL_COMPILER says, if it takes a batch."""
+    max_grad_norm: float = math.inf
+    """Longer gradients, all parameters of the model taken together, are cut to this Euclidean length."""
+    sharded: Sequence[nn.Module] | nn.ModuleList = ()
+    """Blocks of the model, such as those of a transformer, where it does not fit one card: the ranks of a trial then share out all of its
+    weights, gradients and optimizer state, and gather a block at a time, see `tasks.blocks.sharding`. One process trains it whole."""
     streams: Mapping[str, torch.Generator] = field(default_factory=dict)
     """Every random stream that a step draws from; their states are part of a checkpoint."""
     log_every: int = 50
@@ -60,10 +66,12 @@ class Loop:
     def __post_init__(self) -> None:
         if (self.loss is None) == (self.step is None):
             raise ValueError("a loop takes either loss or step")
-        if self.batch is None and (self.parts != 1 or self.compiler):
-            raise ValueError("a loss that is cut into parts or compiled takes its batch from `batch`")
+        if self.batch is None and (self.parts != 1 or self.compiler or self.sharded):
+            raise ValueError("a loss that is cut into parts, compiled or sharded takes its batch from `batch`")
         if self.parts < 1 or (self.step is not None and self.batch is not None):
             raise ValueError("parts is at least 1, and a `step` draws its own batches")
+        if self.max_grad_norm <= 0 or (self.step is not None and self.max_grad_norm < math.inf):
+            raise ValueError("max_grad_norm is above zero, and a `step` cuts its own gradients")
 
     @property
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
@@ -100,6 +108,10 @@ def train(trial: Trial, loop: Loop) -> Trained:
 
     Losses are read every `log_every` steps only, so that an accelerator is never waited for in between.
     """
+    if loop.sharded and trial.world_size > 1:
+        from tasks.blocks.sharding import shard  # FSDP2 takes a second to import
+
+        shard(trial, loop.model, loop.sharded, loop.optimizers.values())
     with _repeatable(loop.device), backends.recording(trial):
         return _train(trial, loop)
 
@@ -124,7 +136,8 @@ def _train(trial: Trial, loop: Loop) -> Trained:
             seconds = spent + time.perf_counter() - began
             if not math.isfinite(mean):
                 return Trained(math.nan, seconds)
-            if time.monotonic() - saved_at >= loop.checkpoint_seconds and step + 1 < steps:
+            due = time.monotonic() - saved_at >= loop.checkpoint_seconds and step + 1 < steps
+            if of_first(trial, due, loop.device):
                 trial.checkpoint(step + 1, _state(loop, recent) | {"logged": logged, "seconds": seconds})
                 saved_at = time.monotonic()
     return Trained(float(torch.stack(list(recent)).mean()), spent + time.perf_counter() - began)
@@ -138,10 +151,10 @@ def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
         by_itself = loop.step
         return lambda step: by_itself(step).detach()
     assert loop.loss is not None
-    loss, batch, held = _compiled(trial, loop, loop.loss), loop.batch, _NOT_HELD
+    loss, batch, held, cut = _compiled(trial, loop, loop.loss), loop.batch, _NOT_HELD, _CHUNKS
     if trial.world_size > 1:
         parallel = DataParallel(trial, loop.model, loss, batch)
-        loss, batch, held = parallel.loss, parallel.batch, parallel.unshared
+        loss, batch, held, cut = parallel.loss, parallel.batch, parallel.unshared, parallel.pieces
 
     def whole(step: int) -> Tensor:
         value = loss(step) if batch is None else loss(*placed(batch(step), loop.device))
@@ -150,12 +163,14 @@ def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
 
     def in_parts(step: int) -> Tensor:
         assert batch is not None
-        return backward_in_parts(loss, placed(batch(step), loop.device), loop.parts, held)
+        return backward_in_parts(loss, placed(batch(step), loop.device), loop.parts, held, cut)
 
     def stepped(step: int) -> Tensor:
         for optimizer in loop.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         value = (whole if loop.parts == 1 else in_parts)(step)
+        if loop.max_grad_norm < math.inf:
+            nn.utils.clip_grad_norm_(loop.model.parameters(), loop.max_grad_norm)
         for optimizer in loop.optimizers.values():
             optimizer.step()
         return value
@@ -164,14 +179,18 @@ def _step(trial: Trial, loop: Loop) -> Callable[[int], Tensor]:
 
 
 def backward_in_parts(
-    loss: Callable[..., Tensor], batch: Sequence[Tensor], parts: int, held: Callable[[], AbstractContextManager[object]] = _NOT_HELD
+    loss: Callable[..., Tensor],
+    batch: Sequence[Tensor],
+    parts: int,
+    held: Callable[[], AbstractContextManager[object]] = _NOT_HELD,
+    cut: Callable[[Tensor, int], Sequence[Tensor]] = _CHUNKS,
 ) -> Tensor:
     """Backward pass of a batch's mean loss, one part of it after the other: the memory of one, the gradient of all. The loss, detached.
 
-    All parts but the last are inside `held()`.
+    All parts but the last are inside `held()`; `cut` makes at most so many of a tensor.
     """
     total = torch.zeros((), device=batch[0].device)
-    pieces = list(zip(*(tensor.chunk(parts) for tensor in batch), strict=True))
+    pieces = list(zip(*(cut(tensor, parts) for tensor in batch), strict=True))
     for place, part in enumerate(pieces, 1):
         with held() if place < len(pieces) else nullcontext():
             value = loss(*part) * (len(part[0]) / len(batch[0]))

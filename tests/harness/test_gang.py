@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from harness import gang, registry
 from harness.artifacts import Artifacts
@@ -23,8 +24,8 @@ from tests.harness.fake_workers import outcome
 ONE, PAIR = Resources(), Resources(cpus=2, ranks=2)
 
 
-def trials(*behaviours: str, shape: Resources = PAIR, seeds: int = 1, dtype: str = "float64") -> list[TrialSpec]:
-    overrides = Overrides(seeds=seeds, values={"behaviour": list(behaviours), "dtype": [dtype]})
+def trials(*behaviours: str, shape: Resources = PAIR, seeds: int = 1, **values: Any) -> list[TrialSpec]:
+    overrides = Overrides(seeds=seeds, values={"behaviour": list(behaviours), **{name: [str(value)] for name, value in values.items()}})
     return [replace(trial, resources=shape) for trial in expand(registry.task("ranked"), "laptop", overrides, {})]
 
 
@@ -38,19 +39,52 @@ def losses(store: StudyStore, trial: TrialSpec) -> np.ndarray:
     return frame[frame["trial_id"] == trial.id].sort_values("step")["train_loss"].to_numpy()
 
 
+WHOLE = (
+    {"dtype": "float32"},
+    {"dtype": "float64"},
+    {"dtype": "float64", "optimizer": "adamw", "parts": 3},
+    {"dtype": "float64", "max_grad_norm": 0.4},
+)
+SHARDED = (
+    *WHOLE,
+    {"dtype": "float64", "optimizer": "adamw", "breaks": "goes on"},
+    {"dtype": "float32", "optimizer": "adamw", "network": "decoder"},
+)
+
+
 def test_two_ranks_train_as_one_does(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
+    """Whether each has all of the network or its part: the losses of every step, the weights at the end, and the loss on others."""
+    asked = [*(trials("train", **how)[0] for how in WHOLE), *(trials("train", **how, sharded=True)[0] for how in SHARDED)]
     alone = StudyStore(str(tmp_path), "alone")
-    asked = [trial for dtype in ("float32", "float64") for trial in trials("train", "train-in-parts", dtype=dtype)]
     records = run_trials(store, asked).records
     expected = run_trials(alone, [replace(trial, resources=ONE) for trial in asked], local=True).records
     for trial in asked:
         assert records[trial.id].status == "ok", records[trial.id].error
         one, two = losses(alone, trial), losses(store, trial)
         assert len(one) == 40
-        assert one[-1] < 0.7 * one[0]
-        np.testing.assert_allclose(two, one, rtol=0, atol=1e-5)
-        exact = trial.params == {"behaviour": "train", "dtype": "float64"}
-        assert records[trial.id].metrics["value"] == pytest.approx(expected[trial.id].metrics["value"], abs=1e-12 if exact else 1e-6)
+        assert one[-4:].mean() < 0.7 * one[0]
+        within, in_curves = {"float32": (1e-5, 1e-5), "float64": (1e-12, 3e-7)}[trial.params["dtype"]]  # curves are kept in float32
+        np.testing.assert_allclose(two, one, rtol=0, atol=in_curves, err_msg=str(trial.params))
+        assert records[trial.id].metrics["value"] == pytest.approx(expected[trial.id].metrics["value"], abs=within)
+        kept, wanted = Artifacts(store).load(trial.id), Artifacts(alone).load(trial.id)
+        torch.testing.assert_close(kept["weights"], wanted["weights"], rtol=0, atol=within)
+        for name, share in kept["held"].items():
+            assert share < 0.6 if trial.params["sharded"] else share == 1.0, (trial.params, name)
+        assert kept["first"] is not trial.params["sharded"], "a rank that has a part lets go of the whole"
+        assert kept["began"] == (17 if trial.params["breaks"] else 0)
+
+
+def test_one_process_goes_on_from_what_two_ranks_saved(store: StudyStore, tmp_path: Path, ray_here: None) -> None:
+    (asked,) = trials("train", sharded=True, optimizer="adamw", breaks="fails")
+    (whole,) = trials("train", shape=ONE, optimizer="adamw")
+    alone = StudyStore(str(tmp_path), "alone")
+    assert "BrokenOffError" in run_trials(store, [asked]).records[asked.id].error
+    assert run_trials(store, [replace(asked, resources=ONE)], local=True, retry=True).records[asked.id].status == "ok"
+    assert run_trials(alone, [whole], local=True).records[whole.id].status == "ok"
+    kept, wanted = Artifacts(store).load(asked.id), Artifacts(alone).load(whole.id)
+    assert kept["began"] == 17
+    torch.testing.assert_close(kept["weights"], wanted["weights"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(losses(store, asked), losses(alone, whole), rtol=0, atol=3e-7)
 
 
 def test_rank_0_speaks_for_all_and_the_next_trials_have_the_same_processes_and_a_group_of_their_own(

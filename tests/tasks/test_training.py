@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812 - the field's own name for it
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
 
 from harness.errors import UsageError
 from harness.task import Experiment, Method, Metric, Paper, Task
 from harness.trial import Trial
 from kernels import rowwise_absmax_fake_quant
-from tasks.blocks import backends, training
+from tasks.blocks import backends, sharding, training
 from tasks.blocks.optim import Rate, Schedule, adamw
 from tasks.blocks.parametrization import ParamClass
 from tasks.blocks.training import Loop, Trained, generator, train
@@ -166,6 +169,63 @@ def test_gradients_of_parts_add_up_to_that_of_the_whole_batch(make_trial: MakeTr
         torch.testing.assert_close(cut[1][name], value, rtol=1e-4, atol=1e-5)
 
 
+def test_long_gradients_are_cut_to_their_length_over_all_parameters(make_trial: MakeTrial) -> None:
+    def moved(study: str, most: float) -> list[Tensor]:
+        loop = replace(batched(max_grad_norm=most), schedule=Schedule(1, 0))
+        before = [parameter.detach().clone() for parameter in loop.model.parameters()]
+        train(make_trial(study), loop)
+        return [(old - new.detach()) / 0.3 for old, new in zip(before, loop.model.parameters(), strict=True)]
+
+    free, cut, loose = moved("free", math.inf), moved("cut", 0.01), moved("loose", 100.0)
+    length = math.sqrt(sum(float(part.square().sum()) for part in free))
+    assert length > 0.1
+    for whole, short, same in zip(free, cut, loose, strict=True):
+        torch.testing.assert_close(short, whole * 0.01 / length, rtol=1e-3, atol=1e-6)
+        assert torch.equal(same, whole)
+
+
+def test_one_process_trains_a_sharded_model_whole_and_to_the_bit(make_trial: MakeTrial) -> None:
+    plain, sharded = batched(), batched()
+    sharded = replace(sharded, sharded=list(sharded.model.children()))
+    first, second = finished(make_trial("plain"), plain), finished(make_trial("sharded"), sharded)
+    assert first[0] == second[0]
+    assert all(torch.equal(first[1][name], value) for name, value in second[1].items())
+
+
+@pytest.mark.parametrize("optimizer", ["Muon", "of another model"])
+def test_an_optimizer_that_needs_more_than_a_rank_has_is_refused(make_trial: MakeTrial, optimizer: str) -> None:
+    trial, loop = make_trial(), batched()
+    trial.world_size = 2
+    matrices = [parameter for parameter in loop.model.parameters() if parameter.ndim == 2]
+    chosen = torch.optim.Muon(matrices) if optimizer == "Muon" else torch.optim.SGD(nn.Linear(2, 2).parameters())
+    with pytest.raises(UsageError, match=r"not for Muon|steps that model's weights alone"):
+        train(trial, replace(loop, optimizer=chosen, sharded=[loop.model]))
+
+
+@pytest.fixture
+def group_of_one() -> Iterator[None]:
+    """A process group of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
+    yield
+    dist.destroy_process_group()
+
+
+def test_a_block_that_is_spread_leaves_no_whole_weights_behind(
+    make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, group_of_one: None
+) -> None:
+    trial, loop = make_trial(), batched()
+    weights = {name: weakref.ref(weight) for name, weight in loop.model.named_parameters()}
+    left: list[list[str]] = []
+
+    def spread(module: nn.Module, **how: Any) -> Any:
+        left.append([name for name, weight in weights.items() if weight() is not None])
+        return fully_shard(module, **how)
+
+    monkeypatch.setattr(sharding, "fully_shard", spread)
+    sharding.shard(trial, loop.model, [loop.model.get_submodule("0"), loop.model.get_submodule("2")], loop.optimizers.values())
+    assert left == [["0.weight", "0.bias", "2.weight", "2.bias"], ["2.weight", "2.bias"], []]
+
+
 def test_a_batch_drawn_apart_trains_as_one_drawn_in_the_loss(make_trial: MakeTrial) -> None:
     apart, inside = batched(), batched()
     assert inside.loss is not None
@@ -231,8 +291,11 @@ def test_a_loop_refuses_forms_that_it_would_not_follow() -> None:
         {"parts": 0},
         {"batch": None, "parts": 2},
         {"batch": None, "compiler": "x"},
+        {"batch": None, "sharded": [loop.model]},
+        {"max_grad_norm": 0.0},
+        {"loss": None, "batch": None, "step": lambda _: torch.zeros(()), "max_grad_norm": 1.0},
     ):
-        with pytest.raises(ValueError, match=r"loop|batch|parts"):
+        with pytest.raises(ValueError, match=r"loop|batch|parts|max_grad_norm"):
             Loop(**{**vars(loop), **wrong})
 
 

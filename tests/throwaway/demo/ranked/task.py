@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from harness.task import Experiment, Grid, Method, Metric, Paper, Resources, Scale, Task, param
 
-BEHAVIOURS = ("train", "train-in-parts", "sum", "raise", "raise-late", "memory", "die", "resume")
+BEHAVIOURS = ("train", "sum", "raise", "raise-late", "memory", "die", "resume")
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,12 @@ class Params:
 
     behaviour: str = param("sum", "what a trial does", choices=BEHAVIOURS)
     dtype: str = param("float64", "arithmetic of what trains", choices=("float32", "float64"))
+    network: str = param("routed", "what trains", choices=("routed", "decoder"))
+    optimizer: str = param("sgd", "what trains it", choices=("sgd", "adamw"))
+    parts: int = param(1, "parts of a batch", low=1)
+    sharded: bool = param(False, "whether ranks share out the network")
+    max_grad_norm: float = param(0.0, "longest gradient; 0: any", low=0.0)
+    breaks: str = param("", "what becomes of it at step 17", choices=("", "goes on", "fails"))
 
 
 join = Experiment("join", params=Params, metrics=[Metric("value", unit="", better="lower")], run="throwaway.demo.ranked.experiment:run")
