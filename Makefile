@@ -54,7 +54,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[kernels,data,llm,pruning,eeg,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[kernels,data,llm,pruning,eeg,energy,dev]'
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""What a method costs beside what it reaches: time, memory, operations, and the trials that its tuning took."""
+"""What a method costs beside what it reaches: time, memory, energy, operations, and the trials that its tuning took."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Cost:
     """Mean of the trials that ended ok."""
     memory: float
     """MiB, the largest peak of a trial that ended ok: of the worker on a CPU, of the trial on a GPU."""
+    energy: float
+    """Joules, the mean of the trials that ended ok, NaN where it is not known of each of them."""
     flops: float
     """Mean of the experiment's metric in FLOPs, NaN where a column of the board shows it."""
     tuning: float
@@ -34,6 +36,7 @@ def cost(evidence: Evidence, experiment: Experiment, method: str, shown: Sequenc
     return Cost(
         seconds=float(evidence.over(good, "seconds").mean()),
         memory=float(evidence.over(good, "peak_memory_mib").max()),
+        energy=float(evidence.over(good, "energy_j").mean(skipna=False)),
         flops=float(evidence.over(good, f"metric.{counted.name}").mean()) if counted else math.nan,
         tuning=_tuning(evidence, experiment, method, ranking),
     )

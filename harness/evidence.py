@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 
-_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind", "data_name", "seconds", "peak_memory_mib")
+_COLUMNS = ("trial_id", "experiment", "method", "seed", "status", "data_kind", "data_name", "seconds", "peak_memory_mib", "energy_j")
 
 
 Cell = Mapping[str, Any]

@@ -112,6 +112,8 @@ def read_trials(data: bytes) -> pd.DataFrame:
         frame["notes"] = ""
     if version < 5:
         frame["packed"], frame["packing"] = 1, ""
+    if version < 6:
+        frame["energy_j"] = math.nan
     _check_records(frame)
     return frame.assign(**{name: _sorted(frame[name].array) for name in _SHARED if str(frame[name].dtype) == "category"})
 

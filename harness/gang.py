@@ -101,7 +101,8 @@ def _agreed(replies: Mapping[int, Reply], world_size: int) -> list[Outcome]:
     faults = [reply for reply in replies.values() if reply.fault]
     said = min(faults, key=lambda reply: reply.fault) if faults else replies[0]
     retire = len(replies) < world_size or any(reply.outcome.retire for reply in replies.values())
-    return [dataclasses.replace(said.outcome, retire=retire)]
+    energy = sum(reply.outcome.record.energy_j for reply in replies.values()) if len(replies) == world_size else math.nan
+    return [dataclasses.replace(said.outcome, record=dataclasses.replace(said.outcome.record, energy_j=energy), retire=retire)]
 
 
 def _all(references: Sequence[Any], join: Any) -> Future[Any]:

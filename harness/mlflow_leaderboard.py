@@ -26,7 +26,8 @@ OF = "papertrial.of"
 """Tag: the key of the study, task and scale whose board a run is of."""
 TAGS = {
     "mlflow.note.content": "Every method of every paper on trial, under common names: rank, what it gains on the paper's baseline in "
-    "per cent and in standard errors (positive is better), seconds and memory a trial. Each run is one row of the table leaderboard.json."
+    "per cent and in standard errors (positive is better), seconds, memory and energy a trial. Each run is one row of the "
+    "table leaderboard.json."
 }
 
 
@@ -88,6 +89,7 @@ def _row(ruling: Ruling, field: str, board: Board, row: Row, ranking: Statistic 
         "gain_standard_errors": gained.standard_errors,
         "trial_seconds": row.cost.seconds,
         "peak_memory_mib": row.cost.memory,
+        "trial_energy_j": row.cost.energy,
         "tuning_trials": row.cost.tuning,
         "trials_ok": row.trials_ok,
         "trials_failed": row.trials_failed,

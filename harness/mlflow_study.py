@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -164,6 +165,7 @@ def wide_table(ruling: Ruling) -> dict[str, list[Any]]:
                 ends = {name: interval.estimate, f"{name} low": interval.low, f"{name} high": interval.high}
                 cells |= ends if interval.n else {name: None}
             cells |= {"seconds": row.cost.seconds, "peak MiB": row.cost.memory}
+            cells |= {} if math.isnan(row.cost.energy) else {"J/trial": row.cost.energy}
             cells |= {"trials ok": row.trials_ok, "trials failed": row.trials_failed}
             found.append(cells)
     return _columns(found)
@@ -271,7 +273,12 @@ def metrics(evidence: Evidence, board: Board, row: Row) -> dict[Key, float]:
     found: dict[Key, float] = {("", "trials_ok"): row.trials_ok, ("", "trials_failed"): row.trials_failed}
     if row.standing is not None:
         found |= {("", "rank"): row.standing.low, ("", "rank_high"): row.standing.high, ("", "p_best"): row.standing.p_best}
-    costs = {"trial_seconds": row.cost.seconds, "peak_memory_mib": row.cost.memory, "tuning_trials": row.cost.tuning}
+    costs = {
+        "trial_seconds": row.cost.seconds,
+        "peak_memory_mib": row.cost.memory,
+        "trial_energy_j": row.cost.energy,
+        "tuning_trials": row.cost.tuning,
+    }
     found |= {("", name): value for name, value in costs.items()}
     for name, entry in row.entries.items():
         found |= _spread(name, entry.interval) | {(name, ".lost_seeds"): entry.lost}

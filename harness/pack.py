@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from harness import gate
+from harness.energy import Meter, between, of_trial
 from harness.isolation import isolated
 from harness.packing import Metrics, Program, Progress, end, is_out_of_memory, share
 from harness.plan import TrialSpec
@@ -28,6 +30,8 @@ class Ended:
     trial: Trial
     metrics: Metrics
     seconds: float
+    energy_j: float
+    """Its share of what the program took, in joules; NaN where that is not known."""
     started: str
 
 
@@ -42,10 +46,11 @@ class Problem:
 class Pack:
     """`advance` until `left` is false. Between two slices other code of this process runs as it would inside a trial."""
 
-    def __init__(self, program: Program, specs: Sequence[TrialSpec], made: Made) -> None:
+    def __init__(self, program: Program, specs: Sequence[TrialSpec], made: Made, meter: Meter) -> None:
         self.members = len(specs)
         self._limit_s = specs[0].time_limit_s
-        self._spent = self._each = 0.0
+        self._spent = self._each = self._joules_each = 0.0
+        self._meter, self._read = meter, math.nan
         self._clock = time.perf_counter()
         self._started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._live: dict[str, Trial] = {}
@@ -64,6 +69,7 @@ class Pack:
         """Trials that ended within the next `budget_s` seconds or so; a problem ends the program."""
         ended: list[Ended] = []
         problem: Problem | None = None
+        self._read = self._meter.joules()
         self._clock, began = time.perf_counter(), self._spent
         try:
             with time_limit(max(self._limit_s - self._spent, 1e-3)):
@@ -81,6 +87,7 @@ class Pack:
             problem = Problem("timeout", f"its program ran longer than the limit of a trial, {self._limit_s:g} s\n{gate.error(late)}")
         except BaseException as error:
             problem = Problem("oom" if is_out_of_memory(error) else "failed", gate.error(error))
+        self._charge_energy()
         if problem or not self._live:
             self.close()
         return ended, problem
@@ -110,10 +117,18 @@ class Pack:
         self._spent += now - self._clock
         self._clock = now
 
+    def _charge_energy(self) -> None:
+        """What was taken since the last reading, in equal parts to the members, which are the same as then."""
+        now = self._meter.joules()
+        self._joules_each += between(self._read, now) / max(1, len(self._live))
+        self._read = now
+
     def _end(self, trial: Trial, metrics: Metrics) -> Ended:
         if self._live.get(trial.id) is not trial:
             raise ValueError(f"the program ended trial {trial.id}, which is none of its members or has ended before")
-        ended = Ended(trial, metrics, trial.seconds_before + self._each, self._started)
+        self._charge_energy()
+        energy = of_trial(self._joules_each, self._spent, trial.seconds_before)
+        ended = Ended(trial, metrics, trial.seconds_before + self._each, energy, self._started)
         del self._live[trial.id]
         return ended
 

@@ -16,8 +16,11 @@ from harness.plan import Identity
 
 Status = Literal["ok", "failed", "diverged", "timeout", "oom"]
 STATUSES: tuple[Status, ...] = ("ok", "failed", "diverged", "timeout", "oom")
-SCHEMA_VERSION = 5
-"""2: data_notes. 3: experiment, a part of the trial's id. 4: notes; a checksum in whatever a study keeps. 5: packed and packing."""
+SCHEMA_VERSION = 6
+"""2: data_notes. 3: experiment, a part of the trial's id. 4: notes; a checksum in whatever a study keeps. 5: packed and packing.
+
+6: energy_j.
+"""
 FIRST_WITH_CHECKSUMS = 4
 
 Curve = list[dict[str, float]]
@@ -49,6 +52,8 @@ class Record:
     device: str = ""
     peak_memory_mib: float = math.nan
     """Peak resident memory of the worker on a CPU, peak allocated memory of the trial on a GPU."""
+    energy_j: float = math.nan
+    """What its cards took while it ran, in joules: of all its ranks, and of a program of several trials its share. See `harness.energy`."""
     data_name: str = ""
     data_kind: str = "synthetic"
     data_fingerprint: str = ""
@@ -72,7 +77,7 @@ class Record:
         fields["params"] = dict(self.params)
         fields["metrics"] = {name: _encode(value) for name, value in self.metrics.items()}
         fields["versions"] = dict(self.versions)
-        fields["peak_memory_mib"] = _encode(self.peak_memory_mib)
+        fields |= {name: _encode(fields[name]) for name in _MAY_BE_NAN}
         return fields
 
     @classmethod
@@ -87,7 +92,7 @@ class Record:
             if f.name in fields and not _FITS[str(f.type)](fields[f.name]):
                 raise ValueError(f"its {f.name} cannot be {str(fields[f.name])[:40]!r}")
         fields["metrics"] = {name: float(value) for name, value in fields["metrics"].items()}
-        fields |= {name: float(fields[name]) for name in ("peak_memory_mib", "seconds") if name in fields}
+        fields |= {name: float(fields[name]) for name in (*_MAY_BE_NAN, "seconds") if name in fields}
         record = cls(**fields)
         if record.status == "ok" and not all(math.isfinite(value) for value in record.metrics.values()):
             raise ValueError("it is ok with a metric that is not finite")
@@ -96,9 +101,10 @@ class Record:
         return record
 
 
+_MAY_BE_NAN = ("peak_memory_mib", "energy_j")
 _FIELDS = tuple(f.name for f in dataclasses.fields(Record))
 _WHAT = ("task", "version", "scale", "experiment", "method", "params", "data_fingerprint")
-_OWN = ("trial_id", "seed", "metrics", "status", "error", "attempts", "started", "seconds", "peak_memory_mib", "notes")
+_OWN = ("trial_id", "seed", "metrics", "status", "error", "attempts", "started", "seconds", *_MAY_BE_NAN, "notes")
 _WHERE = tuple(name for name in _FIELDS if name not in (*_WHAT, *_OWN))
 _what, _where, _own = (itemgetter(*names) for names in (_WHAT, _WHERE, _OWN))
 _MOST_SHARED = 10_000
@@ -120,7 +126,7 @@ class Reader:
         if cell not in self._cells or place not in self._places:
             self._learn(fields, cell, place)
         what, identity = self._cells[cell]
-        id, seed, metrics, status, error, attempts, started, seconds, memory, notes = own
+        id, seed, metrics, status, error, attempts, started, seconds, memory, energy, notes = own
         if not (
             type(seed) is type(attempts) is int
             and type(error) is type(notes) is str
@@ -132,6 +138,7 @@ class Reader:
             and all(type(value) is float for value in metrics.values())
             and type(seconds) is float
             and (type(memory) is float or memory == "nan")
+            and (type(energy) is float or energy == "nan")
             and type(started) is str
             and (not started or _is_time(started))
         ):
@@ -148,6 +155,7 @@ class Reader:
             started=started,
             seconds=seconds,
             peak_memory_mib=math.nan if memory == "nan" else memory,
+            energy_j=math.nan if energy == "nan" else energy,
             notes=notes,
         )
 

@@ -22,6 +22,7 @@ from harness.artifacts import Artifacts
 from harness.checkpoints import Checkpoint, Checkpoints
 from harness.data import open_data
 from harness.data_store import NodeData
+from harness.energy import Meter, between, meter, of_trial
 from harness.isolation import isolated
 from harness.lazy import load
 from harness.opened import OpenedData
@@ -109,8 +110,10 @@ class _Seen(Checkpoints):
 class Worker:
     """Executes trials one after another, or many of them as one program. `rank` of `world_size` processes that run a trial together."""
 
-    def __init__(self, context: Context, *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, context: Context, *, rank: int = 0, world_size: int = 1, meters: Callable[[str, Resources], Meter] = meter) -> None:
         self._context, self._rank, self._world_size = context, rank, world_size
+        self._meters = meters
+        self._meter: Meter | None = None
         store = StudyStore(context.store_uri, context.study, answered=True)
         self._checkpoints = _Seen(store) if rank else Checkpoints(store)
         self._artifacts = _Readable(Artifacts(store)) if rank else Artifacts(store)
@@ -130,13 +133,16 @@ class Worker:
         metrics: Mapping[str, float] = {}
         status: Status = "ok"
         device, error = "cpu", ""
+        counters, joules = Meter(), math.nan
         try:
             experiment = registry.task(spec.task).experiment(spec.experiment)
             run = runner(experiment)
             device = _prepare_device(self._context.resources)
             self._bring([spec])
+            counters = self._counters(device)
             with isolated(int(spec.id, 16)), self._together(spec, device):
                 clock = time.perf_counter()  # what the process imports for its first trial is not that trial's cost
+                joules = counters.joules()
                 trial = self._trial(spec, device)
                 with time_limit(spec.time_limit_s), _only_this_process():
                     returned = run(trial)
@@ -147,10 +153,19 @@ class Worker:
         except BaseException as problem:
             status = "oom" if is_out_of_memory(problem) else "failed"
             error = gate.error(problem)
-        seconds = (trial.seconds_before if trial else 0.0) + time.perf_counter() - clock
+        seconds, joules = time.perf_counter() - clock, between(joules, counters.joules())
+        before = trial.seconds_before if trial else 0.0
         self._opened.settle()
         outcome = self._outcome(
-            spec, trial, metrics, status, error, seconds=seconds, started=started.isoformat(timespec="milliseconds"), device=device
+            spec,
+            trial,
+            metrics,
+            status,
+            error,
+            seconds=before + seconds,
+            energy_j=of_trial(joules, seconds, before),
+            started=started.isoformat(timespec="milliseconds"),
+            device=device,
         )
         return replace(outcome, record=replace(outcome.record, packing=gate.text(packing)), retire=self._retire(error))
 
@@ -182,6 +197,7 @@ class Worker:
         error: str,
         *,
         seconds: float,
+        energy_j: float,
         started: str,
         device: str,
     ) -> Outcome:
@@ -203,6 +219,7 @@ class Worker:
             seconds=seconds,
             device=_device_name(device),
             peak_memory_mib=_peak_memory(device),
+            energy_j=energy_j,
             kernel_backend=backend,
             notes=gate.text("\n".join(trial.notes)) if trial else "",
         )
@@ -226,7 +243,7 @@ class Worker:
             if pace.size < 2:
                 return Slice(pace=pace)
             taken = specs[: min(pace.size, most)]
-            pack = Pack(program, taken, lambda spec, elapsed: self._trial(spec, device, elapsed))
+            pack = Pack(program, taken, lambda spec, elapsed: self._trial(spec, device, elapsed), self._counters(device))
             self._pack = _Under(pack, {spec.id: spec for spec in taken}, pace, device)
         except TrialTimeout as late:
             return Slice(pace, len(specs), problem=Problem("timeout", gate.error(late)))
@@ -248,7 +265,8 @@ class Worker:
                 metrics, status, error = _passed(registry.task(spec.task).experiment(spec.experiment), spec, one.metrics)
             except Exception as wrong:
                 metrics, status, error = {}, "failed", gate.error(wrong)
-            outcome = self._outcome(spec, one.trial, metrics, status, error, seconds=one.seconds, started=one.started, device=under.device)
+            cost = {"seconds": one.seconds, "energy_j": one.energy_j}
+            outcome = self._outcome(spec, one.trial, metrics, status, error, **cost, started=one.started, device=under.device)
             outcomes.append(replace(outcome, record=counted_in(outcome.record, under.pack.members, under.pace)))
         left = under.pack.left and problem is None
         if not left:
@@ -277,6 +295,11 @@ class Worker:
     def _bring(self, specs: Sequence[TrialSpec]) -> None:
         for data in {spec.data.fingerprint: spec.data for spec in specs if spec.data}.values():
             self._node_data.bring(registry.dataset(data.name), data)
+
+    def _counters(self, device: str) -> Meter:
+        if self._meter is None:
+            self._meter = self._meters(device, self._context.resources)
+        return self._meter
 
     def _open(self, spec: TrialSpec) -> Any:
         assert spec.data is not None

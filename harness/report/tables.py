@@ -24,14 +24,15 @@ LEADERBOARD_COLUMNS = (
     *("task", "scale", "experiment", "method", "role", "statistic", "cell", "estimate", "low", "high", "n", "lost"),
     *("bound", "censored", "unit", "better"),
     *("rank_low", "rank_high", "p_best", "difference", "difference_low", "difference_high"),
-    *("trial_seconds", "peak_memory_mib", "tuning_trials", "trials_ok", "trials_failed", "data_kind", "note"),
+    *("trial_seconds", "peak_memory_mib", "trial_energy_j", "tuning_trials", "trials_ok", "trials_failed", "data_kind", "note"),
 )
 HOW_RANKED = (
     "A rank such as 2–4 holds all places that chance leaves open: all pairs are compared by paired t tests over seeds, together at 5 % "
     "(Holm). Overlapping ranks are ties; controls and floors, such as held-out data, have none.",
     f"P(best) is the share of {DRAWS:,} bootstrap draws of the seeds in which a method is the best: rough where seeds are few. "
     "The difference to the best is paired by seed, and not corrected for choosing the best.",
-    "Seconds are a mean over trials, MiB the largest peak of one; tuning trials are those among which the sweep selects, a cell and seed.",
+    "Seconds and joules are means over trials, MiB the largest peak of one; tuning trials are those among which the sweep selects, a cell "
+    "and seed.",
 )
 
 
@@ -86,6 +87,7 @@ def facts(board: Board) -> list[Column]:
     costs: list[tuple[str, Callable[[Cost], str]]] = [
         ("s/trial", lambda cost: number(cost.seconds)),
         ("peak MiB", lambda cost: number(cost.memory, 0)),
+        ("J/trial", lambda cost: number(cost.energy)),
         ("FLOPs", lambda cost: "–" if math.isnan(cost.flops) else f"{cost.flops:.2e}"),
         ("tuning trials", lambda cost: f"{cost.tuning:.3g}" if cost.tuning > 1 or (board.unequal_tuning and cost.tuning >= 1) else "–"),
     ]
@@ -213,7 +215,7 @@ def _lines(board: Board, row: Row) -> Iterator[tuple[Any, ...]]:
                 *(board.task, board.scale, board.experiment, row.method, row.role, name, cell),
                 *(*interval_cells(entry.interval), entry.lost, bound(entry.interval), entry.censored, statistic.unit, statistic.better),
                 *_standing_cells(row if not cell else None, ranks=name == board.ranked_by),
-                *(blank(row.cost.seconds), blank(row.cost.memory), blank(row.cost.tuning)),
+                *(blank(row.cost.seconds), blank(row.cost.memory), blank(row.cost.energy), blank(row.cost.tuning)),
                 *(row.trials_ok, row.trials_failed, board.data_kind, entry.note),
             )
 

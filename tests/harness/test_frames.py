@@ -74,6 +74,7 @@ def test_a_file_of_an_older_schema_is_read_for_ever(file: Path) -> None:
     assert frame["experiment"].tolist() == (["train", "train"] if file.stem >= "trials-v3" else ["", ""])
     assert frame["notes"].tolist() == frame["packing"].tolist() == ["", ""]
     assert frame["packed"].tolist() == [1, 1]
+    assert frame["energy_j"].isna().all()
     assert frame["trial_id"].tolist() == ["0000000000000001", "0000000000000002"]
     assert frame["status"].tolist() == ["ok", "diverged"]
     assert frame["metric.loss"].tolist()[0] == 0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -133,8 +134,9 @@ def answers(count: int) -> tuple[list[Future[Any]], Future[Any]]:
     return calls, gang._all([Call(call) for call in calls], partial(gang._agreed, world_size=count))
 
 
-def reply(status: str, fault: int = 0) -> gang.Reply:
-    return gang.Reply(outcome(trials("sum")[0], status, "here"), fault)
+def reply(status: str, fault: int = 0, joules: float = math.nan) -> gang.Reply:
+    own = outcome(trials("sum")[0], status, "here")
+    return gang.Reply(replace(own, record=replace(own.record, energy_j=joules)), fault)
 
 
 def test_the_rank_that_failed_first_says_why_whoever_answers_first() -> None:
@@ -161,3 +163,20 @@ def test_a_dead_rank_counts_before_those_that_missed_it() -> None:
     calls[1].set_exception(MemoryError("killed"))
     with pytest.raises(MemoryError, match="killed"):
         answer.result(timeout=60)
+
+
+@pytest.mark.parametrize(("joules", "together"), [([3.0, 4.5], 7.5), ([3.0, math.nan], math.nan)])
+def test_energy_is_that_of_all_ranks_and_unknown_where_one_has_none(joules: list[float], together: float) -> None:
+    calls, answer = answers(2)
+    for call, own in zip(calls, joules, strict=True):
+        call.set_result(reply("ok", joules=own))
+    (said,) = answer.result(timeout=60)
+    assert said.record.energy_j == pytest.approx(together, nan_ok=True)
+
+
+def test_a_rank_that_does_not_answer_leaves_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gang, "GRACE_S", 0.0)
+    calls, answer = answers(2)
+    calls[1].set_result(reply("culprit", 1, joules=3.0))
+    (said,) = answer.result(timeout=60)
+    assert math.isnan(said.record.energy_j)

@@ -19,7 +19,7 @@ from harness.checksums import is_signed, read_signed, signed
 from harness.errors import StoreError
 from harness.ledger import Ledger
 from harness.plan import trial_id
-from harness.record import Record
+from harness.record import SCHEMA_VERSION, Record
 from harness.store import LEDGER, StudyStore
 from tests.harness.conftest import Command
 from tests.harness.damage import mutated_bytes, mutated_json, small_files
@@ -29,7 +29,7 @@ FROZEN = Path(__file__).parent / "frozen"
 
 def record(id: str, **changes: object) -> Record:
     identity = {"trial_id": id, "task": "t", "version": 1, "scale": "smoke", "method": "m", "seed": 0, "params": {"a": 1}}
-    base = Record(**identity, metrics={"x": 0.5}, status="ok", peak_memory_mib=1.0)  # type: ignore[arg-type]
+    base = Record(**identity, metrics={"x": 0.5}, status="ok", peak_memory_mib=1.0, energy_j=2.0)  # type: ignore[arg-type]
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -229,8 +229,8 @@ def test_what_no_parser_likes_is_named(store: StudyStore, text: str) -> None:
 
 
 def test_a_line_of_a_newer_schema_is_named(store: StudyStore) -> None:
-    contents = lines(store, signed({"schema_version": 6, **own("a").to_json()}))
-    assert contents.unreadable == {1: "it has schema version 6; this papertrial reads 4 to 5"}
+    contents = lines(store, signed({"schema_version": SCHEMA_VERSION + 1, **own("a").to_json()}))
+    assert contents.unreadable == {1: f"it has schema version {SCHEMA_VERSION + 1}; this papertrial reads 4 to {SCHEMA_VERSION}"}
 
 
 @pytest.mark.parametrize(("version", "lines"), [(3, {0}), (4, set(range(1, 13)))])

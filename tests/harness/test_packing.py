@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import ledger, packing, registry
+from harness.energy import Meter
 from harness.engine import run_trials
 from harness.errors import TaskError
 from harness.frames import read_curves, read_trials, write_trials
@@ -360,7 +361,7 @@ def test_the_probe_stops_where_more_members_would_not_fit() -> None:
 
 
 def pack_of(program: packing.Program, specs: Sequence[TrialSpec]) -> Pack:
-    return Pack(program, specs, lambda spec, elapsed: Trial(declared(), spec, elapsed=elapsed))
+    return Pack(program, specs, lambda spec, elapsed: Trial(declared(), spec, elapsed=elapsed), Meter())
 
 
 def test_a_program_is_stopped_at_the_limit_of_one_trial() -> None:
