@@ -8,14 +8,17 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import contract, data, registry
 from harness.cli import main
+from harness.frames import read_trials
 from tests.test_readme import FENCED, ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -95,3 +98,51 @@ def test_the_fit_of_somebodys_runs_holds_what_they_were_made_with(tmp_path: Path
         assert found[name]["low"] < made < found[name]["high"]
     drawn = (tmp_path / "plots" / "chinchilla-fit.svg").read_text()
     assert [f"tokens = {value}" in drawn for value in ("1e+09", "3.11e+09", "9.65e+09", "3e+10")] == [True] * 4
+
+
+STUDIES = EXAMPLES / "studies"
+
+
+@pytest.fixture
+def own_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv(registry.TASK_PATHS, str(EXAMPLES / "own_tasks"))
+
+
+def gates() -> list[list[str]]:
+    shell = "".join(text for kind, text in FENCED.findall((EXAMPLES / "README.md").read_text()) if kind == "sh")
+    return [shlex.split(line)[1:] for line in shell.splitlines() if line.startswith("papertrial compare")]
+
+
+def test_the_gate_of_the_page_fails_for_the_slip_with_the_words_of_the_page(own_tasks: None, capsys: pytest.CaptureFixture[str]) -> None:
+    (shown,) = (text for kind, text in FENCED.findall((EXAMPLES / "README.md").read_text()) if kind == "text")
+    assert main(gates()[0]) == 3
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.splitlines()
+
+
+def test_the_gate_of_the_page_passes_for_the_way_back_and_judges_no_edit_that_is_not_meant(own_tasks: None) -> None:
+    assert [main(words) for words in gates()] == [3, 0]
+    assert [main([word for word in words if word not in ("--allow", "source")]) for words in gates()] == [4, 4]
+
+
+@pytest.mark.parametrize("name", ["shrinkage", "shrinkage-slip"])
+def test_the_studies_for_the_gate_are_what_their_code_measures(name: str, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "own_tasks", tmp_path / "own_tasks")
+    if name.endswith("-slip"):
+        removed, added = (re.findall(rf"^\{sign}(?!\{sign})(.+)$", (STUDIES / "slip.diff").read_text(), re.MULTILINE) for sign in "-+")
+        code = tmp_path / "own_tasks" / "demo" / "shrinkage" / "experiment.py"
+        assert code.read_text().count(removed[0]) == len(removed) == len(added) == 1
+        code.write_text(code.read_text().replace(removed[0], added[0]))
+    command = ["run", "shrinkage", "--scale", "smoke", "--seeds", "5", "--data", f"yields={EXAMPLES / 'yields.csv'}", "--study", name]
+    environment = os.environ | {registry.TASK_PATHS: "own_tasks", "PAPERTRIAL_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [sys.executable, "-m", "harness", *command, "--local", "--tracking-uri", "none"], cwd=tmp_path, check=True, env=environment
+    )
+    found, kept = (
+        read_trials((folder / name / "trials" / "shrinkage.parquet").read_bytes()).sort_values("trial_id").reset_index(drop=True)
+        for folder in (tmp_path / "results", STUDIES)
+    )
+    assert found["trial_id"].tolist() == kept["trial_id"].tolist()
+    assert found["source_digest"].tolist() == kept["source_digest"].tolist()
+    for metric in ("metric.val_error", "metric.test_error"):
+        np.testing.assert_allclose(found[metric], kept[metric], rtol=1e-6)
