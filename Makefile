@@ -43,7 +43,7 @@ format: $(STAMP)
 papers: $(STAMP)
 	$(BIN)/papertrial list --store results/reference --markdown PAPERS.md
 
-# Not in CI: tests/test_documentation.py holds what can break it, in a second.
+# On GitHub for every change (docs.yml), not in .ci/run: tests/test_documentation.py holds most of what can break it, in a second.
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx --fail-on-warning --quiet --builder html docs build/docs

@@ -46,6 +46,17 @@ def test_the_checks_on_github_are_those_of_ci() -> None:
     assert commands(ROOT / ".github" / "workflows" / "checks.yml") == own
 
 
+def test_every_change_builds_the_pages_where_a_warning_is_an_error() -> None:
+    path = ROOT / ".github" / "workflows" / "docs.yml"
+    # `on` is a truth value in YAML 1.1.
+    found: Any = yaml.safe_load(path.read_text())[True]
+    assert {"push", "pull_request"} <= set(found)
+    assert found["pull_request"] is None, "no path is left out"
+    assert commands(path) == [["make", "docs"]]
+    recipe = (ROOT / "Makefile").read_text().split("\ndocs:")[1].split("\n\n")[0]
+    assert "-m sphinx --fail-on-warning" in recipe
+
+
 def test_the_gate_compares_with_the_committed_study_of_what_it_ran() -> None:
     found = [parser().parse_args(words[1:]) for words in commands(ROOT / ".github" / "workflows" / "gate.yml") if words[0] == "papertrial"]
     ran, compared = (next(one for one in found if one.verb == verb) for verb in ("run", "compare"))
