@@ -201,14 +201,14 @@ class CurveWriter:
 
     def write(self, curves: Mapping[str, Curve], first_line: int, lines: Mapping[str, int]) -> None:
         """Curves of a group of trials, whose records will be in the ledger from `first_line` on; `lines` as in `read_curves`."""
-        import pandas as pd
-
         if self._parts >= MAX_CURVE_PARTS:
             self._pack(self._part_names(), f"curves/pack-{first_line:012d}.parquet", lines)
         rows = [{**point, "trial_id": id, _LINE: line} for line, (id, curve) in enumerate(curves.items(), first_line) for point in curve]
         # Under this name it replaces what a run left that was stopped before its records were safe.
         name = f"curves/part-{first_line:012d}.parquet"
         if rows:
+            import pandas as pd
+
             self._store.write_bytes(name, to_parquet(pd.DataFrame(rows)))
             self._parts += 1
         elif name in self._before:

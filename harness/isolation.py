@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -48,7 +48,7 @@ def isolated(seed: int) -> Iterator[None]:
 
 def _process_state() -> Sequence[Callable[[], None]]:
     """What puts the process back into its present state. Each costs microseconds: trials may be that short."""
-    environment, paths, filters = dict(os.environb), list(sys.path), list(warnings.filters)
+    environment, paths, filters = dict(_variables()), list(sys.path), list(warnings.filters)
     streams = sys.stdin, sys.stdout, sys.stderr
     arithmetic, depth = decimal.getcontext().copy(), sys.getrecursionlimit()
     errors = sys.modules["numpy"].geterr() if "numpy" in sys.modules else _NUMPY_ERRORS
@@ -58,7 +58,7 @@ def _process_state() -> Sequence[Callable[[], None]]:
         folder = "/"
 
     def restore() -> None:
-        if dict(os.environb) != environment:
+        if _variables() != environment:
             os.environb.clear()
             os.environb.update(environment)
         with suppress(OSError):
@@ -74,6 +74,11 @@ def _process_state() -> Sequence[Callable[[], None]]:
             sys.modules["numpy"].seterr(**errors)
 
     return restore, _signal_state()
+
+
+def _variables() -> Mapping[bytes, bytes]:
+    """The environment as it is kept: `os.environb` checks every name and value of it again."""
+    return getattr(os.environb, "_data", None) or dict(os.environb)
 
 
 class _KeptOpen:

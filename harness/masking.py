@@ -43,6 +43,8 @@ def learn(*texts: str) -> None:
 
 def mask(text: str) -> str:
     """`text` without credentials: no user information in URIs, no value that a query calls a key or a token, nothing that was learnt."""
+    if not text:
+        return text
     for secret in sorted(_learnt | _of_environment(_environment()), key=len, reverse=True):
         if secret in text:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASKED, text)

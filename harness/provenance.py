@@ -81,6 +81,7 @@ def source_digest(task_id: str) -> str:
     return digest.hexdigest()[:12]
 
 
+@cache
 def cpu_name() -> str:
     """The processor's model."""
     try:
