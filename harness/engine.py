@@ -176,7 +176,7 @@ def _run_local(
             else:
                 assert line is not None
                 worker, queue = line
-                batch = queue.next(lambda: 1)
+                batch = queue.next(lambda _: 1)
                 assert batch is not None
                 groups = _execute_here(worker, batch, queue, stop)
             for outcomes in groups:

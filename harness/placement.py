@@ -111,10 +111,14 @@ class Placement:
         self.free(actor)
         return True
 
-    def free(self, actor: Actor, *, retire: bool = False) -> None:
-        """A worker has nothing to do; it is ended where it is to `retire`, or where its room is kept for another shape."""
+    def feeds(self, actor: Actor) -> bool:
+        """Whether a worker gets more work: its nodes do, and its room is kept for no other shape."""
         kept = [(site, self._reserved.get(site, actor.pool)) for site, _ in actor.places]
-        if retire or any(site.node.id not in self.fed or (other is not actor.pool and not site.fits(other.shape)) for site, other in kept):
+        return all(site.node.id in self.fed and (other is actor.pool or site.fits(other.shape)) for site, other in kept)
+
+    def free(self, actor: Actor, *, retire: bool = False) -> None:
+        """A worker has nothing to do; it is ended where it is to `retire`, or gets no more work."""
+        if retire or not self.feeds(actor):
             self._end(actor)
             return
         actor.pool.idle.append(actor)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from harness.nodes import Site
 from harness.plan import TrialSpec
@@ -14,27 +15,67 @@ from harness.task import Resources
 from harness.worker import BATCH_SECONDS, Outcome
 
 MAX_BATCH = 512
-BATCHES_A_SECOND = 200.0
-"""What a driver has time for. Where there are more workers, each of them works longer before it comes back."""
+MOST_BATCH_S = 30.0
 
 
 @dataclass
 class Cost:
-    """Running mean of seconds a trial, which sets how many travel together."""
+    """What trials take, by what was expected of them, which sets how many travel together."""
 
     seconds: float = 0.0
     trials: int = 0
+    foreseen_s: float = 0.0
+    """Seconds of those of which some were expected."""
+    expected_s: float = 0.0
 
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Count what has ended."""
-        self.trials += len(outcomes)
-        self.seconds += sum(outcome.record.seconds for outcome in outcomes)
+    def add(self, trials: Sequence[TrialSpec], outcomes: Sequence[Outcome]) -> None:
+        """Count what has ended: outcomes of the first of the trials."""
+        for trial, outcome in zip(trials, outcomes, strict=False):
+            self.trials += 1
+            self.seconds += outcome.record.seconds
+            if trial.expected_s:
+                self.foreseen_s += outcome.record.seconds
+                self.expected_s += trial.expected_s
 
-    def batch_size(self, work_s: float) -> int:
-        """How many trials are about `work_s` seconds of work; one while nothing is known."""
-        if not self.trials:
-            return 1
-        return max(1, min(MAX_BATCH, int(work_s / max(self.seconds / self.trials, 1e-6))))
+    def of(self, trial: TrialSpec) -> float:
+        """Seconds that a trial seems to take; without end where nothing tells."""
+        if trial.expected_s:
+            return trial.expected_s * (self.foreseen_s / self.expected_s if self.expected_s else 1.0)
+        return self.seconds / self.trials if self.trials else math.inf
+
+    def fitting(self, trials: Iterable[TrialSpec], work_s: float) -> int:
+        """How many of the trials, from the first on, seem to be `work_s` seconds of work; at least one."""
+        left, count = work_s, 0
+        for trial in trials:
+            left -= self.of(trial)
+            if left < 0 or count == MAX_BATCH:
+                break
+            count += 1
+        return max(1, count)
+
+
+@dataclass
+class Driver:
+    """What a batch costs the driver of a run, with all that it does with the records; measured, from a guess on."""
+
+    seconds: float = 0.04
+    batches: float = 20.0
+
+    def add(self, seconds: float, batches: int) -> None:
+        """It was busy so long with so many."""
+        self.seconds += seconds
+        self.batches += batches
+        if self.batches > 1000:
+            self.seconds, self.batches = self.seconds / 2, self.batches / 2
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one batch to the next where half of its time is enough for them."""
+        return 2 * self.seconds / self.batches
+
+    def work_s(self, workers: int) -> float:
+        """Seconds of work after which a worker comes back."""
+        return min(MOST_BATCH_S, max(BATCH_SECONDS, workers * self.every_s))
 
 
 @dataclass(eq=False)
@@ -50,6 +91,10 @@ class Actor:
     """Further nodes that a trial of several spans, and its cards there."""
     ready: bool = False
     batch: Batch | None = None
+    behind: Batch | None = None
+    """What it does once it has done that."""
+    behind_s: float = 0.0
+    """After so much work it comes back from it."""
     deadline: float = math.inf
     warm: bool = False
     """It has brought a batch back."""
@@ -75,6 +120,8 @@ class Pool:
     """Trials that run again on a node that they do not avoid."""
     cost: Cost = field(default_factory=Cost)
     idle: list[Actor] = field(default_factory=list)
+    unfollowed: dict[Actor, None] = field(default_factory=dict)
+    """Workers that have got single trials and nothing behind them; some may have ended since."""
     starting: set[Actor] = field(default_factory=set)
     actors: int = 0
     """Those that start, wait and work."""
@@ -113,9 +160,34 @@ class Pool:
         """Whether one more worker would find work."""
         return self.waiting(quiet) > len(self.starting) + len(self.idle)
 
-    def next(self, workers: int) -> tuple[Batch, float] | None:
+    def next(self, driver: Driver, workers: int) -> tuple[Batch, float] | None:
         """The next batch, and the seconds of work after which it comes back; `workers` are those that the driver serves in all."""
-        work_s = max(BATCH_SECONDS, workers / BATCHES_A_SECOND)
-        alone = self.shape.world_size > 1  # ranks that have to end at once cannot agree by their clocks when a batch has had its time
-        batch = self.queue.next(lambda: 1 if alone else self.cost.batch_size(work_s))
+        batch = self.queue.next(partial(self._size, driver, workers))
+        return (batch, driver.work_s(workers)) if batch else None
+
+    def following(self, driver: Driver, workers: int) -> tuple[Batch, float] | None:
+        """The same for one that waits at a worker which is not done yet: only trials so short that they travel together go there."""
+        work_s = driver.work_s(workers)
+        batch = self.queue.singles(
+            lambda waiting: self._size(driver, workers, waiting) if self._travels(next(iter(waiting)), work_s) else 0
+        )
         return (batch, work_s) if batch else None
+
+    def is_short(self, batch: Batch, work_s: float) -> bool:
+        """Whether others may wait behind a batch: its worker will be back in time, which is known of trials once some have ended."""
+        return bool(self.cost.trials) and all(self._travels(trial, work_s) for trial in batch.trials)
+
+    def _travels(self, trial: TrialSpec, work_s: float) -> bool:
+        return self.shape.world_size == 1 and 2 * self.cost.of(trial) <= work_s
+
+    def _size(self, driver: Driver, workers: int, waiting: Collection[TrialSpec]) -> int:
+        """How many of the trials that wait travel together: half of a worker's share, so that all end at about the same time.
+
+        No more than it does before it comes back. No fewer than it does while the driver hands out the rest in batches of that size: in
+        smaller ones, all would end later.
+        """
+        if self.shape.world_size > 1:
+            return 1  # ranks that have to end at once cannot agree by their clocks when a batch has had its time
+        share = math.ceil(len(waiting) / (2 * self.queue.workers))
+        least = math.sqrt(len(waiting) * driver.every_s / max(self.cost.of(next(iter(waiting))), 1e-6))
+        return min(self.cost.fitting(waiting, driver.work_s(workers)), max(share, int(least)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.pack import Problem
@@ -38,6 +38,8 @@ class Batch:
     """Members that its program may have; the rest is for other workers."""
     packing: Mapping[str, str] = field(default_factory=dict)
     """Why trials share no program, by id."""
+    fresh: bool = False
+    """Single trials of which none is known to have begun: one such batch may wait at a worker behind another."""
 
 
 class Queue:
@@ -80,19 +82,24 @@ class Queue:
         self._plain.extendleft(reversed(trials))
 
     def again(self, batch: Batch) -> None:
-        """A batch that goes before all that waits."""
+        """A batch that goes before all that waits, to a worker that does nothing else."""
+        batch.fresh = False
         self._first.append(batch)
 
-    def next(self, size: Callable[[], int]) -> Batch | None:
-        """The next batch; `size` says how many single trials travel together. None where nothing may start yet."""
+    def next(self, size: Callable[[Collection[TrialSpec]], int]) -> Batch | None:
+        """The next batch; `size` says how many of the single trials that wait travel together. None where nothing may start yet."""
         if self._first:
             return self._first.popleft()
         if batch := self._pack():
             return batch
-        if self._plain:
-            count = min(size(), math.ceil(len(self._plain) / (2 * self.workers)))
-            return self._singles([self._plain.popleft() for _ in range(count)])
-        return None
+        return self.singles(size)
+
+    def singles(self, size: Callable[[Collection[TrialSpec]], int]) -> Batch | None:
+        """The next batch of single trials; None where none waits, or none may."""
+        trials = [self._plain.popleft() for _ in range(size(self._plain))] if self._plain else []
+        if not trials:
+            return None
+        return Batch(trials, packing={trial.id: self._packing[trial.id] for trial in trials if trial.id in self._packing}, fresh=True)
 
     def began(self, batch: Batch, found: Slice) -> None:
         """What the worker of a pack said first: its pace, and which of its trials it took."""
@@ -164,6 +171,3 @@ class Queue:
 
     def _expect(self, program: Hashable, trials: Sequence[TrialSpec], sign: int = 1) -> None:
         self._expected[program] = self._expected.get(program, 0.0) + sign * sum(trial.expected_s for trial in trials)
-
-    def _singles(self, trials: Sequence[TrialSpec]) -> Batch:
-        return Batch(list(trials), packing={trial.id: self._packing[trial.id] for trial in trials if trial.id in self._packing})

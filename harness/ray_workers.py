@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -37,6 +38,8 @@ class RayWorkers:
         self._nodes: dict[int, str] = {}
         self._known: Sequence[Node] = ()
         self._came: SimpleQueue[tuple[int, _Call, Future[Any]]] = SimpleQueue()
+        self._sent: dict[int, deque[Future[Any]]] = {}
+        """What each worker is to do, in its order: of two answers the later one may come first, where it needs no fetching."""
         self._limbo: dict[int, tuple[float, float]] = {}
         """Workers that cannot be reached: since when, and when they are asked again."""
 
@@ -71,21 +74,21 @@ class RayWorkers:
         """See `Workers`."""
         handle = self._handles[worker]
         if isinstance(handle, Gang):
-            self._await(worker, handle.execute(order))
-            return
-        if order.do == "go on":
-            reference = handle.go_on.remote()
+            answer = handle.execute(order)
+        elif order.do == "go on":
+            answer = handle.go_on.remote().future()
         elif order.do == "program":
-            reference = handle.begin.remote(order.trials, order.pace, order.most)
+            answer = handle.begin.remote(order.trials, order.pace, order.most).future()
         else:
-            reference = handle.execute_all.remote(order.trials, order.packing, order.seconds)
-        self._await(worker, reference.future())
+            answer = handle.execute_all.remote(order.trials, order.packing, order.seconds).future()
+        self._sent.setdefault(worker, deque()).append(answer)
+        self._await(worker, answer, "work")
 
     def kill(self, worker: int) -> None:
         """See `Workers`."""
         handle = self._handles.pop(worker, None)
-        self._nodes.pop(worker, None)
-        self._limbo.pop(worker, None)
+        for kept in (self._nodes, self._limbo, self._sent):
+            kept.pop(worker, None)
         if isinstance(handle, Gang):
             handle.kill()
         elif handle is not None:
@@ -105,8 +108,19 @@ class RayWorkers:
                 worker, call, future = self._came.get(block=wait > 0, timeout=wait if wait > 0 else None)
             except Empty:
                 return found
-            if worker in self._handles and (event := self._event(worker, call, future)):
-                found.append(event)
+            found += self._work(worker) if call == "work" else self._events(worker, call, future)
+
+    def _work(self, worker: int) -> Iterator[Event]:
+        """What became of the orders of a worker, as far as all before them have come back."""
+        while (sent := self._sent.get(worker)) and sent[0].done():
+            yield from self._events(worker, "work", sent.popleft())
+
+    def _events(self, worker: int, call: _Call, future: Future[Any]) -> list[Event]:
+        # An answer of a worker that could not be reached may be that of a later order than the one which is missed: all runs again.
+        if worker not in self._handles or (call == "work" and worker in self._limbo):
+            return []
+        event = self._event(worker, call, future)
+        return [event] if event else []
 
     def _event(self, worker: int, call: _Call, future: Future[Any]) -> Event | None:
         try:
@@ -154,7 +168,7 @@ class RayWorkers:
             }
         return self._shapes[shape]
 
-    def _await(self, worker: int, answer: Future[Any], call: _Call = "work") -> None:
+    def _await(self, worker: int, answer: Future[Any], call: _Call) -> None:
         """What comes of a call is put where `events` finds it: waiting for a thousand calls would ask for each of them every time."""
         came: Callable[[Future[Any]], None] = lambda future: self._came.put((worker, call, future))  # noqa: E731
         answer.add_done_callback(came)

@@ -18,7 +18,7 @@ from harness.nodes import room, slots
 from harness.pack import SLICE_SECONDS, Problem
 from harness.placement import Placement
 from harness.plan import TrialSpec
-from harness.pool import Actor, Pool
+from harness.pool import Actor, Driver, Pool
 from harness.queue import Batch, Queue
 from harness.record import Status
 from harness.shown import sentence
@@ -79,6 +79,8 @@ class Scheduler:
         self._numbers = itertools.count()
         self._deadlines: list[tuple[float, int, Actor]] = []
         self._running = 0
+        self._driver, self._busy_since, self._orders = Driver(), clock(), 0
+        """What a batch costs, since when it is busy, and how many it has sent since then."""
         self._lost_starts = 0
         self._next_look = -math.inf
         self._placement = Placement(list(self._pools.values()), self._start, self._end)
@@ -142,6 +144,10 @@ class Scheduler:
     def _forget(self, actor: Actor) -> None:
         del self._actors[actor.id]
         self._rest(actor)
+        if actor.behind:
+            # It may have begun, and be what killed the worker before that could say so: it does not wait behind another again.
+            self._again(actor.pool, actor.behind)
+            actor.behind = None
         actor.deadline = math.inf
         self._placement.leave(actor)
 
@@ -181,9 +187,10 @@ class Scheduler:
                     pool.elsewhere.remove(batch)
                     pool.idle.remove(actor)
                     self._send(actor, batch, BATCH_SECONDS)
-            while (actor := self._placement.available(pool)) and (found := pool.next(len(self._actors))):
+            while (actor := self._placement.available(pool)) and (found := pool.next(self._driver, len(self._actors))):
                 pool.idle.remove(actor)
                 self._send(actor, *found)
+            self._follow(pool)
         if any(pool.memory_queue for pool in self._pools.values()) and self._placement.quiet:
             for pool in self._pools.values():
                 while pool.memory_queue and (actor := self._placement.available(pool, empty=True)):
@@ -193,6 +200,18 @@ class Scheduler:
                     self._send(actor, pool.memory_queue.popleft(), SLICE_SECONDS)
         if not self._running and not any(pool.starting for pool in self._pools.values()) and not self._placement.stale:
             self._trust()
+
+    def _follow(self, pool: Pool) -> None:
+        """Short trials wait where a worker is at others, so that it does not wait for its driver."""
+        while actor := next(iter(pool.unfollowed), None):
+            feeds = self._placement.feeds(actor)
+            found = pool.following(self._driver, len(self._actors)) if feeds else None
+            if feeds and not found:
+                return
+            del pool.unfollowed[actor]
+            if found:
+                actor.behind, actor.behind_s = found
+                self._order(actor, Order("trials", actor.behind.trials, actor.behind.packing, actor.behind_s))
 
     def _trust(self) -> None:
         """Nothing runs and nothing can start: trials that wait for a better node run where they can."""
@@ -204,6 +223,21 @@ class Scheduler:
             self._placement.stale |= bool(pool.elsewhere)
 
     def _send(self, actor: Actor, batch: Batch, work_s: float, *, going_on: bool = False) -> None:
+        self._at_work(actor, batch, work_s)
+        if going_on:
+            order = Order("go on", batch.trials)
+        elif batch.program is not None:
+            order = Order("program", batch.trials, pace=batch.pace, most=batch.most)
+        else:
+            order = Order("trials", batch.trials, batch.packing, work_s)
+        self._order(actor, order)
+
+    def _order(self, actor: Actor, order: Order) -> None:
+        self._orders += 1
+        self._workers.send(actor.id, order)
+
+    def _at_work(self, actor: Actor, batch: Batch, work_s: float) -> None:
+        """A worker is at a batch from now on."""
         actor.batch, actor.spare_since, actor.since = batch, math.inf, self._clock()
         self._running += 1
         for site, _ in actor.places:
@@ -215,17 +249,13 @@ class Scheduler:
             self._deadlines = [(other.deadline, next(self._numbers), other) for other in self._actors.values() if other.deadline < math.inf]
             heapq.heapify(self._deadlines)
         heapq.heappush(self._deadlines, (actor.deadline, next(self._numbers), actor))
-        if going_on:
-            order = Order("go on", batch.trials)
-        elif batch.program is not None:
-            order = Order("program", batch.trials, pace=batch.pace, most=batch.most)
-        else:
-            order = Order("trials", batch.trials, batch.packing, work_s)
-        self._workers.send(actor.id, order)
+        if batch.fresh and actor.pool.is_short(batch, work_s):
+            actor.pool.unfollowed[actor] = None
 
     def _rest(self, actor: Actor) -> Batch | None:
         """Take its batch from a worker."""
         batch, actor.batch, actor.deadline, actor.since = actor.batch, None, math.inf, math.inf
+        actor.pool.unfollowed.pop(actor, None)
         if batch:
             self._running -= 1
             for site, _ in actor.places:
@@ -236,7 +266,11 @@ class Scheduler:
     def _collect(self) -> list[Outcome]:
         """What has happened, and the outcomes in it. Everything that is there now shares one group sync of the ledger."""
         outcomes: list[Outcome] = []
-        for event in self._workers.events(TICK_S):
+        if self._orders:
+            self._driver.add(self._clock() - self._busy_since, self._orders)
+        events = self._workers.events(TICK_S)
+        self._busy_since, self._orders = self._clock(), 0
+        for event in events:
             outcomes += self._heard(event)
         outcomes += self._enforce_deadlines()
         for outcome in list(outcomes):
@@ -263,10 +297,14 @@ class Scheduler:
         if isinstance(found, Slice):
             return self._go_on(actor, batch, found)
         self._put_back(actor.pool, batch, batch.trials[len(found) :])
-        actor.pool.cost.add(found)
+        actor.pool.cost.add(batch.trials, found)
         ended = zip(batch.trials, found, strict=False)
         outcomes = [kept for trial, outcome in ended if (kept := self._concluded(actor, batch, trial, outcome))]
-        self._placement.free(actor, retire=found[-1].retire)
+        if actor.behind and not found[-1].retire:
+            follows, actor.behind = actor.behind, None
+            self._at_work(actor, follows, actor.behind_s)
+        else:
+            self._placement.free(actor, retire=found[-1].retire)
         return outcomes
 
     def _put_back(self, pool: Pool, batch: Batch, left: Sequence[TrialSpec]) -> None:

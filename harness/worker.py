@@ -118,10 +118,12 @@ class Worker:
         self._checkpoints = _Seen(store) if rank else Checkpoints(store)
         self._artifacts = _Readable(Artifacts(store)) if rank else Artifacts(store)
         self._rss_limit = math.inf
+        self._retired = False
         self._pack: _Under | None = None
         self._node_data = NodeData(context.store_uri)
         self._opened = OpenedData(lambda data: open_data(registry.dataset(data.name), data))
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(context.resources.cpus)))
+        provenance.versions()  # read from files once, which is no part of the first trial
 
     def execute(self, spec: TrialSpec, packing: str = "") -> Outcome:
         """The outcome of a trial, whatever it raises; what an interruption of the run made of it is for the caller to forget.
@@ -283,12 +285,16 @@ class Worker:
     def execute_all(
         self, specs: Sequence[TrialSpec], packing: Mapping[str, str] = MappingProxyType({}), seconds: float = BATCH_SECONDS
     ) -> list[Outcome]:
-        """Outcomes of a batch in order; shorter than the batch after `seconds` of work, or when this process should go."""
+        """Outcomes of a batch in order; shorter than the batch after `seconds` of work, or when this process should go.
+
+        One that should go does nothing more, whatever it was sent before that was known.
+        """
         outcomes: list[Outcome] = []
         enough = time.monotonic() + seconds
-        for spec in specs:
+        for spec in () if self._retired else specs:
             outcomes.append(self.execute(spec, packing.get(spec.id, "")))
-            if outcomes[-1].retire or time.monotonic() > enough:
+            self._retired = outcomes[-1].retire
+            if self._retired or time.monotonic() > enough:
                 break
         return outcomes
 

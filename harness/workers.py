@@ -96,7 +96,11 @@ class Workers(Protocol):
         ...
 
     def send(self, worker: int, order: Order) -> None:
-        """Give work to a worker that is ready and has none. `Finished` or `Died` follows."""
+        """Give work to a worker that is ready. `Finished` or `Died` follows.
+
+        One that is at work does it next, unless an outcome says that the worker retires: then it does nothing more. Its answers
+        come in the order of its orders.
+        """
         ...
 
     def kill(self, worker: int) -> None:

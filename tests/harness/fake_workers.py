@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from harness.plan import TrialSpec
@@ -52,11 +54,22 @@ class _Fake:
 
 @dataclass(kw_only=True)
 class Timeline:
-    """Seconds that pass from one thing that happens to the next; of two at once the one that was said first comes first."""
+    """Seconds that pass from one thing that happens to the next; of two at once the one that was said first comes first.
+
+    What the driver does takes time too: it hears late of what has happened meanwhile, and workers that have nothing to do wait for it.
+    """
 
     now: float = 0.0
+    order_s: float = 0.0
+    """What an order costs the driver, with its answer."""
+    record_s: float = 0.0
+    """What a record costs it."""
+    mute_death: bool = False
+    """A worker that dies takes its last answer with it, if it gave that as the next order began."""
     _coming: list[tuple[float, int, Callable[[], Event | None]]] = field(default_factory=list, init=False, repr=False)
     _count: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
+    _orders: dict[int, deque[tuple[float, Order]]] = field(default_factory=dict, init=False, repr=False)
+    """What each worker is at, and what waits behind; since when."""
 
     def clock(self) -> float:
         """Now."""
@@ -79,12 +92,53 @@ class Timeline:
         until = self.now + timeout_s
         found: list[Event] = []
         while self._coming and self._coming[0][0] <= (self.now if found else until):
-            self.now, _, what = heapq.heappop(self._coming)
+            second, _, what = heapq.heappop(self._coming)
+            self.now = max(self.now, second)
             if event := what():
                 found.append(event)
         if not found:
             self.now = until
+        self.now += self.record_s * sum(
+            len(event.found) for event in found if isinstance(event, Finished) and isinstance(event.found, list)
+        )
         return found
+
+    def send(self, worker: int, order: Order) -> None:
+        """See `harness.workers.Workers`."""
+        self.now += self.order_s
+        orders = self._orders.setdefault(worker, deque())
+        orders.append((self.now, order))
+        if len(orders) == 1:
+            self._begin(worker, self.now)
+
+    def lives(self, worker: int) -> bool:
+        """Whether a worker is there."""
+        raise NotImplementedError
+
+    def work(self, worker: int, order: Order, began: float) -> tuple[float, Callable[[], Event]]:
+        """What a worker does that begins an order: seconds, and what it says after them if it still lives then."""
+        raise NotImplementedError
+
+    def _begin(self, worker: int, free: float) -> bool:
+        """The first order of a worker that is free from a second on; whether it dies of it."""
+        sent, order = self._orders[worker][0]
+        began = max(sent, free)
+        seconds, event = self.work(worker, order, began)
+
+        def what() -> Event | None:
+            if not self.lives(worker):
+                self._orders.pop(worker, None)
+                return None
+            said = event()
+            self._orders[worker].popleft()
+            retires = isinstance(said, Finished) and isinstance(said.found, list) and said.found[-1].retire
+            if isinstance(said, Finished) and self._orders[worker] and not retires:
+                dies = self._begin(worker, began + seconds)
+                return None if dies and self.mute_death else said
+            return said
+
+        self.happens(began + seconds, what)
+        return self.mute_death and isinstance(event(), Died)
 
 
 @dataclass
@@ -102,6 +156,8 @@ class FakeWorkers(Timeline):
     """Orders."""
     most: dict[str, float] = field(default_factory=dict)
     """CPUs that were ever taken of each node."""
+    retires: Collection[str] = ()
+    """Trials after which their worker should not run another."""
 
     def nodes(self) -> Sequence[Node]:
         """See `harness.workers.Workers`."""
@@ -131,21 +187,28 @@ class FakeWorkers(Timeline):
     def send(self, worker: int, order: Order) -> None:
         """See `Workers`."""
         assert order.do == "trials"
-        fake = self.alive[worker]
         self.sent += 1
+        super().send(worker, order)
+
+    def lives(self, worker: int) -> bool:
+        """See `Timeline`."""
+        return worker in self.alive
+
+    def work(self, worker: int, order: Order, began: float) -> tuple[float, Callable[[], Event]]:
+        """See `Timeline`."""
+        fake = self.alive[worker]
         outcomes: list[Outcome] = []
         spent = 0.0
         for spec in order.trials:
-            self.log.append((self.now + spent, "run", spec, fake.node))
+            self.log.append((began + spent, "run", spec, fake.node))
             said = self.does(spec, fake.node)
             if isinstance(said, Cause):
-                self.after(spent + 1.0, worker, lambda cause=said: Died(worker, cause))  # type: ignore[misc]
-                return
+                return spent + 1.0, partial(Died, worker, said)
             spent += 1.0 if isinstance(said, str) else said
-            outcomes.append(outcome(spec, said, fake.node))
-            if spent > order.seconds:
+            outcomes.append(replace(outcome(spec, said, fake.node), retire=spec.id in self.retires))
+            if spent > order.seconds or outcomes[-1].retire:
                 break
-        self.after(spent, worker, lambda: Finished(worker, outcomes))
+        return spent, lambda: Finished(worker, outcomes)
 
     def kill(self, worker: int) -> None:
         """See `Workers`."""

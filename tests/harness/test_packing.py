@@ -293,15 +293,15 @@ def test_packs_leave_work_for_every_worker_and_what_was_not_taken_comes_back() -
     trials = plan(seeds=20, methods=("plain",))
     queue = Queue(2)
     queue.add(trials)
-    probing = queue.next(lambda: 1)
+    probing = queue.next(lambda _: 1)
     assert probing is not None
     assert probing.pace is None
     assert (len(probing.trials), probing.most) == (20, 10), "half is for the other worker"
-    assert queue.next(lambda: 1) is None, "its size is not known yet"
+    assert queue.next(lambda _: 1) is None, "its size is not known yet"
     queue.began(probing, Slice(Pace(8, 4.0), taken=8))
     assert len(probing.trials) == 8
     sizes = []
-    while batch := queue.next(lambda: 1):
+    while batch := queue.next(lambda _: 1):
         assert batch.pace == Pace(8, 4.0)
         sizes.append(len(batch.trials))
     assert sizes == [6, 6], "as many as take equal parts of what is left"
@@ -312,11 +312,11 @@ def test_what_does_not_pay_joins_the_single_trials() -> None:
     trials = plan(seeds=4, methods=("plain",))
     queue = Queue(1)
     queue.add(trials)
-    probing = queue.next(lambda: 1)
+    probing = queue.next(lambda _: 1)
     assert probing is not None
     queue.began(probing, Slice(Pace(1, 1.0)))
     assert probing.trials == []
-    singles = [batch for _ in range(4) if (batch := queue.next(lambda: 1))]
+    singles = [batch for _ in range(4) if (batch := queue.next(lambda _: 1))]
     assert [batch.program for batch in singles] == [None] * 4
     assert [trial for batch in singles for trial in batch.trials] == trials
 
@@ -326,7 +326,7 @@ def test_a_program_that_breaks_is_halved_until_one_is_alone() -> None:
     queue = Queue(1)
     queue.broke(Batch(list(trials), program="p", pace=Pace(8, 2.0)), Problem("failed", "ValueError: no\ntrace"))
     found, rounds = [], 0
-    while batch := queue.next(lambda: 1):
+    while batch := queue.next(lambda _: 1):
         rounds += 1
         if batch.program is None:
             found += batch.trials

@@ -66,14 +66,13 @@ def test_a_shape_that_would_end_last_is_not_starved_by_one_that_always_has_work(
 
 
 def test_what_is_left_of_a_batch_that_comes_back_early_runs_too() -> None:
-    trials = [trial(seed, 0.01 if seed % 50 else 2.0) for seed in range(1, 400)]
-    assert len(run(FakeWorkers([node("a", 1)]), trials)) == 399
+    workers = FakeWorkers([node("a", 1)], lambda one, _: 0.01 if one.seed % 50 else 2.0)
+    assert len(run(workers, [trial(seed, 0.01) for seed in range(1, 400)])) == 399
 
 
 def test_what_is_left_of_a_batch_of_long_trials_is_spread_over_the_workers() -> None:
-    trials = [trial(seed, 600.0 if 1000 <= seed < 1030 else 0.01) for seed in range(3000)]
-    workers = FakeWorkers([node("a", 10)])
-    assert len(run(workers, trials)) == 3000
+    workers = FakeWorkers([node("a", 10)], lambda one, _: 600.0 if 1000 <= one.seed < 1030 else 0.01)
+    assert len(run(workers, [trial(seed, 0.01) for seed in range(3000)])) == 3000
     assert workers.now < 5 * 600, "thirty trials of ten minutes on ten workers take three rounds, not thirty"
 
 
@@ -126,12 +125,58 @@ def test_what_no_node_holds_is_refused_before_anything_starts() -> None:
 
 
 def test_a_thousand_workers_work_longer_before_they_come_back_to_their_one_driver() -> None:
-    workers = FakeWorkers([node(str(place), 100) for place in range(10)])
+    workers = FakeWorkers([node(str(place), 100) for place in range(10)], order_s=0.002)
     run(workers, [trial(seed, 0.5) for seed in range(12_000)])
     started = sum(what == "start" for _, what, _, _ in workers.log)
     assert started == 1000
-    assert workers.sent <= 12_000 / 2, "one by one it would be one order a trial"
-    assert workers.now < 1 + 0.5 * 12 * 1.5
+    assert workers.sent <= 12_000 / 4, "one by one it would be one order a trial"
+    assert workers.now < 1 + 0.5 * 12 * 1.75
+
+
+@pytest.mark.parametrize(("order_s", "most"), [(0.0001, 1.05), (0.001, 1.1), (0.01, 2.0)])
+def test_batches_grow_with_what_one_costs_the_driver(order_s: float, most: float) -> None:
+    workers = FakeWorkers([node(str(place), 100) for place in range(2)], order_s=order_s)
+    run(workers, [trial(seed, 0.02) for seed in range(40_000)])
+    ideal = 1 + 0.02 * 40_000 / 200
+    assert workers.now < most * ideal
+    assert workers.sent * order_s < 0.7 * workers.now, "the driver has time to spare"
+
+
+def test_a_worker_at_short_trials_does_not_wait_for_its_driver() -> None:
+    workers = FakeWorkers([node("a", 2)], order_s=0.02, record_s=0.002)
+    run(workers, [trial(seed, 0.01) for seed in range(2000)])
+    began = sorted(second for second, what, _, _ in workers.log if what == "run")
+    assert began[-1] + 0.01 - began[0] < 1.05 * 0.01 * 2000 / 2
+    assert len(began) == 2000, "none runs twice"
+
+
+def test_nothing_waits_behind_a_trial_that_takes_long_nor_does_one_that_does_behind_others() -> None:
+    trials = [trial(seed, 0.01 if seed % 5 else 100.0) for seed in range(100)]
+    workers = FakeWorkers([node("a", 4)])
+    run(workers, trials)
+    assert workers.now < 1 + 100.0 * 20 / 4 + 1
+
+
+def test_a_trial_that_kills_a_worker_before_it_has_answered_is_found_and_blames_no_other() -> None:
+    # Its batch waited behind another, and the answer of that one dies with the process.
+    trials = [trial(seed, 0.01) for seed in range(400)]
+    workers = FakeWorkers([node("a", 2)], lambda one, _: Cause("process", "boom") if one.seed in (150, 151) else one.expected_s)
+    workers.mute_death = True
+    records = run(workers, trials)
+    assert {record.seed: (record.status, record.attempts) for record in records.values() if record.attempts > 1} == {
+        150: ("failed", 2),
+        151: ("failed", 2),
+    }
+
+
+def test_what_waits_at_a_worker_that_retires_or_is_stuck_runs_elsewhere() -> None:
+    trials = [trial(seed, 0.01, limit=60.0) for seed in range(400)]
+    workers = FakeWorkers([node("a", 2)], lambda one, _: 5000.0 if one.seed == 100 else 0.01)
+    workers.retires = frozenset({trials[50].id, trials[250].id})
+    records = run(workers, trials)
+    assert [one.seed for one in trials if records[one.id].status != "ok"] == [100]
+    started = sum(what == "start" for _, what, _, _ in workers.log)
+    assert started == 2 + 2 + 2, "two retire, and one is stuck with others and then alone"
 
 
 def test_workers_without_work_end_while_a_straggler_runs() -> None:

@@ -230,6 +230,13 @@ def test_a_worker_whose_memory_keeps_growing_retires(worker: Worker, monkeypatch
     assert [worker.execute(trial("good")).retire for _ in range(3)] == [False, False, True]
 
 
+def test_a_worker_that_retires_does_not_touch_what_it_was_sent_before(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = iter([100 * 2**20, 1300 * 2**20])
+    monkeypatch.setattr("harness.worker._resident_bytes", lambda: next(sizes))
+    assert [outcome.retire for outcome in worker.execute_all([trial("good")] * 3)] == [False, True]
+    assert worker.execute_all([trial("good")]) == []
+
+
 @pytest.mark.fuzz
 @hypothesis.given(st.data())
 def test_whatever_happens_to_a_checkpoint_it_is_refused_or_the_same(data: st.DataObject) -> None:
