@@ -330,7 +330,8 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
 
-    tell(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores of an {cpu_name()}, load {os.getloadavg()[0]:.0f}.\n")
+    where = f"{os.cpu_count()} cores of an {cpu_name()}, shared with others (load {os.getloadavg()[0]:.0f} as it was taken)"
+    tell(f"{time.strftime('%Y-%m-%d')}, {where}.\n")
     tell(HEAD)
     trials = plan(given.trials, MIXED)
     for longest, order in ((True, "longest first"), (False, "arrival")):
