@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from harness.study import Study
 
 BADGES = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "≈", "not tested": "–"}
+MOST_TRIALS = 10_000
+"""Trials that a page lists: a browser searches these at once, and they take less than 1 MB."""
+MOST_DOTS = 200
+"""Seeds that a bar shows, of more some that are spread evenly over their order."""
 _MARGIN = 0.14
 _CLOSE = 12.0
 _FURTHEST = 4.0
@@ -94,7 +98,8 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         sections=[_section(ruling, found) for ruling, found in zip(judgement.rulings, plots, strict=True)],
         caution=verdicts.caution(judgement.verdicts),
         provenance=provenance(study),
-        trials=trial_rows(study),
+        trials=trial_rows(judgement),
+        most_trials=MOST_TRIALS,
         files=_files(study),
         script=Markup((folder / "report.js").read_text(encoding="utf-8")),
         colours=Markup(SHADES.read_text(encoding="utf-8")),
@@ -158,8 +163,9 @@ def _words(judgement: Judgement) -> list[str]:
     return [word for word in order if word in found] if len(found) > 1 else []
 
 
-def trial_rows(study: Study) -> dict[str, Any]:
-    """Every planned trial as [id, experiment, method, seed, status, seconds, parameters that vary]; words by their place in a list."""
+def trial_rows(judgement: Judgement) -> dict[str, Any]:
+    """The listed trials as [id, experiment, method, seed, status, seconds, parameters that vary]; words by their place in a list."""
+    study = judgement.study
     ended = dict(zip(study.places.tolist(), zip(study.frame["status"].tolist(), study.frame["seconds"].tolist(), strict=True), strict=True))
     several = len(study.groups()) > 1
     varied = _varied(study)
@@ -170,7 +176,8 @@ def trial_rows(study: Study) -> dict[str, Any]:
 
     cells: dict[int, tuple[int, int, str]] = {}
     rows = []
-    for place, (trial, of) in enumerate(zip(study.plan, study.cells.numbers.tolist(), strict=True)):
+    for place in _listed(judgement):
+        trial, of = study.plan[place], study.cells.numbers[place]
         status, seconds = ended.get(place, ("waiting", math.nan))
         if of not in cells:
             experiment = f"{trial.task}, {trial.experiment}" if several else trial.experiment
@@ -180,6 +187,17 @@ def trial_rows(study: Study) -> dict[str, Any]:
         shown = None if seconds is None or math.isnan(seconds) else float(f"{seconds:.3g}")
         rows.append([trial.id, of_experiment, of_method, trial.seed, word(str(status)), shown, word(params)])
     return {"words": list(words), "rows": rows}
+
+
+def _listed(judgement: Judgement) -> Sequence[int]:
+    """Places in the plan, in its order: all; of more than MOST_TRIALS those that did not end ok and then those that claims read."""
+    study = judgement.study
+    if len(study.plan) <= MOST_TRIALS:
+        return range(len(study.plan))
+    bad = study.places[(study.frame["status"] != "ok").to_numpy()].tolist()
+    read = {id for ruling in judgement.rulings for claim in ruling.evidence.task.claims for id in ruling.evidence.ids_read(claim.estimate)}
+    behind = [place for place, trial in enumerate(study.plan) if trial.id in read]
+    return sorted(list(dict.fromkeys([*sorted(bad), *behind]))[:MOST_TRIALS])
 
 
 def _varied(study: Study) -> set[tuple[str, str]]:
@@ -258,8 +276,16 @@ def verdict_bar(verdict: Verdict, region: Region) -> VerdictBar | None:
         published=None if published is None else place(published),
         published_beyond=beyond,
         marks=[(place(edge), f"{edge:g}") for edge in edges],
-        seeds=[(place(value), f"seed {seed}: {value:.4g}") for seed, value in seeds.items()],
+        seeds=[(place(value), f"seed {seed}: {value:.4g}") for seed, value in _spread(seeds)],
     )
+
+
+def _spread(seeds: Mapping[int, float]) -> Sequence[tuple[int, float]]:
+    """Seeds with their values: of more than MOST_DOTS the least, the largest, and some between."""
+    if len(seeds) <= MOST_DOTS:
+        return list(seeds.items())
+    ordered = sorted(seeds.items(), key=lambda one: one[1])
+    return [ordered[round(place * (len(ordered) - 1) / (MOST_DOTS - 1))] for place in range(MOST_DOTS)]
 
 
 def described(verdict: Verdict) -> str:

@@ -19,6 +19,7 @@ from harness.judgement import judge
 from harness.plan import TrialSpec
 from harness.report import site
 from harness.report.board import APART, view
+from harness.report.html import MOST_DOTS
 from harness.report.verdicts import RULE
 from harness.task import Claim, Method, Metric
 from tests.harness.browser import OVERFLOW, look, needs_chromium
@@ -222,6 +223,43 @@ def test_a_dark_page_is_dark_and_text_in_figures_is_readable_on_a_phone(page: Pa
     """
     assert look(page, script, tmp_path, width=400).found["least"] >= 10
     assert look(page, script, tmp_path, width=1400).found["least"] >= 8
+
+
+def listed_in(text: str) -> list[list[Any]]:
+    """The trials of a page with their words in place."""
+    found = json.loads(re.search(r'<script id="trial-rows"[^>]*>(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
+    return [[row[0], *(found["words"][row[place]] for place in (1, 2)), row[3], found["words"][row[4]]] for row in found["rows"]]
+
+
+def test_a_report_of_ten_thousand_trials_stays_below_three_megabytes(tmp_path: Path) -> None:
+    study = study_of(
+        tmp_path, task_of(claims=[difference_claim()]), lambda t: {"loss": (t.method == "left") + math.sin(t.seed)}, seeds=5000
+    )
+    text = report.files(judge(study))["report.html"]
+    assert len(listed_in(text)) == 10_000
+    assert "are listed (at most" not in text
+    assert len(text.encode()) < 1_500_000
+    assert text.count('class="seed"') == MOST_DOTS
+
+
+def test_of_more_trials_those_that_failed_and_those_that_claims_read_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def left(trial: TrialSpec) -> Outcome:
+        return "failed" if (trial.method, trial.seed) in (("ablated", 7), ("left", 59)) else {"loss": 1.0 + trial.seed}
+
+    study = study_of(tmp_path, task_of(methods=METHODS, claims=[reading("loss")]), left, seeds=60)
+    sizes = {}
+    for most in (300, 130, 40):
+        monkeypatch.setattr("harness.report.html.MOST_TRIALS", most)
+        text = report.files(judge(study))["report.html"]
+        found = listed_in(text)
+        sizes[most] = len(found)
+        bad = {(row[2], row[3]) for row in found if row[4] == "failed"}
+        assert bad == {("ablated", 7), ("left", 59)}, "whatever failed comes first"
+        assert (f"Of 300 trials {len(found)} are listed (at most {most})" in text) == (most < 300)
+        if most < 300:
+            assert {row[2] for row in found if row[4] == "ok"} == {"left", "right"}
+            assert "papertrial trials" in text
+    assert sizes == {300: 300, 130: 121, 40: 40}
 
 
 def test_a_trial_costs_a_report_a_hundred_bytes(tmp_path: Path) -> None:
