@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -46,7 +47,12 @@ def test_a_statistic_over_the_axis_itself_is_one_sentence() -> None:
 def test_the_page_shows_what_its_fit_of_a_study_prints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     shown = (ROOT / "docs" / "fit.md").read_text().split("## On a study")[1].split("```")[1].strip().splitlines()
-    assert main(shlex.split(shown[0])[2:]) == 0
+    words = shlex.split(shown[0])[2:]
+    (first_page,) = re.findall(r"^papertrial (fit .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    by_name = shlex.split(first_page)
+    assert [*by_name[:2], f"results/reference/{by_name[2]}", *by_name[3:]] == words[: len(by_name)], "the first page shows the same fit"
+    assert len(study_rows(by_name[2], "results", ["width", "deviation_width"])[0]) > 0
+    assert main(words) == 0
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert len(shown) > 6
     for line in shown[1:]:
