@@ -395,7 +395,7 @@ def test_the_list_of_trials_says_of_each_how_it_ended(tmp_path: Path) -> None:
 
     task = task_of(grids=lambda train: [Grid(train, axes={"width": (8, 16)})], seeds=3)
     study = study_of(tmp_path, task, left, change=lambda trial: {"seconds": 2.0 * trial.seed + trial.params["width"]})
-    found = trial_rows(study)
+    found = trial_rows(judge(study))
     shown = [[found["words"][part] if place in (1, 2, 4, 6) else part for place, part in enumerate(row)] for row in found["rows"]]
     assert [row[0] for row in shown] == [trial.id for trial in study.plan]
     assert shown[0][1:] == ["train", "left", 0, "waiting", None, "width = 8"]
