@@ -304,8 +304,8 @@ def memory(load: Load, count: int = 10_000) -> float:
 
 
 HEAD = (
-    "| GPUs | trials | order | utilisation | 99 % by s | makespan s | over bound | CPU s | ms a trial | batch | again | preemptions | ledger MB |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| GPUs | trials | order | utilisation | 99 % by s | makespan s | over bound | CPU s | ms a trial | batch | again | preemptions "
+    "| ledger MB |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
