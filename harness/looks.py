@@ -15,7 +15,7 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.plan import TrialSpec
-    from harness.plans import Outline
+    from harness.plan_file import Outline
 
 USUAL = (3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500, 800)
 """Each about 1.6 times the one before: a look later than needed costs at most that factor."""

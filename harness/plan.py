@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,6 +69,25 @@ class TrialSpec:
         fingerprint = self.data.fingerprint if self.data else ""
         return Identity.of(self.task, self.version, self.scale, self.experiment, self.method, self.params, fingerprint)
 
+    def cell_key(self) -> Hashable:
+        """The same for trials that share what they are made of but for their seed; of other trials of a cell it may be another.
+
+        It holds as long as these trials do.
+        """
+        shared = id(self.params), id(self.data), id(self.resources)
+        return (
+            self.task,
+            self.version,
+            self.scale,
+            self.experiment,
+            self.method,
+            *shared,
+            self.expected_s,
+            self.expected_gib,
+            self.time_limit_s,
+            self.views,
+        )
+
     def shared(self) -> dict[str, Any]:
         """The arguments that make it, but for what a seed changes: `seed` and `requires`."""
         return {name: getattr(self, name) for name in _SHARED}
@@ -126,22 +145,30 @@ _FIELDS = tuple(f.name for f in dataclasses.fields(TrialSpec) if f.init)
 _SHARED = tuple(name for name in _FIELDS if name not in ("seed", "requires"))
 
 
-def read_trials(rows: Sequence[Any]) -> list[TrialSpec]:
-    """The trials behind a plan's rows, as `TrialSpec.from_json` reads each; what differs in the seed alone is checked once and shared."""
-    cells: dict[bytes, tuple[dict[str, Any], Identity]] = {}
-    trials: list[TrialSpec] = []
-    for row in rows:
-        id, seed, requires = row["id"], row["seed"], row.get("requires", "")
-        cell = msgspec.json.encode({name: value for name, value in row.items() if name not in ("id", "seed", "requires")})
-        if (found := cells.get(cell)) and type(seed) is int and type(requires) is str:
+class Siblings:
+    """Reads trials that differ in the seed alone: the first one is checked whole, and the others share what it has."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[dict[str, Any], Identity]] = {}
+
+    def read(self, cell: Hashable, fields: Mapping[str, Any], id: str, seed: int, requires: str) -> TrialSpec:
+        """A trial of a cell, whose other `fields` are as in `TrialSpec.to_json`; the errors of `TrialSpec.from_json`."""
+        if (found := self._known.get(cell)) and type(seed) is int and type(requires) is str:
             shared, identity = found
             if identity.id(seed) != id:
                 raise ValueError(f"trial {id} does not say what its id says")
-            trials.append(TrialSpec.known(shared, seed, requires, id))
-        else:
-            trial = TrialSpec.from_json(row)
-            cells[cell] = trial.shared(), trial.identity
-            trials.append(trial)
+            return TrialSpec.known(shared, seed, requires, id)
+        trial = TrialSpec.from_json({**fields, "id": id, "seed": seed, "requires": requires})
+        self._known[cell] = trial.shared(), trial.identity
+        return trial
+
+
+def read_trials(rows: Sequence[Any]) -> list[TrialSpec]:
+    """The trials behind a plan's rows, as `TrialSpec.from_json` reads each; what differs in the seed alone is checked once and shared."""
+    siblings, trials = Siblings(), []
+    for row in rows:
+        fields = {name: value for name, value in row.items() if name not in ("id", "seed", "requires")}
+        trials.append(siblings.read(msgspec.json.encode(fields), fields, row["id"], row["seed"], row.get("requires", "")))
     return trials
 
 

@@ -1,22 +1,24 @@
-"""The plan of a study in its store: read, merged with what a command adds, written twice."""
+"""The plan of a study in its store: read, merged with what a command adds, written twice where it changes."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
 
 from harness import looks as looking
-from harness import registry
-from harness.checksums import FIELD, is_signed, read_signed, signed
+from harness import plan_file, registry
+from harness.checksums import FIELD, is_signed, read_signed
 from harness.errors import PapertrialError, Say, StoreError, quiet
 from harness.looks import Look
 from harness.plan import Overrides, TrialSpec, expand, placeholders, read_trials
-from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
+from harness.plan_file import FIRST_WITH_CELLS, Outline
+from harness.record import FIRST_WITH_CHECKSUMS
 from harness.shown import sentence
 from harness.store import PLAN, PLAN_COPY, StudyStore
 
@@ -37,17 +39,6 @@ class Plan:
     looks: Sequence[Look] = ()
 
 
-class Outline(msgspec.Struct, frozen=True, gc=False):
-    """What a status needs of a planned trial."""
-
-    id: str
-    task: str
-    scale: str
-    experiment: str
-    method: str
-    seed: int
-
-
 def save_plan(
     store: StudyStore,
     trials: Sequence[TrialSpec],
@@ -56,8 +47,8 @@ def save_plan(
     chosen: Collection[str] = (),
     looks: Sequence[Look] = (),
     say: Say = quiet,
-) -> list[TrialSpec]:
-    """Merge `trials` into the study's plan and return the whole of it.
+) -> Plan:
+    """Merge `trials` into the study's plan and return the whole of it. A plan that says so already is neither read nor written.
 
     Trials that mean something else than today's leave the plan, and `say` is told why; their records stay in the ledger. These are
     trials of another version or other data of the same task; where `trials` are all that a scale plans, those of cells that it no
@@ -65,6 +56,10 @@ def save_plan(
     that was edited. A study never averages over two meanings of a task.
     A trial that is only planned because another needs it keeps the views that it had. Looks that the plan has stay whatever `looks` are.
     """
+    there = {name: _bytes(store, name) for name in (PLAN, PLAN_COPY)}
+    text = plan_file.to_text(trials, looks).encode()
+    if all(own == text for own in there.values()):
+        return Plan(trials, looks)
     try:
         found = read_plan(store, say)
     except DamagedPlanError as error:
@@ -77,21 +72,29 @@ def save_plan(
     old = {trial.id: trial for trial in before if trial.id not in reasons}
     views = {id: trial.views for id, trial in old.items()}
     merged = old | {trial.id: trial if trial.views else replace(trial, views=views.get(trial.id, ())) for trial in trials}
-    rows = [trial.to_json() for trial in merged.values()]
-    looked = {"looks": [[look.seeds, look.level] for look in found.looks or looks]} if found.looks or looks else {}
-    head = {FIELD: signed({"schema_version": SCHEMA_VERSION, **looked, "trials": rows})[FIELD], **looked}
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    text = f'{{"schema_version": {SCHEMA_VERSION}, {json.dumps(head)[1:-1]}, "trials": [\n{lines}\n]}}\n'
-    for name in (PLAN, PLAN_COPY):
-        store.write_text(name, text)
-    return list(merged.values())
+    whole_plan = Plan(list(merged.values()), found.looks or looks)
+    text = plan_file.to_text(whole_plan.trials, whole_plan.looks).encode()
+    for name, own in there.items():
+        if own != text:
+            store.write_bytes(name, text)
+    return whole_plan
+
+
+def _bytes(store: StudyStore, name: str) -> bytes | None:
+    """What a file holds; None where it is not there or cannot be read."""
+    with suppress(FileNotFoundError, StoreError):
+        return store.read_bytes(name)
+    return None
 
 
 def _reasons(before: Sequence[TrialSpec], trials: Sequence[TrialSpec], whole: bool, chosen: Collection[str]) -> list[str]:
     """Why each trial of the plan before leaves it; empty for one that stays."""
+    trials = _one_a_cell(trials)
     current = {_source(trial): _meaning(trial) for trial in trials}
     cells, groups = {_cell(trial) for trial in trials}, {(trial.task, trial.scale) for trial in trials}
     values = {} if whole or not before else _values(trials)
+
+    found: dict[Hashable, str] = {}
 
     def reason(trial: TrialSpec) -> str:
         if current.get(_source(trial), _meaning(trial)) != _meaning(trial):
@@ -101,7 +104,15 @@ def _reasons(before: Sequence[TrialSpec], trials: Sequence[TrialSpec], whole: bo
             return "the scale has no such cells any more (a default or a grid was edited)" if gone else ""
         return _disagreement(trial, values.get(_group(trial), {}), chosen)
 
-    return [reason(trial) for trial in before]
+    for trial in before:
+        if (key := trial.cell_key()) not in found:
+            found[key] = reason(trial)
+    return [found[trial.cell_key()] for trial in before]
+
+
+def _one_a_cell(trials: Sequence[TrialSpec]) -> list[TrialSpec]:
+    """Nothing that the others say beside their seed is missing from these."""
+    return list({trial.cell_key(): trial for trial in trials}.values())
 
 
 def _disagreement(trial: TrialSpec, values: Mapping[str, set[str]], chosen: Collection[str]) -> str:
@@ -139,22 +150,28 @@ def load_plan(store: StudyStore, say: Say = quiet) -> list[TrialSpec]:
 
 def read_plan(store: StudyStore, say: Say = quiet) -> Plan:
     """The plan of a study, empty when there is none yet; its copy's, with a word, when it was damaged. DamagedPlanError when both were."""
-    contents = _read(store, say, lambda contents: (read_trials(contents["trials"]), _looks(contents)))
+    contents = _read(store, say, lambda contents: (_trials(contents, looks := _looks(contents)), looks))
     return Plan(*contents) if contents else Plan()
 
 
 def read_outline(store: StudyStore, say: Say) -> tuple[Sequence[Outline], Sequence[Look]]:
     """Trials and looks of `read_plan` with what a status needs, in half its time; empty, and `say` is told, where that finds no plan."""
     try:
-        return _read(store, say, lambda contents: (_outlined(contents["trials"]), _looks(contents))) or ((), ())
+        return _read(store, say, lambda contents: (_outlined(contents), _looks(contents))) or ((), ())
     except DamagedPlanError as error:
         say(str(error))
         return (), ()
 
 
-def _outlined(rows: Sequence[Any]) -> list[Outline]:
+def _trials(contents: Mapping[str, Any], looks: Sequence[Look]) -> list[TrialSpec]:
+    return plan_file.read(contents, looks) if contents["schema_version"] >= FIRST_WITH_CELLS else read_trials(contents["trials"])
+
+
+def _outlined(contents: Mapping[str, Any]) -> list[Outline]:
+    if contents["schema_version"] >= FIRST_WITH_CELLS:
+        return plan_file.outline(contents)
     try:
-        return msgspec.convert(rows, list[Outline])
+        return msgspec.convert(contents["trials"], list[Outline])
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
 
@@ -218,9 +235,9 @@ def _checked(store: StudyStore, name: str, text: bytes) -> dict[str, Any]:
             f"{store.uri}/{name} is of schema {version}, from before tasks had experiments: its trials have other ids than those of today; "
             "its records can be read from trials/*.parquet, and a run under another --study makes new ones"
         )
-    if version > SCHEMA_VERSION:
+    if version > plan_file.SCHEMA:
         raise StoreError(
-            f"{store.uri}/{name} is of schema {version}; this papertrial reads {SCHEMA_VERSION}: it was written by a newer one"
+            f"{store.uri}/{name} is of schema {version}; this papertrial reads {plan_file.SCHEMA}: it was written by a newer one"
         )
     if version >= FIRST_WITH_CHECKSUMS and intact is None and FIELD not in contents:
         raise ValueError("its checksum is gone")

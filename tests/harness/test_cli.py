@@ -17,7 +17,9 @@ import pytest
 from harness.checksums import signed
 from harness.cli import parser
 from harness.frames import read_trials
-from harness.plan import TrialSpec
+from harness.plan_file import to_text
+from harness.plans import load_plan
+from harness.store import open_study
 from tests.harness.conftest import Command
 
 HEAVY = {"ray", "torch", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "matplotlib"}
@@ -325,12 +327,11 @@ def test_a_broken_task_keeps_its_row_in_the_list(papertrial: Command) -> None:
 def test_a_plan_of_another_version_leaves_the_study(papertrial: Command, tmp_path: Path) -> None:
     papertrial(*RUN)
     plan = tmp_path / "results" / "misbehaving-smoke" / "plan.json"
-    content = json.loads(plan.read_text())
-    content["trials"] = [replace(TrialSpec.from_json(trial), version=0).to_json() for trial in content["trials"]]
-    plan.write_text(json.dumps(resigned(content)))
+    store = open_study(str(plan.parent))
+    plan.write_text(to_text([replace(trial, version=0) for trial in load_plan(store)]))
     said = papertrial(*RUN, "--seeds", "1")
     assert "18 trials of misbehaving leave the plan: they are of another version or other data of the task" in said.out
-    assert {trial["version"] for trial in json.loads(plan.read_text())["trials"]} == {1}
+    assert {trial.version for trial in load_plan(store)} == {1}
 
 
 @pytest.mark.parametrize(("version", "says"), [(2, "from before tasks had experiments"), (99, "written by a newer one")])

@@ -113,7 +113,7 @@ def test_trials_of_another_default_leave_the_plan_with_a_sentence(tmp_path: Path
     save_plan(store, old)
     said: list[str] = []
     new = trials(3, pause="0.001")
-    assert save_plan(store, new, chosen={"pause"}, say=said.append) == new
+    assert save_plan(store, new, chosen={"pause"}, say=said.append).trials == new
     assert said == [
         "12 trials of misbehaving leave the plan: their rate is 0.25, today's is 0.5 (was a default edited without a new version?); "
         "their records stay in the ledger"
@@ -126,9 +126,9 @@ def test_what_the_user_varies_and_what_the_task_varies_stays(tmp_path: Path) -> 
     said: list[str] = []
     first, second = trials(2, pause="0.001"), trials(2, pause="0.002")
     save_plan(store, first)
-    assert save_plan(store, second, chosen={"pause"}, say=said.append) == [*first, *second]
+    assert save_plan(store, second, chosen={"pause"}, say=said.append).trials == [*first, *second]
     narrow = [trial for trial in second if trial.method == "plain" and trial.params["size"] == 1]
-    assert save_plan(store, narrow, chosen={"pause"}, say=said.append) == [*first, *second], "the task still plans the other sizes"
+    assert save_plan(store, narrow, chosen={"pause"}, say=said.append).trials == [*first, *second], "the task still plans the other sizes"
     assert said == []
 
 
@@ -139,7 +139,7 @@ def test_a_parameter_that_came_or_went_parts_old_trials_from_new_ones(tmp_path: 
     ):
         store = StudyStore(str(tmp_path), f"s{number}")
         save_plan(store, old)
-        assert save_plan(store, new, chosen={"pause"}) == new
+        assert save_plan(store, new, chosen={"pause"}).trials == new
 
 
 def test_a_cell_that_a_whole_scale_has_no_more_leaves_with_a_sentence(tmp_path: Path) -> None:

@@ -186,11 +186,11 @@ def test_a_plan_narrowed_down_takes_no_view_away_and_a_whole_one_drops_cells_tha
     whole = plan("good", seeds=2)
     save_plan(store, whole)
     narrow = [replace(trial, views=()) for trial in whole[:3]]
-    assert {trial.id: trial.views for trial in save_plan(store, narrow)} == {trial.id: trial.views for trial in whole}
+    assert {trial.id: trial.views for trial in save_plan(store, narrow).trials} == {trial.id: trial.views for trial in whole}
     renamed = [replace(trial, views=("other",)) for trial in whole]
-    assert {trial.views for trial in save_plan(store, renamed, whole=True)} == {("other",)}
+    assert {trial.views for trial in save_plan(store, renamed, whole=True).trials} == {("other",)}
     fewer = [trial for trial in whole if trial.params["size"] != 4 and trial.seed == 0]
-    left = save_plan(store, fewer, whole=True)
+    left = save_plan(store, fewer, whole=True).trials
     assert {(trial.params["size"], trial.seed) for trial in left} == {(1, 0), (2, 0), (1, 1), (2, 1)} & {
         (trial.params["size"], trial.seed) for trial in whole
     }
