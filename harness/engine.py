@@ -73,17 +73,19 @@ def run_trials(
     """Run what is left of `trials`, writing curves and then records as each group comes back.
 
     Without `packs` no two trials share a program; with `mixed_hardware` seeds of one cell may run on different kinds of cards.
-    `before` is what the ledger holds, for a caller that has read it. `stop` is installed by a caller that goes on writing after a signal.
+    `before` is what the ledger holds, for a caller that has read it; it grows with what is recorded.
+    `stop` is installed by a caller that goes on writing after a signal.
     `observe` sees every new record after it is safe; `announce` is told which trials there are to run and how many run at
     once, when that is known; `say` what happens to nodes.
     """
-    done = (before or ledgers.read(store)).records
+    contents = before or ledgers.read(store)
+    done = contents.records
     todo = left_to_do(store, trials, done, retry=retry)
     recorded: dict[str, Record] = {}
     stopped = False
     if todo:
         handling = nullcontext(stop) if stop else Stop().installed()
-        with closing(open_sink(store, observe)) as sink, handling as stop:
+        with closing(open_sink(store, observe, contents)) as sink, handling as stop:
             stop.watch = sink.check
             try:
                 with (

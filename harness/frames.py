@@ -54,9 +54,14 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
         columns[name] = _category(values, len(rows)) if name in _SHARED else list(values)
     shapes = dict.fromkeys((tuple(row.params), tuple(row.metrics)) for row in rows)
     names = dict.fromkeys(pair for params, metrics in shapes for pair in [*_pairs("param", params), *_pairs("metric", metrics)])
+    # A cell's trials share their parameters: what a table holds of these is made once.
+    given, of = {id(row.params): row.params for row in rows}, [id(row.params) for row in rows]
     for kind, name in names:
-        found = ((row.params if kind == "param" else row.metrics).get(name, math.nan) for row in rows)
-        columns[f"{kind}.{name}"] = [cell(value) for value in found] if kind == "param" else list(found)
+        if kind == "param":
+            values_of = {key: cell(params.get(name, math.nan)) for key, params in given.items()}
+            columns[f"param.{name}"] = [values_of[key] for key in of]
+        else:
+            columns[f"metric.{name}"] = [row.metrics.get(name, math.nan) for row in rows]
     return pd.DataFrame(columns)
 
 

@@ -246,11 +246,12 @@ def _no_number(word: str) -> NoReturn:
 class Ledger:
     """The one writer of a study's ledger on a local store. `append` returns when the records are safe."""
 
-    def __init__(self, store: StudyStore) -> None:
+    def __init__(self, store: StudyStore, contents: LedgerContents | None = None) -> None:
+        """`contents` are those of the ledger, of a caller that has read it under the study's lock: they grow with it."""
         self._store = store
         path = store.local(LEDGER)
         assert path is not None
-        self.contents = read(store)
+        self.contents = contents or read(store)
         """What the ledger holds with all that was appended."""
         before = store.read_bytes(LEDGER) if self.contents.kept and store.exists(LEDGER) else b""
         torn = b"\n" if before and not before.endswith(b"\n") else b""

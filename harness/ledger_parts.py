@@ -23,12 +23,13 @@ class PartedLedger:
     changes nothing any more.
     """
 
-    def __init__(self, store: StudyStore) -> None:
+    def __init__(self, store: StudyStore, contents: ledger.LedgerContents | None = None) -> None:
+        """`contents` as of `ledger.Ledger`."""
         if store.remote is None or store.lease is None:
             raise StoreError(f"study {store.name} is not held: it has no writer")
         self._store, self._folder = store, store.remote
         self._name = f"{ledger.PARTS}/{store.lease.term:06d}-{store.lease.driver}"
-        self.contents = ledger.read(store)
+        self.contents = contents or ledger.read(store)
         """What the ledger holds with all that was appended."""
         self.next_line = max(store.lease.term * LINES_A_TERM, self.contents.last) + 1
         """The number of the next record."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from harness.errors import StoreError
 from harness.frames import CurveWriter
-from harness.ledger import Ledger
+from harness.ledger import Ledger, LedgerContents
 from harness.ledger_parts import PartedLedger
 from harness.record import Record
 from harness.store import StudyStore
@@ -26,8 +26,8 @@ Observe = Callable[[Record], None]
 class Sink:
     """Ledger and curves of a study on a local store: what `write` returns from is safe."""
 
-    def __init__(self, store: StudyStore, observe: Observe) -> None:
-        self._ledger: Ledger | PartedLedger = Ledger(store) if store.is_local else PartedLedger(store)
+    def __init__(self, store: StudyStore, observe: Observe, contents: LedgerContents | None = None) -> None:
+        self._ledger: Ledger | PartedLedger = Ledger(store, contents) if store.is_local else PartedLedger(store, contents)
         self._curves = CurveWriter(store)
         self._store, self._observe = store, observe
 
@@ -59,8 +59,8 @@ class Sink:
 class RemoteSink(Sink):
     """The same for an object store. `write` only hands over; `close` waits until all is safe."""
 
-    def __init__(self, store: StudyStore, observe: Observe) -> None:
-        super().__init__(store, observe)
+    def __init__(self, store: StudyStore, observe: Observe, contents: LedgerContents | None = None) -> None:
+        super().__init__(store, observe, contents)
         self._waiting: deque[Outcome] = deque()
         self._safe: deque[Record] = deque()
         self._problem = ""
@@ -132,6 +132,6 @@ class RemoteSink(Sink):
             self._changed.notify_all()
 
 
-def open_sink(store: StudyStore, observe: Observe) -> Sink:
-    """The sink for the kind of store."""
-    return Sink(store, observe) if store.is_local else RemoteSink(store, observe)
+def open_sink(store: StudyStore, observe: Observe, contents: LedgerContents | None = None) -> Sink:
+    """The sink for the kind of store. `contents` as of `ledger.Ledger`."""
+    return Sink(store, observe, contents) if store.is_local else RemoteSink(store, observe, contents)

@@ -19,7 +19,7 @@ from harness.frames import read_curves, read_trials, records_frame, stacked
 from harness.kinds import cell
 from harness.looks import Look
 from harness.plan import TrialSpec
-from harness.plans import read_plan
+from harness.plans import Plan, read_plan
 from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
 from harness.store import ENV, PLAN, StudyStore
 from harness.task import Task
@@ -71,38 +71,41 @@ class Study:
         return np.fromiter((of.get(id, -1) for id in ids.tolist()), dtype=np.intp, count=len(ids))
 
 
-def load(store: StudyStore, contents: ledger.LedgerContents | None = None) -> Study:
-    """A study from its store: records from the ledger (`contents`, where it was read before), or from Parquet where none was kept.
+def load(store: StudyStore, contents: ledger.LedgerContents | None = None, plan: Plan | None = None) -> Study:
+    """A study from its store: records from the ledger, or from Parquet where none was kept.
 
+    Of a caller that has them, `contents` are those of the ledger whose tables it has just written, and `plan` is the plan.
     A damaged file hides no other: it is named in `damages`. StoreError when there is no plan that can be read.
     """
     damages: list[str] = []
-    found = read_plan(store, damages.append)
-    plan = found.trials
-    wanted = {trial.id: place for place, trial in enumerate(plan)}
+    found = plan or read_plan(store, damages.append)
+    trials = found.trials
+    wanted = {trial.id: place for place, trial in enumerate(trials)}
+    unchecked = contents is None
     if contents is None:
         read_ledger = ledger.read(store)
         contents = read_ledger if read_ledger.kept else None
-    if not plan and contents is not None and contents.records:
+    if not trials and contents is not None and contents.records:
         raise StoreError(f"{store.uri}/{PLAN} is gone, and its copy: run the study's command again, the records are kept")
     if contents is not None:
         damages += contents.damages
-        _check_tables(store, damages.append)
+        if unchecked:
+            _check_tables(store, damages.append)
         frame = records_frame(record for id, record in contents.records.items() if id in wanted)
     else:
-        frame = from_tables(store, plan, damages.append)
+        frame = from_tables(store, trials, damages.append)
     # Trials end in any order; what is made of them must not depend on it.
     frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
     curves = read_curves(store, contents.lines if contents is not None else None, damages.append)
-    tasks = {id: registry.task(id) for id in dict.fromkeys(trial.task for trial in plan)}
-    for trial in plan:
+    tasks = {id: registry.task(id) for id in dict.fromkeys(trial.task for trial in trials)}
+    for trial in trials:
         if trial.scale not in tasks[trial.task].scales:
             raise StoreError(f"{store.uri}/{PLAN} is at scale {trial.scale}, which task {trial.task} does not have any more")
     return Study(
         name=store.name,
         store=store,
         tasks=tasks,
-        plan=plan,
+        plan=trials,
         frame=frame,
         curves=curves[curves["trial_id"].isin(list(wanted))],
         env=load_env(store, damages.append),

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from rich.console import Console
@@ -22,9 +23,10 @@ from harness.engine import RunResult, left_to_do
 from harness.errors import ResourceError, StoreError
 from harness.frames import write_trials
 from harness.judgement import judge
+from harness.ledger import LedgerContents
 from harness.masking import again
 from harness.plan import TrialSpec
-from harness.plans import save_plan
+from harness.plans import Plan, save_plan
 from harness.progress import RunProgress
 from harness.record import Record
 from harness.shown import sentence
@@ -32,6 +34,15 @@ from harness.stopping import Stop
 from harness.store import StudyStore
 from harness.study import load, save_env
 from harness.task import Hardware
+
+
+@dataclass
+class _Known:
+    """What a command has read of its study, for what comes after: each thing is read once."""
+
+    plan: Plan | None = None
+    contents: LedgerContents | None = None
+    """Of the ledger, where no trial was recorded since it was read."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,16 +64,17 @@ def run(options: argparse.Namespace) -> int:
         f"left before the tables were written; `papertrial report {store.uri}` writes them",
         budget_s=budget_s,
     )
+    known = _Known()
     with lock.held(store, partial(warn, console)), stop.installed():
 
         def run_trials(trials: Sequence[TrialSpec], retry: bool) -> RunResult:
-            return _run_trials(selection, trials, options, console, stop, retry)
+            return _run_trials(selection, trials, options, console, stop, retry, known)
 
         if selection.looks:
             trials, result = until_decided(selection, options, console, stop, run_trials)
         else:
             trials, result = selection.trials, run_trials(selection.trials, options.retry)
-        kept = _finish(store, options, console)
+        kept = _finish(store, options, console, known)
     return _tell(result, kept, trials, store, console, options.words)
 
 
@@ -91,17 +103,18 @@ def _on_a_cluster(options: argparse.Namespace) -> bool:
 
 
 def _run_trials(
-    selection: Selection, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, stop: Stop, retry: bool
+    selection: Selection, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, stop: Stop, retry: bool, known: _Known
 ) -> RunResult:
-    """Put trials of the selection into the study's plan, and run what is left of them."""
+    """Put trials of the selection into the study's plan, and run what is left of them. What it read is `known` from then on."""
     say, store = partial(warn, console), selection.store
+    known.contents = None
     contents = ledger.read(store)
     if contents.absent:
         raise StoreError(
             f"{store.uri} has tables of records and no ledger, as a study that was published: a run would write its own tables over them. "
             "Name another study with --study"
         )
-    save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, looks=selection.looks, say=say)
+    known.plan = save_plan(store, trials, whole=selection.whole, chosen=selection.overrides.values, looks=selection.looks, say=say)
     save_env(store, provenance.environment(options.words))
     for damage in contents.damages:
         say(damage)
@@ -120,7 +133,7 @@ def _run_trials(
             say(f"trial {record.trial_id} ({record.method}, seed {record.seed}) {note}")
 
     with RunProgress(trials, console) as progress:
-        return engine.run_trials(
+        result = engine.run_trials(
             store,
             trials,
             local=options.local,
@@ -134,15 +147,17 @@ def _run_trials(
             announce=progress.begin,
             say=say,
         )
+    known.contents = None if result.executed else contents
+    return result
 
 
-def _finish(store: StudyStore, options: argparse.Namespace, console: Console) -> Mapping[str, Record]:
+def _finish(store: StudyStore, options: argparse.Namespace, console: Console, known: _Known) -> Mapping[str, Record]:
     """Everything downstream of the ledger, from what is in the store: the same for a whole run and a stopped one. Returns its records."""
     from harness import report
 
-    contents = ledger.read(store)
+    contents = known.contents or ledger.read(store)
     write_trials(store, contents.records.values())
-    judgement = judge(load(store, contents))
+    judgement = judge(load(store, contents, known.plan))
     texts = report.files(judgement)
     files = report.write(store, texts)
     report.terminal(judgement, console)
