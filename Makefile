@@ -24,7 +24,7 @@ faults: $(STAMP)
 	$(BIN)/python -m tests.faults --times 20
 
 faults-cluster: $(STAMP)
-	$(BIN)/python -m tests.faults --times 10 --section "Sending a job" --section "Data on the nodes of a cluster" \
+	$(BIN)/python -m tests.faults --times 10 --jobs 4 --section "Sending a job" --section "Data on the nodes of a cluster" \
 		--section "Trials of several ranks" --section "Object stores" --section "Nodes that come and go" --section "Endings"
 
 kernels: $(STAMP)
