@@ -19,7 +19,7 @@ from harness.cli import parser
 from harness.frames import read_trials
 from harness.plan_file import to_text
 from harness.plans import load_plan
-from harness.store import open_study
+from harness.store import StudyStore, open_study
 from tests.harness.conftest import Command
 
 HEAVY = {"ray", "torch", "mlflow", "pandas", "pyarrow", "numpy", "scipy", "matplotlib"}
@@ -257,6 +257,33 @@ def test_a_torn_ledger_costs_one_trial(papertrial: Command, tmp_path: Path) -> N
     assert said.code == 0
     assert "17 recorded before" in said.out
     assert "cannot be read" in said.out
+
+
+def test_a_finished_study_is_read_once_and_only_what_is_untrue_is_written(
+    papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    papertrial(*RUN)
+    study = tmp_path / "results" / "misbehaving-smoke"
+    tables, plan, table = study / "verdicts.csv", study / "plan.json", study / "trials" / "misbehaving.parquet"
+    truth, place, rows = tables.read_bytes(), plan.stat().st_ino, read_trials(table.read_bytes())
+    table.write_bytes(b"edited")
+    tables.write_text("edited")
+    asked: list[str] = []
+    real = StudyStore.read_bytes
+
+    def read_bytes(store: StudyStore, name: str) -> bytes:
+        asked.append(name)
+        return real(store, name)
+
+    monkeypatch.setattr(StudyStore, "read_bytes", read_bytes)
+    monkeypatch.setattr("harness.cluster.ray_session", lambda _: pytest.fail("Ray starts"))
+    said = papertrial(*(word for word in RUN if word != "--local"))
+    assert said.code == 0
+    assert "18 recorded before" in said.out
+    assert [asked.count(name) for name in ("ledger.jsonl", "plan.json", "plan.copy.json")] == [1, 1, 1]
+    assert plan.stat().st_ino == place
+    assert tables.read_bytes() == truth
+    assert read_trials(table.read_bytes()).equals(rows)
 
 
 def test_a_damaged_plan_is_said_and_the_records_are_kept(papertrial: Command, tmp_path: Path) -> None:
