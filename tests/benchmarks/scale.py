@@ -2,7 +2,7 @@
 
     python tests/benchmarks/scale.py [--trials N] [--records N] [--seeds N] [--rounds N] [--only PART ...]
 
-`status` and `resume` run the command line on a study of N recorded trials, `tables` on one without its ledger; `memory` is what plan and
+`status` and `resume` run the command line on a study of N recorded trials, `tables` on one without its ledger; `plan` is its file alone; `memory` is what plan and
 ledger hold of a trial; `judge` and `sweep` take leaderboard and verdicts of made-up records beside a pandas groupby of the same numbers,
 `groupby` takes that alone. Every part has a process of its own, so that its peak is its own; processor time is user and system.
 """
@@ -33,14 +33,15 @@ import numpy as np
 import pandas as pd
 
 from harness import ledger, registry
+from harness.checksums import signed
 from harness.estimates import paired
 from harness.frames import records_frame, write_trials
 from harness.judgement import Judgement, judge
 from harness.ledger import Ledger
 from harness.plan import Overrides, TrialSpec, expand
-from harness.plans import save_plan
+from harness.plans import read_plan, save_plan
 from harness.provenance import cpu_name, versions
-from harness.store import StudyStore
+from harness.store import PLAN, StudyStore
 from harness.study import Study
 from harness.sweeps import Sweep
 from harness.task import Above, Grid
@@ -72,25 +73,18 @@ def clocked(run: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - clock, time.process_time() - used
 
 
-def command(*words: str) -> float:
-    """Seconds of a `papertrial` command, its process included."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "harness", *words], check=True, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
-    return time.perf_counter() - started
-
-
 def status(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
     """`papertrial status` of a finished study, and of one a quarter as large: a linear one takes at most four times as long."""
     with tempfile.TemporaryDirectory() as scratch:
         for share in (4, 1):
             folder = Path(scratch) / str(share)
             written(folder, options.trials // share)
-            seconds = min(command("status", "scaled", "--store", str(folder)) for _ in range(options.rounds))
-            yield f"status of {options.trials // share:,} trials", seconds, "s"
+            used = min(whole("status", "scaled", "--store", str(folder))[0] for _ in range(options.rounds))
+            yield f"status of {options.trials // share:,} trials, processor", used, "s"
 
 
 def resume(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
-    """The run of a finished study: everything is read, nothing runs, tables and report are written again."""
+    """The run of a finished study: everything is read once, nothing runs, no Ray starts. First from its ledger alone, then with its tables."""
     with tempfile.TemporaryDirectory() as scratch:
         plan = written(Path(scratch), options.trials)
         seeds = str(-(-options.trials // CELLS))
@@ -105,12 +99,32 @@ def resume(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
             plan.name,
             "--store",
             scratch,
-            "--local",
             "--tracking-uri",
             "none",
         )
-        for place in range(2):
-            yield f"resume of {options.trials:,} trials, {'first' if place == 0 else 'again'}", command(*words), "s"
+        for which in ("first", *["again"] * options.rounds):
+            used, peak = whole(*words)
+            yield f"resume of {options.trials:,} trials, {which}, processor", used, "s"
+            yield f"resume of {options.trials:,} trials, {which}, peak", peak, "MiB"
+
+
+def plan_of(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
+    """The plan alone: its bytes, and the time to read, to merge what is there already, and to read it where every trial says everything."""
+    with tempfile.TemporaryDirectory() as scratch:
+        store, plan = StudyStore(scratch, "scaled"), planned(options.trials)
+        save_plan(store, plan)
+        flat = json.dumps(signed({"schema_version": 6, "trials": [trial.to_json() for trial in plan]}))
+        of = f"the plan of {len(plan):,} trials"
+        yield of, len(store.read_bytes(PLAN)) / 2**20, "MiB"
+        yield f"{of} where each says everything", len(flat) / 2**20, "MiB"
+        yield f"{of}, saved again, processor", min(clocked(lambda: save_plan(store, plan))[1] for _ in range(options.rounds)), "s"
+        yield f"{of}, read, processor", min(clocked(lambda: read_plan(store))[1] for _ in range(options.rounds)), "s"
+        store.write_text(PLAN, flat)
+        yield (
+            f"{of} where each says everything, read, processor",
+            min(clocked(lambda: read_plan(store))[1] for _ in range(options.rounds)),
+            "s",
+        )
 
 
 def memory(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
@@ -230,6 +244,7 @@ def peak_mib() -> float:
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[str, float, str]]]] = {
     "status": status,
     "resume": resume,
+    "plan": plan_of,
     "memory": memory,
     "tables": of_tables,
     "judge": judged,
