@@ -2,9 +2,10 @@
 
     python tests/benchmarks/scale.py [--trials N] [--records N] [--seeds N] [--rounds N] [--only PART ...]
 
-`status` and `resume` run the command line on a study of N recorded trials, `tables` on one without its ledger; `plan` is its file alone; `memory` is what plan and
-ledger hold of a trial; `judge` and `sweep` take leaderboard and verdicts of made-up records beside a pandas groupby of the same numbers,
-`groupby` takes that alone. Every part has a process of its own, so that its peak is its own; processor time is user and system.
+`status` and `resume` run the command line on a study of N recorded trials, `tables` on one without its ledger; `plan` is its file alone;
+`memory` is what plan and ledger hold of a trial; `judge` and `sweep` take leaderboard and verdicts of made-up records beside a pandas
+groupby of the same numbers, `groupby` takes that alone. Every part has a process of its own, so that its peak is its own; processor
+time is user and system.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def status(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
 
 
 def resume(options: argparse.Namespace) -> Iterator[tuple[str, float, str]]:
-    """The run of a finished study: everything is read once, nothing runs, no Ray starts. First from its ledger alone, then with its tables."""
+    """The run of a finished study: everything is read once, nothing runs, no Ray starts. From its ledger alone, then with tables."""
     with tempfile.TemporaryDirectory() as scratch:
         plan = written(Path(scratch), options.trials)
         seeds = str(-(-options.trials // CELLS))
