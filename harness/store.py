@@ -136,7 +136,10 @@ def write_file(path: Path, text: str) -> str:
 
 
 def open_study(text: str, store: str = "results") -> StudyStore:
-    """The study that a user names by its folder, its URI, or its name in `store` or among the committed ones there."""
+    """The study that a user names by its folder, its URI, or its name in `store` or among the committed ones there.
+
+    The start of a name will do in a local store where only one study is called so.
+    """
     if "://" in text:
         path, mark, query = text.partition("?")
         parent, _, name = path.rstrip("/").rpartition("/")
@@ -150,7 +153,11 @@ def open_study(text: str, store: str = "results") -> StudyStore:
             committed = StudyStore(str(Path(found.parent_uri) / REFERENCE), text)
             found = committed if _is_study(committed) else found
     if not _is_study(found):
-        raise unknown(f"study in {found.store_uri}", found.name, [path.name for path in studies(found.parent_uri)])
+        there = {path.name: path for path in studies(found.parent_uri)}
+        longer = [name for name in there if name.startswith(found.name)]
+        if len(longer) != 1:
+            raise unknown(f"study in {found.store_uri}", found.name, longer or list(there))
+        found = StudyStore(str(there[longer[0]].parent), longer[0])
     return found
 
 

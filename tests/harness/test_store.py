@@ -21,6 +21,16 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "study").iterdir()] == ["plan.json"]
 
 
+def test_the_start_of_a_name_will_do_where_one_study_is_called_so(tmp_path: Path) -> None:
+    for name in ("first-smoke", "first-laptop", "second-smoke", "reference/third-laptop"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "plan.json").write_text("{}")
+    assert open_study("sec", str(tmp_path)).uri == str(tmp_path / "second-smoke")
+    assert open_study("third", str(tmp_path)).uri == str(tmp_path / "reference" / "third-laptop")
+    with pytest.raises(UsageError, match=r"unknown study .*: 'first'.*\(choices: first-(smoke, first-laptop|laptop, first-smoke)\)"):
+        open_study("first", str(tmp_path))
+
+
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be written"):
