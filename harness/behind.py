@@ -56,7 +56,7 @@ def chosen(tasks: Sequence[Task], scale: str, trials: Sequence[TrialSpec], claim
             raise unknown(f"claim of {', '.join(task.id for task in tasks)}", name, [c.id for task in tasks for c in task.claims])
         for task, claim in own:
             if scale not in claim.scales:
-                raise UsageError(f"claim {name} of {task.id} is not tested at scale {scale} (it is at {', '.join(claim.scales)})")
+                raise UsageError(f"claim {name} of {task.id} is not tested at scale {scale} (it is at {', '.join(task.tested_at(claim))})")
             wanted |= {trial.id for trial in trials_of(claim, [trial for trial in trials if trial.task == task.id])}
     return closed(trials, wanted)
 

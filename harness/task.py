@@ -654,6 +654,10 @@ class Task:
             raise unknown(f"scale of {self.id}", name, list(self.scales))
         return self.scales[name]
 
+    def tested_at(self, claim: Claim) -> list[str]:
+        """The scales of this task at which a claim is decided."""
+        return [scale for scale in self.scales if scale in claim.scales]
+
     def claim(self, id: str) -> Claim:
         """The claim with this id."""
         for claim in self.claims:

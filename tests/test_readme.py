@@ -27,7 +27,9 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= MOST_WORDS
 
 
-def test_the_example_of_the_readme_runs_and_decides_its_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_readme_runs_and_decides_its_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = [text for kind, text in FENCED.findall((ROOT / "README.md").read_text()) if kind == "python"]
     for text in files:
         path = tmp_path / text.partition("\n")[0].removeprefix("# ")
@@ -39,6 +41,9 @@ def test_the_example_of_the_readme_runs_and_decides_its_claim(tmp_path: Path, mo
     assert main(["run", "median", "--scale", "smoke", "--local", "--tracking-uri", "none"]) == 0
     with (tmp_path / "results" / "median-smoke" / "verdicts.csv").open() as file:
         assert [line["verdict"] for line in csv.DictReader(file)] == ["reproduced"]
+    capsys.readouterr()
+    assert main(["show", "median", "--claim", "C1"]) == 0
+    assert "tested at: smoke\n" in capsys.readouterr().out, "its only scale"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

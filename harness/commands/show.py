@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         _experiment(console, task, experiment)
     _scales(console, task)
     for claim in _in_order(task):
-        _claim(console, claim)
+        _claim(console, task, claim)
     return 0
 
 
@@ -53,15 +53,15 @@ def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
     of_scale = judged.get(task.id, {})
     found = [(of_scale[scale], line) for scale in SCALES if scale in of_scale for line in of_scale[scale].lines if line.claim == claim.id]
     tried = [line.scale for _, line in found if line.scale in claim.scales]
-    scales = tried or _usual([scale for scale in task.scales if scale in claim.scales])
+    scales = tried or _usual(task.tested_at(claim))
     again = [f"papertrial run {task.id} --scale {scale} --claim {claim.id}" for scale in scales]
     if options.json:
-        emit(_claim_fields(claim) | {"verdicts": [_verdict_fields(*own) for own in found], "again": again})
+        emit(_claim_fields(task, claim) | {"verdicts": [_verdict_fields(*own) for own in found], "again": again})
         return
     console = make_console()
     for file in unread:
         warn(console, f"{file.name} cannot be read ({file.why}): its verdicts are not shown")
-    _claim(console, claim)
+    _claim(console, task, claim)
     for study, line in found:
         console.print(Text.assemble(styled("    "), styled(outcome(line.kind, line.verdict), "bold"), styled(_decided(study, line))))
     if not found:
@@ -105,7 +105,7 @@ def _fields(task: Task) -> dict[str, Any]:
         "methods": [asdict(method) | {"needs": _needed(task, method.name)} for method in task.methods],
         "experiments": [_experiment_fields(task, experiment) for experiment in task.experiments],
         "scales": {name: _scale_fields(task, name) for name in task.scales},
-        "claims": [_claim_fields(claim) for claim in _in_order(task)],
+        "claims": [_claim_fields(task, claim) for claim in _in_order(task)],
     }
 
 
@@ -141,7 +141,7 @@ def _scale_fields(task: Task, name: str) -> dict[str, Any]:
     }
 
 
-def _claim_fields(claim: Claim) -> dict[str, Any]:
+def _claim_fields(task: Task, claim: Claim) -> dict[str, Any]:
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -152,7 +152,7 @@ def _claim_fields(claim: Claim) -> dict[str, Any]:
         "holds_where": str(claim.holds),
         "unit": claim.unit,
         "published": claim.published,
-        "scales": claim.scales,
+        "scales": task.tested_at(claim),
         "note": claim.note,
     }
 
@@ -222,7 +222,7 @@ def _scales(console: Console, task: Task) -> None:
     console.print(table)
 
 
-def _claim(console: Console, claim: Claim) -> None:
+def _claim(console: Console, task: Task, claim: Claim) -> None:
     published = f"; the paper: {claim.published:g}" if claim.published is not None else ""
     unit = f" {claim.unit}" if claim.unit else ""
     whose = {"paper": "primary, the paper's" if claim.primary else "the paper's", "check": "a check of ours"}
@@ -231,4 +231,4 @@ def _claim(console: Console, claim: Claim) -> None:
     console.print(
         Text.assemble(styled(f"    holds where the estimate is {claim.holds}{unit}{published} "), styled(f"({claim.source})", "dim"))
     )
-    console.print(f"    tested at: {', '.join(claim.scales)}" + (f". {claim.note}" if claim.note else ""))
+    console.print(f"    tested at: {', '.join(task.tested_at(claim)) or 'no scale'}" + (f". {claim.note}" if claim.note else ""))
