@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from harness.bounds import SHARE, UNBOUNDED, Bounds
 from harness.coverage import Need, needs
@@ -180,6 +180,6 @@ def bootstrapped(statistic: Callable[[npt.NDArray[np.intp]], Floats], seeds: int
     else:
         groups = rng.permutation(seeds)[: seeds // GROUPS * GROUPS].reshape(GROUPS, -1)
         error, free = float(np.std([statistic(group[None])[0] for group in groups], ddof=1)) / math.sqrt(GROUPS), GROUPS - 1
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, free)) * error
+    half = float(special.stdtrit(free, (1 + CONFIDENCE) / 2)) * error
     estimate = float(statistic(np.arange(seeds)[None])[0])
     return Interval(estimate, max(estimate - half, bounds.low), min(estimate + half, bounds.high), seeds)

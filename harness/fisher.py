@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from harness.stats import Interval
 
@@ -125,7 +125,10 @@ def correlations(points: Floats, ranked: bool) -> Floats:
     usable = usable & (np.ptp(np.where(usable[..., None, None], points, 0.0), axis=-2) > 0).all(axis=-1) if methods else usable
     spread_out = np.arange(methods, dtype=float)[:, None]
     numbers = np.where(usable[..., None, None], points, spread_out)
-    numbers = stats.rankdata(numbers, axis=-2) if ranked else numbers
+    if ranked:
+        from scipy.stats import rankdata
+
+        numbers = rankdata(numbers, axis=-2)
     numbers = numbers - numbers.mean(axis=-2, keepdims=True) if methods else np.ones((*many, 1, columns))
     products = np.swapaxes(numbers, -1, -2) @ numbers
     size = np.sqrt(np.diagonal(products, axis1=-2, axis2=-1))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from harness.bounds import UNBOUNDED, Bounds
 from harness.region import Region
@@ -207,7 +207,7 @@ class Samples:
             for edge in (region.low, region.high):
                 place = np.where(self.cut, edge, self.bounds.scaled(edge))
                 # Seeds that agree within a step have no t value: beyond the step they decide.
-                found = np.where(error > 0, 2 * stats.t.sf(np.abs(self.mean - place) / error, np.maximum(self.n - 1, 1)), 0.0)
+                found = np.where(error > 0, 2 * special.stdtr(np.maximum(self.n - 1, 1), -np.abs(self.mean - place) / error), 0.0)
                 p = np.maximum(p, np.where(np.isfinite(place), found, 0.0))
                 p = np.where(np.abs(estimate - edge) <= np.asarray(self.step) / 2, 1.0, p)
         return np.where(self.decidable, p, np.nan)
@@ -259,7 +259,7 @@ def smallest_error(interval: Callable[[float], Interval], region: Region) -> flo
 def half_width(spread: Any, n: Any, confidence: float = CONFIDENCE) -> Any:
     """Half the width of the t interval for standard deviation `spread` over `n` values; arrays allowed, infinite where n < 2."""
     counts = np.asarray(n, dtype=float)
-    quantile = stats.t.ppf((1 + confidence) / 2, np.maximum(counts - 1, 1))
+    quantile = special.stdtrit(np.maximum(counts - 1, 1), (1 + confidence) / 2)
     return np.where(counts >= 2, quantile * np.asarray(spread, dtype=float) / np.sqrt(np.maximum(counts, 1)), np.inf)
 
 
@@ -281,9 +281,11 @@ def holm(p_values: Floats) -> Floats:
 
 def _power(distance: float, n: int) -> float:
     """Probability that a two-sided t test at 1 - CONFIDENCE over n values finds a mean `distance` standard deviations away, on its side."""
-    bar = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    from scipy.stats import nct  # half a second that most commands need not wait
+
+    bar = special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
     # Beyond 1,000 standard deviations the distribution overflows, and nothing is missed.
-    return float(stats.nct.sf(bar, n - 1, min(distance, 1e3) * math.sqrt(n)))
+    return float(nct.sf(bar, n - 1, min(distance, 1e3) * math.sqrt(n)))
 
 
 def _first(holds: Callable[[int], bool]) -> int | None:
