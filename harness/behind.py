@@ -24,6 +24,16 @@ def trials_of(claim: Claim, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     return [trials[place] for place in np.flatnonzero(wanted[cells.numbers]).tolist()]
 
 
+def grounds(task: Task, claim: Claim) -> list[Claim]:
+    """A claim, what it stands on, and what that stands on."""
+    found, ahead = dict.fromkeys([claim.id]), list(claim.stands_on)
+    while ahead:
+        id = ahead.pop()
+        ahead += [] if id in found else task.claim(id).stands_on
+        found[id] = None
+    return [task.claim(id) for id in found]
+
+
 def by_claim(study: Study, claims: Sequence[str]) -> dict[tuple[str, str, str], list[TrialSpec]]:
     """(task, scale, claim) -> the planned trials that it reads, of the claims of these names. UsageError for a name that none has."""
     found: dict[tuple[str, str, str], list[TrialSpec]] = {}
@@ -43,7 +53,9 @@ def check_names(study: Study, claims: Sequence[str]) -> None:
 
 
 def chosen(tasks: Sequence[Task], scale: str, trials: Sequence[TrialSpec], claims: Sequence[str], ids: Sequence[str]) -> list[TrialSpec]:
-    """The trials behind some claims, and those whose ids start so, with the trials that they need; all without either.
+    """The trials behind some claims and what these stand on, and those whose ids start so, with the trials that they need.
+
+    All without either. A claim without the control that it stands on would be decided where the control may fail.
 
     UsageError for a claim that none of the tasks makes or the scale does not test, and for an id that is none's, or several's.
     """
@@ -57,7 +69,8 @@ def chosen(tasks: Sequence[Task], scale: str, trials: Sequence[TrialSpec], claim
         for task, claim in own:
             if scale not in claim.scales:
                 raise UsageError(f"claim {name} of {task.id} is not tested at scale {scale} (it is at {', '.join(task.tested_at(claim))})")
-            wanted |= {trial.id for trial in trials_of(claim, [trial for trial in trials if trial.task == task.id])}
+            planned = [trial for trial in trials if trial.task == task.id]
+            wanted |= {trial.id for one in grounds(task, claim) for trial in trials_of(one, planned)}
     return closed(trials, wanted)
 
 

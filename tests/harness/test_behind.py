@@ -73,6 +73,15 @@ def test_one_trial_runs_again_and_measures_the_same(papertrial: Command, smoke: 
     assert Path("results/one").is_dir()
 
 
+def test_what_a_claim_stands_on_runs_with_it() -> None:
+    task, trials = registry.task("grokking-stablemax"), planned("grokking-stablemax", "laptop")
+    rolled, floor = (task.claim(name) for name in ("rolled", "floor"))
+    found = chosen([task], "laptop", trials, ["rolled"], [])
+    own = {trial.id for trial in trials_of(rolled, trials)}
+    assert not {trial.id for trial in trials_of(floor, trials)} <= own, "its control reads others"
+    assert {trial.id for claim in (rolled, floor) for trial in trials_of(claim, trials)} <= {trial.id for trial in found}
+
+
 def test_a_run_says_why_most_trials_failed_and_how_to_see_each(papertrial: Command, smoke: Command) -> None:
     said = smoke("--local", "--set", "behaviour=raise", "--study", "s")
     assert said.code == 1
