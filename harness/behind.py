@@ -24,16 +24,6 @@ def trials_of(claim: Claim, trials: Sequence[TrialSpec]) -> list[TrialSpec]:
     return [trials[place] for place in np.flatnonzero(wanted[cells.numbers]).tolist()]
 
 
-def grounds(task: Task, claim: Claim) -> list[Claim]:
-    """A claim, what it stands on, and what that stands on."""
-    found, ahead = dict.fromkeys([claim.id]), list(claim.stands_on)
-    while ahead:
-        id = ahead.pop()
-        ahead += [] if id in found else task.claim(id).stands_on
-        found[id] = None
-    return [task.claim(id) for id in found]
-
-
 def by_claim(study: Study, claims: Sequence[str]) -> dict[tuple[str, str, str], list[TrialSpec]]:
     """(task, scale, claim) -> the planned trials that it reads, of the claims of these names. UsageError for a name that none has."""
     found: dict[tuple[str, str, str], list[TrialSpec]] = {}
@@ -70,7 +60,8 @@ def chosen(tasks: Sequence[Task], scale: str, trials: Sequence[TrialSpec], claim
             if scale not in claim.scales:
                 raise UsageError(f"claim {name} of {task.id} is not tested at scale {scale} (it is at {', '.join(task.tested_at(claim))})")
             planned = [trial for trial in trials if trial.task == task.id]
-            wanted |= {trial.id for one in grounds(task, claim) for trial in trials_of(one, planned)}
+            grounds = [task.claim(id) for id in task.grounds(claim)]
+            wanted |= {trial.id for one in (claim, *grounds) for trial in trials_of(one, planned)}
     return closed(trials, wanted)
 
 

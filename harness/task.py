@@ -568,14 +568,14 @@ class Task:
         for id in claim.stands_on:
             if id not in others:
                 raise unknown(f"claim that {claim.id} stands on", id, others, error=TaskError)
-        if claim.id in self._grounds(claim):
+        if claim.id in self.grounds(claim):
             raise TaskError(f"claim {claim.id}: it stands on claims that stand on it")
         if claim.bounds.bounded:
             _check_bounds(claim)
         if claim.primary and claim.kind != "paper":
             raise TaskError(f"claim {claim.id}: only the paper's own claims are primary, and this one is declared a {claim.kind}")
 
-    def _grounds(self, claim: Claim) -> set[str]:
+    def grounds(self, claim: Claim) -> set[str]:
         """Ids of the claims that a claim stands on, directly or through others."""
         stands_on = {other.id: other.stands_on for other in self.claims}
         found, ahead = set[str](), list(claim.stands_on)
