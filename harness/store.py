@@ -26,6 +26,8 @@ _NOT_IN_NAMES = set('/\\<>:"|?*')
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
 PLAN_COPY = "plan.copy.json"
 """The plan once more: alone of all files it cannot be made again from others."""
+_OF_A_STUDY = (PLAN, PLAN_COPY, LEDGER)
+"""A folder with any of these is a study's."""
 
 
 class StudyStore:
@@ -164,11 +166,11 @@ def open_study(text: str, store: str = "results") -> StudyStore:
 def alone(text: str) -> list[Path]:
     """The folder of the study that a local path names, if it is one's."""
     here = path_of(text)
-    return [here.resolve()] if any((here / name).exists() for name in (PLAN, PLAN_COPY, LEDGER)) else []
+    return [here.resolve()] if any((here / name).exists() for name in _OF_A_STUDY) else []
 
 
 def _is_study(store: StudyStore) -> bool:
-    return any(store.exists(name) for name in (PLAN, PLAN_COPY, LEDGER))
+    return any(store.exists(name) for name in _OF_A_STUDY)
 
 
 def check_name(name: str) -> str:
@@ -222,6 +224,6 @@ def path_of(store: str) -> Path:
 def studies(store: str) -> list[Path]:
     """The folders of the studies that a local store holds, oldest first, after those that are committed in its `reference`."""
     root = path_of(store)
-    found = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"*/{name}")}
-    committed = {path.parent for name in (PLAN, PLAN_COPY, LEDGER) for path in root.glob(f"{REFERENCE}/*/{name}")}
+    found = {path.parent for name in _OF_A_STUDY for path in root.glob(f"*/{name}")}
+    committed = {path.parent for name in _OF_A_STUDY for path in root.glob(f"{REFERENCE}/*/{name}")}
     return [*sorted(committed), *sorted(found, key=lambda folder: (folder.stat().st_mtime, folder.name))]
