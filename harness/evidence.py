@@ -192,8 +192,7 @@ class Evidence:
     @cached_property
     def records(self) -> pd.DataFrame:
         """One row a record, with the columns that an estimate may read, and what it is, cost and was made of."""
-        kept = [name for name in self.study.frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
-        frame = self.study.frame[kept]
+        frame = self.study.frame[_columns_kept(self.study.frame)]
         frame = plain(frame if len(self._records) == len(frame) else frame.iloc[self._records]).reset_index(drop=True)
         return frame.assign(**{name: self._column(name) for name in [*self._companions, *self._views]}).copy()
 
@@ -221,8 +220,7 @@ class Evidence:
     @cached_property
     def _names(self) -> frozenset[str]:
         """Columns of the records."""
-        kept = (str(name) for name in self.study.frame if name in _COLUMNS or str(name).startswith(("param.", "metric.")))
-        return frozenset([*kept, *self._companions, *self._views])
+        return frozenset([*_columns_kept(self.study.frame), *self._companions, *self._views])
 
     @cached_property
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -286,11 +284,12 @@ class Evidence:
 
     def rows_of(self, cells: pd.DataFrame) -> Index:
         """The records of some rows of `cells`, by their places in `records`."""
-        return np.flatnonzero(self._members(cells)[self._cells_of_records])
+        return np.flatnonzero(self._members(cells.index)[self._cells_of_records])
 
-    def _members(self, cells: pd.DataFrame) -> Bools:
+    def _members(self, cells: pd.Index[int]) -> Bools:
+        """Which rows of `cells` these are."""
         found = np.zeros(len(self.cells), dtype=bool)
-        found[cells.index] = True
+        found[cells] = True
         return found
 
     def _filled(self, rows: Index) -> frozenset[str]:
@@ -342,7 +341,7 @@ class Evidence:
 
     def ids_read(self, estimate: Estimate) -> list[str]:
         """Ids of the planned trials that `estimate` reads, in the plan's order."""
-        own = self._members(self.rows_read(estimate, self.cells))[self._numbering[0]]
+        own = self._members(self.rows_read(estimate, self.cells).index)[self._numbering[0]]
         return [self.study.plan[place].id for place in self._trials[own].tolist()]
 
     def absent(self, estimate: Estimate) -> list[Need]:
@@ -377,7 +376,7 @@ class Evidence:
 
     def _complete(self, cells: pd.DataFrame) -> tuple[frozenset[int], frozenset[int]]:
         """Seeds of which all trials of some rows of `cells` left a record, and seeds of which one did not yet."""
-        members = self._members(cells)
+        members = self._members(cells.index)
         key = members.tobytes()
         if key not in self._completed:
             seeds, own = self._seeds_of(self._trials), members[self._numbering[0]]
@@ -476,9 +475,7 @@ class Evidence:
 
     def seeds_of(self, cells: pd.Index[int]) -> int:
         """Of how many seeds trials of some rows of `cells`, by their index, are planned."""
-        own = np.zeros(len(self.cells), dtype=bool)
-        own[cells] = True
-        return len(np.unique(self._seeds_of(self._trials)[own[self._numbering[0]]]))
+        return len(np.unique(self._seeds_of(self._trials)[self._members(cells)[self._numbering[0]]]))
 
     def ended_ok(self, experiment: str, method: str) -> Index:
         """The records of a method's trials that ended ok, by their places in `records`."""
@@ -499,6 +496,11 @@ class Evidence:
         except Exception as error:
             raise TaskError(f"task {self.task.id}: an estimate raised {type(error).__name__}: {error} ({estimate!r})") from error
         return list(zip(found.low.tolist(), found.high.tolist(), strict=True))
+
+
+def _columns_kept(frame: pd.DataFrame) -> list[str]:
+    """The columns of a study's frame that verdicts and leaderboards read."""
+    return [str(name) for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
 
 
 def _kinds(numbers: Index) -> list[Index]:
