@@ -103,10 +103,19 @@ def _load(entry: Entry, kind: type[_Declared]) -> _Declared:
     except TaskError:
         raise
     except Exception as error:
-        raise TaskError(f"{entry.module} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise TaskError(f"{entry.module} cannot be loaded: {type(error).__name__}: {error}{_hidden(entry)}") from error
     if not isinstance(found, kind):
         raise TaskError(f"{entry.module}: {entry.attribute} must be a {kind.__name__}")
     return found
+
+
+def _hidden(entry: Entry) -> str:
+    """Whose package was imported in the place of a root's, where another of its name was found first; empty where none was."""
+    package = entry.module.partition(".")[0]
+    found = [str(Path(place).resolve()) for place in getattr(sys.modules.get(package), "__path__", ())]
+    if entry.folder is None or not found or str(entry.folder.resolve()).startswith(tuple(f"{place}{os.sep}" for place in found)):
+        return ""
+    return f"; another package called {package}, in {found[0]}, hides its folder: one of the two needs another name"
 
 
 @cache

@@ -75,6 +75,18 @@ def test_a_skeleton_goes_where_tasks_are_looked_for(papertrial: Command, tmp_pat
     assert (said.code, "which is not a folder" in said.err) == (2, True)
 
 
+def test_a_folder_that_another_package_hides_is_named(papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("before", "mine"):
+        (tmp_path / place / "hidden_tasks").mkdir(parents=True)
+    (tmp_path / "before" / "hidden_tasks" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "before")
+    monkeypatch.setenv("PAPERTRIAL_TASKS", str(tmp_path / "mine" / "hidden_tasks"))
+    assert papertrial("new", "demo/hidden-paper").code == 0
+    said = papertrial("show", "hidden-paper")
+    assert said.code == 2
+    assert f"another package called hidden_tasks, in {tmp_path / 'before' / 'hidden_tasks'}, hides its folder" in said.err
+
+
 @pytest.mark.usefixtures("unnamed")
 def test_a_skeletons_test_can_fail(papertrial: Command, tmp_path: Path) -> None:
     papertrial("new", "demo/my-paper")
