@@ -44,7 +44,7 @@ def about(loads: Sequence[float], options: argparse.Namespace, whole: bool) -> s
     ended = "" if whole else f" The run had {options.minutes:g} minutes, which was not enough for all cells."
     return (
         f"{datetime.date.today()}, {cpu_name()}, {WORKERS} processors, all used by every side; load average {min(loads):.1f} to "
-        f"{max(loads):.1f} (other work ran on the machine: read ratios).\n{named}.\n"
+        f"{max(loads):.1f} (what every command itself takes, and whatever else ran).\n{named}.\n"
         f"Rounds of the smallest study: {options.rounds}, of the others one. A command had at most {options.budget:g} s.{ended}"
     )
 
