@@ -97,6 +97,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None, plan:
     # Trials end in any order; what is made of them must not depend on it.
     frame = frame.iloc[frame["trial_id"].map(wanted).astype(int).argsort(kind="stable")].reset_index(drop=True)
     curves = read_curves(store, contents.lines if contents is not None else None, damages.append)
+    unplanned = [id for id in curves["trial_id"].unique() if id not in wanted]
     tasks = {id: registry.task(id) for id in dict.fromkeys(trial.task for trial in trials)}
     for trial in trials:
         if trial.scale not in tasks[trial.task].scales:
@@ -107,7 +108,7 @@ def load(store: StudyStore, contents: ledger.LedgerContents | None = None, plan:
         tasks=tasks,
         plan=trials,
         frame=frame,
-        curves=curves[curves["trial_id"].isin(list(wanted))],
+        curves=curves[~curves["trial_id"].isin(unplanned)],
         env=load_env(store, damages.append),
         damages=damages,
         looks=found.looks,

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +21,7 @@ from harness.cli import main
 from harness.errors import StoreError
 from harness.frames import CurveWriter, read_curves, read_trials, records_frame, stacked, to_parquet, write_trials
 from harness.judgement import judge
+from harness.plans import read_plan
 from harness.record import SCHEMA_VERSION
 from harness.store import StudyStore
 from harness.study import load
@@ -236,6 +238,12 @@ def test_a_study_of_schema_3_is_read_for_ever_from_its_ledger_or_without(old_stu
         (verdict,) = judge(found).verdicts
         assert (verdict.verdict, round(verdict.interval.estimate, 12), verdict.interval.n) == ("inconclusive", -1.0, 2)
         assert found.env["host"] == "node-1"
+
+
+def test_the_curves_of_a_trial_that_left_the_plan_are_not_the_studys(old_study: StudyStore) -> None:
+    plan = read_plan(old_study)
+    left = load(old_study, plan=replace(plan, trials=plan.trials[1:]))
+    assert set(left.curves["trial_id"]) == {trial.id for trial in plan.trials[1:]}
 
 
 def test_the_status_of_a_study_without_its_ledger_is_that_of_its_tables(old_study: StudyStore, capsys: pytest.CaptureFixture[str]) -> None:
