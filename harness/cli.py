@@ -18,15 +18,11 @@ from typing import NoReturn
 from harness.errors import PapertrialError, UsageError, unknown
 from harness.lazy import load
 from harness.masking import learn
+from harness.options import add_data, add_run, add_selection, add_store, add_tracking
 from harness.shown import failure, plain, sentence
 from harness.stopping import Stopped
-from harness.task import DATA_KINDS
 
 NEW_KINDS = ("custom", "supervised", "theorem", "small-models")
-SET = (
-    "values of a parameter instead of the scale's, one trial each: lr=0.1,0.3. A tuple stands in brackets, 'hidden=(8,8),(16,16,16)', "
-    "None is clip=none, and a word with commas stands in double quotes inside the shell's own, 'name=\"a, b\",c'"
-)
 DESCRIPTION = "Puts the claims of machine-learning papers on trial: every claim re-run, decided with an interval."
 
 
@@ -71,57 +67,49 @@ def parser() -> argparse.ArgumentParser:
     listed.add_argument("--field", help="only this field, such as llm")
     listed.add_argument("--markdown", metavar="FILE", help="write the papers with their verdicts and what is known in short to this file")
     _json(listed)
-    _store(listed)
+    add_store(listed)
 
     studies = verb("ls", "ls", "studies of a store and those committed beside it: how far they are, what they decided")
     studies.add_argument("folder", nargs="?", metavar="FOLDER", help="a store, or a study: the same as --store")
     _json(studies)
-    _store(studies)
+    add_store(studies)
 
     shown = verb("show", "show", "methods, parameters with units, scales with cost, claims with sources")
     shown.add_argument("task", metavar="TASK")
     shown.add_argument("--claim", help="only this claim, with its newest verdicts and the command that runs it again")
     _json(shown)
-    _store(shown)
+    add_store(shown)
 
     planned = verb("plan", "plan", "what would run, how many trials, what is already done, estimated cost")
-    _selection(planned)
+    add_selection(planned)
     _json(planned)
 
-    ran = verb("run", "run", "run what is left of a plan, then write tables, verdicts, report")
-    _selection(ran)
-    ran.add_argument("--local", action="store_true", help="run in this process, without Ray: a breakpoint works")
-    ran.add_argument("--no-packing", action="store_true", help="one trial after another, also where many could train as one program")
-    ran.add_argument("--mixed-hardware", action="store_true", help="seeds of one cell may run on different kinds of GPUs")
-    ran.add_argument("--retry", action="store_true", help="run again what did not end ok")
-    ran.add_argument("--budget", metavar="TIME", help="with --until-decided: end the trials after 90s, 30m or 2h")
-    ran.add_argument("--address", help="join the Ray cluster at this address instead of starting an embedded one")
-    _tracking(ran)
+    add_run(verb("run", "run", "run what is left of a plan, then write tables, verdicts, report"))
 
     status = verb("status", "status", "done, failed, running, time left")
     status.add_argument("study", metavar="STUDY")
     _json(status)
-    _store(status)
+    add_store(status)
 
     report = verb("report", "report", "leaderboard, verdicts and HTML of a study")
     report.add_argument("study", metavar="STUDY")
     report.add_argument("--open", action="store_true", help="open the HTML report in a browser")
     report.add_argument("--full", action="store_true", help="every column of the leaderboards, not only what ranks and what claims read")
     report.add_argument("--tables", action="store_true", help="write leaderboard and verdicts again, also where the study has them")
-    _store(report)
+    add_store(report)
 
     judged = verb("verdicts", "verdicts", "what the records decide, claim by claim; with --claim its seeds and trials")
     judged.add_argument("study", metavar="STUDY")
     judged.add_argument("--claim", action="append", default=[], help="only this claim, whole (repeat for several)")
     _json(judged)
-    _store(judged)
+    add_store(judged)
 
     trials = verb("trials", "trials", "the trials of a study with what they measured")
     trials.add_argument("study", metavar="STUDY")
     trials.add_argument("--claim", action="append", default=[], help="only the trials behind this claim (repeat for several)")
     trials.add_argument("--failed", action="store_true", help="only those that left a record and did not end ok")
     _json(trials)
-    _store(trials)
+    add_store(trials)
 
     site = verb("site", "site", "static pages over many studies: papers, claims to filter, methods, one flat table")
     site.add_argument("stores", nargs="+", metavar="STORE", help="a folder of studies, or a study")
@@ -153,21 +141,21 @@ def parser() -> argparse.ArgumentParser:
     )
     compared.add_argument("--strict", action="store_true", help="a claim that falls from reproduced to inconclusive stops the gate too")
     compared.add_argument("--csv", metavar="FILE", help="write every difference")
-    _store(compared)
+    add_store(compared)
 
     _fit(verb("fit", "fit", "fit a scaling law to a CSV, a Parquet file or a study"))
 
     published = verb("publish", "publish", "write a study to MLflow; publishing twice changes nothing")
     published.add_argument("study", metavar="STUDY")
-    _store(published)
-    _tracking(published)
+    add_store(published)
+    add_tracking(published)
 
     data = verb("data", "data", "what data is here, what it is, how to get the rest")
     data.add_argument("action", choices=["list", "prepare", "push"], help="push: into the store, from which nodes of a cluster fetch it")
     data.add_argument("names", nargs="*", metavar="NAME", help="data sets; prepare takes all when none is named")
     data.add_argument("--force", action="store_true", help="prepare or push again even if a copy is there")
-    _own_files(data)
-    _store(data)
+    add_data(data)
+    add_store(data)
 
     new = verb("new", "new", "a working task skeleton with its test")
     new.add_argument("name", metavar="FIELD/PAPER")
@@ -180,39 +168,6 @@ def parser() -> argparse.ArgumentParser:
     doctor = verb("doctor", "doctor", "what this machine can run: GPUs, Ray, Triton, data, versions")
     doctor.add_argument("--job", action="store_true", help="what `ray job submit --working-dir .` would send from here, and whether it may")
     return top
-
-
-def _selection(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("tasks", nargs="+", metavar="TASK")
-    verb.add_argument("--scale", required=True, help="smoke, laptop, gpu or paper")
-    verb.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, instead of the scale's")
-    verb.add_argument(
-        "--first-seed",
-        type=int,
-        default=0,
-        metavar="K",
-        help="seeds K to K+N-1: an independent replicate, a study of its own for `compare --allow seeds`",
-    )
-    verb.add_argument("--set", action="append", default=[], metavar="K=V[,V...]", help=SET)
-    verb.add_argument("--experiment", action="append", default=[], help="only this experiment of the task (repeat for several)")
-    verb.add_argument("--method", action="append", default=[], help="only this method (repeat for several)")
-    verb.add_argument("--claim", action="append", default=[], help="only the trials behind this claim (repeat for several)")
-    verb.add_argument("--trial", action="append", default=[], metavar="ID", help="only the trial whose id starts so (repeat for several)")
-    verb.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="data=NAME",
-        help="only trials that read this data set: the others need not be there (repeat for several)",
-    )
-    _own_files(verb, "; NAME=@OTHER reads another set in its place")
-    verb.add_argument("--data-kind", choices=DATA_KINDS, help="refuse data of any other kind")
-    verb.add_argument(
-        "--until-decided", action="store_true", help="look at 3, 5, 8, 12, 20 seeds; stop when the paper's claims are decided"
-    )
-    verb.add_argument("--cap", type=int, metavar="N", help="seeds of the last look (default: 20, or what the plan says)")
-    verb.add_argument("--study", help="name of the study, instead of one made from tasks, scale and overrides")
-    _store(verb)
 
 
 def _fit(verb: argparse.ArgumentParser) -> None:
@@ -267,25 +222,11 @@ def _fit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--markdown", metavar="FILE", help="write the tables")
     verb.add_argument("--plots", metavar="DIR", help="write figures: fit with extrapolation, residuals")
     verb.add_argument("--tracking-uri", metavar="U", help="write the fit to MLflow there")
-    _store(verb)
+    add_store(verb)
 
 
 def _json(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print it as JSON, for scripts")
-
-
-def _own_files(verb: argparse.ArgumentParser, more: str = "") -> None:
-    verb.add_argument("--data", action="append", default=[], metavar="NAME[:KIND]=PATH", help=f"your own files for a data set{more}")
-
-
-def _store(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--store", default="results", metavar="URI", help="where studies live: a folder, s3://... or gs://... (default: results)"
-    )
-
-
-def _tracking(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--tracking-uri", metavar="U", help="MLflow; `none` writes none (default: sqlite beside the study)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

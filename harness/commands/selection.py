@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness import data, given_files, ledger, registry
 from harness import looks as looking
 from harness.errors import UsageError, unknown
-from harness.kinds import split
 from harness.looks import Look
+from harness.options import study_name, values
 from harness.plan import DataRef, Overrides, TrialSpec, data_names, expand, placeholder
 from harness.plans import DamagedPlanError, Plan, read_plan
 from harness.store import StudyStore
@@ -52,7 +50,7 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     overrides = Overrides(
         seeds=options.seeds,
         first_seed=options.first_seed,
-        values=given_files.fingerprints(tasks, _values(options.set)),
+        values=given_files.fingerprints(tasks, values(options.set)),
         methods=tuple(options.method),
         experiments=tuple(options.experiment),
         data=_only(options.only, tasks, options.scale),
@@ -60,7 +58,7 @@ def select(options: argparse.Namespace, *, data_optional: bool = False) -> Selec
     name = options.study
     if name is None:
         narrowed = [*options.claim, *(f"trial-{id}" for id in options.trial)]
-        name = _study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""], narrowed, options.until_decided)
+        name = study_name(tasks, options.scale, overrides, [*options.data, options.data_kind or ""], narrowed, options.until_decided)
     store = StudyStore(options.store, name)
     looks = _looks(store, options) if options.until_decided else ()
     overrides = replace(overrides, seeds=looks[-1].seeds) if looks else overrides
@@ -163,47 +161,3 @@ def _reference(dataset: data.Dataset, chosen: Mapping[str, data.UserData], kind:
     if optional and name not in chosen and data.is_missing(dataset):
         return placeholder(name)
     return data.resolve(dataset, chosen, require_kind=kind)
-
-
-def _values(items: Sequence[str]) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    for item in items:
-        name, separator, text = item.partition("=")
-        if not (name and separator and text):
-            raise UsageError(f"--set takes NAME=VALUE or NAME=VALUE,VALUE, not {item!r}")
-        if name in values:
-            raise UsageError(f"--set names {name} twice: give all of its values at once, as {name}=VALUE,VALUE")
-        try:
-            values[name] = split(text)
-        except ValueError as error:
-            raise UsageError(f"--set {name}: {error}; a value with commas or brackets stands in quotes: '{name}=\"a, b\"'") from None
-        if not all(value.strip() for value in values[name]):
-            raise UsageError(f'--set {name} has an empty value in {text!r}; the empty word is ""')
-    return values
-
-
-def _study_name(
-    tasks: Sequence[Task],
-    scale: str,
-    overrides: Overrides,
-    data_options: Sequence[str],
-    narrowed: Sequence[str] = (),
-    until_decided: bool = False,
-) -> str:
-    """The same command always names the same study: that is what makes `run` resume."""
-    head = tasks[0].id if len(tasks) == 1 else f"{len(tasks)}-tasks-{_digest([task.id for task in tasks])}"
-    tail = [overrides.digest()] if overrides.digest() else []
-    if overrides.first_seed:
-        tail.append(f"from-seed-{overrides.first_seed}")
-    if any(data_options):
-        tail.append(_digest(data_options))
-    if narrowed:
-        plain = len(narrowed) == 1 and re.fullmatch(r"[\w.+-]{1,60}", narrowed[0])
-        tail.append(narrowed[0] if plain else _digest(sorted(narrowed)))
-    if until_decided:
-        tail.append("until-decided")
-    return "-".join([head, scale, *tail])
-
-
-def _digest(items: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(items).encode()).hexdigest()[:6]
