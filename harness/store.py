@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from harness.lease import Lease
 
 PLAN, ENV, LEDGER = "plan.json", "env.json", "ledger.jsonl"
+DEFAULT = "results"
+"""Where commands look that name no store."""
 REFERENCE = "reference"
 """The folder of a store whose studies are committed: a name that the store does not have is looked for there."""
 LONGEST_NAME = 150
@@ -57,6 +59,11 @@ class StudyStore:
             self._files = ObjectFolder(uri, name, answered=answered)
             self.uri = mask(join(uri, name))
         self.store_uri = mask(self.parent_uri)
+
+    @property
+    def words(self) -> list[str]:
+        """The study as a command names it."""
+        return [self.name, *store_words(self.parent_uri)]
 
     def local(self, name: str) -> Path | None:
         """The path of a file on this machine, None on a remote store."""
@@ -137,7 +144,7 @@ def write_file(path: Path, text: str) -> str:
     return str(path)
 
 
-def open_study(text: str, store: str = "results") -> StudyStore:
+def open_study(text: str, store: str = DEFAULT) -> StudyStore:
     """The study that a user names by its folder, its URI, or its name in `store` or among the committed ones there.
 
     The start of a name will do in a local store where only one study is called so.
@@ -161,6 +168,15 @@ def open_study(text: str, store: str = "results") -> StudyStore:
             raise unknown(f"study in {found.store_uri}", found.name, longer or list(there))
         found = StudyStore(str(there[longer[0]].parent), longer[0])
     return found
+
+
+def store_words(uri: str) -> list[str]:
+    """`--store URI`, with which a command writes beside the studies of a store and finds them by name; nothing for the usual store."""
+    if "://" in uri and not uri.startswith("file://"):
+        return ["--store", uri]
+    folder = _folder(uri)
+    folder = folder.parent if folder.name == REFERENCE else folder
+    return [] if folder == _folder(DEFAULT) else ["--store", str(folder)]
 
 
 def alone(text: str) -> list[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import partial
 from rich.console import Console
 
 from harness import engine, ledger, lock, memory, provenance
+from harness.causes import endings, told
 from harness.commands.publish import check, publish
 from harness.commands.selection import Selection, select
 from harness.commands.until_decided import until_decided
@@ -29,7 +29,6 @@ from harness.plan import TrialSpec
 from harness.plans import Plan, save_plan
 from harness.progress import RunProgress
 from harness.record import Record
-from harness.shown import sentence
 from harness.stopping import Stop
 from harness.store import StudyStore
 from harness.study import load, save_env
@@ -74,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
             trials, result = until_decided(selection, options, console, stop, run_trials)
         else:
             trials, result = selection.trials, run_trials(selection.trials, options.retry)
-        kept = _finish(store, options, console, known)
+        kept = _finish(store, trials, options, console, known)
     return _tell(result, kept, trials, store, console, options.words)
 
 
@@ -123,6 +122,8 @@ def _run_trials(
         if trial.id in contents.records and contents.records[trial.id].status == "ok":
             say(f"what trial {trial.id} ({trial.method}, seed {trial.seed}) kept is gone or damaged, and others need it: it runs again")
     console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(left)} recorded before")
+    if not left and (bad := endings(contents.records[trial.id].status for trial in trials)):
+        say(f"nothing is left to run: {bad} before, and only --retry runs these again: {_retry(options.words)}")
 
     def observe(record: Record) -> None:
         progress.observe(record)
@@ -151,12 +152,15 @@ def _run_trials(
     return result
 
 
-def _finish(store: StudyStore, options: argparse.Namespace, console: Console, known: _Known) -> Mapping[str, Record]:
+def _finish(
+    store: StudyStore, trials: Sequence[TrialSpec], options: argparse.Namespace, console: Console, known: _Known
+) -> Mapping[str, Record]:
     """Everything downstream of the ledger, from what is in the store: the same for a whole run and a stopped one. Returns its records."""
     from harness import report
 
     contents = known.contents or ledger.read(store)
     write_trials(store, contents.records.values())
+    _tell_why([contents.records[trial.id] for trial in trials if trial.id in contents.records], len(trials), store, console)
     judgement = judge(load(store, contents, known.plan))
     texts = report.files(judgement)
     files = report.write(store, texts)
@@ -168,6 +172,12 @@ def _finish(store: StudyStore, options: argparse.Namespace, console: Console, kn
     return contents.records
 
 
+def _tell_why(found: Sequence[Record], trials: int, store: StudyStore, console: Console) -> None:
+    """How many did not end ok, and what most of these said: before the tables, which hold little then."""
+    if bad := [(record.status, record.error) for record in found if record.status != "ok"]:
+        warn(console, f"{told(bad, trials)} (with the traceback: {again(['trials', *store.words, '--failed'])})")
+
+
 def _tell(
     result: RunResult, kept: Mapping[str, Record], trials: Sequence[TrialSpec], store: StudyStore, console: Console, words: Sequence[str]
 ) -> int:
@@ -175,23 +185,18 @@ def _tell(
     found = [kept[trial.id] for trial in trials if trial.id in kept]
     states = Counter(record.status for record in found)
     missing = len(trials) - len(found)
-    troubles = [f"{count} {state}" for state, count in sorted(states.items()) if state != "ok"]
+    troubles = endings(record.status for record in found)
     if result.stopped:
         console.print(
             f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again(words)}", soft_wrap=True
         )
     elif troubles:
-        console.print(f"{', '.join(troubles)} of {len(trials)} trials; see the report, or run again with --retry", style="yellow")
-        _tell_why([record for record in found if record.status != "ok"], store, console)
+        warn(console, f"{troubles} of {len(trials)} trials; only --retry runs them again: {_retry(words)}")
     if missing and not result.stopped:
         lost = f"{missing} of {len(trials)} trials have no record in {store.uri}: their nodes or their records were lost"
         console.print(f"{lost}; go on with: {again(words)}", style="yellow", soft_wrap=True)
     return 0 if states["ok"] == len(trials) else 1
 
 
-def _tell_why(bad: Sequence[Record], store: StudyStore, console: Console) -> None:
-    """What most of the trials that did not end ok said last, and how to see what each of them said."""
-    lines = Counter(record.error.strip().splitlines()[-1] for record in bad if record.error.strip())
-    for line, count in lines.most_common(1):
-        warn(console, f"{count} of them: {sentence(line)}")
-    warn(console, f"each of them: papertrial trials {shlex.quote(store.name)} --store {shlex.quote(store.store_uri)} --failed")
+def _retry(words: Sequence[str]) -> str:
+    return again(words if "--retry" in words else [*words, "--retry"])

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness import ledger, lock
 from harness import looks as looking
+from harness.causes import endings
 from harness.console import console as make_console
 from harness.console import emit, warn
 from harness.durations import duration
@@ -22,6 +23,8 @@ from harness.plans import plan_if_readable, read_outline
 from harness.store import StudyStore, open_study
 from harness.study import from_tables
 from harness.tally import Line, lines, lost_every_seed
+
+_COLUMNS = ("task", "scale", "experiment", "method", "trials", "ok", "not_ok", "left")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,9 +55,10 @@ def run(options: argparse.Namespace) -> int:
         return 0
     console = make_console()
     title = f"{store.name}: {'running' if running else 'not running'}"
-    table = Table("task", "scale", "experiment", "method", "trials", "ok", "not ok", "left", title=title)
+    table = Table(*(name.replace("_", " ") for name in _COLUMNS), title=title)
     for row in rows:
-        table.add_row(*("?" if value is None else str(value) for value in row.values()))
+        bad = f"{row['not_ok']} ({endings(row['statuses'])})" if row["not_ok"] else "0"
+        table.add_row(*("?" if value is None else str(value) for value in ({**row, "not_ok": bad}[name] for name in _COLUMNS)))
     console.print(table)
     of = f"of {len(plan)} trials recorded, {left} left" if plan or not done else "trials recorded, without a plan that can be read"
     console.print(f"{len(done)} {of}")
@@ -91,7 +95,8 @@ def _rows(plan: Sequence[Any], done: Mapping[str, Any]) -> list[dict[str, Any]]:
         states = statuses.get(key, Counter())
         named = dict(zip(("task", "scale", "experiment", "method"), key, strict=True))
         planned, waiting = (count, count - states.total()) if plan else (None, None)
-        rows.append({**named, "trials": planned, "ok": states["ok"], "not_ok": states.total() - states["ok"], "left": waiting})
+        ends = {"ok": states["ok"], "not_ok": states.total() - states["ok"], "left": waiting, "statuses": dict(states)}
+        rows.append({**named, "trials": planned, **ends})
     return rows
 
 
