@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,9 +16,12 @@ from harness import params, registry
 from harness.console import console as make_console
 from harness.console import emit, styled, warn
 from harness.durations import duration
+from harness.errors import quiet
 from harness.kinds import text
 from harness.papers import Judged, verdicts_in
 from harness.plan import Overrides, TrialSpec, data_names, expand, placeholders
+from harness.rerun import Rerun, of_plan, usual
+from harness.store import StudyStore
 from harness.tally import KINDS, Line, number_or_none, outcome
 from harness.task import SCALES, Claim, Experiment, Task
 
@@ -52,9 +55,10 @@ def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
     judged, unread = verdicts_in(options.store)
     of_scale = judged.get(task.id, {})
     found = [(of_scale[scale], line) for scale in SCALES if scale in of_scale for line in of_scale[scale].lines if line.claim == claim.id]
-    tried = [line.scale for _, line in found if line.scale in claim.scales]
-    scales = tried or _usual(task.tested_at(claim))
-    again = [f"papertrial run {task.id} --scale {scale} --claim {claim.id}" for scale in scales]
+    tried = [_rerun(task, study, line.scale) for study, line in found if line.scale in claim.scales]
+    scales = task.tested_at(claim)
+    untried = [Rerun(task, usual(scales), "", options.store)] if scales else []
+    again = [rerun.claim(claim.id) for rerun in tried or untried]
     if options.json:
         emit(_claim_fields(task, claim) | {"verdicts": [_verdict_fields(*own) for own in found], "again": again})
         return
@@ -70,9 +74,16 @@ def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
         console.print(f"    again: {command}" if found else f"    run it: {command}", markup=False, soft_wrap=True)
 
 
-def _usual(scales: Sequence[str]) -> list[str]:
-    """The scale at which to begin: laptop, which decides a direction, or else the smallest of those that there are."""
-    return ["laptop"] if "laptop" in scales else sorted(scales, key=SCALES.index)[:1]
+def _rerun(task: Task, judged: Judged, scale: str) -> Rerun:
+    """How a study's own trials of a task run again; what is read of it is not a task's declaration, and imported where it is needed."""
+    from harness.cells import Cells
+    from harness.plans import plan_if_readable
+    from harness.study import load_env
+
+    folder = Path(judged.folder)
+    study = StudyStore(str(folder.parent), folder.name)
+    plan, env = plan_if_readable(study, quiet), load_env(study)
+    return of_plan(study.name, study.parent_uri, Cells.of(plan.trials), task, scale, env.get("command", ()), plan.looks)
 
 
 def _decided(study: Judged, line: Line) -> str:

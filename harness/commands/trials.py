@@ -10,17 +10,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 from rich.table import Table
 
 from harness.behind import by_claim
+from harness.causes import cause
 from harness.cells import Index
 from harness.console import console as make_console
-from harness.console import emit, warn
+from harness.console import emit, styled, warn
+from harness.rerun import of_trial
 from harness.store import open_study
 from harness.study import Study, load
 
 MOST = 200
 """Rows on a terminal; all are in the JSON and in the study's tables."""
+MOST_TRACED = 3
+"""Tracebacks on a terminal, of errors that differ."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,12 +50,25 @@ def run(options: argparse.Namespace) -> int:
     console.print(table)
     if len(listed.places) > MOST:
         console.print(f"the first {MOST} of {count}; all with --json")
+    _why(rows, console, traced=options.failed)
+    if rows:
+        trial = study.plan[listed.places[0]]
+        again = of_trial(study, trial).trial(trial, retry=rows[0]["status"] not in ("ok", "waiting"))
+        console.print(f"one again: {again}", soft_wrap=True)
+    return 0
+
+
+def _why(rows: Sequence[dict[str, Any]], console: Console, *, traced: bool) -> None:
+    """What trials that did not end ok said, once for all that said the same; with the traceback of one of them if `traced`."""
+    said: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["error"]:
-            warn(console, f"{row['trial']}: {row['error'].strip().splitlines()[-1]}")
-    if rows:
-        console.print(f"one again, in this process: {again(study, rows[0]['trial'])}", soft_wrap=True)
-    return 0
+            said.setdefault(cause(row["error"]), []).append(row)
+    for place, (why, own) in enumerate(said.items()):
+        who = f"{len(own)} trials, such as {own[0]['trial']}" if len(own) > 1 else own[0]["trial"]
+        warn(console, f"{who} ({own[0]['method']}, seed {own[0]['seed']}): {why}")
+        if traced and place < MOST_TRACED and "\n" in own[0]["error"].strip():
+            console.print(styled(own[0]["error"].strip(), "dim"), soft_wrap=True)
 
 
 def _places(study: Study, claims: Sequence[str]) -> Index:
@@ -60,12 +78,6 @@ def _places(study: Study, claims: Sequence[str]) -> Index:
     wanted = dict.fromkeys(trial.id for own in by_claim(study, claims).values() for trial in own)
     at = {trial.id: place for place, trial in enumerate(study.plan)}
     return np.array([at[id] for id in wanted], dtype=np.intp)
-
-
-def again(study: Study, id: str) -> str:
-    """The command that runs one trial again."""
-    trial = next(trial for trial in study.plan if trial.id == id)
-    return f"papertrial run {trial.task} --scale {trial.scale} --trial {id} --local"
 
 
 @dataclass(frozen=True, eq=False)

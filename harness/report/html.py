@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.aggregates import Aggregate
+from harness.evidence import Evidence
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import Board
+from harness.masking import again
 from harness.papers import in_short
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
@@ -19,6 +21,7 @@ from harness.report.origins import failures, provenance
 from harness.report.pages import SHADES, environment
 from harness.report.plots import Plot
 from harness.report.tables import Layout
+from harness.rerun import Rerun, of_study
 from harness.shown import plain
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
@@ -50,6 +53,8 @@ class Card:
     anchor: str
     trials: int
     """Planned trials that the estimate reads."""
+    commands: Sequence[str] = ()
+    """What lists these trials, and what runs them again."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,10 @@ class Section:
     colours: Mapping[str, int]
     places: Mapping[str, int]
     """Of each method among the task's: what hides its marks."""
+    again: str
+    """The command that runs its trials again."""
+    one_again: str
+    """The command that runs a trial ID again."""
     in_short: str
     """What the task's README says in short, of its own reference study."""
 
@@ -99,6 +108,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         caution=verdicts.caution(judgement.verdicts),
         provenance=provenance(study),
         trials=trial_rows(judgement),
+        listed=again(["trials", *study.store.words]),
         most_trials=MOST_TRIALS,
         files=_files(study),
         script=Markup((folder / "report.js").read_text(encoding="utf-8")),
@@ -123,16 +133,8 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     task, scale = ruling.evidence.task, ruling.evidence.scale
     anchor = f"{task.id}-{scale}"
     evidence = ruling.evidence
-    cards = [
-        Card(
-            v,
-            verdict_bar(v, task.claim(v.claim).holds),
-            described(v),
-            f"{anchor}-{v.claim}",
-            evidence.trials_read(task.claim(v.claim).estimate) if was_tried(v) else 0,
-        )
-        for v in ruling.verdicts
-    ]
+    rerun = of_study(evidence.study, task, scale)
+    cards = [_card(evidence, v, f"{anchor}-{v.claim}", rerun) for v in ruling.verdicts]
     parts = [
         _part(
             task.experiment(board.experiment), view(ruling, board), board, plots[board.experiment], ruling.aggregates.get(board.experiment)
@@ -140,7 +142,15 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
         for board in ruling.boards
     ]
     places = {method.name: i for i, method in enumerate(task.methods)}
-    return Section(task, scale, anchor, cards, parts, {name: i % len(COLOURS) for name, i in places.items()}, places, in_short(task.id))
+    colours = {name: i % len(COLOURS) for name, i in places.items()}
+    return Section(task, scale, anchor, cards, parts, colours, places, rerun.whole(), rerun.any_trial(), in_short(task.id))
+
+
+def _card(evidence: Evidence, v: Verdict, anchor: str, rerun: Rerun) -> Card:
+    claim = evidence.task.claim(v.claim)
+    bar, trials = verdict_bar(v, claim.holds), evidence.trials_read(claim.estimate) if was_tried(v) else 0
+    listed = again(["trials", *evidence.study.store.words, "--claim", v.claim])
+    return Card(v, bar, described(v), anchor, trials, [listed, rerun.claim(v.claim)] if trials else [])
 
 
 def _part(experiment: Experiment, shown: BoardView, board: Board, plots: Sequence[Plot], found: Aggregate | None) -> ExperimentPart:

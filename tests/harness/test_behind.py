@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -80,17 +79,6 @@ def test_what_a_claim_stands_on_runs_with_it() -> None:
     own = {trial.id for trial in trials_of(rolled, trials)}
     assert not {trial.id for trial in trials_of(floor, trials)} <= own, "its control reads others"
     assert {trial.id for claim in (rolled, floor) for trial in trials_of(claim, trials)} <= {trial.id for trial in found}
-
-
-def test_a_run_says_why_most_trials_failed_and_how_to_see_each(papertrial: Command, smoke: Command) -> None:
-    said = smoke("--local", "--set", "behaviour=raise", "--study", "s")
-    assert said.code == 1
-    (why,) = [line for line in said.out.splitlines() if " of them: " in line and "papertrial" not in line]
-    rows = json.loads(papertrial("trials", "s", "--failed", "--json").out)
-    assert why.split(" of them: ")[0] == str(len(rows))
-    assert why.split(" of them: ")[1] in rows[0]["error"]
-    (command,) = [line for line in said.out.splitlines() if "each of them: " in line]
-    assert papertrial(*shlex.split(command.partition("papertrial ")[2])).code == 0
 
 
 def test_what_is_not_recorded_yet_waits(papertrial: Command, smoke: Command) -> None:
