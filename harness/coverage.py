@@ -152,17 +152,15 @@ def _words(estimate: Any) -> Iterator[str]:
         yield from _words(part)
 
 
-def _check_names(task: Task) -> None:
-    """TaskError where a claim reads an experiment, method, metric or parameter that the task does not have, or an extreme over methods."""
+def check_names(task: Task) -> None:
+    """TaskError where a claim or statistic reads an experiment, method, metric or parameter that the task does not have."""
     for claim in task.claims:
-        _check_parts(task, f"claim {claim.id}", claim.estimate)
         for need in needs(claim.estimate):
             if not need.experiment and len(task.experiments) > 1:
                 raise TaskError(f"task {task.id}, claim {claim.id}: it reads {need}, and does not say of which experiment")
             _check_need(task, f"claim {claim.id}", need)
     for experiment in task.experiments:
         for statistic in experiment.statistics or ():
-            _check_parts(task, f"statistic {statistic.name}", statistic.estimate)
             for need in needs(statistic.estimate):
                 _check_need(task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name))
 
@@ -197,10 +195,11 @@ def _listed(task: Task, experiment: str) -> str:
 def check(task: Task, scale: str) -> None:
     """TaskError where claims, figures or statistics read names that the task does not have, or trials that no grid of their scales plans.
 
-    It walks every estimate, which takes too long for a list of all tasks: a task is checked when it is planned or shown.
+    It plans, and asks laws, which takes too long for a list of all tasks: a task is checked when it is planned or shown.
     """
-    _check_names(task)
+    check_names(task)
     for claim in task.claims:
+        _check_parts(task, f"claim {claim.id}", claim.estimate)
         for need in needs(claim.estimate) if scale in claim.scales else ():
             if not planned(task, scale, need):
                 raise TaskError(
@@ -212,6 +211,7 @@ def check(task: Task, scale: str) -> None:
                 _check_need(task, f"figure {figure.id}", need)
                 _check_anywhere(task, f"figure {figure.id}", need)
         for statistic in experiment.statistics or ():
+            _check_parts(task, f"statistic {statistic.name}", statistic.estimate)
             for need in needs(statistic.estimate):
                 _check_anywhere(
                     task, f"statistic {statistic.name}", dataclasses.replace(need, experiment=need.experiment or experiment.name)

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from harness import coverage
 from harness.data import Dataset
 from harness.errors import TaskError, unknown
 from harness.task import Task
@@ -69,10 +70,11 @@ def task(name: str) -> Task:
 
 @cache
 def task_at(entry: Entry) -> Task:
-    """The task that is declared there."""
+    """The task that is declared there. TaskError where it cannot be loaded, or reads a name that it does not have."""
     found = _load(entry, Task)
     if found.id != entry.name:
         raise TaskError(f"task {entry.name!r} calls itself {found.id!r}: the folder and the id must agree")
+    coverage.check_names(found)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +48,16 @@ def run(trial):
 Broken = Callable[[str, str, str], str]
 
 
+def write(root: Path, name: str, where: str, old: str, new: str) -> None:
+    """The task above below `root`, with `old` replaced in its task or experiment."""
+    folder = root / "demo" / name
+    folder.mkdir(parents=True)
+    for file, text in (("task", TASK), ("experiment", EXPERIMENT)):
+        assert file != where or old in text
+        changed = text.replace(old, new) if file == where else text
+        (folder / f"{file}.py").write_text(changed.replace("@ROOT@", root.name).replace("@NAME@", name))
+
+
 @pytest.fixture
 def broken(papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
     """`broken(where, old, new)` is what is found wrong with the task above when `old` is replaced in its task or experiment.
@@ -57,12 +68,7 @@ def broken(papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     root = f"roots{name}"
 
     def said(where: str, old: str, new: str) -> str:
-        folder = tmp_path / root / "demo" / name
-        folder.mkdir(parents=True)
-        for file, text in (("task", TASK), ("experiment", EXPERIMENT)):
-            assert file != where or old in text
-            changed = text.replace(old, new) if file == where else text
-            (folder / f"{file}.py").write_text(changed.replace("@ROOT@", root).replace("@NAME@", name))
+        write(tmp_path / root, name, where, old, new)
         monkeypatch.setenv(registry.TASK_PATHS, str(tmp_path / root))
         if old and "import" not in new:  # in this process: what a declaration imports takes a fresh one
             task = registry.task(name)
@@ -94,8 +100,14 @@ def test_a_sound_task_keeps_the_contract(broken: Broken) -> None:
             "locate/mean is estimated at 99 s, above the limit of 60 s",
         ),
         ("task", "seeds=2", "seeds=1", "scale smoke: one seed decides nothing"),
-        ("experiment", '{"error": ', '{"eror": ', "median: failed, "),
+        ("experiment", '{"error": ', '{"eror": ', "median: failed, run returned metric 'eror'"),
         ("experiment", "return {", "total = float('nan')\n    return {", "median: diverged"),
+        (
+            "experiment",
+            "return {",
+            "total = total if trial.seed == 0 or trial.method == 'median' else float('nan')\n    return {",
+            "mean: at seed 1 diverged, ",
+        ),
         (
             "experiment",
             '"error": total',
@@ -122,3 +134,27 @@ def test_an_unknown_task_is_one_sentence(papertrial: Command) -> None:
     said = papertrial("test", "crrelo")
     assert said.code == 2
     assert "did you mean 'crrelu'?" in said.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"C1", "median"', '"C1", "medain"', "claim C1: unknown method of misnamed: 'medain'; did you mean 'median'? (choices: "),
+        ('locate["error"]', 'locate["error"].at(seedz=1)', "claim C1: unknown parameter of experiment locate: 'seedz'"),
+    ],
+    ids=["method", "parameter"],
+)
+def test_a_name_misspelt_in_a_claim_is_said_by_whatever_loads_the_task(
+    papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, says: str
+) -> None:
+    root = tmp_path / re.sub(r"\W", "", f"roots{tmp_path.name}")
+    write(root, "misnamed", "task", old, new)
+    monkeypatch.setenv(registry.TASK_PATHS, str(root))
+    registry.task_at.cache_clear()
+    for words in (["show"], ["show", "--json"], ["plan", "--scale", "smoke"], ["test"], ["run", "--scale", "smoke", "--local"]):
+        said = papertrial(words[0], "misnamed", *words[1:])
+        assert (said.code, said.out) == (2, ""), words
+        assert says in said.err
+    (row,) = [row for row in json.loads(papertrial("list", "--json").out) if row["task"] == "misnamed"]
+    assert says in row["error"]
+    sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]
