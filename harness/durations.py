@@ -8,6 +8,8 @@ import re
 from harness.errors import UsageError
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SHOWN = {"s": 90.0, "min": 5400.0, "h": 2 * 86400.0}
+"""Up to how many seconds a unit is shown."""
 
 
 def duration(seconds: float) -> str:
@@ -17,6 +19,25 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 2 * 86400 else f"{seconds / 86400:.1f} d"
+
+
+def span(low: float, high: float) -> str:
+    """`3 to 6 min`, `50 s to 2 min`, `about 5 min`: two times in seconds, rounded to figures that an estimate can bear."""
+    (least, unit), (most, other) = _rounded(low), _rounded(high)
+    most = most or 1.0
+    if (least, unit) == (most, other):
+        return f"about {most:g} {other}"
+    if not least:
+        return f"up to {most:g} {other}"
+    return f"{least:g}{f' {unit}' if unit != other else ''} to {most:g} {other}"
+
+
+def _rounded(seconds: float) -> tuple[float, str]:
+    """A number and its unit."""
+    unit = next((unit for unit, below in _SHOWN.items() if seconds < below), "d")
+    value = seconds / _UNITS[unit]
+    step = (1.0 if value < 10 else 5.0) if unit in ("s", "min") else 0.5 if value < 10 else 1.0
+    return round(value / step) * step, unit
 
 
 def seconds_of(variable: str, usual: float) -> float:

@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from harness.durations import duration
+from harness.causes import endings
+from harness.durations import span
 from harness.plan import TrialSpec
 from harness.record import Record
+from harness.timing import Cell, Cost, Timings
 
 LINE_EVERY_S = 10.0
+LOOK_EVERY_S = 0.5
+"""How often a bar says anew what is left: it takes a step for every cell of the plan."""
 FORESEEN = 0.02
 """Share of the work from which on a time left is shown: before, workers start and programs are probed."""
 
 
 class RunProgress:
-    """Shows records as they become safe. The time left weighs trials by their expected seconds where the task gives them."""
+    """Shows records as they become safe, and how long the others will take by what trials took so far.
 
-    def __init__(self, trials: Sequence[TrialSpec], console: Console) -> None:
-        self._weights = {trial.id: trial.expected_s or 1.0 for trial in trials}
-        self._console = console
+    `before` are records that the study had, of trials like those that run; `clock` gives seconds, and only their differences count.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[TrialSpec],
+        console: Console,
+        before: Iterable[Record] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timings = Timings(trials)
+        for record in before:
+            self._timings.learn(record)
+        self._console, self._clock = console, clock
         self._states: Counter[str] = Counter()
-        self._total = 0
-        self._total_weight = self._done_weight = 0.0
-        self._started = self._printed = time.monotonic()
+        self._left: Counter[Cell] = Counter()
+        self._total, self._slots = 0, 1
+        self._worked_s = 0.0
+        """Seconds of trials that ended in this run."""
+        self._idle_s = 0.0
+        """What the run took beyond these, were all workers at work ever since: the start of workers at most."""
+        self._started = self._printed = self._looked = clock()
         self._bar: Progress | None = None
         self._row = TaskID(0)
 
@@ -41,8 +60,9 @@ class RunProgress:
 
     def begin(self, todo: Sequence[TrialSpec], slots: int) -> None:
         """The executor is ready: `todo` trials, `slots` of them at once."""
-        self._total, self._started = len(todo), time.monotonic()
-        self._total_weight = sum(self._weights[trial.id] for trial in todo)
+        self._total, self._slots, self._started = len(todo), slots, self._clock()
+        self._idle_s = float("inf")
+        self._left = Counter(self._timings.cell(trial.id) for trial in todo)
         self._console.print(f"running {len(todo)} trials, {slots} at a time")
         if self._console.is_terminal:
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
@@ -52,18 +72,42 @@ class RunProgress:
 
     def observe(self, record: Record) -> None:
         """One more record is safe."""
+        now = self._clock()
         self._states[record.status] += 1
-        self._done_weight += self._weights.get(record.trial_id, 1.0)
+        self._timings.learn(record)
+        self._left[self._timings.cell(record.trial_id)] -= 1
+        self._worked_s += record.seconds
+        self._idle_s = min(self._idle_s, max(0.0, now - self._started - self._worked_s / self._slots))
+        finished = self._states.total() == self._total
         if self._bar:
-            self._bar.update(self._row, advance=1, description=self._summary())
-        elif time.monotonic() - self._printed > LINE_EVERY_S or self._states.total() == self._total:
-            self._printed = time.monotonic()
-            self._console.print(f"{self._states.total()}/{self._total} trials, {self._summary()}")
+            self._bar.update(self._row, advance=1)
+            if now - self._looked > LOOK_EVERY_S or finished:
+                self._looked = now
+                self._bar.update(self._row, description=self._summary(now))
+        elif now - self._printed > LINE_EVERY_S or finished:
+            self._printed = now
+            self._console.print(f"{self._states.total()}/{self._total} trials, {self._summary(now)}")
 
-    def _summary(self) -> str:
-        elapsed = max(time.monotonic() - self._started, 1e-9)
-        left = ""
-        if self._done_weight >= FORESEEN * self._total_weight:
-            left = f"about {duration(max(0.0, elapsed * (self._total_weight - self._done_weight) / max(self._done_weight, 1e-9)))} left"
-        troubles = ", ".join(f"{count} {state}" for state, count in sorted(self._states.items()) if state != "ok")
-        return ", ".join(filter(None, [f"{self._states.total() / elapsed:.3g}/s", left, troubles]))
+    def _summary(self, now: float) -> str:
+        elapsed = max(now - self._started, 1e-9)
+        return ", ".join(filter(None, [f"{self._states.total() / elapsed:.3g}/s", self._time_left(elapsed), endings(self._states)]))
+
+    def _time_left(self, elapsed: float) -> str:
+        """Between two paces; nothing where none can be said.
+
+        The slow one is that of what has ended since the run began. The fast one takes the start of workers out, and counts what trials
+        under way have done, which is what workers had time for and nothing has come of yet.
+        """
+        left = Cost()
+        for cell, count in self._left.items():
+            left += self._timings.cost(cell) * count
+        waiting = self._total - self._states.total()
+        if waiting <= 0 or not left.expected_s or self._worked_s < FORESEEN * (self._worked_s + left.expected_s):
+            return ""
+        worked, running = self._worked_s, min(self._slots, waiting)
+        busy_s = elapsed - self._idle_s
+        under_way = min(max(0.0, self._slots * busy_s - worked), left.expected_s * running / waiting)
+        # The last trials leave workers without any.
+        share = running / self._slots
+        fast = (left.low_s - under_way * left.low_s / left.expected_s) * busy_s / (worked + under_way) / share
+        return f"{span(fast, left.high_s * elapsed / worked / share)} left"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +22,16 @@ from harness.commands.selection import Selection, select
 from harness.console import console as make_console
 from harness.console import emit, styled, warn
 from harness.data import state
-from harness.durations import duration
+from harness.durations import duration, span
 from harness.engine import left_to_do
+from harness.errors import StoreError, quiet
 from harness.plan import TrialSpec
 from harness.plans import plan_if_readable
 from harness.record import Record
+from harness.store import StudyStore, studies
+from harness.study import from_tables
 from harness.task import Hardware
+from harness.timing import Cost, OfCell, Timings
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,7 +42,8 @@ def run(options: argparse.Namespace) -> int:
     kept = plan_if_readable(selection.store, damages.append)
     done = contents.records
     left = left_to_do(selection.store, selection.trials, done, retry=False)
-    rows = _rows(selection, done, left)
+    timings = _timings(selection, done.values())
+    rows = _rows(selection, done, left, timings)
     if options.json:
         emit(_fields(selection, rows, left, damages))
         return 0
@@ -45,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     table = Table("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
     for row in rows:
         numbers = (row.trials, row.done, row.not_ok, row.left)
-        table.add_row(row.task, row.experiment, row.method, *map(str, numbers), _cost(row.left, row.expected_s))
+        table.add_row(row.task, row.experiment, row.method, *map(str, numbers), _cost(row.left, row.cost))
     console.print(table)
     looks = selection.looks or kept.looks
     planned = kept.trials or selection.up_to({task.id: looks[0].seeds if selection.looks else math.inf for task in selection.tasks})
@@ -53,8 +60,39 @@ def run(options: argparse.Namespace) -> int:
         console.print(sentence, markup=False, soft_wrap=True)
     for damage in damages:
         warn(console, damage)
-    _totals(console, selection, left)
+    _totals(console, selection, left, timings)
     return 0
+
+
+def _timings(selection: Selection, records: Iterable[Record]) -> Timings:
+    """What trials took in this study, and in others of its store that ran the same task at the same scale."""
+    found = Timings(selection.trials)
+    for study in _others(selection):
+        with suppress(StoreError):
+            found.learn_elsewhere(_ended(study))
+    for record in records:
+        found.learn(record)
+    return found
+
+
+def _ended(study: StudyStore) -> Iterator[tuple[OfCell, float]]:
+    """Trials that ended ok, and their seconds."""
+    if ledger.is_kept(study):
+        yield from ((record, record.seconds) for record in ledger.read(study).records.values() if record.status == "ok")
+        return
+    planned = {trial.id: trial for trial in plan_if_readable(study, quiet).trials}
+    if planned:
+        frame = from_tables(study, [*planned.values()], quiet)
+        own = frame[frame["status"] == "ok"]
+        yield from ((planned[id], seconds) for id, seconds in zip(own["trial_id"], own["seconds"], strict=True))
+
+
+def _others(selection: Selection) -> list[StudyStore]:
+    if not selection.store.is_local:
+        return []
+    names = tuple(f"{task.id}-{selection.scale}" for task in selection.tasks)
+    folders = [folder for folder in studies(selection.store.parent_uri) if folder.name.startswith(names)]
+    return [StudyStore(str(folder.parent), folder.name) for folder in folders if folder != selection.store.local(".")]
 
 
 @dataclass(frozen=True)
@@ -68,11 +106,11 @@ class _Row:
     done: int
     not_ok: int
     left: int
-    expected_s: float
-    """Of what is left; 0 where the task says nothing."""
+    cost: Cost
+    """Of what is left; zeros where nobody knows."""
 
 
-def _rows(selection: Selection, done: Mapping[str, Record], left: Sequence[TrialSpec]) -> list[_Row]:
+def _rows(selection: Selection, done: Mapping[str, Record], left: Sequence[TrialSpec], timings: Timings) -> list[_Row]:
     def own(trials: Sequence[TrialSpec]) -> dict[tuple[str, str, str], list[TrialSpec]]:
         found: dict[tuple[str, str, str], list[TrialSpec]] = {}
         for trial in trials:
@@ -87,7 +125,7 @@ def _rows(selection: Selection, done: Mapping[str, Record], left: Sequence[Trial
             if trials := planned.get(key):
                 states = [done[trial.id].status for trial in trials if trial.id in done]
                 ok, mine = states.count("ok"), waiting.get(key, [])
-                rows.append(_Row(*key, len(trials), ok, len(states) - ok, len(mine), sum(trial.expected_s for trial in mine)))
+                rows.append(_Row(*key, len(trials), ok, len(states) - ok, len(mine), timings.total(mine)))
     return rows
 
 
@@ -100,16 +138,24 @@ def _fields(selection: Selection, rows: Sequence[_Row], left: Sequence[TrialSpec
         "trials": len(selection.trials),
         "seeds": len({trial.seed for trial in selection.trials}),
         "left": len(left),
-        "expected_s": sum(trial.expected_s for trial in left) or None,
+        "expected_s": sum(row.cost.expected_s for row in rows) or None,
+        "expected_low_s": sum(row.cost.low_s for row in rows) or None,
+        "expected_high_s": sum(row.cost.high_s for row in rows) or None,
         "data": [{"name": data.name, "kind": data.kind, "fingerprint": data.fingerprint or None} for data in sets],
-        "rows": rows,
+        "rows": [_row_fields(row) for row in rows],
         "damages": damages,
     }
 
 
-def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> None:
+def _row_fields(row: _Row) -> dict[str, Any]:
+    fields = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    cost = fields.pop("cost")
+    return fields | {"expected_s": cost.expected_s, "expected_low_s": cost.low_s, "expected_high_s": cost.high_s}
+
+
+def _totals(console: Console, selection: Selection, left: list[TrialSpec], timings: Timings) -> None:
     seeds = len({trial.seed for trial in selection.trials})
-    cost = _cost(len(left), sum(trial.expected_s for trial in left))
+    cost = _cost(len(left), timings.total(left))
     console.print(f"{len(selection.trials)} trials over {seeds} seeds, {len(left)} left, {cost} of trial time")
     for data in {trial.data for trial in selection.trials if trial.data}:
         if data.fingerprint:
@@ -122,15 +168,15 @@ def _totals(console: Console, selection: Selection, left: list[TrialSpec]) -> No
     for sentence in memory.too_large(selection.trials, selection.tasks, machine):
         console.print(sentence, style="yellow", markup=False, soft_wrap=True)
     for shape in {trial.resources for trial in left}:
-        seconds = sum(trial.expected_s for trial in left if trial.resources == shape)
+        whole = timings.total(trial for trial in left if trial.resources == shape)
         if shape.gpus:
             at_once = max(1, int(1 / shape.gpus))
             cards = "one GPU" if shape.gpus <= 1 else f"{shape.gpus:g} GPUs"
-            console.print(f"each trial takes {shape}: about {duration(seconds / at_once)} on {cards} ({at_once} at a time)")
+            console.print(f"each trial takes {shape}: {_cost(1, whole * (1 / at_once))} on {cards} ({at_once} at a time)")
         else:
             cpus = os.cpu_count() or 1
             at_once = max(1, int(cpus / shape.cpus))
-            console.print(f"each trial takes {shape}: about {duration(seconds / at_once)} on these {cpus} CPUs ({at_once} at a time)")
+            console.print(f"each trial takes {shape}: {_cost(1, whole * (1 / at_once))} on these {cpus} CPUs ({at_once} at a time)")
         _peak(console, selection, [trial for trial in left if trial.resources == shape], machine)
 
 
@@ -158,5 +204,5 @@ def _over_limit(trials: Sequence[TrialSpec]) -> list[str]:
     ]
 
 
-def _cost(left: int, seconds: float) -> str:
-    return f"about {duration(seconds)}" if seconds else ("-" if not left else "unknown")
+def _cost(left: int, cost: Cost) -> str:
+    return span(cost.low_s, cost.high_s) if cost.high_s else ("-" if not left else "unknown")

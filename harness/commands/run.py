@@ -133,7 +133,7 @@ def _run_trials(
         for note in record.notes.splitlines():
             say(f"trial {record.trial_id} ({record.method}, seed {record.seed}) {note}")
 
-    with RunProgress(trials, console) as progress:
+    with RunProgress(trials, console, contents.records.values()) as progress:
         result = engine.run_trials(
             store,
             trials,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.text import Text
 from harness import params, registry
 from harness.console import console as make_console
 from harness.console import emit, styled, warn
-from harness.durations import duration
+from harness.durations import span
 from harness.errors import quiet
 from harness.kinds import text
 from harness.papers import Judged, verdicts_in
@@ -24,6 +25,7 @@ from harness.rerun import Rerun, of_plan, usual
 from harness.store import StudyStore
 from harness.tally import KINDS, Line, number_or_none, outcome
 from harness.task import SCALES, Claim, Experiment, Task
+from harness.timing import DECLARED
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         emit(_fields(task))
         return 0
+    planned = {name: _trials(task, name) for name in task.scales}  # what is wrong with any of them is said before half a page
     console = make_console()
     paper = task.paper
     about = f" version {task.version}: {paper.title} ({paper.year}), https://arxiv.org/abs/{paper.arxiv}"
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     _methods(console, task)
     for experiment in task.experiments:
         _experiment(console, task, experiment)
-    _scales(console, task)
+    _scales(console, task, planned)
     for claim in _in_order(task):
         _claim(console, task, claim)
     return 0
@@ -220,12 +223,12 @@ def _trials(task: Task, scale: str) -> list[TrialSpec]:
     return expand(task, scale, Overrides(), placeholders(task, scale))
 
 
-def _scales(console: Console, task: Task) -> None:
+def _scales(console: Console, task: Task, planned: Mapping[str, Sequence[TrialSpec]]) -> None:
     table = Table("scale", "trials", "seeds", "data", "each trial takes", "trial time", "what it is", title="scales (--scale)")
     for name, scale in task.scales.items():
-        trials = _trials(task, name)
+        trials = planned[name]
         seconds = sum(trial.expected_s for trial in trials)
-        cost = f"about {duration(seconds)}" if seconds else "unknown"
+        cost = span(*(share * seconds for share in DECLARED)) if seconds else "unknown"
         shapes = ", ".join(dict.fromkeys(str(trial.resources) for trial in trials))
         table.add_row(
             name, str(len(trials)), str(scale.seeds), ", ".join(data_names(task, name)) or "none", shapes, cost, scale.description
