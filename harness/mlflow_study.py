@@ -35,7 +35,7 @@ from harness.mlflow_client import (
 from harness.papers import COUNTED
 from harness.partial import Partial
 from harness.report import tables
-from harness.report.verdicts import caution, verdicts_csv
+from harness.report.verdicts import caution, region, verdicts_csv
 from harness.shown import plain, sentence
 from harness.stats import Interval, seed_interval
 from harness.tally import sentences, tally
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
-CONTENT = 2
+CONTENT = 3
 """Of what a publication holds: studies that an older papertrial published are published again."""
 
 
@@ -185,7 +185,7 @@ def verdict_table(ruling: Ruling) -> dict[str, list[Any]]:
                 "estimate": v.interval.estimate,
                 "high": v.interval.high,
                 "unit": v.unit,
-                "holds": str(v.holds),
+                "holds": region(v.holds, v.unit),
                 "paper": v.published,
                 "seeds": v.n,
                 "scale": v.scale,

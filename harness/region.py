@@ -26,6 +26,15 @@ class Region:
             return f"< {self.high:g}"
         return f"> {self.low:g}" if self.high == float("inf") else f"{self.low:g} to {self.high:g}"
 
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """The region that `str` wrote, to the six digits that it writes. ValueError where it wrote none."""
+        if text[:2] in ("< ", "> "):
+            edge = float(text[2:])
+            return cls(high=edge) if text[0] == "<" else cls(low=edge)
+        low, _, high = text.partition(" to ")
+        return cls(low=float(low), high=float(high))
+
 
 def Below(high: float) -> Region:  # noqa: N802 - reads as a constructor: holds=Below(0.0)
     """The region under `high`."""

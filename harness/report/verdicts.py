@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from harness.report.logarithms import number_undone, region_undone
 from harness.report.tables import blank, bound, csv_text, interval_cells
 from harness.shown import markdown, markdown_table
 from harness.stats import CONFIDENCE, number
@@ -28,6 +29,8 @@ RULE = (
     "tested in several parts counts once, as the part that serves it least."
 )
 """What stands beside counts."""
+CHANCE = "By chance alone: so many of the tested sentences would be called reproduced, at most, were there no effect behind any of them."
+"""What a count by chance is."""
 HOW = (
     "An estimate is computed once per seed, from the records of that seed alone, so that methods that share a seed are compared in pairs.",
     "The number shown is the mean over seeds; brackets hold its 95 % Student-t interval over seeds. Numbers that have a range (shares, "
@@ -35,6 +38,8 @@ HOW = (
     "Where an experiment sweeps a parameter, a number is that of the trial which is best on validation, unless its name says otherwise.",
     "A claim is reproduced when the whole interval lies in the region where it holds, not reproduced when the whole interval lies "
     "outside, and inconclusive when the interval straddles the edge.",
+    "A claim on a logarithm of a ratio is decided on the logarithm. Beside it stands the ratio, whose mean over seeds is geometric: a "
+    "logarithm below 0 is a ratio below 1.",
     "A study that ran until its claims were decided judges them at looks that were fixed before, by wider intervals, which say how wide.",
     "Seeds that all agree decide nothing, unless a metric counts examples: then no interval is narrower than one example.",
     "A claim marked exact leaves nothing to chance: one seed whose value lies outside the region refutes it.",
@@ -79,11 +84,25 @@ def ours(verdict: Verdict) -> str:
 
 def published(verdict: Verdict) -> str:
     """The paper's own value, as precisely as it was given."""
-    return "–" if verdict.published is None else _with_unit(f"{verdict.published:.6g}", verdict.unit)
+    return published_number(verdict.published, verdict.unit)
+
+
+def published_number(value: float | None, unit: str) -> str:
+    """A paper's own value with its unit; that of a logarithm also as what it is the logarithm of."""
+    return "–" if value is None else _beside(_with_unit(f"{value:.6g}", unit), number_undone(value, unit))
+
+
+def region(holds: str, unit: str) -> str:
+    """Where a claim holds; of a logarithm also in what it is the logarithm of, such as `< -0.30103 (ratio below 0.5)`."""
+    return _beside(holds, region_undone(holds, unit))
 
 
 def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit else text
+
+
+def _beside(text: str, undone: str) -> str:
+    return f"{text} ({undone})" if undone else text
 
 
 def seeds(verdict: Verdict) -> str:
@@ -131,7 +150,10 @@ def verdicts_markdown(name: str, verdicts: Sequence[Verdict]) -> str:
     for task, scale in dict.fromkeys((v.task, v.scale) for v in verdicts):
         parts.append(f"## {task}, scale {scale}\n")
         for heading, counted, group in by_kind([v for v in verdicts if (v.task, v.scale) == (task, scale)]):
-            rows = [[word(v), label(v), ours(v), v.holds, published(v), size(v), seeds(v), v.scale, v.data_kind, v.decides] for v in group]
+            rows = [
+                [word(v), label(v), ours(v), region(v.holds, v.unit), published(v), size(v), seeds(v), v.scale, v.data_kind, v.decides]
+                for v in group
+            ]
             parts += [f"### {heading}\n", f"{counted}.\n", f"{markdown_table(head, rows)}\n"]
             parts += [f"- **{v.claim}**: {markdown(f'{v.statement} ({v.source})')}  \n  {word(v)}: {markdown(reasons(v))}" for v in group]
             parts.append("")

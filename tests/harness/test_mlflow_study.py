@@ -24,8 +24,8 @@ from harness.mlflow_client import _taken, allowed, names
 from harness.mlflow_leaderboard import gain
 from harness.ranking import Contender
 from harness.tally import sentences
-from harness.task import Metric
-from tests.harness.fabricated import realistic_study, study_of, task_of
+from harness.task import Above, Metric
+from tests.harness.fabricated import difference_claim, realistic_study, study_of, task_of
 
 KEPT = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
 
@@ -206,6 +206,12 @@ def test_the_tables_of_a_study_are_read_back_as_they_are(study: Judgement, uri: 
     (ours,) = study.boards
     assert list(board["method"]) == [row.method for row in ours.rows]
     assert list(board["rank"]) == [str(row.standing) for row in ours.rows]
+
+
+def test_the_table_of_verdicts_says_a_region_of_a_logarithm_as_a_ratio(tmp_path: Path) -> None:
+    claim = difference_claim(unit="log10 of a ratio", holds=Above(1.0))
+    (ruling,) = judge(study_of(tmp_path, task_of(claims=[claim]), lambda _: {"loss": 1.0})).rulings
+    assert mlflow_study.verdict_table(ruling)["holds"] == ["> 1 (ratio above 10)"]
 
 
 def test_publishing_twice_changes_nothing(study: Judgement, uri: str) -> None:
