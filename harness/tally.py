@@ -8,10 +8,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from harness.stats import Side
+    from harness.stats import Interval, Side
 
 KINDS = ("paper", "extension", "control", "check")
 _NAMES = {"paper": "the paper's claims", "extension": "our extensions", "control": "controls", "check": "checks"}
@@ -46,6 +46,9 @@ class Judged(Protocol):
     def lost(self) -> int: ...  # noqa: D102
 
 
+J = TypeVar("J", bound=Judged)
+
+
 @dataclass(frozen=True)
 class Line:
     """A line of `verdicts.csv`; of one that was written before claims had kinds, all are the paper's."""
@@ -66,14 +69,8 @@ class Line:
     @property
     def estimate(self) -> str:
         """The estimate with its interval and unit, as the study's own tables have it; a dash where there is none."""
-        estimate, low, high = (number_or_none(self.cells.get(name, "")) for name in ("estimate", "low", "high"))
-        if estimate is None:
-            return "–"
-        from harness.stats import Interval
-
-        side: Side = next((side for side, mark in BOUNDS.items() if mark == self.cells.get("bound")), "exact")
-        interval = Interval(estimate, -math.inf if low is None else low, math.inf if high is None else high, self.n, side)
-        return f"{interval} {self.cells.get('unit', '')}".strip()
+        interval = interval_of(self.cells)
+        return "–" if interval is None else f"{interval} {self.cells.get('unit', '')}".strip()
 
     @classmethod
     def of(cls, row: Mapping[str, str]) -> Line:
@@ -92,6 +89,18 @@ def number_or_none(text: str) -> float | None:
     """A cell's number; None where it is empty, NaN or infinite."""
     value = float(text) if text else math.nan
     return value if math.isfinite(value) else None
+
+
+def interval_of(cells: Mapping[str, str]) -> Interval | None:
+    """The estimate of a row of `verdicts.csv` or `leaderboard.csv` with its interval; None where the row has none."""
+    estimate, low, high = (number_or_none(cells.get(name, "")) for name in ("estimate", "low", "high"))
+    if estimate is None:
+        return None
+    from harness.stats import Interval
+
+    side: Side = next((side for side, mark in BOUNDS.items() if mark == cells.get("bound")), "exact")
+    n = int(float(cells.get("n") or 0))
+    return Interval(estimate, -math.inf if low is None else low, math.inf if high is None else high, n, side)
 
 
 def lines(table: str) -> list[Line]:
@@ -119,7 +128,12 @@ def sentences(verdicts: Sequence[Judged]) -> list[str]:
 
     A part that the scale does not test is passed over. One that lost every seed leaves the sentence undecided at best.
     """
-    return [_of(parts) for parts in _by_sentence(verdicts)]
+    return [verdict for verdict, _ in by_sentence(verdicts)]
+
+
+def by_sentence(verdicts: Sequence[J]) -> list[tuple[str, list[J]]]:
+    """The verdict of each sentence, as `sentences` says, with the claims that it is made of."""
+    return [(_of(parts), parts) for parts in _by_sentence(verdicts)]
 
 
 def _of(parts: Sequence[Judged]) -> str:
@@ -133,8 +147,8 @@ def chance(verdicts: Sequence[Judged]) -> float:
     return math.fsum(min(v.by_chance for v in parts) for parts in _by_sentence(tested))
 
 
-def _by_sentence(verdicts: Sequence[Judged]) -> list[list[Judged]]:
-    groups: dict[tuple[str, ...], list[Judged]] = {}
+def _by_sentence(verdicts: Sequence[J]) -> list[list[J]]:
+    groups: dict[tuple[str, ...], list[J]] = {}
     for v in verdicts:
         key = (v.task, v.scale, "group", v.group) if v.group else (v.task, v.scale, "claim", v.claim)
         groups.setdefault(key, []).append(v)
@@ -152,7 +166,7 @@ def tally(verdicts: Sequence[Judged]) -> str:
 
 
 def counts(kind: str, verdicts: Sequence[Judged]) -> str:
-    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)`, of the claims of one kind, or of its sentences where fewer.
+    """`5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1)` of one kind; `5 of 8 sentences (11 claims)` where fewer.
 
     Claims of which every seed was lost are named.
     """
@@ -165,7 +179,7 @@ def counts(kind: str, verdicts: Sequence[Judged]) -> str:
     ]
     expected = chance(verdicts) if kind == "paper" else 0.0
     alone = f" (by chance alone {expected:.2g})" if expected >= 0.05 else ""
-    what = " sentences" if total < len(verdicts) else ""
+    what = f" {'sentences' if total > 1 else 'sentence'} ({len(verdicts)} claims)" if total < len(verdicts) else ""
     lost = [v.claim for v in verdicts if lost_every_seed(v)]
     named = f"; every seed was lost of {', '.join(lost[:MOST_NAMED])}{' ...' if lost[MOST_NAMED:] else ''}" if lost else ""
     return ", ".join([f"{tested} of {total}{what} tested", *by_outcome]) + alone + named

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.tally import Line, chance, counts, lines, lost_every_seed, outcome, sentences, tally
+from harness.tally import Line, chance, counts, interval_of, lines, lost_every_seed, outcome, sentences, tally
 
 
 def line(claim: str, verdict: str, kind: str = "paper", group: str = "", by_chance: float = 0.0, scale: str = "laptop") -> Line:
@@ -41,7 +41,7 @@ def test_the_papers_claims_are_counted_apart_from_ours() -> None:
         line("X", GOOD, "extension"),
     ]
     assert tally(lines) == (
-        "the paper's claims: 2 of 3 sentences tested, 1 reproduced, 1 inconclusive (by chance alone 0.05); "
+        "the paper's claims: 2 of 3 sentences (5 claims) tested, 1 reproduced, 1 inconclusive (by chance alone 0.05); "
         "our extensions: 1 of 1 tested, 1 holds; controls: 2 of 2 tested, 1 holds, 1 does not hold; checks: 1 of 1 tested, 1 holds"
     )
     # C1, and C3, of which all three parts would have to be; C2 is not tested.
@@ -67,6 +67,15 @@ def test_a_table_of_before_calls_no_claim_tested_that_lost_every_seed() -> None:
     )
     assert [found.verdict for found in lines(table)] == [NONE, OPEN, OPEN]
     assert lines("task,scale,claim,verdict\ntoy,laptop,C1,reproduced\n") == [line("C1", GOOD)]
+
+
+def test_the_interval_of_a_row_says_whether_its_mean_is_a_bound() -> None:
+    cells = {"estimate": "30.0", "low": "25.0", "high": "", "n": "5", "bound": ">=", "unit": "steps"}
+    assert str(interval_of(cells)) == "≥ 30.0 [25.0, ∞]"
+    assert replace(line("C1", GOOD), cells=cells).estimate == "≥ 30.0 [25.0, ∞] steps"
+    assert str(interval_of(cells | {"high": "35.0", "bound": ""})) == "30.0 [25.0, 35.0]"
+    assert interval_of(cells | {"estimate": "nan"}) is None
+    assert interval_of({}) is None
 
 
 def test_only_a_paper_is_reproduced() -> None:
