@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 IN_SHORT = re.compile(r"^## In short\n+(.+?)\n*(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 """The section of a paper's README whose statements each cite the claims behind them, as `<sub>C1, C2-*</sub>`."""
+IN_SHORT_SCALE = "laptop"
+"""The scale whose committed study that section speaks of."""
 COUNTED = ("reproduced", "not reproduced", "inconclusive", "not tested")
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.aggregates import Aggregate
-from harness.evidence import Evidence
 from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import Board
 from harness.masking import again
-from harness.papers import in_short
+from harness.papers import IN_SHORT_SCALE, in_short
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
+from harness.report.logarithms import interval_undone, number_undone
 from harness.report.origins import failures, provenance
 from harness.report.pages import SHADES, environment
 from harness.report.plots import Plot
@@ -25,7 +26,7 @@ from harness.rerun import Rerun, of_study
 from harness.shown import plain
 from harness.stats import decimals, number
 from harness.svg import COLOURS, COLOURS_ON_DARK
-from harness.tally import tally, was_tried
+from harness.tally import by_sentence, outcome, tally, was_tried
 from harness.task import Experiment, Region, Task
 from harness.verdict import Verdict
 
@@ -53,8 +54,36 @@ class Card:
     anchor: str
     trials: int
     """Planned trials that the estimate reads."""
+    parts: int
+    """Claims that make up the sentence which it is one of."""
     commands: Sequence[str] = ()
     """What lists these trials, and what runs them again."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What counts once: a claim, or several of one group."""
+
+    verdict: str
+    word: str
+    """The verdict in words."""
+    group: str
+    parts: int
+    cards: Sequence[Card]
+    """Those of its claims that the scale tests."""
+
+
+@dataclass(frozen=True)
+class OfKind:
+    """The claims of one kind of a task: the paper's own, or ours."""
+
+    kind: str
+    heading: str
+    counted: str
+    sentences: Sequence[Sentence]
+    """Those of which the scale tests a claim."""
+    tested: Sequence[Card]
+    untested: Sequence[Card]
 
 
 @dataclass(frozen=True)
@@ -79,7 +108,7 @@ class Section:
     task: Task
     scale: str
     anchor: str
-    cards: Sequence[Card]
+    kinds: Sequence[OfKind]
     experiments: Sequence[ExperimentPart]
     colours: Mapping[str, int]
     places: Mapping[str, int]
@@ -90,6 +119,16 @@ class Section:
     """The command that runs a trial ID again."""
     in_short: str
     """What the task's README says in short, of its own reference study."""
+
+    @property
+    def cards(self) -> list[Card]:
+        """All claims."""
+        return [card for own in self.kinds for card in (*own.tested, *own.untested)]
+
+    @property
+    def untested(self) -> list[Card]:
+        """Claims that the scale does not test."""
+        return [card for own in self.kinds for card in own.untested]
 
 
 def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) -> str:
@@ -116,10 +155,12 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
         failures=failed,
         failed_count=failed_count,
         how=(*verdicts.HOW, *tables.HOW_RANKED, tables.HOW_CENSORED, tables.HOW_OVER_CELLS),
-        split=_tested_and_not,
-        kinds=_kinds,
         tally=lambda cards: tally([card.verdict for card in cards]),
+        in_short_scale=IN_SHORT_SCALE,
+        chance=verdicts.CHANCE,
+        undone=interval_undone,
         words=_words(judgement),
+        claims=lambda cards: f"{len(cards)} claim{'' if len(cards) == 1 else 's'}",
         badges=BADGES,
         say=verdicts,
         progress=tables.progress,
@@ -132,9 +173,7 @@ def render(judgement: Judgement, plots: Sequence[Mapping[str, Sequence[Plot]]]) 
 def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     task, scale = ruling.evidence.task, ruling.evidence.scale
     anchor = f"{task.id}-{scale}"
-    evidence = ruling.evidence
-    rerun = of_study(evidence.study, task, scale)
-    cards = [_card(evidence, v, f"{anchor}-{v.claim}", rerun) for v in ruling.verdicts]
+    rerun = of_study(ruling.evidence.study, task, scale)
     parts = [
         _part(
             task.experiment(board.experiment), view(ruling, board), board, plots[board.experiment], ruling.aggregates.get(board.experiment)
@@ -143,14 +182,34 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     ]
     places = {method.name: i for i, method in enumerate(task.methods)}
     colours = {name: i % len(COLOURS) for name, i in places.items()}
-    return Section(task, scale, anchor, cards, parts, colours, places, rerun.whole(), rerun.any_trial(), in_short(task.id))
+    return Section(
+        task, scale, anchor, _kinds(ruling, anchor, rerun), parts, colours, places, rerun.whole(), rerun.any_trial(), in_short(task.id)
+    )
 
 
-def _card(evidence: Evidence, v: Verdict, anchor: str, rerun: Rerun) -> Card:
-    claim = evidence.task.claim(v.claim)
-    bar, trials = verdict_bar(v, claim.holds), evidence.trials_read(claim.estimate) if was_tried(v) else 0
-    listed = again(["trials", *evidence.study.store.words, "--claim", v.claim])
-    return Card(v, bar, described(v), anchor, trials, [listed, rerun.claim(v.claim)] if trials else [])
+def _kinds(ruling: Ruling, anchor: str, rerun: Rerun) -> list[OfKind]:
+    """The claims of each kind, the paper's own first."""
+    found = []
+    for heading, counted, own in verdicts.by_kind(ruling.verdicts):
+        cards: dict[str, Card] = {}
+        sentences = []
+        for verdict, parts in by_sentence(own):
+            cards |= {v.claim: _card(ruling, v, anchor, len(parts), rerun) for v in parts}
+            shown = [cards[v.claim] for v in parts if v.verdict != "not tested"]
+            if shown:
+                sentences.append(Sentence(verdict, outcome(own[0].kind, verdict), parts[0].group, len(parts), shown))
+        in_order = [cards[v.claim] for v in own]
+        tested = [card for card in in_order if card.verdict.verdict != "not tested"]
+        untested = [card for card in in_order if card.verdict.verdict == "not tested"]
+        found.append(OfKind(own[0].kind, heading, counted, sentences, tested, untested))
+    return found
+
+
+def _card(ruling: Ruling, v: Verdict, anchor: str, parts: int, rerun: Rerun) -> Card:
+    claim = ruling.evidence.task.claim(v.claim)
+    bar, trials = verdict_bar(v, claim.holds), ruling.evidence.trials_read(claim.estimate) if was_tried(v) else 0
+    listed = again(["trials", *ruling.evidence.study.store.words, "--claim", v.claim])
+    return Card(v, bar, described(v), f"{anchor}-{v.claim}", trials, parts, [listed, rerun.claim(v.claim)] if trials else [])
 
 
 def _part(experiment: Experiment, shown: BoardView, board: Board, plots: Sequence[Plot], found: Aggregate | None) -> ExperimentPart:
@@ -166,11 +225,11 @@ def _part(experiment: Experiment, shown: BoardView, board: Board, plots: Sequenc
     )
 
 
-def _words(judgement: Judgement) -> list[str]:
-    """The verdicts that are there, in words, where there are several to choose from."""
+def _words(judgement: Judgement) -> list[tuple[str, int]]:
+    """The verdicts that are there, in words, with how many claims have each, where there are several to choose from."""
     order = ("reproduced", "holds", "not reproduced", "does not hold", "inconclusive", "undecided", "not tested")
-    found = {verdicts.word(verdict) for verdict in judgement.verdicts}
-    return [word for word in order if word in found] if len(found) > 1 else []
+    found = Counter(verdicts.word(verdict) for verdict in judgement.verdicts)
+    return [(word, found[word]) for word in order if word in found] if len(found) > 1 else []
 
 
 def trial_rows(judgement: Judgement) -> dict[str, Any]:
@@ -225,18 +284,6 @@ def _files(study: Study) -> list[str]:
     return [*tables_of, *study.store.names("trials"), *study.store.names("curves")]
 
 
-def _kinds(cards: Sequence[Card]) -> list[tuple[str, str, list[Card]]]:
-    """(heading, counts, cards) of each kind of claim, the paper's own first."""
-    of = {card.verdict.claim: card for card in cards}
-    return [(heading, counted, [of[v.claim] for v in own]) for heading, counted, own in verdicts.by_kind([card.verdict for card in cards])]
-
-
-def _tested_and_not(cards: Sequence[Card]) -> tuple[list[Card], list[Card]]:
-    """What this scale decides, and what it cannot: a reader wants the first."""
-    tested = [card for card in cards if card.verdict.verdict != "not tested"]
-    return tested, [card for card in cards if card.verdict.verdict == "not tested"]
-
-
 @dataclass(frozen=True)
 class VerdictBar:
     """A verdict at a glance: the region, the interval and the paper's value on one line, as positions in percent of its width."""
@@ -285,7 +332,7 @@ def verdict_bar(verdict: Verdict, region: Region) -> VerdictBar | None:
         estimate=place(interval.estimate),
         published=None if published is None else place(published),
         published_beyond=beyond,
-        marks=[(place(edge), f"{edge:g}") for edge in edges],
+        marks=[(place(edge), number_undone(edge, verdict.unit) or f"{edge:g}") for edge in edges],
         seeds=[(place(value), f"seed {seed}: {value:.4g}") for seed, value in _spread(seeds)],
     )
 

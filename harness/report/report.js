@@ -8,7 +8,10 @@
   for (const button of filters) button.addEventListener("click", () => {
     const on = button.classList.toggle("on");
     for (const other of filters) if (other !== button) other.classList.remove("on");
+    for (const one of filters) one.setAttribute("aria-pressed", String(one.classList.contains("on")));
     for (const item of $("[data-verdict]")) item.hidden = on && item.dataset.verdict !== button.dataset.filter;
+    if (on) for (const fold of $("#glance ~ details")) fold.open = $("[data-verdict]", fold).some((claim) => !claim.hidden);
+    for (const sentence of $("[data-sentence]")) sentence.hidden = $("[data-verdict]", sentence).every((claim) => claim.hidden);
   });
 
   // A method's row and its marks in the figures of its task.

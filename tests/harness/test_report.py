@@ -248,7 +248,7 @@ def test_claims_that_a_scale_cannot_test_are_folded_away(tmp_path: Path) -> None
     assert 'id="toy-laptop-here"' in text.replace(folded, "")
     assert 'id="toy-laptop-here"' not in folded
     alone = written(study_of(tmp_path / "alone", task_of(claims=claims[1:]), lambda _: {"loss": 1.0}))
-    assert "<details open><summary>1 not tested" in Path(alone["report.html"]).read_text(), "nothing else to show"
+    assert "<details open><summary>1 claim not tested" in Path(alone["report.html"]).read_text(), "nothing else to show"
 
 
 def verdict_with(values: list[float], published: float | None, folder: Path, *, exact: bool = False) -> Verdict:

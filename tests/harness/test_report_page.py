@@ -20,8 +20,8 @@ from harness.plan import TrialSpec
 from harness.report import site
 from harness.report.board import APART, view
 from harness.report.html import MOST_DOTS
-from harness.report.verdicts import RULE
-from harness.task import Claim, Method, Metric
+from harness.report.verdicts import CHANCE, RULE
+from harness.task import Above, Below, Claim, Method, Metric
 from tests.harness.browser import OVERFLOW, look, needs_chromium
 from tests.harness.fabricated import Outcome, difference_claim, realistic_study, study_of, task_of
 
@@ -70,9 +70,68 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_rule_stands_beside_the_counts(page: Path) -> None:
     text = page.read_text()
     glance = text[text.index('id="glance"') : text.index("</section>", text.index('id="glance"'))]
-    assert f'{RULE} <a href="#how">' in glance
+    assert f"{RULE} {CHANCE} Filled" in glance
+    assert '<a href="#how">' in glance
     assert f'title="{RULE}"' in glance
     assert '<h2 id="how">' in text
+
+
+def paged(folder: Path, claims: list[Claim], scale: str = "laptop") -> str:
+    """The text of a report in which `left` is worse than `right` by 1 nat."""
+    task = task_of(claims=claims, scale=scale)
+    study = study_of(folder, task, lambda t: {"loss": 2.0 + (t.method == "left") * (1 + 0.1 * math.sin(7 * t.seed))}, scale=scale)
+    return report.files(judge(study))["report.html"]
+
+
+def glance_of(text: str) -> str:
+    return text[text.index('id="glance"') : text.index("</section>", text.index('id="glance"'))]
+
+
+def test_a_sentence_made_of_several_claims_is_seen_as_one_and_counted_as_one(tmp_path: Path) -> None:
+    claims = [
+        difference_claim(id="alone", primary=True, null=0.0),
+        *(difference_claim(id=f"S-{i}", group="S", holds=holds) for i, holds in enumerate((Above(0.0), Above(5.0)))),
+        difference_claim(id="S-far", group="S", scales=["paper"]),
+    ]
+    text = paged(tmp_path, claims)
+    glance = glance_of(text)
+    assert "2 of 2 sentences (4 claims) tested, 1 reproduced, 1 not reproduced" in re.sub(r"<.*?>", "", glance)
+    (sentence,) = re.findall(r"<li class=\"sentence\" data-sentence>(.*?)</ul></li>", glance, re.S)
+    said = re.sub(r"\s+", " ", re.sub(r"<.*?>", " ", sentence))
+    assert said.startswith(" ✗ not reproduced sentence S , made up of 3 claims")
+    assert "1 of them not tested" in said
+    assert re.findall(r'<b class="id">(S-.*?)</b>', sentence) == ["S-0", "S-1"]
+    assert text.count("one of the 3 claims that make up sentence <b>S</b>") == 3
+    assert len(re.findall(r'>primary</span> <a href="#toy-laptop-alone"', glance)) == 1
+    assert glance.count('class="primary"') == 1
+    assert "1 claim not tested at scale laptop" in glance
+    buttons = re.findall(r'<button type="button" data-filter="(.*?)".*?<b>(\d+)</b>', glance)
+    assert buttons == [("reproduced", "2"), ("not reproduced", "1"), ("not tested", "1")], "a filter counts the claims that it shows"
+
+
+def test_what_chance_alone_gives_is_explained_where_it_stands(tmp_path: Path) -> None:
+    text = paged(tmp_path, [difference_claim(id=f"C{i}", null=0.0) for i in range(3)])
+    assert f'<abbr title="{CHANCE}">by chance alone 0.075</abbr>' in glance_of(text)
+
+
+def test_a_smoke_study_does_not_look_as_if_it_had_found_what_another_one_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.report.html.in_short", lambda _: "It works <sub>gap</sub>.")
+    laptop, smoke = (paged(tmp_path / scale, [difference_claim()], scale) for scale in ("laptop", "smoke"))
+    assert laptop.index("What is known of this paper at scale laptop") < laptop.index("It works") < laptop.index('id="glance"')
+    assert "What is known" not in smoke
+    assert smoke.index("</ul>", smoke.index('id="glance"')) < smoke.index("It works")
+    (summary,) = re.findall(r"<details><summary>([^<]*)</summary><p>It works", smoke)
+    assert "another study" in summary
+    assert "laptop" in summary
+    assert "smoke" in summary
+
+
+def test_a_claim_on_a_logarithm_is_shown_as_a_ratio_too(tmp_path: Path) -> None:
+    text = paged(tmp_path, [difference_claim(unit="log10 of a ratio", holds=Below(-math.log10(2)), published=-1.0)])
+    assert "&lt; -0.30103 (ratio below 0.5)" in text
+    assert "-1 log10 of a ratio (ratio 0.1)" in text
+    assert re.search(r'<div class="small">ratio (9|1\d)\.\d', text)
+    assert ">ratio 0.5</text>" in text, "the edge on the bar"
 
 
 def test_no_page_and_no_table_shows_nan(tmp_path: Path) -> None:
@@ -177,20 +236,42 @@ def test_columns_unfold_methods_hide_and_boards_sort(wide: Path, tmp_path: Path)
 def test_claims_are_filtered_and_a_hidden_method_leaves_the_figures(page: Path, tmp_path: Path) -> None:
     script = """
     const cards = () => [...document.querySelectorAll("article.card")].filter((card) => !card.hidden).map((card) => card.dataset.verdict);
-    const all = cards().length;
-    const button = [...document.querySelectorAll("[data-filter]")].find((one) => one.textContent === "not reproduced");
-    button.click(); const some = cards(); button.click(); const again = cards().length;
+    const listing = [...document.querySelectorAll(".glance [data-verdict]")];
+    const lines = () => listing.filter((line) => line.getClientRects().length).map((line) => line.dataset.verdict);
+    const all = cards().length, listed = lines().length;
+    const button = document.querySelector("[data-filter='not reproduced']");
+    button.click(); const some = cards(), seen = lines(); button.click(); const again = cards().length;
     const marks = () => [...document.querySelectorAll("figure [data-m='1']")].filter((mark) => mark.getClientRects().length).length;
     const drawn = marks(); document.querySelector("[data-hide='1']").click();
     const tips = [...document.querySelectorAll("figure .tip title")].map((tip) => tip.textContent);
-    return { all, some, again, drawn, left: marks(), tips };
+    return { all, listed, some, seen, again, drawn, left: marks(), tips };
     """
     found = look(page, script, tmp_path).found
-    assert set(found["some"]) == {"not reproduced"}
+    assert set(found["some"]) == set(found["seen"]) == {"not reproduced"}
+    assert 0 < len(found["seen"]) < found["listed"]
     assert 0 < len(found["some"]) < found["all"] == found["again"]
     assert found["drawn"] > 0
     assert found["left"] == 0
     assert any(re.match(r"sqrt-width, 128: .*\[.*\]", tip) for tip in found["tips"])
+
+
+@needs_chromium
+def test_a_filter_leaves_a_sentence_by_its_claims_and_unfolds_what_it_finds(tmp_path: Path) -> None:
+    claims = [
+        *(difference_claim(id=f"S-{i}", group="S", holds=Above(at)) for i, at in enumerate((0.0, 5.0))),
+        *(difference_claim(id=f"T-{i}", group="T") for i in range(2)),
+        difference_claim(id="ours", kind="control"),
+    ]
+    file = tmp_path / "page.html"
+    file.write_text(paged(tmp_path, claims))
+    script = """
+    const seen = (query) => [...document.querySelectorAll(query)].filter((one) => one.checkVisibility()).length;
+    const all = () => [seen(".sentence"), seen(".sentence [data-verdict]"), seen("#glance ~ details [data-verdict]")];
+    const press = (word) => { document.querySelector(`[data-filter='${word}']`).click(); return all(); };
+    return { all: all(), bad: press("not reproduced"), ours: press("holds"), good: press("reproduced"), none: press("reproduced") };
+    """
+    found = look(file, script, tmp_path).found
+    assert found == {"all": [2, 4, 0], "bad": [1, 1, 0], "ours": [0, 0, 1], "good": [2, 3, 0], "none": [2, 4, 0]}
 
 
 @needs_chromium
