@@ -16,9 +16,12 @@ import pytest
 
 from harness.papers import speaking
 from harness.report import site
+from harness.report.pages import SHADES
+from harness.report.site.build import _ranking
 from harness.report.tables import csv_text
-from harness.report.verdicts import HOW, RULE
+from harness.report.verdicts import CHANCE, HOW, RULE
 from harness.tally import Line
+from harness.task import SCALES
 from tests.harness.browser import OVERFLOW, look, needs_chromium
 from tests.harness.conftest import Command
 
@@ -49,7 +52,8 @@ def test_every_claim_of_every_study_is_in_the_list_and_in_the_flat_table(pages: 
     text = (pages / "claims.html").read_text()
     rows = json.loads(re.search(r'<script id="rows"[^>]*>(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
     expected = [(line["task"], line["scale"], line["claim"]) for name in STUDIES for line in verdicts(name)]
-    assert sorted((row[0], row[1], row[2]) for row in rows) == sorted(expected)
+    in_order = sorted(expected, key=lambda key: (key[0], SCALES.index(key[1])))
+    assert [(row[0], row[1], row[2]) for row in rows] == in_order, "by paper and scale, then as the task makes its claims"
     flat = pd.read_parquet(pages / "claims.parquet")
     assert sorted(zip(flat["task"], flat["scale"], flat["claim"], strict=True)) == sorted(expected)
     by_key = flat.set_index(["task", "scale", "claim"])
@@ -78,9 +82,68 @@ def test_the_rule_stands_beside_the_counts(pages: Path) -> None:
     for text, link in ((index, '"#how"'), (paper, '"../index.html#how"')):
         assert RULE in text
         assert f"href={link}" in text
-    assert re.search(f'title="{re.escape(RULE)}">[0-9]+ (reproduced|inconclusive)', paper)
+    assert re.search(f'title="{re.escape(RULE)}">[0-9]+ of [0-9]+ sentences ', paper)
+    assert CHANCE in paper
     assert 'id="how"' in index
     assert HOW[3] in index
+
+
+def test_a_sentence_made_of_several_claims_stands_over_them_and_the_count_says_both(pages: Path) -> None:
+    text = (pages / "papers" / "crrelu.html").read_text()
+    own = [line for line in verdicts("crrelu-laptop") if line["kind"] == "paper"]
+    groups: dict[str, list[str]] = {}
+    for line in own:
+        groups.setdefault(line["group"] or line["claim"], []).append(line["claim"])
+    heading, counted = re.findall(r'<h3>(.*?) <span class="soft small" title="[^"]*">(.*?)</span></h3>', text)[0]
+    assert heading == "The paper&#39;s claims"
+    assert f"{len(groups)} of {len(groups)} sentences ({len(own)} claims) tested" in counted
+    heads = re.split(r'<tr class="sentence">', text[: text.index("<h3>Controls")])[1:]
+    assert len(heads) == sum(len(parts) > 1 for parts in groups.values()) == 2
+    for head, (name, parts) in zip(heads, groups.items(), strict=True):
+        assert f"sentence <b>{name}</b>, made up of the next {len(parts)} claims" in head
+        assert re.findall(r'<tr id="laptop-([^"]*)" class="part">', head) == parts
+
+
+def test_primary_claims_are_marked_and_each_claim_has_its_command(pages: Path) -> None:
+    for task, name in (("crrelu", "crrelu-laptop"), ("grokking-stablemax", "grokking-stablemax-laptop")):
+        text = (pages / "papers" / f"{task}.html").read_text()
+        rows = {found[1]: found[0] for found in re.finditer(r'<tr id="laptop-([^"]*)".*?</tr>', text, re.S)}
+        assert any(line["primary"] == "True" for line in verdicts(name))
+        for line in verdicts(name):
+            row = rows[line["claim"]]
+            assert ('class="primary"' in row) == (line["primary"] == "True"), line["claim"]
+            said = re.sub(r"</?(code|span)[^>]*>", "", row)
+            command = f"again: papertrial run {task} --scale laptop --claim {line['claim']}</td>"
+            assert (command in said) == (line["verdict"] != "not tested"), line["claim"]
+
+
+def test_what_the_readme_says_names_its_scale_and_does_not_top_another_ones_page(store: Path, pages: Path, tmp_path: Path) -> None:
+    text = (pages / "papers" / "mup-weight-decay-transfer.html").read_text()
+    assert text.index("<h2>In short, at scale laptop</h2>") < text.index('id="laptop"')
+    site.build(site.gather([str(store / "mup-weight-decay-transfer-gpu")]), tmp_path / "out")
+    gpu = (tmp_path / "out" / "papers" / "mup-weight-decay-transfer.html").read_text()
+    assert "<h2>In short" not in gpu
+    assert gpu.index("In short, of another study, the committed one at scale laptop") > gpu.index('id="gpu"')
+
+
+def test_a_region_of_a_logarithm_is_also_said_as_a_ratio(tmp_path: Path) -> None:
+    name, task = "singular-dist-likelihood-laptop", "singular-dist-likelihood"
+    site.build(site.gather([str(REFERENCE / name)]), tmp_path)
+    logged = [line for line in verdicts(name) if line["unit"] == "log10 of a ratio"]
+    assert logged
+    text = (tmp_path / "papers" / f"{task}.html").read_text()
+    shown = json.loads(re.search(r'<script id="rows"[^>]*>(.*?)</script>', (tmp_path / "claims.html").read_text(), re.DOTALL)[1])  # type: ignore[index]
+    holds = {row[2]: row[6] for row in shown}
+    for line in logged:
+        assert re.search(r"\(ratio (below|above|between) ", holds[line["claim"]])
+        assert text.count(holds[line["claim"]].replace("<", "&lt;").replace(">", "&gt;")) >= 1
+
+
+def test_one_palette_colours_verdicts_in_reports_and_on_the_site() -> None:
+    rule = re.compile(r"\.(?:not-)?(?:reproduced|inconclusive|undecided|tested|does-not-hold)\b[^{]*\{[^}]*\b(?:color|background)")
+    assert len(rule.findall(SHADES.read_text())) >= 3
+    for page in ("template.html", "site/style.css"):
+        assert not rule.search((SHADES.parent / page).read_text()), page
 
 
 def test_own_claims_and_controls_are_counted_apart(pages: Path) -> None:
@@ -154,6 +217,32 @@ def test_places_of_methods_are_those_of_the_study_that_speaks(store: Path, tmp_p
     assert "accuracy_of_a_part" not in text
 
 
+def test_a_place_of_a_method_has_the_ranking_number_with_unit_direction_and_interval(tmp_path: Path) -> None:
+    names = ("grokking-stablemax-laptop", "optimizers-under-quantization-laptop")
+    site.build(site.gather([str(REFERENCE / name) for name in names]), tmp_path)
+    text = (tmp_path / "methods.html").read_text()
+    part = text[text.index('<h2 id="adamw">') :].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r'<tr><td data-label="rank">.*?</tr>', part)]
+    assert len(rows) >= 2
+    for rank, _, _, _, statistic, estimate, seeds, data in rows:
+        assert re.fullmatch(r"\d+(–\d+)? of \d+", rank)
+        assert re.search(r"[↓↑]|→0", statistic), statistic
+        assert "_" not in statistic
+        assert re.fullmatch(r"\S+ \[\S+, \S+\]", estimate), estimate
+        assert int(seeds) > 1
+        assert data
+    assert any("(nats" in row[4] for row in rows)
+
+
+def test_the_number_that_ranks_says_how_far_behind_a_method_is_or_can_be_better() -> None:
+    def row(statistic: str, better: str, difference: str = "") -> dict[str, str]:
+        return {"statistic": statistic, "better": better, "difference": difference}
+
+    assert _ranking([row("width", "none"), row("loss", "lower"), row("error", "lower", "0.2")]) == "error"
+    assert _ranking([row("width", "none"), row("loss", "lower"), row("error", "lower")]) == "loss"
+    assert _ranking([row("width", "none")]) == "width"
+
+
 def test_the_study_that_speaks_tests_most_then_has_most_seeds_then_is_the_newest() -> None:
     def study(*ns: int) -> list[Line]:
         return [Line("toy", "laptop", f"C{i}", "inconclusive" if n else "not tested", n=n) for i, n in enumerate(ns)]
@@ -217,11 +306,22 @@ def test_claims_are_filtered_sorted_and_linked(pages: Path, tmp_path: Path) -> N
     set("words", ""); set("paper", "crrelu");
     document.querySelectorAll("#claims th button")[4].click(); const up = rows().map((row) => row[4]);
     document.querySelectorAll("#claims th button")[4].click(); const down = rows().map((row) => row[4]);
-    return { all, wrong, none, words, up, down, link: document.querySelector("#claims tbody a").getAttribute("href") };
+    const link = document.querySelector("#claims tbody a").getAttribute("href");
+    set("paper", ""); set("sort", "6"); const published = rows().map((row) => row[6]);
+    set("sort", "2"); const papers = rows().map((row) => row[2]);
+    const sorted = [...document.querySelectorAll("#claims th[aria-sort]")].map((head) => head.textContent);
+    return { all, wrong, none, words, up, down, link, published, papers, sorted };
     """
     found = look(pages / "claims.html", script, tmp_path).found
     total = [line for name in STUDIES for line in verdicts(name)]
     assert found["all"] == len(total)
+    assert found["papers"] == sorted(found["papers"])
+    assert found["sorted"] == ["paper"]
+    known = [text for text in found["published"] if text != "–"]
+    assert len(known) == sum(bool(line["published"]) for line in total) > 1
+    assert found["published"][: len(known)] == known, "claims without a number come last"
+    values = [float(text.split()[0]) for text in known]
+    assert values == sorted(values)
     assert set(found["wrong"]) == {"not reproduced"}
     assert len(found["wrong"]) == sum(line["verdict"] == "not reproduced" and line["kind"] == "paper" for line in total)
     assert found["none"] == 0

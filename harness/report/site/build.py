@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.papers import COUNTED, OnTrial
+from harness.papers import COUNTED, IN_SHORT_SCALE, OnTrial
+from harness.report.logarithms import interval_undone
 from harness.report.pages import SHADES, environment
 from harness.report.site.gather import ClaimRow, Gathered, Run
-from harness.report.tables import csv_text
-from harness.report.verdicts import HOW, RULE
+from harness.report.tables import csv_text, heading
+from harness.report.verdicts import CHANCE, HEADINGS, HOW, RULE, published_number, region
 from harness.store import write_file
-from harness.tally import KINDS, number_or_none, outcome, plural, sentences
+from harness.tally import KINDS, by_sentence, counts, interval_of, number_or_none, outcome, plural, sentences, was_tried
 from harness.task import SCALES
-
-if TYPE_CHECKING:
-    pass
 
 TEMPLATES = Path(__file__).parent
 FLAT = (
@@ -45,7 +43,7 @@ FLAT = (
 def build(found: Gathered, out: Path, reports: Mapping[str, str] | None = None) -> list[Path]:
     """Write the site into `out`; returns its files. `reports` are HTML reports of studies by name, to be put beside it."""
     pages = environment(TEMPLATES)
-    pages.globals |= {"word": outcome, "bar": _bar, "plural": plural}
+    pages.globals |= {"bar": _bar, "plural": plural}
     latest = found.latest
     written = [
         _write(out / "style.css", SHADES.read_text() + (TEMPLATES / "style.css").read_text()),
@@ -53,17 +51,22 @@ def build(found: Gathered, out: Path, reports: Mapping[str, str] | None = None) 
     ]
     for name, text in (reports or {}).items():
         written.append(_write(out / "studies" / f"{name}.html", text))
-    shared = {"reports": set(reports or {}), "scales": SCALES, "counted": COUNTED, "rule": RULE, "how": HOW}
+    shared = {"reports": set(reports or {}), "rule": RULE, "chance": CHANCE, "how": HOW, "headings": HEADINGS}
 
     def page(name: str, template: str, root: str = "", **values: Any) -> None:
         written.append(_write(out / name, pages.get_template(template).render(root=root, **shared, **values)))
 
-    page("index.html", "index.html", fields=_fields(found), unread=found.unread, studies=len(found.runs), claims=len(latest))
-    page("claims.html", "claims.html", rows=_index(found))
-    methods = _methods(found)
-    page("methods.html", "methods.html", methods=methods)
+    totals = Counter[str]()
     for paper in found.papers:
-        page(f"papers/{paper.task}.html", "paper.html", "../", paper=paper, parts=_parts(found, paper, latest))
+        for scale in paper.verdicts:
+            totals.update(paper.counts(scale))
+    shown = [(name, totals[name]) for name in COUNTED]
+    page("index.html", "index.html", fields=_fields(found), totals=shown, unread=found.unread, studies=len(found.runs), claims=len(latest))
+    page("claims.html", "claims.html", rows=_index(found))
+    page("methods.html", "methods.html", methods=_methods(found))
+    for paper in found.papers:
+        parts = _parts(found, paper, latest)
+        page(f"papers/{paper.task}.html", "paper.html", "../", paper=paper, parts=parts, in_short_scale=IN_SHORT_SCALE)
     written.append(_write(out / "claims.csv", flat_csv(found)))
     written.append(_parquet(out / "claims.parquet", found))
     return written
@@ -120,21 +123,22 @@ def _fields(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _controls(paper: OnTrial, scale: str) -> str:
-    """What is ours, by verdict in words: controls, checks and extensions."""
-    found = Counter(line.verdict for line in paper.verdicts[scale] if line.kind != "paper")
+    """What is ours, by verdict in words: sentences of controls, checks and extensions."""
+    found = Counter[str]()
+    for kind in KINDS[1:]:
+        found.update(sentences([line for line in paper.verdicts[scale] if line.kind == kind]))
     return ", ".join(f"{found[name]} {plural(outcome('control', name), found[name])}" for name in COUNTED if found[name])
 
 
-def _bar(counts: Mapping[str, int]) -> list[tuple[str, int, float]]:
-    """(verdict, count, share in per cent) of those that are there."""
-    total = sum(counts.values())
-    return [(name, counts[name], 100 * counts[name] / total) for name in COUNTED if counts.get(name)]
+def _bar(found: Mapping[str, int]) -> list[tuple[str, int]]:
+    """(verdict, count) of those that are there."""
+    return [(name, found[name]) for name in COUNTED if found.get(name)]
 
 
 def _index(found: Gathered) -> list[list[str]]:
-    """A row a claim as the list of all claims shows and searches it."""
+    """A row a claim as the list of all claims shows and searches it, by paper and scale, in the order of the task."""
     rows = []
-    for row in found.latest.values():
+    for row in sorted(found.latest.values(), key=lambda row: (row.line.task, _place(row.line.scale))):
         line = row.line
         rows.append(
             [
@@ -143,25 +147,48 @@ def _index(found: Gathered) -> list[list[str]]:
                 line.claim,
                 line.kind,
                 outcome(line.kind, line.verdict),
-                row.line.estimate,
-                row.cells["holds"],
+                line.estimate,
+                _holds(row),
                 row.cells["statement"],
+                _published(row),
+                "primary" if _primary(row) else "",
             ]
         )
     return rows
+
+
+def _place(scale: str) -> int:
+    """Of a scale among all, the smallest first; of one that is not known any more behind them."""
+    return SCALES.index(scale) if scale in SCALES else len(SCALES)
+
+
+def _primary(row: ClaimRow) -> bool:
+    return row.cells.get("primary") == "True"
+
+
+def _holds(row: ClaimRow) -> str:
+    return region(row.cells["holds"] or "", row.cells.get("unit") or "")
+
+
+def _published(row: ClaimRow) -> str:
+    return published_number(number_or_none(row.cells.get("published") or ""), row.cells.get("unit") or "")
 
 
 def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str], ClaimRow]) -> list[dict[str, Any]]:
     """A part a scale: its study, its claims by kind, and what each claim was in earlier studies."""
     parts = []
     for scale in (name for name in SCALES if name in paper.verdicts):
-        rows = [latest[paper.task, scale, line.claim] for line in paper.verdicts[scale]]
+        rows = {line.claim: latest[paper.task, scale, line.claim] for line in paper.verdicts[scale]}
         kinds = []
         for kind in KINDS:
-            own = [row for row in rows if row.line.kind == kind]
+            own = [row.line for row in rows.values() if row.line.kind == kind]
             if own:
-                kinds.append((kind, Counter(sentences([row.line for row in own])), [_claim(found, row) for row in own]))
-        runs: dict[int, Run] = {id(other.run): other.run for row in rows for other in found.histories[row.key]}
+                shown = [
+                    {"word": outcome(kind, verdict), "group": lines[0].group, "claims": [_claim(found, rows[line.claim]) for line in lines]}
+                    for verdict, lines in by_sentence(own)
+                ]
+                kinds.append((kind, counts(kind, own), shown))
+        runs: dict[int, Run] = {id(other.run): other.run for row in rows.values() for other in found.histories[row.key]}
         oldest_first = sorted(runs.values(), key=lambda run: run.started)
         parts.append({"scale": scale, "kinds": kinds, "runs": oldest_first})
     return parts
@@ -170,25 +197,51 @@ def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str]
 def _claim(found: Gathered, row: ClaimRow) -> dict[str, Any]:
     others = [other for other in found.histories[row.key] if other is not row]
     past = [(other.run, outcome(other.line.kind, other.line.verdict), other.line.estimate) for other in others]
-    return {"row": row, "cells": row.cells, "shown": row.line.estimate, "word": outcome(row.line.kind, row.line.verdict), "past": past}
+    interval = interval_of(row.cells)
+    return {
+        "cells": row.cells,
+        "word": outcome(row.line.kind, row.line.verdict),
+        "primary": _primary(row),
+        "shown": row.line.estimate,
+        "undone": interval_undone(interval, row.cells.get("unit") or "") if interval else "",
+        "holds": _holds(row),
+        "published": _published(row),
+        "past": past,
+        "tried": was_tried(row.line),
+    }
 
 
 def _methods(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Methods that several papers have, each with its place in the ranking number of every experiment, of the study that speaks."""
-    places: dict[str, dict[tuple[str, str, str], dict[str, Any]]] = {}
-    fields: Sequence[str] = ("task", "scale", "experiment")
+    """Methods that several papers have, each with its place in the number that ranks an experiment, of the study that speaks."""
+    boards: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
     for row in found.methods:
         cells = row.cells
         speaks = row.run is found.speakers.get((cells["task"], cells["scale"]))
-        if not speaks or cells.get("cell") or not cells.get("rank_low"):
-            continue
-        key = tuple(cells[name] for name in fields)
-        own = places.setdefault(cells["method"], {})
-        own.setdefault(key, {"cells": cells, "run": row.run, "rank": _rank(cells)})  # type: ignore[arg-type]
-    several = {name: list(own.values()) for name, own in places.items() if len({key[0] for key in own}) > 1}
+        if speaks and not cells.get("cell") and cells.get("rank_low"):
+            boards.setdefault((cells["task"], cells["scale"], cells["experiment"]), []).append(cells)
+    places: dict[str, list[dict[str, Any]]] = {}
+    for key in sorted(boards, key=lambda key: (key[0], _place(key[1]))):
+        ranking = _ranking(boards[key])
+        ranked = [cells for cells in boards[key] if cells["statistic"] == ranking]
+        for cells in ranked:
+            places.setdefault(cells["method"], []).append(_standing(cells, len(ranked)))
+    several = {name: rows for name, rows in places.items() if len({row["cells"]["task"] for row in rows}) > 1}
     return sorted(several.items())
 
 
-def _rank(cells: Mapping[str, str]) -> str:
+def _ranking(rows: Sequence[Mapping[str, str]]) -> str:
+    """The statistic that ranks a board: the one that says how far behind the best a method is, else the first that can be better."""
+    behind = (cells["statistic"] for cells in rows if cells.get("difference"))
+    return next(behind, next((cells["statistic"] for cells in rows if cells.get("better") != "none"), rows[0]["statistic"]))
+
+
+def _standing(cells: Mapping[str, str], of: int) -> dict[str, Any]:
+    """A method's place among so many, with the number that ranks it."""
     low, high = (int(float(cells[name])) for name in ("rank_low", "rank_high"))
-    return str(low) if low == high else f"{low}–{high}"
+    interval = interval_of(cells)
+    return {
+        "cells": cells,
+        "rank": f"{low if low == high else f'{low}–{high}'} of {of}",
+        "statistic": heading(cells["statistic"], cells.get("unit") or "", cells.get("better") or ""),
+        "shown": "–" if interval is None else str(interval),
+    }
