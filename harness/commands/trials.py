@@ -108,11 +108,13 @@ class _Listed:
         return _Listed(self.study, self.places[found])
 
     def varied(self) -> list[str]:
-        """Parameters of the first trial of which there are several values."""
-        numbers = np.unique(self.study.cells.numbers[self.places]).tolist()
-        params = [self.study.cells.firsts[number].params for number in numbers]
-        first = self.study.plan[self.places[0]].params if len(self.places) else {}
-        return [name for name in first if len({str(own.get(name)) for own in params}) > 1]
+        """Parameters of which an experiment has several values."""
+        values: dict[tuple[str, str], set[str]] = {}
+        for number in np.unique(self.study.cells.numbers[self.places]).tolist():
+            cell = self.study.cells.firsts[number]
+            for name, value in cell.params.items():
+                values.setdefault((cell.experiment, name), set()).add(str(value))
+        return list(dict.fromkeys(name for (_, name), found in values.items() if len(found) > 1))
 
     def metrics(self) -> list[str]:
         """Names of the metrics that a trial returned, those of the first trial first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from harness import registry
 from harness.behind import chosen, trials_of
 from harness.commands.trials import _Listed
 from harness.plan import Overrides, TrialSpec, expand, placeholders
-from harness.task import Grid
+from harness.task import Grid, Scale, param
 from tests.harness.conftest import Command
-from tests.harness.fabricated import Outcome, study_of, task_of
+from tests.harness.fabricated import Outcome, experiment_of, study_of, task_of
 
 
 def planned(task: str, scale: str) -> list[TrialSpec]:
@@ -112,3 +113,16 @@ def test_trials_are_listed_with_what_varies_among_them_and_what_they_measured(tm
     assert [failed.row(at)["trial"] for at in range(4)] == [trial.id for trial in study.plan if trial.seed == 2]
     assert "made to end oom" in failed.row(0)["error"]
     assert _Listed(study, failed.places[:2]).varied() == [], "both have one width"
+
+
+@dataclass(frozen=True)
+class _Rate:
+    rate: float = param(0.1, "what another experiment has")
+
+
+def test_what_one_experiment_has_and_another_has_not_does_not_vary(tmp_path: Path) -> None:
+    train, prune = experiment_of(), experiment_of(name="prune", params=_Rate)
+    grids = [Grid(train, axes={"width": (8, 16)}), Grid(prune)]
+    scales = {"laptop": Scale(description="minutes", grids=grids, seeds=2, time_limit_s=60.0)}
+    study = study_of(tmp_path, task_of(experiments=[train, prune], scales=scales), lambda trial: {"loss": 1.0})
+    assert _Listed(study, np.arange(len(study.plan))).varied() == ["width"]
