@@ -16,6 +16,8 @@ THROWAWAY = Path(__file__).parent / "throwaway"
 
 # Before anything imports torch: one thread a process, as in the workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What is printed here is as wide as in a log, whatever terminal the tests were started from.
+os.environ.pop("COLUMNS", None)
 # Before anything imports triton: without a GPU its kernels are interpreted.
 if importlib.util.find_spec("triton") and not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
