@@ -26,14 +26,18 @@ LEADERBOARD_COLUMNS = (
     *("rank_low", "rank_high", "p_best", "difference", "difference_low", "difference_high"),
     *("trial_seconds", "peak_memory_mib", "trial_energy_j", "tuning_trials", "trials_ok", "trials_failed", "data_kind", "note"),
 )
-HOW_RANKED = (
-    "A rank such as 2–4 holds all places that chance leaves open: all pairs are compared by paired t tests over seeds, together at 5 % "
-    "(Holm). Overlapping ranks are ties; controls and floors, such as held-out data, have none.",
-    f"P(best) is the share of {DRAWS:,} bootstrap draws of the seeds in which a method is the best: rough where seeds are few. "
-    "The difference to the best is paired by seed, and not corrected for choosing the best.",
-    "Seconds and joules are means over trials, MiB the largest peak of one; tuning trials are those among which the sweep selects, a cell "
-    "and seed.",
-)
+_HOW = {
+    "rank": "A rank such as 2–4 holds all places that chance leaves open: all pairs are compared by paired t tests over seeds, together "
+    "at 5 % (Holm). Overlapping ranks are ties; controls and floors, such as held-out data, have none.",
+    "P(best)": f"P(best) is the share of {DRAWS:,} bootstrap draws of the seeds in which a method is the best: rough where seeds are few.",
+    "to the best": "The difference to the best is paired by seed, and not corrected for choosing the best.",
+    "s/trial": "Seconds are means over trials.",
+    "J/trial": "Joules are means over trials.",
+    "peak MiB": "MiB are the largest peak of one trial.",
+    "tuning trials": "Tuning trials are those among which the sweep selects, a cell and seed.",
+}
+"""What a column says, by its heading without unit."""
+HOW_RANKED = tuple(_HOW.values())
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,12 @@ def progress(board: Board, laid: Layout | None = None) -> str:
     return "; ".join(filter(None, parts))
 
 
+def explained(headings: Iterable[str]) -> list[str]:
+    """A sentence for each of the columns that are shown and do not say themselves what they are."""
+    shown = {heading.partition(" (")[0] for heading in headings}
+    return [sentence for heading, sentence in _HOW.items() if heading in shown]
+
+
 def over_cells(found: Aggregate) -> Layout:
     """Contenders over several cells: interquartile mean, probability of improvement, and three points of the performance profile."""
     reach = [f"runs {'≥' if found.thresholds[0] <= found.thresholds[-1] else '≤'} {number(at)}" for at in found.thresholds]
@@ -187,18 +197,21 @@ def has_bounds(board: Board) -> bool:
 def leaderboard_markdown(name: str, rulings: Sequence[Ruling]) -> str:
     """One table an experiment and scale, and one over its cells where there are several."""
     parts = [f"# Leaderboard of {markdown(name)}\n"]
-    how = [*HOW_RANKED]
+    headings: list[str] = []
+    how: list[str] = []
     for ruling in rulings:
         for board in ruling.boards:
             laid = layout(board)
             parts += [f"## {board.label}, scale {board.scale}\n", f"{markdown(progress(board, laid))}.\n"]
             parts += [f"{markdown_table(laid.headings, laid.rows)}\n"]
+            headings += [row[0] for row in laid.rows] if laid.transposed else laid.headings
             if found := ruling.aggregates.get(board.experiment):
                 inner = over_cells(found)
                 parts += [f"{markdown(over_cells_title(found))}:\n", f"{markdown_table(inner.headings, inner.rows)}\n"]
         how += [HOW_CENSORED] if any(map(has_bounds, ruling.boards)) and HOW_CENSORED not in how else []
         how += [HOW_OVER_CELLS] if ruling.aggregates and HOW_OVER_CELLS not in how else []
-    return "\n".join([*parts, "Brackets: 95 % Student-t interval over seeds.\n", *(f"{sentence}\n" for sentence in how)])
+    how = ["Brackets: 95 % Student-t interval over seeds.", *explained(headings), *how]
+    return "\n".join([*parts, *(f"{sentence}\n" for sentence in how)])
 
 
 def leaderboard_csv(boards: Sequence[Board]) -> str:

@@ -382,7 +382,7 @@ def test_a_board_over_several_cells_has_its_aggregates_everywhere(tmp_path: Path
     files = {name: Path(path).read_text() for name, path in written(study).items()}
     sink = io.StringIO()
     report.terminal(judge(study), Console(file=sink, width=140))
-    for text in (files["leaderboard.md"], files["report.html"], sink.getvalue()):
+    for text in (files["leaderboard.md"], files["report.html"], " ".join(sink.getvalue().split())):
         assert "loss over 3 cells" in text
         assert re.search(r"P\(improvement\)", text)
         assert text.count("Agarwal et al. 2021") == 1
