@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.gate:
         return 0
     code, sentence = _gate(found)
-    console.print(f"gate: {sentence}", style="red" if code else "green", soft_wrap=True)
+    console.print(f"gate: {sentence}", style="red" if code else "green")
     return code
 
 

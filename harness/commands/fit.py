@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from harness.commands.publish import check
 from harness.console import console as make_console
@@ -19,6 +18,7 @@ from harness.errors import DataError, UsageError, unknown
 from harness.masking import mask
 from harness.shown import markdown_table, reason_of
 from harness.store import write_file
+from harness.tabular import print_table, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -361,15 +361,12 @@ def _write(options: argparse.Namespace, json_text: str, markdown_text: str) -> l
     return files
 
 
-def _show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
+_PROSE = ("meaning", "beyond the rows", "formula", "columns", "what it is")
 
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(headings):
-        shown.add_column(heading, overflow="fold", no_wrap=i == 0)
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
+
+def _show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    print_table(console, [words(heading) if heading in _PROSE else heading for heading in headings], rows)
+    console.print()
 
 
 def _laws(console: Console) -> None:

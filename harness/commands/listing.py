@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from harness import registry
 from harness.console import console as make_console
@@ -17,6 +16,7 @@ from harness.errors import PapertrialError, UsageError, unknown
 from harness.papers import OnTrial, Unread, by_field, by_paper, on_trial, verdicts_in
 from harness.shown import sentence
 from harness.store import write_file
+from harness.tabular import Row, print_table, words
 from harness.tally import Line, counts, sentences
 from harness.task import SCALES
 
@@ -56,20 +56,20 @@ def run(options: argparse.Namespace) -> int:
     elif options.json:
         emit([_fields(row, entries) for row in found])
     else:
-        console.print(_table(found, entries))
+        _show(found, entries, console)
     return 0
 
 
-def _table(found: Sequence[OnTrial | Unread], entries: Mapping[str, registry.Entry]) -> Table:
-    table = Table("task", "field", "paper", "claims", "verdicts on them, by scale")
+def _show(found: Sequence[OnTrial | Unread], entries: Mapping[str, registry.Entry], console: Console) -> None:
+    rows: list[Row] = []
     for row in found:
         if isinstance(row, Unread):
-            table.add_row(row.name, entries[row.name].field, styled(row.why, "red"), "", "")
+            rows.append([row.name, entries[row.name].field, styled(row.why, "red"), "", ""])
             continue
         paper = f"{row.paper.title} ({row.paper.year}, arXiv {row.paper.arxiv})"
         own = {line.claim: line for line in row.own}
-        table.add_row(row.task, row.field, paper, str(len(sentences(row.own))), _found(own, row.verdicts))
-    return table
+        rows.append([row.task, row.field, paper, str(len(sentences(row.own))), _found(own, row.verdicts)])
+    print_table(console, ("task", "field", words("paper"), "claims", words("verdicts on them, by scale")), rows)
 
 
 def _fields(row: OnTrial | Unread, entries: Mapping[str, registry.Entry]) -> dict[str, object]:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
-
 from harness import ledger, lock
 from harness.console import console as make_console
 from harness.console import emit, warn
 from harness.errors import StoreError, UsageError
 from harness.plans import read_outline
 from harness.store import LEDGER, StudyStore, alone, path_of, studies
+from harness.tabular import print_table, words
 from harness.tally import counts, lines
 
 
@@ -48,15 +47,13 @@ def run(options: argparse.Namespace) -> int:
         emit(found)
         return 0
     console = make_console()
-    table = Table("study", "scale", "seeds", "trials", "recorded", "the paper's claims", title=f"studies in {store}")
-    table.columns[0].overflow = "fold"
+    rows = []
     for row in found:
         recorded = "committed" if row.recorded is None else f"{row.recorded:,}"
         planned = f"{row.trials:,}" if row.trials else "no plan"
-        table.add_row(
-            row.study, ", ".join(row.scales), str(row.seeds), planned, recorded + (", running" if row.running else ""), row.verdicts
-        )
-    console.print(table)
+        running = ", running" if row.running else ""
+        rows.append([row.study, ", ".join(row.scales), str(row.seeds), planned, recorded + running, row.verdicts])
+    print_table(console, ("study", "scale", "seeds", "trials", "recorded", words("the paper's claims")), rows, f"studies in {store}")
     for row in found:
         for damage in row.damages:
             warn(console, f"{row.folder}: {damage}")

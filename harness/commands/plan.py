@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness import ledger, memory, registry
@@ -30,6 +29,7 @@ from harness.plans import plan_if_readable
 from harness.record import Record
 from harness.store import StudyStore, studies
 from harness.study import from_tables
+from harness.tabular import print_table
 from harness.task import Hardware
 from harness.timing import Cost, OfCell, Timings
 
@@ -49,11 +49,12 @@ def run(options: argparse.Namespace) -> int:
         return 0
     console = make_console()
     console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
-    table = Table("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left", title=f"plan at scale {selection.scale}")
-    for row in rows:
-        numbers = (row.trials, row.done, row.not_ok, row.left)
-        table.add_row(row.task, row.experiment, row.method, *map(str, numbers), _cost(row.left, row.cost))
-    console.print(table)
+    headings = ("task", "experiment", "method", "trials", "done", "not ok", "left", "cost left")
+    cells = [
+        [row.task, row.experiment, row.method, *map(str, (row.trials, row.done, row.not_ok, row.left)), _cost(row.left, row.cost)]
+        for row in rows
+    ]
+    print_table(console, headings, cells, f"plan at scale {selection.scale}", keys=3)
     looks = selection.looks or kept.looks
     planned = kept.trials or selection.up_to({task.id: looks[0].seeds if selection.looks else math.inf for task in selection.tasks})
     for sentence in looking.standings(looks, planned, done):

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
-
 from harness import ledger, lock
 from harness import looks as looking
 from harness.causes import endings
@@ -22,6 +20,7 @@ from harness.looks import Look
 from harness.plans import plan_if_readable, read_outline
 from harness.store import StudyStore, open_study
 from harness.study import from_tables
+from harness.tabular import print_table
 from harness.tally import Line, lines, lost_every_seed
 
 _COLUMNS = ("task", "scale", "experiment", "method", "trials", "ok", "not_ok", "left")
@@ -55,11 +54,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     console = make_console()
     title = f"{store.name}: {'running' if running else 'not running'}"
-    table = Table(*(name.replace("_", " ") for name in _COLUMNS), title=title)
-    for row in rows:
-        bad = f"{row['not_ok']} ({endings(row['statuses'])})" if row["not_ok"] else "0"
-        table.add_row(*("?" if value is None else str(value) for value in ({**row, "not_ok": bad}[name] for name in _COLUMNS)))
-    console.print(table)
+    headings = [name.replace("_", " ") for name in _COLUMNS]
+    bad = [f"{row['not_ok']} ({endings(row['statuses'])})" if row["not_ok"] else "0" for row in rows]
+    shown = [{**row, "not_ok": text} for row, text in zip(rows, bad, strict=True)]
+    cells = [["?" if row[name] is None else str(row[name]) for name in _COLUMNS] for row in shown]
+    print_table(console, headings, cells, title, keys=4)
     of = f"of {len(plan)} trials recorded, {left} left" if plan or not done else "trials recorded, without a plan that can be read"
     console.print(f"{len(done)} {of}")
     if rate:

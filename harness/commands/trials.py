@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.table import Table
 
 from harness.behind import by_claim
 from harness.causes import cause
@@ -21,9 +20,10 @@ from harness.console import emit, styled, warn
 from harness.rerun import of_trial
 from harness.store import open_study
 from harness.study import Study, load
+from harness.tabular import print_table
 
-MOST = 200
-"""Rows on a terminal; all are in the JSON and in the study's tables."""
+MOST, METRICS = 200, 4
+"""Rows on a terminal, and metrics; all are in the JSON and in the study's tables."""
 MOST_TRACED = 3
 """Tracebacks on a terminal, of errors that differ."""
 
@@ -39,17 +39,21 @@ def run(options: argparse.Namespace) -> int:
         return 0
     console = make_console()
     rows = [listed.row(at) for at in range(min(MOST, len(listed.places)))]
-    varied, metrics = listed.varied(), listed.metrics()[:4]
+    varied, every = listed.varied(), listed.metrics()
+    metrics = every[:METRICS]
     count = f"{len(listed.places):,}"
-    table = Table("trial", "experiment", "method", "seed", *varied, "status", "s", *metrics, title=f"{count} trials of {study.name}")
+    headings = ("trial", "experiment", "method", "seed", *varied, "status", "s", *metrics)
+    cells = []
     for row in rows:
         measured = [f"{row['metrics'][name]:.5g}" if row["metrics"].get(name) is not None else "–" for name in metrics]
         seconds = f"{row['seconds']:.3g}" if row["seconds"] is not None else "–"
         own = [str(row["params"].get(name, "")) for name in varied]
-        table.add_row(row["trial"], row["experiment"], row["method"], str(row["seed"]), *own, row["status"], seconds, *measured)
-    console.print(table)
+        cells.append([row["trial"], row["experiment"], row["method"], str(row["seed"]), *own, row["status"], seconds, *measured])
+    print_table(console, headings, cells, f"{count} trials of {study.name}")
     if len(listed.places) > MOST:
         console.print(f"the first {MOST} of {count}; all with --json")
+    if len(every) > METRICS:
+        console.print(f"the first {METRICS} of {len(every)} metrics; all with --json")
     _why(rows, console, traced=options.failed)
     if rows:
         trial = study.plan[listed.places[0]]

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness.compare import Change, Comparison, Turn
 from harness.report.tables import heading
 from harness.stats import number
+from harness.tabular import Row, print_table
 
 _STYLES = {"better": "green", "worse": "red", "lost seeds": "red", "inferior": "red", "may be inferior": "red", "changed": "yellow"}
 _MOST_DESCRIBED = 30
@@ -26,27 +26,26 @@ def show(found: Comparison, console: Console) -> None:
     primary, others = found.primary, [change for change in found.changes if not change.primary]
     shown = [change for change in primary if change.direction not in ("equal", "undecided")]
     if shown:
-        console.print(_changes(shown))
+        _show_changes(shown, "primary numbers that differ", console)
     for sentence in _family(found, primary):
-        console.print(sentence, soft_wrap=True)
+        console.print(sentence)
     described = [change for change in others if change.direction in _STYLES]
     if described:
-        console.print(_changes(described[:_MOST_DESCRIBED]))
+        _show_changes(described[:_MOST_DESCRIBED], "other numbers that differ", console)
         if len(described) > _MOST_DESCRIBED:
             console.print(f"and {len(described) - _MOST_DESCRIBED} more of these; --csv writes them all")
     if others:
         console.print(
             f"{len(others):,} other numbers are described and stop no gate: {_tally(others)} (two-sided tests; of those called better, "
             f"worse or changed {found.level:.3g} by chance, by Benjamini and Hochberg's correction).",
-            soft_wrap=True,
         )
     if found.turns:
-        console.print(_turns(found.turns))
+        _show_turns(found.turns, console)
     console.print(f"{len(found.turns)} of {len(found.claims)} verdicts changed, {len(found.fallen)} for the worse beyond chance")
     for remark in found.remarks:
-        console.print(f"mind: {remark}", style="yellow", soft_wrap=True)
+        console.print(f"mind: {remark}", style="yellow")
     for obstacle in found.obstacles:
-        console.print(f"a gate cannot judge this: {obstacle}", style="yellow", soft_wrap=True)
+        console.print(f"a gate cannot judge this: {obstacle}", style="yellow")
 
 
 def _family(found: Comparison, primary: Sequence[Change]) -> Iterator[str]:
@@ -80,10 +79,10 @@ def _tally(changes: Sequence[Change]) -> str:
     return ", ".join(f"{count:,} {direction}" for direction, count in counts.most_common()) or "none"
 
 
-def _changes(changes: Sequence[Change]) -> Table:
-    table = Table("task", "experiment", "method", "statistic", "before", "after", "difference [95 %]", "p", "direction")
-    for change in changes:
-        table.add_row(
+def _show_changes(changes: Sequence[Change], title: str, console: Console) -> None:
+    headings = ("task", "experiment", "method", "statistic", "before", "after", "difference [95 %]", "p", "direction")
+    rows: list[Row] = [
+        [
             f"{change.task} ({change.scale})",
             change.experiment,
             change.method,
@@ -93,16 +92,24 @@ def _changes(changes: Sequence[Change]) -> Table:
             number(change.difference.estimate) if change.test == "exact" else str(change.difference),
             "exact" if change.test == "exact" else number(change.p),
             Text(change.direction, style=_STYLES.get(change.direction, "")),
-        )
-    return table
+        ]
+        for change in changes
+    ]
+    print_table(console, headings, rows, title, keys=4)
 
 
-def _turns(turns: Sequence[Turn]) -> Table:
-    table = Table("task", "claim", "before", "after", "p")
-    for turn in turns:
-        after = Text(turn.after, style="red" if turn.fell else "")
-        table.add_row(f"{turn.task} ({turn.scale})", turn.claim, turn.before, after, "exact" if turn.exact else number(turn.p))
-    return table
+def _show_turns(turns: Sequence[Turn], console: Console) -> None:
+    rows: list[Row] = [
+        [
+            f"{turn.task} ({turn.scale})",
+            turn.claim,
+            turn.before,
+            Text(turn.after, style="red" if turn.fell else ""),
+            "exact" if turn.exact else number(turn.p),
+        ]
+        for turn in turns
+    ]
+    print_table(console, ("task", "claim", "before", "after", "p"), rows, "verdicts that changed", keys=2)
 
 
 def to_csv(changes: Sequence[Change]) -> str:

@@ -235,7 +235,7 @@ def test_a_claim_that_lost_every_seed_is_not_tested_wherever_it_is_shown(papertr
     assert json.loads(papertrial("ls", "--json").out)[0]["verdicts"] == counted
     listed = {row["task"]: row for row in json.loads(papertrial("list", "--json", "--field", "demo").out)}
     assert listed["misbehaving"]["verdicts"]["smoke"] == {"reproduced": 0, "not reproduced": 0, "inconclusive": 0, "not tested": 1}
-    assert counted in " ".join(papertrial("list", "--field", "demo").out.replace("│", " ").split())
+    assert counted in " ".join(papertrial("list", "--field", "demo").out.split())
     for said in (ran, papertrial("report", "s")):
         assert counted in " ".join(said.out.split())
         assert why in " ".join(said.out.split())
