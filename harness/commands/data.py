@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from rich.console import Console
-from rich.table import Table
 
 from harness import data, data_store, registry
 from harness.console import console as make_console
 from harness.console import warn
 from harness.errors import UsageError, unknown
+from harness.tabular import print_table, words
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,10 +53,11 @@ def _push(console: Console, options: argparse.Namespace) -> None:
 
 
 def _list(console: Console, names: list[str]) -> None:
-    table = Table("name", "default source", "kind", "size", "here", "what it is")
+    rows = []
     for name in names:
         dataset = registry.dataset(name)
-        table.add_row(name, dataset.source, dataset.kind, dataset.size, data.state(dataset), dataset.description)
-    console.print(table)
+        rows.append([name, dataset.source, dataset.kind, dataset.size, data.state(dataset), dataset.description])
+    headings = ("name", words("default source"), "kind", words("size"), words("here"), words("what it is"))
+    print_table(console, headings, rows)
     console.print("your own files: --data NAME=PATH (or NAME:KIND=PATH), or $PAPERTRIAL_DATA/NAME")
     console.print("another set in a set's place: --data NAME=@OTHER")

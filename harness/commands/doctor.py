@@ -8,7 +8,6 @@ import os
 import shutil
 from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
 from harness import data, memory, provenance, registry, submission
@@ -17,7 +16,10 @@ from harness.console import styled, warn
 from harness.errors import PapertrialError
 from harness.masking import mask
 from harness.plan import Overrides, data_names, expand, placeholders
+from harness.tabular import Row, print_table, words
 from harness.task import SCALES, Task
+
+_HERE = ("what", words("here"), words("so that"))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,36 +27,33 @@ def run(options: argparse.Namespace) -> int:
     if options.job:
         _job()
         return 0
-    table = Table("what", "here", "so that")
-    for name, version in provenance.versions().items():
-        table.add_row(name, version, "")
-    table.add_row("processor", f"{provenance.cpu_name()}, {os.cpu_count()} CPUs", "scales smoke and laptop run")
-    table.add_row("GPU", *_gpu())
-    table.add_row("Triton", *_triton())
-    table.add_row("Ray", *_ray())
-    free = shutil.disk_usage(".").free / 2**30
-    table.add_row("disk", f"{free:.0f} GiB free here", "a study takes about 2 kB a trial")
-    table.add_row("cache", str(data.cache_root()), "prepared data lies there")
-    for name in registry.datasets():
-        table.add_row(f"data {name}", data.state(registry.dataset(name)), "")
+    rows = [[name, version, ""] for name, version in provenance.versions().items()]
+    rows += [
+        ["processor", f"{provenance.cpu_name()}, {os.cpu_count()} CPUs", "scales smoke and laptop run"],
+        ["GPU", *_gpu()],
+        ["Triton", *_triton()],
+        ["Ray", *_ray()],
+        ["disk", f"{shutil.disk_usage('.').free / 2**30:.0f} GiB free here", "a study takes about 2 kB a trial"],
+        ["cache", str(data.cache_root()), "prepared data lies there"],
+    ]
+    rows += [[f"data {name}", data.state(registry.dataset(name)), ""] for name in registry.datasets()]
     console = make_console()
-    console.print(table)
-    console.print(_scales())
+    print_table(console, _HERE, rows)
+    print_table(console, ("task", *map(words, SCALES)), _scales(), "what can run here")
     return 0
 
 
-def _scales() -> Table:
+def _scales() -> list[Row]:
     """Which scales of which tasks can run here as things are, and what the others lack."""
-    table = Table("task", *SCALES, title="what can run here")
-    table.columns[0].no_wrap = True
+    rows: list[Row] = []
     for entry in registry.tasks().values():
         try:
             task = registry.task_at(entry)
         except PapertrialError:
-            table.add_row(entry.name, styled("cannot be loaded", "red"), *("" for _ in SCALES[1:]))
+            rows.append([entry.name, styled("cannot be loaded", "red"), *("" for _ in SCALES[1:])])
             continue
-        table.add_row(task.id, *(_lacks(task, scale) if scale in task.scales else "" for scale in SCALES))
-    return table
+        rows.append([task.id, *(_lacks(task, scale) if scale in task.scales else "" for scale in SCALES)])
+    return rows
 
 
 def _lacks(task: Task, scale: str) -> Text:
@@ -74,14 +73,16 @@ def _lacks(task: Task, scale: str) -> Text:
 
 def _job() -> None:
     """What `ray job submit --working-dir .` would send from here, and to where."""
-    console, table = make_console(), Table("what", "here", "so that")
+    console = make_console()
     sent, token, cluster = submission.upload(Path()), submission.token(), submission.cluster()
     size = f"{submission.mib(sent.size)} in {sent.files} files"
     largest = ", ".join(f"{name} {submission.mib(bytes_)}" for name, bytes_ in sent.tops)
-    table.add_row("upload", size, f"Ray takes {submission.mib(sent.limit)}; the largest: {largest}")
-    table.add_row("token", token.says, "a cluster with tokens lets you in")
-    table.add_row("cluster", cluster.says, "`ray job submit --working-dir . -- python -m harness run ...` goes there")
-    console.print(table)
+    rows = [
+        ["upload", size, f"Ray takes {submission.mib(sent.limit)}; the largest: {largest}"],
+        ["token", token.says, "a cluster with tokens lets you in"],
+        ["cluster", cluster.says, "`ray job submit --working-dir . -- python -m harness run ...` goes there"],
+    ]
+    print_table(console, _HERE, rows)
     for problem in filter(None, (sent.too_large, token.problem, cluster.problem)):
         warn(console, problem)
 

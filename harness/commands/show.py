@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness import params, registry
@@ -23,6 +22,7 @@ from harness.papers import Judged, verdicts_in
 from harness.plan import Overrides, TrialSpec, data_names, expand, placeholders
 from harness.rerun import Rerun, of_plan, usual
 from harness.store import StudyStore
+from harness.tabular import Column, print_table, words
 from harness.tally import KINDS, Line, number_or_none, outcome
 from harness.task import SCALES, Claim, Experiment, Task
 from harness.timing import DECLARED
@@ -174,10 +174,10 @@ def _claim_fields(task: Task, claim: Claim) -> dict[str, Any]:
 def _methods(console: Console, task: Task) -> None:
     needed = {method.name: _needed(task, method.name) for method in task.methods}
     shared = any(needed.values())
-    table = Table("method", "role", *(["needs"] if shared else []), "what it does", title="methods")
-    for method in task.methods:
-        table.add_row(method.name, method.role, *([needed[method.name]] if shared else []), method.description)
-    console.print(table)
+    headings: list[str | Column] = ["method", "role", words("what it does")]
+    headings[2:2] = [words("needs")] if shared else []
+    rows = [[method.name, method.role, *([needed[method.name]] if shared else []), method.description] for method in task.methods]
+    print_table(console, headings, rows, "methods")
 
 
 def _needed(task: Task, method: str) -> str:
@@ -196,11 +196,9 @@ def _experiment(console: Console, task: Task, experiment: Experiment) -> None:
     said += [f"views: {', '.join(task.views(experiment.name))}"] if task.views(experiment.name) else []
     said += [f"swept: {', '.join(experiment.tuned.over)}, selected by {', '.join(experiment.tuned.by)}"] if experiment.tuned else []
     console.print(Text.assemble("\nexperiment ", (experiment.name, "bold"), *(styled(f"; {part}") for part in said)))
-    table = Table("parameter", "default", "values", "unit", "meaning", title=f"parameters of {experiment.name} (--set name=value)")
-    for row in _parameters(experiment):
-        table.add_row(*row)
-    if table.rows:
-        console.print(table)
+    headings = ("parameter", words("default"), words("values"), "unit", words("meaning"))
+    if rows := _parameters(experiment):
+        print_table(console, headings, rows, f"parameters of {experiment.name} (--set name=value)")
     console.print(f"metrics: {', '.join(f'{m.name} ({m.unit})' if m.unit else m.name for m in experiment.metrics)}")
 
 
@@ -224,16 +222,17 @@ def _trials(task: Task, scale: str) -> list[TrialSpec]:
 
 
 def _scales(console: Console, task: Task, planned: Mapping[str, Sequence[TrialSpec]]) -> None:
-    table = Table("scale", "trials", "seeds", "data", "each trial takes", "trial time", "what it is", title="scales (--scale)")
+    rows = []
     for name, scale in task.scales.items():
         trials = planned[name]
         seconds = sum(trial.expected_s for trial in trials)
         cost = span(*(share * seconds for share in DECLARED)) if seconds else "unknown"
         shapes = ", ".join(dict.fromkeys(str(trial.resources) for trial in trials))
-        table.add_row(
-            name, str(len(trials)), str(scale.seeds), ", ".join(data_names(task, name)) or "none", shapes, cost, scale.description
+        rows.append(
+            [name, str(len(trials)), str(scale.seeds), ", ".join(data_names(task, name)) or "none", shapes, cost, scale.description]
         )
-    console.print(table)
+    headings = ("scale", "trials", "seeds", words("data"), words("each trial takes"), "trial time", words("what it is"))
+    print_table(console, headings, rows, "scales (--scale)")
 
 
 def _claim(console: Console, task: Task, claim: Claim) -> None:
