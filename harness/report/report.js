@@ -35,8 +35,8 @@
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     return down ? -1 : 1;
   };
-  for (const head of $(".board thead th:not(:first-child)")) head.querySelector("button").addEventListener("click", () => {
-    const column = head.cellIndex, way = mark(head);
+  for (const button of $(".board thead th button")) button.addEventListener("click", () => {
+    const head = button.closest("th"), column = head.cellIndex, way = mark(head);
     for (const body of head.closest("table").tBodies) {
       const rows = $("tr[data-m]:not(.of-cell)", body).map((row) => [row, ...$(`tr.of-cell[data-m="${row.dataset.m}"]`, body)]);
       rows.sort((a, b) => way * before(a[0].cells[column].textContent, b[0].cells[column].textContent));
