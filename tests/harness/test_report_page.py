@@ -21,7 +21,7 @@ from harness.report import site
 from harness.report.board import APART, view
 from harness.report.html import MOST_DOTS
 from harness.report.verdicts import CHANCE, RULE
-from harness.task import Above, Below, Claim, Method, Metric
+from harness.task import Above, Below, Claim, Grid, Method, Metric
 from tests.harness.browser import OVERFLOW, look, needs_chromium
 from tests.harness.fabricated import Outcome, difference_claim, realistic_study, study_of, task_of
 
@@ -230,6 +230,34 @@ def test_columns_unfold_methods_hide_and_boards_sort(wide: Path, tmp_path: Path)
     assert found["up"] == sorted(found["up"])
     assert found["down"] == sorted(found["up"], reverse=True)
     assert (found["before"], found["after"], found["pressed"]) == (True, False, "false")
+
+
+@needs_chromium
+def test_a_table_over_cells_does_not_stop_the_script(tmp_path: Path) -> None:
+    task = task_of(methods=METHODS, grids=lambda train: [Grid(train, axes={"width": (64, 128)})])
+    study = study_of(tmp_path, task, lambda t: {"loss": 1.0 + math.sin(7 * t.seed + len(t.method))})
+    text = report.files(judge(study))["report.html"]
+    assert "over 2 cells" in text
+    file = tmp_path / "page.html"
+    file.write_text(text)
+    seen = look(file, "return document.querySelectorAll('table.trials tbody tr').length;", tmp_path)
+    assert seen.console == []
+    assert seen.found == 50
+
+
+@needs_chromium
+def test_paper_shows_what_is_folded_and_no_buttons(page: Path, tmp_path: Path) -> None:
+    printed = tmp_path / "printed.html"
+    printed.write_text(page.read_text().replace("@media print", "@media all"))
+    script = """
+    const shown = (query) => [...document.querySelectorAll(query)].map((one) => one.checkVisibility({ contentVisibilityAuto: true }));
+    return { folded: shown("details:not([open]) > :not(summary)"), tools: shown(".tools"), nav: shown("nav") };
+    """
+    found, on_screen = (look(file, script, tmp_path).found for file in (printed, page))
+    assert set(found["folded"]) == {True}
+    assert set(on_screen["folded"]) == {False}
+    assert set(found["tools"]) == set(found["nav"]) == {False}
+    assert set(on_screen["tools"]) == {True}
 
 
 @needs_chromium
