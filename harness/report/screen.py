@@ -9,7 +9,7 @@ from rich.text import Text
 
 from harness.console import console as make_console
 from harness.console import filled, styled
-from harness.judgement import Judgement
+from harness.judgement import Judgement, Ruling
 from harness.report import tables
 from harness.report import verdicts as verdict_text
 from harness.report.board import BoardView, view
@@ -28,7 +28,7 @@ def show(judgement: Judgement, console: Console | None = None, *, full: bool = F
     """
     console = console or make_console()
     for ruling in judgement.rulings:
-        _show_verdicts(ruling.verdicts, console)
+        _show_verdicts(ruling.verdicts, console, whose=_whose(judgement, ruling))
         headings: list[str] = []
         for board in ruling.boards:
             shown = view(ruling, board)
@@ -55,8 +55,13 @@ def _conclude(judgement: Judgement, console: Console) -> None:
 def show_verdicts(judgement: Judgement, console: Console) -> None:
     """The verdicts alone, the paper's claims first, and what they may decide."""
     for ruling in judgement.rulings:
-        _show_verdicts(ruling.verdicts, console)
+        _show_verdicts(ruling.verdicts, console, whose=_whose(judgement, ruling))
     _conclude(judgement, console)
+
+
+def _whose(judgement: Judgement, ruling: Ruling) -> str:
+    """What a heading begins with where a study is of several tasks."""
+    return f"{ruling.evidence.task.id}: " if len({own.evidence.task.id for own in judgement.rulings}) > 1 else ""
 
 
 def show_verdict(verdict: Verdict, console: Console) -> None:
@@ -65,13 +70,13 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     console.print(Text.assemble(styled(verdict_text.word(verdict), _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
 
 
-def _show_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+def _show_verdicts(verdicts: Sequence[Verdict], console: Console, *, whose: str) -> None:
     """Claims that are not tested are only named, unless nothing else is there to show."""
     tested = [v for v in verdicts if v.verdict != "not tested"]
     for heading, counted, group in verdict_text.by_kind(verdicts):
         shown = [v for v in group if v.verdict != "not tested"] if tested else group
         if shown:
-            print_title(console, f"{heading}, scale {group[0].scale}: {counted}")
+            print_title(console, f"{whose}{heading}, scale {group[0].scale}: {counted}")
             _show_rows(shown, console)
     console.print()
     for verdict in filter(was_tried, verdicts) if tested else verdicts:
@@ -134,7 +139,7 @@ def _show_rows(verdicts: Sequence[Verdict], console: Console) -> None:
 
 def _lines(v: Verdict, width: int) -> Text:
     """A verdict where a table would cut its cells: what was decided, the number, and what it is held against."""
-    named = [styled(f"{verdict_text.word(v):<14}", _STYLES[v.verdict]), styled(verdict_text.label(v))]
+    named = [styled(f"{verdict_text.word(v):<15}", _STYLES[v.verdict]), styled(verdict_text.label(v))]
     seeds = f"{verdict_text.seeds(v)} seeds, {v.data_kind} data" if v.n else "no seeds"
     held = (f"holds {v.holds}", f"the paper: {verdict_text.published(v)}", f"effect {verdict_text.effect(v)}", seeds)
     more = enumerated([styled(part, "dim") for part in held])

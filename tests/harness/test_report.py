@@ -25,7 +25,7 @@ from harness.report.verdicts import estimate
 from harness.study import Study
 from harness.task import Above, Claim, Experiment, Figure, Grid, Metric, Paper, Within
 from harness.verdict import Verdict
-from tests.harness.fabricated import DATA, difference_claim, experiment_of, realistic_study, study_of, task_of, verdicts_of
+from tests.harness.fabricated import DATA, difference_claim, experiment_of, noise, realistic_study, study_of, task_of, verdicts_of
 
 FILES = {"leaderboard.md", "leaderboard.csv", "verdicts.md", "verdicts.csv", "report.html"}
 
@@ -371,6 +371,15 @@ def test_the_terminal_names_what_is_not_tested_in_one_line(tmp_path: Path) -> No
     alone = io.StringIO()
     report.terminal(judge(study_of(tmp_path, task_of(claims=claims[1:2]), lambda _: {"loss": 1.0})), Console(file=alone, width=140))
     assert "elsewhere-0: " in alone.getvalue(), "with nothing else to show, the reason is"
+
+
+def test_verdicts_say_whose_they_are_where_a_study_is_of_several_papers(tmp_path: Path) -> None:
+    tasks = [task_of(id=name, claims=[difference_claim()]) for name in ("first", "second")]
+    for own, named in ((tasks, True), (tasks[:1], False)):
+        sink = io.StringIO()
+        report.terminal(judge(study_of(tmp_path, own, lambda t: {"loss": 1.0 + 0.1 * noise(t)})), Console(file=sink, width=140))
+        headings = [line for line in sink.getvalue().splitlines() if "The paper's claims, scale laptop" in line]
+        assert [line.split(":")[0] for line in headings] == (["first", "second"] if named else ["The paper's claims, scale laptop"])
 
 
 def test_a_board_over_several_cells_has_its_aggregates_everywhere(tmp_path: Path) -> None:
