@@ -65,7 +65,9 @@ def task(name: str) -> Task:
     """The task called `name`, or the only one whose name starts so."""
     entries = tasks()
     longer = [other for other in entries if name and other.startswith(name)]
-    return task_at(entries[longer[0]] if len(longer) == 1 and name not in entries else _entry("task", name, entries, longer))
+    if len(longer) == 1 and name not in entries:
+        return task_at(entries[longer[0]])
+    return task_at(_entry("task", name, entries, "papertrial list", longer))
 
 
 @cache
@@ -81,7 +83,7 @@ def task_at(entry: Entry) -> Task:
 @cache
 def dataset(name: str) -> Dataset:
     """The data set called `name`."""
-    found = _load(_entry("data set", name, datasets()), Dataset)
+    found = _load(_entry("data set", name, datasets(), "papertrial data list"), Dataset)
     if found.name != name:
         raise TaskError(f"data set {name!r} calls itself {found.name!r}: the module and the name must agree")
     return found
@@ -93,9 +95,9 @@ def root_of(task_id: str) -> Path | None:
     return folder.parent.parent if folder else None
 
 
-def _entry(what: str, name: str, entries: Mapping[str, Entry], near: Sequence[str] = ()) -> Entry:
+def _entry(what: str, name: str, entries: Mapping[str, Entry], listed_by: str, near: Sequence[str] = ()) -> Entry:
     if name not in entries:
-        raise unknown(what, name, near or list(entries))
+        raise unknown(what, name, near or list(entries), listed_by=listed_by)
     return entries[name]
 
 

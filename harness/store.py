@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import StoreError, UsageError, unknown
 from harness.local_folder import LocalFolder, replace_file
-from harness.masking import learn, mask
+from harness.masking import again, learn, mask
 from harness.object_folder import ObjectFolder
 from harness.shown import reason_of
 
@@ -165,7 +165,9 @@ def open_study(text: str, store: str = DEFAULT) -> StudyStore:
         there = {path.name: path for path in studies(found.parent_uri)}
         longer = [name for name in there if name.startswith(found.name)]
         if len(longer) != 1:
-            raise unknown(f"study in {found.store_uri}", found.name, longer or list(there))
+            raise unknown(
+                f"study in {found.store_uri}", found.name, longer or list(there), listed_by=again(["ls", *store_words(found.parent_uri)])
+            )
         found = StudyStore(str(there[longer[0]].parent), longer[0])
     return found
 
