@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, UsageError, unknown
 from harness.evidence import Evidence
 from harness.leaderboard import columns
 from harness.study import Study
@@ -22,7 +22,8 @@ def named(study: Study, frame: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.
     """The table with a column for each of `wanted` that is a parameter, a metric or a statistic without its prefix, and notes.
 
     Statistics have a row for each method, seed and combination of the parameters that are wanted too, instead of one for each trial.
-    UsageError for a name that is a parameter and a metric. What is none of these stays as it is: a formula, or a mistake.
+    UsageError for a name that is a parameter and a metric, and beside a statistic for one that is nothing. What is none of these otherwise
+    stays as it is: a formula, or a mistake.
     """
     boards = [
         (evidence, experiment, {column.name: column for column in columns(evidence, experiment)})
@@ -34,6 +35,10 @@ def named(study: Study, frame: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.
     asked = [name for name in dict.fromkeys(wanted) if name not in alias and name.removeprefix(STATISTIC) in known and name not in frame]
     if not asked:
         return frame.assign(**{name: frame[own] for name, own in alias.items()}), []
+    for name in wanted:
+        if name.isidentifier() and name not in frame and name not in alias and name not in asked:
+            params = [column.removeprefix("param.") for column in map(str, frame) if column.startswith("param.")]
+            raise unknown(f"column of {study.name}", name, [*params, "task", "experiment", "method", "seed", *sorted(known)])
     along = [own for name in wanted if (own := alias.get(name, name)).startswith("param.") and own in frame]
     rows: list[dict[str, Any]] = []
     for evidence, experiment, shown in boards:

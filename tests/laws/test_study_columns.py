@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli import main
 from harness.commands.fit import study_rows
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.estimates import column
 from harness.store import open_study
 from harness.study import load
@@ -42,6 +42,15 @@ def test_a_statistic_over_the_axis_itself_is_one_sentence() -> None:
     study = str(ROOT / "results" / "reference" / "mup-weight-decay-transfer-laptop")
     with pytest.raises(DataError, match="gain_slope of mup-weight-decay-transfer-laptop has no number at one value"):
         study_rows(study, "results", ["width", "gain_slope"])
+
+
+def test_a_misspelt_name_beside_a_statistic_is_answered_with_the_short_names() -> None:
+    with pytest.raises(
+        UsageError, match=r"unknown column of ntk-convergence-laptop: 'wdth'; did you mean 'width'\? \(choices: .*\bwidth\b"
+    ):
+        study_rows(NTK, "results", ["wdth", "deviation_width"])
+    found, _ = study_rows(NTK, "results", ["width", "deviation_width", "2*width"])
+    assert len(found) == 210, "a formula is no name"
 
 
 def test_the_page_shows_what_its_fit_of_a_study_prints(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
