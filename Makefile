@@ -9,6 +9,10 @@ SCALE ?= smoke
 demo: $(STAMP)
 	$(BIN)/papertrial data prepare text
 	$(BIN)/papertrial run mup-weight-decay-transfer --scale $(SCALE)
+	@echo
+	@echo "look:  $(BIN)/papertrial report mup-weight-decay-transfer-$(SCALE) --open"
+	@echo "why:   $(BIN)/papertrial verdicts mup-weight-decay-transfer-$(SCALE)"
+	@echo "next:  $(BIN)/papertrial list, then show TASK, plan TASK --scale laptop, run TASK --scale laptop"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not lengthy"
