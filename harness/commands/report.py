@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     if options.open:
         path = judgement.study.store.local("report.html")
-        webbrowser.open(path.as_uri() if path else files["report.html"])
+        if not webbrowser.open(path.as_uri() if path else files["report.html"]):
+            warn(console, "--open found no browser here: open the report where there is one")
     return 0
 
 

@@ -19,6 +19,8 @@ from harness.tally import tally, was_tried
 from harness.verdict import Verdict
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow", "not tested": "dim"}
+MOST_REASONS = 4
+"""Why claims are not tested, on a terminal: the other reasons are in the study's table."""
 
 
 def show(judgement: Judgement, console: Console | None = None, *, full: bool = False) -> None:
@@ -81,9 +83,16 @@ def _show_verdicts(verdicts: Sequence[Verdict], console: Console, *, whose: str)
     console.print()
     for verdict in filter(was_tried, verdicts) if tested else verdicts:
         console.print(Text.assemble(styled(verdict.claim, _STYLES[verdict.verdict]), styled(f": {verdict_text.reasons(verdict)}")))
-    untested = [v.claim for v in verdicts if not was_tried(v)]
-    if tested and untested:
-        console.print(styled(f"not tested (reasons in verdicts.md): {', '.join(untested)}", _STYLES["not tested"]))
+    untested: dict[str, list[str]] = {}
+    for verdict in verdicts if tested else ():
+        if not was_tried(verdict):
+            untested.setdefault(verdict.reason, []).append(verdict.claim)
+    for place, (reason, claims) in enumerate(untested.items()):
+        if place == MOST_REASONS:
+            others = [claim for own in list(untested.values())[place:] for claim in own]
+            console.print(styled(f"not tested: {', '.join(others)} (reasons in verdicts.md)", _STYLES["not tested"]))
+            break
+        console.print(styled(f"not tested: {', '.join(claims)}. {reason}", _STYLES["not tested"]))
 
 
 def _show_board(shown: BoardView, title: str, console: Console, *, full: bool) -> list[str]:

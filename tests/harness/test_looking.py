@@ -181,3 +181,29 @@ def test_the_doctor_says_what_can_run_here_and_what_the_rest_lacks(papertrial: C
     assert "lacks a GPU" in lines["grokking-stablemax"]
     assert lines["depth-width-criticality"].count("runs") >= 2
     assert "cannot be loaded" in lines["broken"]
+
+
+def test_a_status_says_how_trials_ended_that_are_not_ok(papertrial: Command, smoke: Command) -> None:
+    assert smoke("--local", "--set", "behaviour=good,raise,memory", "--method", "plain", "--study", "s").code == 1
+    (row,) = json.loads(papertrial("status", "s", "--json").out)["rows"]
+    assert row["not_ok"] == 18
+    assert row["statuses"] == {"ok": 9, "failed": 9, "oom": 9}
+    assert "18 (9 failed, 9 oom)" in papertrial("status", "s").out
+
+
+def test_a_terminal_says_why_claims_are_not_tested(papertrial: Command) -> None:
+    store = str(Path(__file__).parents[2] / "results" / "reference")
+    said = " ".join(papertrial("verdicts", "grokking-stablemax-laptop", "--store", store).out.split())
+    assert (
+        "not tested: C2-stablemax, C3-float64, C3-float32. Scale laptop does not hold the trials that this claim needs; scale gpu" in said
+    )
+
+
+def test_a_report_says_that_nothing_opens_it(papertrial: Command, smoke: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert smoke("--local").code == 0
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda uri: bool(opened.append(uri)))
+    assert "--open found no browser here" in papertrial("report", "misbehaving-smoke", "--open").out
+    assert opened == [Path("results/misbehaving-smoke/report.html").resolve().as_uri()]
+    monkeypatch.setattr("webbrowser.open", lambda _uri: True)
+    assert "no browser" not in papertrial("report", "misbehaving-smoke", "--open").out
