@@ -101,10 +101,10 @@ class RunProgress:
         left = Cost()
         for cell, count in self._left.items():
             left += self._timings.cost(cell) * count
-        waiting = self._total - self._states.total()
-        if waiting <= 0 or not left.expected_s or self._worked_s < FORESEEN * (self._worked_s + left.expected_s):
+        if not left.expected_s or self._worked_s < FORESEEN * (self._worked_s + left.expected_s):
             return ""
-        worked, running = self._worked_s, min(self._slots, waiting)
+        worked, waiting = self._worked_s, self._total - self._states.total()
+        running = min(self._slots, waiting)
         busy_s = elapsed - self._idle_s
         under_way = min(max(0.0, self._slots * busy_s - worked), left.expected_s * running / waiting)
         # The last trials leave workers without any.

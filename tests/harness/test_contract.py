@@ -158,3 +158,15 @@ def test_a_name_misspelt_in_a_claim_is_said_by_whatever_loads_the_task(
     (row,) = [row for row in json.loads(papertrial("list", "--json").out) if row["task"] == "misnamed"]
     assert says in row["error"]
     sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]
+
+
+def test_what_no_scale_can_plan_is_said_before_anything_is_shown(
+    papertrial: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / re.sub(r"\W", "", f"roots{tmp_path.name}")
+    write(root, "costly", "task", 'experiment:run")', 'experiment:run", seconds=lambda *_: 1 / 0)')
+    monkeypatch.setenv(registry.TASK_PATHS, str(root))
+    said = papertrial("show", "costly")
+    assert (said.code, said.out) == (2, "")
+    assert "`seconds` of experiment locate raised ZeroDivisionError" in said.err
+    sys.path[:] = [entry for entry in sys.path if entry != str(tmp_path)]

@@ -115,6 +115,13 @@ def test_a_claim_of_its_own_study_runs_again_in_another(papertrial: Command) -> 
     assert Path("results/misbehaving-smoke-C1-shift-again").is_dir()
 
 
+def test_a_claim_that_the_scale_does_not_test_is_run_at_one_that_does(papertrial: Command) -> None:
+    store = Path(__file__).parents[2] / "results" / "reference"
+    shown = papertrial("verdicts", "grokking-stablemax-laptop", "--claim", "C2-stablemax", "--store", str(store))
+    words = ["papertrial", "run", "grokking-stablemax", "--scale", "gpu", "--claim", "C2-stablemax", "--store", str(store.parent)]
+    assert shlex.split(line(shown, "again: ")) == words
+
+
 def test_files_of_a_user_are_named_again(papertrial: Command, cache: Path, tmp_path: Path) -> None:
     stones = tmp_path / "my stones.txt"
     stones.write_text("fuþark")
