@@ -189,8 +189,12 @@ def test_the_command_line_plans_runs_and_resumes(papertrial: Command) -> None:
     assert papertrial("plan", "chain", "--scale", "laptop").code == 2
 
 
-def test_show_says_what_a_method_needs(papertrial: Command) -> None:
-    # Scale `laptop` of the throw-away task needs itself; the methods are shown before the scales are planned.
+def test_show_says_what_a_method_needs(papertrial: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Scale `laptop` of the throw-away task needs itself: no such task is shown.
+    refused = papertrial("show", "chain")
+    assert (refused.code, refused.out, "circle needs circle" in refused.err) == (2, "", True)
+    sound = replace(registry.task("chain"), scales={"smoke": registry.task("chain").scales["smoke"]})
+    monkeypatch.setattr(registry, "task", lambda name, found=registry.task: sound if name == "chain" else found(name))
     lines = papertrial("show", "chain").out.splitlines()
     cells = [re.split(r"\s{2,}", line.strip()) for line in lines]
     shown = {row[0]: row[2:] for row in cells if len(row) > 1}
