@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from harness import coverage, params
-from harness.errors import TaskError, UsageError, unknown
+from harness.errors import PapertrialError, TaskError, UsageError, unknown
 from harness.task import Experiment, Grid, Requirement, Resources, Scale, Task
 
 
@@ -241,8 +241,16 @@ def placeholder(name: str) -> DataRef:
 
 
 def placeholders(task: Task, scale: str) -> dict[str, DataRef]:
-    """What stands for the sets that a scale reads where nothing is run."""
-    return {name: placeholder(name) for name in data_names(task, scale)}
+    """What stands for the sets that a scale reads where nothing is run, so that trials on one are none on another."""
+    return {name: replace(placeholder(name), fingerprint=name) for name in data_names(task, scale)}
+
+
+def today(task: Task, scale: str) -> list[TrialSpec]:
+    """One seed of all that a scale plans now, whatever data it reads; none where the task is declared so that it plans nothing."""
+    try:
+        return expand(task, scale, Overrides(seeds=1), placeholders(task, scale))
+    except PapertrialError:
+        return []
 
 
 MOST_SEEDS = 100_000

@@ -16,7 +16,7 @@ from harness import plan_file, registry
 from harness.checksums import FIELD, is_signed, read_signed
 from harness.errors import PapertrialError, Say, StoreError, quiet
 from harness.looks import Look
-from harness.plan import Overrides, TrialSpec, expand, placeholders, read_trials
+from harness.plan import TrialSpec, read_trials, today
 from harness.plan_file import FIRST_WITH_CELLS, Outline
 from harness.record import FIRST_WITH_CHECKSUMS
 from harness.shown import sentence
@@ -127,20 +127,17 @@ def _disagreement(trial: TrialSpec, values: Mapping[str, set[str]], chosen: Coll
 def _values(trials: Sequence[TrialSpec]) -> dict[tuple[str, ...], dict[str, set[str]]]:
     """Group -> parameter -> the values that today's task and the command plan for it."""
     found: dict[tuple[str, ...], dict[str, set[str]]] = {}
-    today = [trial for task, scale in dict.fromkeys((t.task, t.scale) for t in trials) for trial in _today(task, scale)]
-    for trial in [*trials, *today]:
+    now = [trial for task, scale in dict.fromkeys((t.task, t.scale) for t in trials) for trial in _today(task, scale)]
+    for trial in [*trials, *now]:
         for name, value in trial.params.items():
             found.setdefault(_group(trial), {}).setdefault(name, set()).add(json.dumps(value))
     return found
 
 
 def _today(task_id: str, scale: str) -> list[TrialSpec]:
-    """One seed of all that a scale plans now; its data plays no part."""
-    try:
-        task = registry.task(task_id)
-        return expand(task, scale, Overrides(seeds=1), placeholders(task, scale))
-    except PapertrialError:
-        return []
+    with suppress(PapertrialError):
+        return today(registry.task(task_id), scale)
+    return []
 
 
 def load_plan(store: StudyStore, say: Say = quiet) -> list[TrialSpec]:

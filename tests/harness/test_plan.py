@@ -13,7 +13,7 @@ import pytest
 
 from harness import params, registry
 from harness.errors import UsageError
-from harness.plan import DataRef, Overrides, TrialSpec, expand, read_trials
+from harness.plan import DataRef, Overrides, TrialSpec, expand, placeholders, read_trials
 from harness.plans import load_plan, read_outline, save_plan
 from harness.store import StudyStore
 from harness.task import Grid, Resources
@@ -217,3 +217,8 @@ def test_an_outline_holds_the_trials_of_the_plan(tmp_path: Path) -> None:
         [getattr(trial, name) for name in of] for trial in load_plan(store)
     ]
     assert (len(outline), looks, said) == (len(trials), (), [])
+
+
+def test_what_stands_for_two_sets_tells_their_trials_apart() -> None:
+    task = task_of(grids=lambda train: [Grid(train, data=name) for name in ("letters", "runes")])
+    assert len(expand(task, "laptop", Overrides(seeds=1), placeholders(task, "laptop"))) == 4, "two methods on each"
