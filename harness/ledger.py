@@ -130,6 +130,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     method: str
     status: Status
     started: str
+    source_digest: str = ""
 
 
 def states(store: StudyStore) -> tuple[dict[str, State | Record], list[str]]:

@@ -7,9 +7,11 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from harness import registry
 from harness.masking import mask
@@ -79,6 +81,33 @@ def source_digest(task_id: str) -> str:
     for file in files:
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+class Measured(Protocol):
+    """What of a record says by which source it was measured."""
+
+    @property
+    def task(self) -> str: ...  # noqa: D102 - the fields of a record
+    @property
+    def source_digest(self) -> str: ...  # noqa: D102
+
+
+def of_other_sources(records: Iterable[Measured]) -> list[str]:
+    """A sentence for each task of whose records some were measured by another source than today's, and how to measure again."""
+    found: dict[str, Counter[str]] = {}
+    for (task, digest), count in Counter((record.task, record.source_digest) for record in records).items():
+        found.setdefault(task, Counter())[digest] = count
+    installed, sentences = registry.tasks(), []
+    for task, counts in found.items():
+        today = source_digest(task) if task in installed else ""
+        others = [digest for digest in counts if digest and today and digest != today]
+        if others:
+            sentences.append(
+                f"{sum(counts[digest] for digest in others):,} of {counts.total():,} records of {task} were measured by another source "
+                f"of the task than today's ({', '.join(others)}, now {today}) and stay as they are: to measure again, raise the task's "
+                "version, or name another study with --study"
+            )
+    return sentences
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from harness import ledger, memory, registry
+from harness import ledger, memory, provenance, registry
 from harness import looks as looking
 from harness.commands.selection import Selection, select
 from harness.console import console as make_console
@@ -44,8 +44,9 @@ def run(options: argparse.Namespace) -> int:
     left = left_to_do(selection.store, selection.trials, done, retry=False)
     timings = _timings(selection, done.values())
     rows = _rows(selection, done, left, timings)
+    others = provenance.of_other_sources(done[trial.id] for trial in selection.trials if trial.id in done)
     if options.json:
-        emit(_fields(selection, rows, left, damages))
+        emit(_fields(selection, rows, left, damages) | {"other_sources": others})
         return 0
     console = make_console()
     console.print(Text.assemble("study ", styled(selection.store.name, "bold"), styled(f" in {selection.store.store_uri}")))
@@ -59,8 +60,8 @@ def run(options: argparse.Namespace) -> int:
     planned = kept.trials or selection.up_to({task.id: looks[0].seeds if selection.looks else math.inf for task in selection.tasks})
     for sentence in looking.standings(looks, planned, done):
         console.print(sentence, markup=False, soft_wrap=True)
-    for damage in damages:
-        warn(console, damage)
+    for words in (*damages, *others):
+        warn(console, words)
     _totals(console, selection, left, timings)
     return 0
 

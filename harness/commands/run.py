@@ -124,6 +124,9 @@ def _run_trials(
     console.print(f"study {store.name}: {len(trials)} trials, {len(trials) - len(left)} recorded before")
     if not left and (bad := endings(contents.records[trial.id].status for trial in trials)):
         say(f"nothing is left to run: {bad} before, and only --retry runs these again: {_retry(options.words)}")
+    waiting = {trial.id for trial in left}
+    for words in provenance.of_other_sources(contents.records[trial.id] for trial in trials if trial.id not in waiting):
+        say(words)
 
     def observe(record: Record) -> None:
         progress.observe(record)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from harness import ledger, lock
+from harness import ledger, lock, provenance
 from harness import looks as looking
 from harness.causes import endings
 from harness.console import console as make_console
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     rate = _rate(done.values()) if left and running else 0.0
     rows = _rows(plan, done)
     undone = [] if running else _undone(store, damages)
-    standings = looking.standings(looks, plan, done)
+    standings, others = looking.standings(looks, plan, done), provenance.of_other_sources(done.values())
     if options.json:
         found = {"study": store.name, "running": running, "trials": len(plan) if plan else None, "recorded": len(done), "left": left}
         found |= {"seconds_left": left / rate if rate else None, "rows": rows, "looks": standings}
@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
                 "lost_every_seed": [
                     {"task": line.task, "scale": line.scale, "claim": line.claim, "reason": line.reason} for line in undone
                 ],
+                "other_sources": others,
                 "damages": damages,
             }
         )
@@ -67,8 +68,8 @@ def run(options: argparse.Namespace) -> int:
         console.print(sentence, markup=False, soft_wrap=True)
     for line in undone:
         console.print(f"{line.claim} of {line.task} is not tested: {line.reason}", markup=False, soft_wrap=True)
-    for damage in damages:
-        warn(console, damage)
+    for words in (*damages, *others):
+        warn(console, words)
     return 0
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness import provenance, registry
+from harness.plan import TrialSpec
+from harness.record import Record
+from tests.harness.fabricated import record_of
 
 TASK = "from tests.harness.fabricated import task_of\nTASK = task_of(id='{0}')\n"
 
@@ -68,3 +71,22 @@ def test_an_ignored_source_is_a_change_and_so_is_an_edited_one(root: Path) -> No
     assert not dirty("one")
     (root / "blocks" / "net.py").write_text("x = 1\n")
     assert dirty("one")
+
+
+def test_records_of_another_source_are_counted_by_task(root: Path) -> None:
+    now = provenance.source_digest("one")
+    records = [record(task, digest) for task, digest in (("one", now), ("one", "old"), ("one", "older"), ("one", ""), ("gone", "old"))]
+    assert provenance.of_other_sources(records[:1]) == []
+    (said,) = provenance.of_other_sources(records)
+    assert said.startswith(
+        f"2 of 4 records of one were measured by another source of the task than today's (old, older, now {now}) and stay"
+    )
+    (root / "field" / "one" / "task.py").write_text(TASK.format("one") + "RATE = 2\n")
+    assert provenance.of_other_sources(records[:1])[0].startswith("1 of 1 records of one were measured by another source of the task than")
+
+
+def record(task: str, digest: str) -> Record:
+    """One that a trial of this task left, measured by that source."""
+    return record_of(
+        TrialSpec(task=task, version=1, scale="laptop", experiment="train", method="left", params={}, seed=0), {}, source_digest=digest
+    )
