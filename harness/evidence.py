@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from harness.ends import Ends, bounded, ends_of
 from harness.errors import TaskError
 from harness.estimates import Estimate, Replicated, select
 from harness.looks import Look, reached
-from harness.plan import TrialSpec
+from harness.plan import TrialSpec, today
 from harness.rounding import resolution
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
@@ -83,6 +84,8 @@ class SeedValues:
     """Seeds of which a needed trial has left no record yet."""
     ranges: Mapping[int, Range] = field(default_factory=dict)
     """Lowest and highest value in the seeds of which censoring leaves it open, see `harness.ends`."""
+    unasked: frozenset[int] = frozenset()
+    """Seeds without a value of which the plan asks for a part of the scale's trials alone: these are not lost."""
 
     @property
     def ends(self) -> Ends:
@@ -363,7 +366,7 @@ class Evidence:
                 found |= dict(zip((seeds[place] for place in usable), numbers, strict=True))
         values: dict[int, float] = {}
         ranges: dict[int, Range] = {}
-        lost: list[int] = []
+        without: list[int] = []
         for seed in sorted(found):
             low, high = found[seed]
             if math.isfinite(low) and low == high:
@@ -371,8 +374,54 @@ class Evidence:
             elif low < high:
                 values[seed], ranges[seed] = _shown(low, high), (low, high)
             else:
-                lost.append(seed)
-        return SeedValues(values, self._statuses(read, lost), waiting, ranges)
+                without.append(seed)
+        parts = self._parts(read, self._of_scale(estimate, method, experiment, cell)) if without and not self._is_whole else {}
+        lost = [seed for seed in without if seed not in parts]
+        return SeedValues(values, self._statuses(read, lost), waiting, ranges, frozenset(without) - frozenset(lost))
+
+    def part_asked(self, estimate: Estimate) -> tuple[int, int] | None:
+        """Where a plan asks for a part of what `estimate` reads: its trials of the least seed, and how many the scale plans."""
+        if self._is_whole:
+            return None
+        read, scale = self.rows_read(estimate, self.cells), self._of_scale(estimate)
+        found = self._parts(read, scale)
+        least = min(found.values()) if found else 0
+        return (least, len(scale)) if found or (read.empty and not scale.empty) else None
+
+    def _parts(self, read: pd.DataFrame, scale: pd.DataFrame) -> dict[int, int]:
+        """Seed -> trials of some rows of `cells`, where they are a part of those that the scale plans, as after `--claim` or `--trial`.
+
+        Nothing where a command chose other values than those of the scale: nobody knows what the whole of these is.
+        """
+        if not {self._keys[row] for row in read.index.tolist()} <= {*scale["key"]}:
+            return {}
+        own = self._members(read.index)[self._numbering[0]]
+        seeds, counts = np.unique(self._seeds_of(self._trials)[own], return_counts=True)
+        return {seed: count for seed, count in zip(seeds.tolist(), counts.tolist(), strict=True) if count < len(scale)}
+
+    def _of_scale(self, estimate: Estimate, method: str | None = None, experiment: str = "", cell: Cell = _WHOLE) -> pd.DataFrame:
+        """The rows of `_scale` that `estimate` reads, narrowed down as `per_seed` is."""
+        return self.rows_read(estimate, _within(select(self._scale, {}, experiment=experiment, method=method), cell))
+
+    @cached_property
+    def _scale(self) -> pd.DataFrame:
+        """What the scale plans today: columns of `cells`, and what trials that ask for the same have in common, `key`."""
+        cells = Cells.of(today(self.task, self.scale))
+        return cells.frame().assign(key=[_key(first) for first in cells.firsts])
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        """The key of the trials in each row of `cells`."""
+        return [_key(self.study.cells.firsts[cell]) for cell in self._numbering[1].tolist()]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether the plan has all of the scale's trials in every seed."""
+        keys = {*self._scale["key"]}
+        own = np.array([key in keys for key in self._keys], dtype=bool)[self._numbering[0]]
+        seeds = self._seeds_of(self._trials)
+        counts = np.unique(seeds[own], return_counts=True)[1]
+        return len(counts) == len(self.seeds) and bool((counts >= len(self._scale)).all())
 
     def _complete(self, cells: pd.DataFrame) -> tuple[frozenset[int], frozenset[int]]:
         """Seeds of which all trials of some rows of `cells` left a record, and seeds of which one did not yet."""
@@ -501,6 +550,11 @@ class Evidence:
 def _columns_kept(frame: pd.DataFrame) -> list[str]:
     """The columns of a study's frame that verdicts and leaderboards read."""
     return [str(name) for name in frame if name in _COLUMNS or str(name).startswith(("param.", "metric."))]
+
+
+def _key(trial: TrialSpec) -> str:
+    """What trials of a cell have in common with those of a plan on other data: these may stand in for what a grid names."""
+    return json.dumps([trial.experiment, trial.method, dict(trial.params)], sort_keys=True)
 
 
 def _kinds(numbers: Index) -> list[Index]:

@@ -123,10 +123,16 @@ def _find(evidence: Evidence, claim: Claim) -> _Finding:
         return _untested(f"Scale {scale} does not hold the trials that this claim needs; scale {names} does.")
     absent = evidence.absent(claim.estimate)
     if absent:
-        return _untested(f"The plan holds no trial of {absent[0]}.")
+        no_trial = f"no trial of {absent[0]}"
+        return _unasked(evidence, claim, no_trial) if evidence.part_asked(claim.estimate) else _untested(f"The plan holds {no_trial}.")
     if isinstance(claim.estimate, All):
         return _together(evidence, claim, claim.estimate)
     return _one(evidence, claim, claim.estimate)
+
+
+def _unasked(evidence: Evidence, claim: Claim, held: str) -> _Finding:
+    command = f"papertrial run {evidence.task.id} --scale {evidence.scale} --claim {claim.id}"
+    return _untested(f"This study's plan does not ask for it (`{command}` does): it holds {held}.")
 
 
 def _untested(reason: str) -> _Finding:
@@ -139,6 +145,8 @@ def _together(evidence: Evidence, claim: Claim, every: All) -> _Finding:
     Shown is the part that decides.
     """
     parts = [_one(evidence, claim, part) for part in every.parts]
+    if unasked := next((part for part in parts if part.decisions is None), None):
+        return unasked
     whole = together([part.decisions for part in parts if part.decisions], exact=claim.exact, error=1 - evidence.confidence)
     outcome = OUTCOMES[int(whole.outcomes[0])]
     if outcome != "not reproduced":
@@ -156,6 +164,8 @@ def _depth(claim: Claim, mean: float) -> float:
 
 def _one(evidence: Evidence, claim: Claim, estimate: Estimate) -> _Finding:
     found = evidence.per_seed(estimate)
+    if found.unasked and not found.values and not found.lost and (part := evidence.part_asked(estimate)):
+        return _unasked(evidence, claim, f"{part[0]} of the {part[1]} trials a seed that it reads")
     step, rounding = evidence.resolution(estimate)
     sample = Sample.of(list(found.values.values()), step=step, rounding=rounding, bounds=claim.bounds)
     if found.ranges:
@@ -309,7 +319,7 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         published=published,
         unit=claim.unit,
         decides=decides,
-        reason=" ".join([finding.reason, *_reservations(evidence, claim, edges)]),
+        reason=" ".join([finding.reason, *_reservations(evidence, claim, finding, edges)]),
         note=claim.note,
         exact=claim.exact,
         kind=claim.kind,
@@ -328,8 +338,10 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
     )
 
 
-def _reservations(evidence: Evidence, claim: Claim, edges: Sequence[str]) -> Iterator[str]:
+def _reservations(evidence: Evidence, claim: Claim, finding: _Finding, edges: Sequence[str]) -> Iterator[str]:
     """What to know before a verdict is believed."""
+    if finding.found.values and (part := evidence.part_asked(claim.estimate)):
+        yield f"This study's plan holds {part[0]} of the {part[1]} trials a seed that it reads at scale {evidence.scale}."
     if edges:
         yield f"The sweep is cut at its edge: {'; '.join(edges)}."
     if values := chosen_values(evidence, claim.estimate):

@@ -44,7 +44,7 @@ HOW = (
     "Seeds that all agree decide nothing, unless a metric counts examples: then no interval is narrower than one example.",
     "A claim marked exact leaves nothing to chance: one seed whose value lies outside the region refutes it.",
     "A seed with a trial that diverged or failed is lost. A claim that lost a seed is inconclusive: the others do not decide "
-    "alone. One that lost every seed is not tested.",
+    "alone. One that lost every seed is not tested, nor is one that a study's plan does not ask for, as after --claim.",
     "A metric that was not reached is a bound, marked by ≥ or ≤. It decides a claim only where no number behind it could overturn that; "
     "intervals take bounds as values on the side on which they are bounds, and are open on the other.",
     "Primary claims are held together: one wrong verdict among all of them is as rare as of one interval (Holm). The others are judged one "
