@@ -20,7 +20,7 @@ from harness.ends import Ends, bounded, ends_of
 from harness.errors import TaskError
 from harness.estimates import Estimate, Replicated, select
 from harness.looks import Look, reached
-from harness.plan import TrialSpec, today
+from harness.plan import TrialSpec, today, versions
 from harness.rounding import resolution
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
@@ -422,6 +422,29 @@ class Evidence:
         seeds = self._seeds_of(self._trials)
         counts = np.unique(seeds[own], return_counts=True)[1]
         return len(counts) == len(self.seeds) and bool((counts >= len(self._scale)).all())
+
+    def versions(self, estimate: Estimate) -> str:
+        """Versions of the task, of the planned trials that `estimate` reads: `2`, or `1, 2`. Of all trials where it reads none."""
+        firsts = [self.study.cells.firsts[cell] for cell in self._numbering[1].tolist()]
+        whole = versions(firsts)
+        return versions(firsts[row] for row in self.rows_read(estimate, self.cells).index) or whole if "," in whole else whole
+
+    def sources(self, estimate: Estimate) -> list[str]:
+        """Digests of the sources of the task that measured what `estimate` reads."""
+        codes, digests = self._digests
+        if len(digests) > 1:
+            read = self.rows_of(self.rows_read(estimate, self.cells))
+            digests = [digests[code] for code in np.unique(codes[read]).tolist()]
+        return sorted({*digests} - {""})
+
+    @cached_property
+    def _digests(self) -> tuple[Index, list[str]]:
+        """Of each record the place of its source's digest in the list of these."""
+        import pandas as pd
+
+        whole = self.study.frame["source_digest"]
+        codes, digests = pd.factorize(whole if len(self._records) == len(whole) else whole.iloc[self._records])
+        return codes, digests.tolist()
 
     def _complete(self, cells: pd.DataFrame) -> tuple[frozenset[int], frozenset[int]]:
         """Seeds of which all trials of some rows of `cells` left a record, and seeds of which one did not yet."""

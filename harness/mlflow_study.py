@@ -34,6 +34,7 @@ from harness.mlflow_client import (
 )
 from harness.papers import COUNTED
 from harness.partial import Partial
+from harness.plan import versions
 from harness.report import tables
 from harness.report.verdicts import caution, region, verdicts_csv
 from harness.shown import plain, sentence
@@ -124,7 +125,7 @@ def _summary(client: MlflowClient, run: str, ruling: Ruling) -> None:
     planned = [trial for trial in evidence.study.plan if (trial.task, trial.scale) == (evidence.task.id, evidence.scale)]
     params = {
         "task": evidence.task.id,
-        "version": evidence.task.version,
+        "version": versions(planned),
         "scale": evidence.scale,
         "seeds": len({trial.seed for trial in planned}),
         "trials": len(planned),
@@ -190,6 +191,8 @@ def verdict_table(ruling: Ruling) -> dict[str, list[Any]]:
                 "seeds": v.n,
                 "scale": v.scale,
                 "data": v.data_kind,
+                "version": v.version,
+                "reason": plain(v.reason),
             }
             for v in ruling.verdicts
         ]
@@ -256,7 +259,7 @@ def parent_tags(ruling: Ruling) -> dict[str, str]:
     tags = {
         "papertrial.study": study.name,
         "papertrial.store": study.store.uri,
-        "papertrial.task_version": str(evidence.task.version),
+        "papertrial.task_version": versions(first for first in study.cells.firsts if first.task == evidence.task.id),
         "papertrial.scale": evidence.scale,
         "papertrial.data_kind": evidence.data_kind(),
         "papertrial.git_dirty": str(bool((frame["git_dirty"] == True).any())).lower(),  # noqa: E712 - an object column after a mixed read

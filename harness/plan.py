@@ -196,6 +196,11 @@ class Identity:
         return digits[:16]
 
 
+def versions(trials: Iterable[TrialSpec]) -> str:
+    """The versions of a task that some trials are of: `2`, or `1, 2`."""
+    return ", ".join(map(str, sorted({trial.version for trial in trials})))
+
+
 def trial_id(
     task: str, version: int, scale: str, experiment: str, method: str, params: Mapping[str, Any], seed: int, fingerprint: str
 ) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from harness.stats import Interval, Side
+    from harness.task import Task
 
 KINDS = ("paper", "extension", "control", "check")
 _NAMES = {"paper": "the paper's claims", "extension": "our extensions", "control": "controls", "check": "checks"}
@@ -155,6 +156,16 @@ def _by_sentence(verdicts: Sequence[J]) -> list[list[J]]:
     return list(groups.values())
 
 
+def of_version(version: str, task: Task) -> str:
+    """`of version 1; the task is at version 2`: of trials, or of what was found by them, where the task has gone on."""
+    return f"of version{'s' if ',' in version else ''} {version}; the task is at version {task.version}"
+
+
+def listed(claims: Sequence[str]) -> str:
+    """The first few of some claims."""
+    return f"{', '.join(claims[:MOST_NAMED])}{' ...' if claims[MOST_NAMED:] else ''}"
+
+
 def tally(verdicts: Sequence[Judged]) -> str:
     """`the paper's claims: 5 of 8 tested, 3 reproduced, 2 inconclusive (by chance alone 0.1); controls: 2 of 2 tested, 2 hold`."""
     parts = []
@@ -181,7 +192,7 @@ def counts(kind: str, verdicts: Sequence[Judged]) -> str:
     alone = f" (by chance alone {expected:.2g})" if expected >= 0.05 else ""
     what = f" {'sentences' if total > 1 else 'sentence'} ({len(verdicts)} claims)" if total < len(verdicts) else ""
     lost = [v.claim for v in verdicts if lost_every_seed(v)]
-    named = f"; every seed was lost of {', '.join(lost[:MOST_NAMED])}{' ...' if lost[MOST_NAMED:] else ''}" if lost else ""
+    named = f"; every seed was lost of {listed(lost)}" if lost else ""
     return ", ".join([f"{tested} of {total}{what} tested", *by_outcome]) + alone + named
 
 

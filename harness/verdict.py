@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from harness.asked import asks
 from harness.claims import All
 from harness.estimates import Estimate
 from harness.evidence import Evidence, SeedValues
@@ -19,7 +20,7 @@ from harness.pooling import chosen_values
 from harness.rule import INCONCLUSIVE, OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
 from harness.sequential import at_looks
 from harness.stats import CONFIDENCE, MOST_SEEDS, Interval, Sample, number, smallest_error
-from harness.tally import was_tried
+from harness.tally import of_version, was_tried
 from harness.task import Aim, Claim, ClaimKind
 
 __all__ = ["OUTCOMES", "Outcome", "Size", "Verdict", "decide"]
@@ -76,6 +77,10 @@ class Verdict:
     """Seeds whose value is only a bound; the interval says on which side."""
     seeds: Mapping[int, float] = field(default_factory=dict)
     """What each seed gave: of a claim over several comparisons, of the one that is shown."""
+    version: str = ""
+    """Of the task, as its trials have it: `2`; `1, 2` where they are of several."""
+    asks: str = ""
+    """A digest of what the claim asks, see `harness.asked`."""
 
 
 @dataclass(frozen=True)
@@ -334,12 +339,19 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         confidence=evidence.confidence,
         censored=len(finding.found.ranges),
         seeds=finding.found.values,
+        version=evidence.versions(claim.estimate),
+        asks=asks(claim),
         by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
 
 
 def _reservations(evidence: Evidence, claim: Claim, finding: _Finding, edges: Sequence[str]) -> Iterator[str]:
     """What to know before a verdict is believed."""
+    version, sources = evidence.versions(claim.estimate), evidence.sources(claim.estimate)
+    if version != str(evidence.task.version):
+        yield f"Its trials are {of_version(version, evidence.task)}."
+    if len(sources) > 1:
+        yield f"Its trials ran on {len(sources)} different versions of the task's source ({', '.join(sources)})."
     if finding.found.values and (part := evidence.part_asked(claim.estimate)):
         yield f"This study's plan holds {part[0]} of the {part[1]} trials a seed that it reads at scale {evidence.scale}."
     if edges:

@@ -58,14 +58,16 @@ class _Behind:
     verdict: Verdict
     trials: Sequence[str]
     """Ids of the planned trials that it reads."""
+    sources: Sequence[str]
+    """Digests of the sources that measured these."""
     again: str
     """The command that runs them again."""
 
     @classmethod
     def of(cls, judgement: Judgement, verdict: Verdict, reruns: Mapping[tuple[str, str], Rerun]) -> _Behind:
         evidence = next(own.evidence for own in judgement.rulings if own.decides(verdict))
-        read = evidence.ids_read(evidence.task.claim(verdict.claim).estimate)
-        return cls(judgement, verdict, read, reruns[verdict.task, verdict.scale].claim(verdict.claim))
+        estimate = evidence.task.claim(verdict.claim).estimate
+        return cls(judgement, verdict, evidence.ids_read(estimate), evidence.sources(estimate), reruns[verdict.task, verdict.scale].claim(verdict.claim))
 
     def show(self, console: Console) -> None:
         from harness.report import screen
@@ -125,6 +127,8 @@ class _Behind:
             "source": verdict.source,
             "reason": verdict.reason,
             "note": verdict.note,
+            "version": verdict.version,
+            "source_digests": self.sources,
             "trials": self.trials,
             "again": self.again,
         }

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.durations import duration
 from harness.kinds import text
+from harness.plan import versions
 from harness.shown import sentence
+from harness.tally import of_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +133,9 @@ def warnings(study: Study) -> list[str]:
     found, frame = list(study.damages), study.frame
     for note, count in frame.loc[frame["notes"] != "", "notes"].value_counts().items():
         found.append(f"{count} of the trials {str(note).replace(chr(10), '; ')}.")
+    for id, own in study.tasks.items():
+        if (version := versions(first for first in study.cells.firsts if first.task == id)) != str(own.version):
+            found.append(f"The trials of {id} are {of_version(version, own)}.")
     for task, digests in _digests(frame).items():
         if len(digests) > 1:
             found.append(f"The trials of {task} ran on {len(digests)} different versions of its source ({', '.join(digests)}).")

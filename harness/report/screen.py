@@ -46,16 +46,16 @@ def show(judgement: Judgement, console: Console | None = None, *, full: bool = F
         if how:
             console.print(styled(f"\n{' '.join(how)}", "dim"))
     _conclude(judgement, console)
-    for warning in warnings(judgement.study):
-        console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
 
 
 def _conclude(judgement: Judgement, console: Console) -> None:
     console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
+    for warning in warnings(judgement.study):
+        console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
 
 
 def show_verdicts(judgement: Judgement, console: Console) -> None:
-    """The verdicts alone, the paper's claims first, and what they may decide."""
+    """The verdicts alone, the paper's claims first, what they may decide, and what makes them hard to compare."""
     for ruling in judgement.rulings:
         _show_verdicts(ruling.verdicts, console, whose=_whose(judgement, ruling))
     _conclude(judgement, console)

@@ -203,6 +203,8 @@ def test_the_tables_of_a_study_are_read_back_as_they_are(study: Judgement, uri: 
         verdicts = client.load_table(experiment, "verdicts.json", [parent]).set_index("claim")
         board = client.load_table(experiment, "leaderboard.json", [parent])
     assert dict(verdicts["verdict"]) == {v.claim: v.verdict for v in study.verdicts}
+    assert dict(verdicts["reason"]) == {v.claim: v.reason for v in study.verdicts}
+    assert {*verdicts["version"].astype(str)} == {str(study.rulings[0].evidence.task.version)}
     (ours,) = study.boards
     assert list(board["method"]) == [row.method for row in ours.rows]
     assert list(board["rank"]) == [str(row.standing) for row in ours.rows]

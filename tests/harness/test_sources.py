@@ -11,6 +11,8 @@ import pytest
 from harness import provenance
 from tests.harness.conftest import Command
 
+SHOW = ("show", "misbehaving", "--claim", "C1-shift")
+
 
 def _words(text: str) -> str:
     return " ".join(text.split())
@@ -41,3 +43,22 @@ def test_records_of_another_source_are_counted_and_stay(papertrial: Command, smo
     assert json.loads(papertrial("status", "misbehaving-smoke", "--json").out)["other_sources"] == []
     source("")
     assert "another source" not in smoke("--local").out, "of a task without sources nobody knows"
+
+
+def test_trials_of_two_sources_are_called_that_beside_every_verdict(
+    papertrial: Command, smoke: Command, source: Callable[[str], None]
+) -> None:
+    source("aaaa")
+    assert smoke("--local", "--seeds", "2").code == 0
+    assert "different versions" not in papertrial("verdicts", "misbehaving-smoke").out
+    source("bbbb")
+    said = smoke("--local", "--seeds", "4")
+    assert "12 of 12 records of misbehaving were measured by another source" in _words(said.out)
+    why = "Its trials ran on 2 different versions of the task's source (aaaa, bbbb)."
+    assert why in Path("results/misbehaving-smoke/verdicts.csv").read_text()
+    for command in (SHOW, ("verdicts", "misbehaving-smoke"), ("verdicts", "misbehaving-smoke", "--claim", "C1-shift")):
+        assert why in _words(papertrial(*command).out)
+    assert "mind: The trials of misbehaving ran on 2 different versions" in _words(papertrial("verdicts", "misbehaving-smoke").out)
+    (told,) = json.loads(papertrial("verdicts", "misbehaving-smoke", "--json").out)
+    assert (told["source_digests"], told["version"], why in told["reason"]) == (["aaaa", "bbbb"], "1", True)
+    assert why in json.loads(papertrial(*SHOW, "--json").out)["verdicts"][0]["reason"]

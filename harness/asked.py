@@ -1,0 +1,55 @@
+"""What a claim asks, as a short digest: a verdict that is kept says by it which question it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.task import Claim
+
+
+def asks(claim: Claim) -> str:
+    """12 hexadecimal digits over a claim's estimate, region and unit, and whether it is exact. Its statement is not in it.
+
+    A field that has its default says nothing, so that an estimate which learns another option asks the same as before. Of a function
+    only the name counts.
+    """
+    text = json.dumps(_plain([claim.estimate, claim.holds, claim.unit, claim.exact]))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    """The same for values that are declared alike, in every process: no addresses, no order of a set."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {"mapping": [[str(key), _plain(value[key])] for key in sorted(value, key=str)]}
+    if isinstance(value, AbstractSet):
+        return {"set": sorted(json.dumps(_plain(own)) for own in value)}
+    if isinstance(value, list | tuple | range):
+        return [_plain(own) for own in value]
+    if isinstance(value, functools.partial):
+        return {"partial": _plain([value.func, value.args, value.keywords])}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: (_plain(getattr(value, f.name)), _default(f)) for f in dataclasses.fields(value) if f.compare}
+        return {type(value).__qualname__: [[name, said] for name, (said, usual) in own.items() if said != usual]}
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+_NONE = object()
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """The plain form of a field's default, which equals nothing where it has none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return _plain(field.default_factory())
+    return _NONE if field.default is dataclasses.MISSING else _plain(field.default)
