@@ -5,25 +5,28 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from dataclasses import field as default
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.errors import TaskError
+from harness.asked import asks
+from harness.errors import PapertrialError, TaskError
 from harness.store import studies
-from harness.tally import Line, lines, sentences
+from harness.tally import Line, lines, of_version, outcome, sentences
 
 if TYPE_CHECKING:
-    from harness.task import Paper
+    from harness.task import Claim, Paper, Task
 
 IN_SHORT = re.compile(r"^## In short\n+(.+?)\n*(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 """The section of a paper's README whose statements each cite the claims behind them, as `<sub>C1, C2-*</sub>`."""
 IN_SHORT_SCALE = "laptop"
 """The scale whose committed study that section speaks of."""
 COUNTED = ("reproduced", "not reproduced", "inconclusive", "not tested")
+GONE = "the task makes no such claim any more"
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,16 @@ class OnTrial:
     own: tuple[Line, ...] = ()
     """The paper's own claims as the task makes them today, none of them tested."""
     verdicts: Mapping[str, Sequence[Line]] = default(default_factory=dict)
-    """Scale -> the verdicts of the study that speaks for it."""
+    """Scale -> the verdicts of the study that speaks for it, see `of_today`."""
+
+    def judged(self, scale: str) -> list[Line]:
+        """The paper's own claims with their verdicts at that scale: what the study does not have is not tested."""
+        found = {line.claim: line for line in self.verdicts.get(scale, ())}
+        return [found.get(claim.claim, replace(claim, scale=scale)) for claim in self.own]
 
     def counts(self, scale: str) -> dict[str, int]:
         """How many of the paper's own sentences have each verdict at that scale."""
-        found = sentences([line for line in self.verdicts.get(scale, ()) if line.kind == "paper"])
+        found = sentences(self.judged(scale))
         return {name: found.count(name) for name in COUNTED}
 
 
@@ -87,6 +95,60 @@ def _in_short(entry: registry.Entry) -> str:
     return " ".join(found[1].split()) if found else ""
 
 
+def loaded(names: Iterable[str]) -> dict[str, Task]:
+    """The tasks of these names that are installed and can be loaded."""
+    entries, found = registry.tasks(), {}
+    for name in names:
+        with suppress(PapertrialError):
+            if name in entries:
+                found[name] = registry.task_at(entries[name])
+    return found
+
+
+def of_today(judged: Sequence[Line], tasks: Mapping[str, Task]) -> list[Line]:
+    """A study's verdicts as verdicts on what the tasks claim now; of a task that is not given as they are.
+
+    A claim whose trials were of another version, or that has changed since, is not tested by them, and its reason says what they found.
+    One that the task does not make any more is `GONE`. Kind and group are always those that the task says.
+    """
+    return [_of_today(line, tasks[line.task]) if line.task in tasks else line for line in judged]
+
+
+def _of_today(line: Line, task: Task) -> Line:
+    claim = next((own for own in task.claims if own.id == line.claim), None)
+    if claim is None:
+        return replace(line, verdict="not tested", n=0, lost=0, outdated=GONE, before=line)
+    why = _difference(line.cells, task, claim)
+    if not why:
+        return replace(line, kind=claim.kind, group=claim.group)
+    numbers = f", {line.estimate}" if line.n else ""
+    reason = f"What the study found ({outcome(line.kind, line.verdict)}{numbers}) is {why}."
+    published = "" if claim.published is None else str(claim.published)
+    said = {"unit": claim.unit, "holds": str(claim.holds), "source": claim.source, "statement": claim.statement, "note": claim.note}
+    said |= {"task": task.id, "scale": line.scale, "claim": claim.id, "kind": claim.kind, "primary": str(claim.primary)}
+    said |= {"published": published, "n": "0", "data_kind": "", "reason": reason, "version": line.cells.get("version", "")}
+    named = (line.task, line.scale, line.claim, "not tested", claim.kind, claim.group)
+    return Line(*named, reason=reason, cells=said, outdated=why, before=line)
+
+
+def _difference(kept: Mapping[str, str], task: Task, claim: Claim) -> str:
+    """What a row of `verdicts.csv` is of, where that is not what the task claims now; tables of before hold less to tell it by."""
+    version = kept.get("version")
+    if version and version != str(task.version):
+        return of_version(version, task)
+    said = [
+        ("statement", claim.statement, "'{}'"),
+        ("holds", str(claim.holds), "it held where the estimate is {}"),
+        ("unit", claim.unit, "its unit was '{}'"),
+        ("asks", asks(claim), "its estimate was declared otherwise"),
+    ]
+    for name, now, words in said:
+        before = kept.get(name)
+        if before is not None and before != now:
+            return f"of another claim: {words.format(before)}"
+    return ""
+
+
 def speaking(judged: Sequence[Sequence[Line]]) -> int:
     """The place of the study whose verdicts on one task at one scale are shown, of several, the oldest first.
 
@@ -97,16 +159,16 @@ def speaking(judged: Sequence[Sequence[Line]]) -> int:
     return max(range(len(judged)), key=lambda place: (*weight[place], place))
 
 
-def verdicts_in(store: str) -> tuple[dict[str, dict[str, Judged]], list[Unread]]:
-    """Task -> scale -> the local study that speaks for it, and the files that cannot be read."""
+def verdicts_in(store: str, tasks: Mapping[str, Task]) -> tuple[dict[str, dict[str, Judged]], list[Unread]]:
+    """Task -> scale -> the local study that speaks for it on what the tasks claim now, and the files that cannot be read."""
     found: dict[tuple[str, str], list[Judged]] = {}
     unread = []
     for folder in studies(store):
         file = folder / "verdicts.csv"
         groups: dict[tuple[str, str], list[Line]] = {}
         try:
-            for line in lines(file.read_text()):
-                groups.setdefault((line.task, line.scale), []).append(line)
+            for line in of_today(lines(file.read_text()), tasks):
+                groups.setdefault((line.task, line.scale), []).extend([line] if line.outdated != GONE else [])
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, csv.Error) as error:

@@ -66,6 +66,10 @@ class Line:
     reason: str = ""
     cells: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The whole row, by heading."""
+    outdated: str = ""
+    """Of which claim or version the study judged, where it is not today's: the claim is then not tested."""
+    before: Line | None = field(default=None, compare=False, repr=False)
+    """The line as the study has it, where it is outdated."""
 
     @property
     def estimate(self) -> str:
@@ -154,6 +158,14 @@ def _by_sentence(verdicts: Sequence[J]) -> list[list[J]]:
         key = (v.task, v.scale, "group", v.group) if v.group else (v.task, v.scale, "claim", v.claim)
         groups.setdefault(key, []).append(v)
     return list(groups.values())
+
+
+def outdated(lines: Sequence[Line]) -> str:
+    """` (C1, C2: of version 1; the task is at version 2)`: claims that are not tested because others were judged; nothing without any."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        found.setdefault(line.outdated.partition(":")[0], []).append(line.claim)
+    return "".join(f" ({listed(claims)}: {why})" for why, claims in found.items() if why)
 
 
 def of_version(version: str, task: Task) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,11 +12,11 @@ from harness import registry
 from harness.console import console as make_console
 from harness.console import emit, styled, warn
 from harness.errors import PapertrialError, UsageError, unknown
-from harness.papers import OnTrial, Unread, by_field, by_paper, on_trial, verdicts_in
+from harness.papers import OnTrial, Unread, by_field, by_paper, loaded, on_trial, verdicts_in
 from harness.shown import sentence
 from harness.store import write_file
 from harness.tabular import Row, print_table, words
-from harness.tally import Line, counts, sentences
+from harness.tally import counts, outdated, sentences
 from harness.task import SCALES
 
 MARKDOWN_HEAD = """# Papers on trial
@@ -40,17 +39,17 @@ def run(options: argparse.Namespace) -> int:
     if options.field and options.field not in fields:
         raise unknown("field", options.field, fields)
     console = make_console()
-    verdicts, unread = verdicts_in(options.store)
+    chosen = [entry for entry in entries.values() if options.field in (None, entry.field)]
+    verdicts, unread = verdicts_in(options.store, loaded(entry.name for entry in chosen))
     for file in unread:
         warn(Console(stderr=True) if options.json else console, f"{file.name} cannot be read ({file.why}): its verdicts are not shown")
     found: list[OnTrial | Unread] = []
-    for entry in entries.values():
-        if options.field in (None, entry.field):
-            try:
-                own = {scale: judged.lines for scale, judged in verdicts.get(entry.name, {}).items()}
-                found.append(on_trial(entry, {entry.name: own}))
-            except PapertrialError as error:
-                found.append(Unread(entry.name, sentence(error)))
+    for entry in chosen:
+        try:
+            own = {scale: judged.lines for scale, judged in verdicts.get(entry.name, {}).items()}
+            found.append(on_trial(entry, {entry.name: own}))
+        except PapertrialError as error:
+            found.append(Unread(entry.name, sentence(error)))
     if options.markdown:
         _write(Path(options.markdown), found, console)
     elif options.json:
@@ -67,17 +66,23 @@ def _show(found: Sequence[OnTrial | Unread], entries: Mapping[str, registry.Entr
             rows.append([row.name, entries[row.name].field, styled(row.why, "red"), "", ""])
             continue
         paper = f"{row.paper.title} ({row.paper.year}, arXiv {row.paper.arxiv})"
-        own = {line.claim: line for line in row.own}
-        rows.append([row.task, row.field, paper, str(len(sentences(row.own))), _found(own, row.verdicts)])
+        rows.append([row.task, row.field, paper, str(len(sentences(row.own))), _found(row)])
     print_table(console, ("task", "field", words("paper"), "claims", words("verdicts on them, by scale")), rows)
 
 
 def _fields(row: OnTrial | Unread, entries: Mapping[str, registry.Entry]) -> dict[str, object]:
     if isinstance(row, Unread):
         return {"task": row.name, "field": entries[row.name].field, "error": row.why}
-    verdicts = {scale: row.counts(scale) for scale in SCALES if scale in row.verdicts}
-    claims = len(sentences(row.own))
-    return {"task": row.task, "field": row.field, "paper": row.paper, "claims": claims, "verdicts": verdicts, "in_short": row.in_short}
+    scales = [scale for scale in SCALES if scale in row.verdicts]
+    return {
+        "task": row.task,
+        "field": row.field,
+        "paper": row.paper,
+        "claims": len(sentences(row.own)),
+        "verdicts": {scale: row.counts(scale) for scale in scales},
+        "outdated": {scale: {line.claim: line.outdated for line in row.judged(scale) if line.outdated} for scale in scales},
+        "in_short": row.in_short,
+    }
 
 
 def _write(file: Path, found: Sequence[OnTrial | Unread], console: Console) -> None:
@@ -89,11 +94,7 @@ def _write(file: Path, found: Sequence[OnTrial | Unread], console: Console) -> N
     console.print(f"{len(papers)} papers in {file}", soft_wrap=True)
 
 
-def _found(own: Mapping[str, Line], scales: Mapping[str, Sequence[Line]]) -> str:
+def _found(row: OnTrial) -> str:
     """Counts of the verdicts on the paper's claims that the task makes today, a line a scale."""
-    lines = []
-    for scale in (name for name in SCALES if name in scales):
-        of = {line.claim: line for line in scales[scale] if line.claim in own}
-        judged = [replace(of[id], kind=claim.kind, group=claim.group) if id in of else claim for id, claim in own.items()]
-        lines.append(f"{scale}: {counts('paper', judged)}")
-    return "\n".join(lines) or "none yet"
+    judged = {scale: row.judged(scale) for scale in SCALES if scale in row.verdicts}
+    return "\n".join(f"{scale}: {counts('paper', own)}{outdated(own)}" for scale, own in judged.items()) or "none yet"

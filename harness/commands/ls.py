@@ -12,10 +12,11 @@ from harness import ledger, lock
 from harness.console import console as make_console
 from harness.console import emit, warn
 from harness.errors import StoreError, UsageError
+from harness.papers import GONE, loaded, of_today
 from harness.plans import read_outline
 from harness.store import LEDGER, StudyStore, alone, path_of, studies
 from harness.tabular import print_table, words
-from harness.tally import counts, lines
+from harness.tally import counts, lines, outdated
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,12 @@ def _listed(folder: Path) -> _Listed:
 
 def _verdicts(study: StudyStore, damages: list[str]) -> str:
     try:
-        return counts("paper", [line for line in lines(study.read_bytes("verdicts.csv").decode()) if line.kind == "paper"])
+        judged = lines(study.read_bytes("verdicts.csv").decode())
     except FileNotFoundError:
         return "none yet"
     except (StoreError, ValueError, KeyError, csv.Error) as error:
         damages.append(f"verdicts.csv cannot be read ({type(error).__name__})")
         return "cannot be read"
+    today = of_today(judged, loaded({line.task for line in judged}))
+    own = [line for line in today if line.kind == "paper" and line.outdated != GONE]
+    return counts("paper", own) + outdated(own)

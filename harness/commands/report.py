@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import webbrowser
+from collections.abc import Mapping
 
 from harness.console import console as make_console
 from harness.console import warn
@@ -13,7 +13,7 @@ from harness.errors import StoreError
 from harness.judgement import Judgement, judge
 from harness.store import open_study
 from harness.study import load
-from harness.tally import MOST_NAMED
+from harness.tally import lines, listed
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,8 +25,7 @@ def run(options: argparse.Namespace) -> int:
     files = report.write(judgement.study.store, report.files(judgement), tables=options.tables)
     report.terminal(judgement, console, full=options.full)
     if not options.tables and (changed := _otherwise(judgement)):
-        named = f"{', '.join(changed[:MOST_NAMED])}{' ...' if changed[MOST_NAMED:] else ''}"
-        warn(console, f"verdicts.csv says otherwise of {len(changed)} claims ({named}): --tables writes the tables again")
+        warn(console, f"verdicts.csv says otherwise of {len(changed)} claims ({listed(changed)}): --tables writes the tables again")
     console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     if options.open:
         path = judgement.study.store.local("report.html")
@@ -36,11 +35,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _otherwise(judgement: Judgement) -> list[str]:
-    """The claims on which the study's own table has another verdict than today's code, or none; all where it cannot be read."""
-    now = {(v.task, v.scale, v.claim): v.verdict for v in judgement.verdicts}
+    """The claims on which the study's own table says something else than today's code, or nothing; all where it cannot be read."""
+    from harness.report.verdicts import verdicts_csv
+
+    now = {(line.task, line.scale, line.claim): line for line in lines(verdicts_csv(judgement.verdicts))}
     try:
-        rows = csv.DictReader(io.StringIO(judgement.study.store.read_bytes("verdicts.csv").decode()))
-        kept = {(row["task"], row["scale"], row["claim"]): row["verdict"] for row in rows}
+        kept = {(line.task, line.scale, line.claim): line for line in lines(judgement.study.store.read_bytes("verdicts.csv").decode())}
     except (FileNotFoundError, StoreError, ValueError, KeyError, csv.Error):
         kept = {}
-    return [claim for (task, scale, claim), verdict in now.items() if kept.get((task, scale, claim)) != verdict]
+    return [key[-1] for key, line in now.items() if key not in kept or _differ(kept[key].cells, line.cells)]
+
+
+def _differ(kept: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether two rows on a claim say different things of it, as far as an older one goes."""
+    return any(name in kept and kept[name] != now[name] for name in ("verdict", "statement", "holds", "unit", "version", "asks"))

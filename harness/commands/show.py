@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
     """A claim with what the studies that speak for its scales decided, and how to run it again."""
-    judged, unread = verdicts_in(options.store)
+    judged, unread = verdicts_in(options.store, {task.id: task})
     of_scale = judged.get(task.id, {})
     found = [(of_scale[scale], line) for scale in SCALES if scale in of_scale for line in of_scale[scale].lines if line.claim == claim.id]
     tried = [_rerun(task, study, line.scale) for study, line in found if line.scale in claim.scales]
@@ -73,6 +73,10 @@ def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
         console.print(Text.assemble(styled("    "), styled(outcome(line.kind, line.verdict), "bold"), styled(_decided(study, line))))
     if not found:
         console.print(f"    no study in {options.store} has a verdict on it", markup=False, soft_wrap=True)
+    for study, line in found:
+        if line.outdated and line.cells["version"] in ("", str(task.version)):
+            words = f"    judge its trials by what is claimed now: papertrial report {study.folder} --tables"
+            console.print(words, markup=False, soft_wrap=True)
     for command in again:
         console.print(f"    again: {command}" if found else f"    run it: {command}", markup=False, soft_wrap=True)
 
@@ -103,7 +107,9 @@ def _verdict_fields(study: Judged, line: Line) -> dict[str, Any]:
     cells = line.cells
     numbers = {name: number_or_none(cells.get(name, "")) for name in ("estimate", "low", "high")}
     named = {"scale": line.scale, "study": study.study, "folder": study.folder, "verdict": line.verdict}
-    return named | numbers | {"n": line.n, "lost": line.lost, "data_kind": cells.get("data_kind", ""), "reason": line.reason}
+    found = {"n": line.n, "lost": line.lost, "data_kind": cells.get("data_kind", ""), "reason": line.reason}
+    of = {"version": cells.get("version", ""), "statement": cells.get("statement", ""), "outdated": line.outdated}
+    return named | numbers | found | of | {"before": line.before and _verdict_fields(study, line.before)}
 
 
 def _in_order(task: Task) -> list[Claim]:

@@ -67,7 +67,8 @@ class _Behind:
     def of(cls, judgement: Judgement, verdict: Verdict, reruns: Mapping[tuple[str, str], Rerun]) -> _Behind:
         evidence = next(own.evidence for own in judgement.rulings if own.decides(verdict))
         estimate = evidence.task.claim(verdict.claim).estimate
-        return cls(judgement, verdict, evidence.ids_read(estimate), evidence.sources(estimate), reruns[verdict.task, verdict.scale].claim(verdict.claim))
+        again = reruns[verdict.task, verdict.scale].claim(verdict.claim)
+        return cls(judgement, verdict, evidence.ids_read(estimate), evidence.sources(estimate), again)
 
     def show(self, console: Console) -> None:
         from harness.report import screen

@@ -35,6 +35,8 @@ FLAT = (
         "source",
         "statement",
         "reason",
+        "version",
+        "outdated",
     ),
 )
 """Columns of the flat table over everything."""
@@ -73,14 +75,17 @@ def build(found: Gathered, out: Path, reports: Mapping[str, str] | None = None) 
 
 
 def flat(found: Gathered) -> list[dict[str, Any]]:
-    """A row a claim and study, over everything; numbers are numbers, what is not known is None."""
+    """A row a claim and study, over everything, as the study says it; numbers are numbers, what is not known is None.
+
+    `outdated` says of which claim or version it is where that is not today's.
+    """
     papers = {paper.task: paper for paper in found.papers}
     numbers = {"estimate", "low", "high", "n", "lost", "published"}
     rows = []
     for row in found.claims:
         paper = papers.get(row.line.task)
         known: dict[str, Any] = {
-            **{name: row.cells.get(name, "") for name in FLAT},
+            **{name: row.kept.cells.get(name, "") for name in FLAT},
             "study": row.run.study,
             "started": row.run.started,
             "device": row.run.device,
@@ -89,8 +94,9 @@ def flat(found: Gathered) -> list[dict[str, Any]]:
             "field": paper.field if paper else "",
             "arxiv": paper.paper.arxiv if paper else "",
             "year": paper.paper.year if paper else None,
-            "verdict": row.line.verdict,
-            "primary": row.cells.get("primary") == "True",
+            "verdict": row.kept.verdict,
+            "primary": row.kept.cells.get("primary") == "True",
+            "outdated": row.line.outdated,
         }
         rows.append({name: number_or_none(value) if name in numbers else value for name, value in known.items()})
     return rows
@@ -196,7 +202,7 @@ def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str]
 
 def _claim(found: Gathered, row: ClaimRow) -> dict[str, Any]:
     others = [other for other in found.histories[row.key] if other is not row]
-    past = [(other.run, outcome(other.line.kind, other.line.verdict), other.line.estimate) for other in others]
+    past = [(other.run, outcome(other.kept.kind, other.kept.verdict), _past(other)) for other in others]
     interval = interval_of(row.cells)
     return {
         "cells": row.cells,
@@ -209,6 +215,11 @@ def _claim(found: Gathered, row: ClaimRow) -> dict[str, Any]:
         "past": past,
         "tried": was_tried(row.line),
     }
+
+
+def _past(row: ClaimRow) -> str:
+    """The estimate of an earlier study, and of what it is where that is not today's claim."""
+    return f"{row.kept.estimate}, {row.line.outdated}" if row.line.outdated else row.kept.estimate
 
 
 def _methods(found: Gathered) -> list[tuple[str, list[dict[str, Any]]]]:

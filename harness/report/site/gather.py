@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import registry
 from harness.errors import PapertrialError, StoreError
-from harness.papers import OnTrial, Unread, on_trial, speaking
+from harness.papers import GONE, OnTrial, Unread, loaded, of_today, on_trial, speaking
 from harness.store import ENV, PLAN, StudyStore, open_study, studies
 from harness.tally import Line, lines
 
@@ -42,11 +42,17 @@ class ClaimRow:
 
     run: Run
     line: Line
+    """What the study says of what is claimed today, see `papers.of_today`."""
 
     @property
     def cells(self) -> Mapping[str, str]:
-        """The row of `verdicts.csv`."""
+        """The row of `verdicts.csv`; of a verdict on something else, what is claimed today."""
         return self.line.cells
+
+    @property
+    def kept(self) -> Line:
+        """The line as the study has it."""
+        return self.line.before or self.line
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -77,8 +83,8 @@ class Gathered:
 
     @cached_property
     def latest(self) -> dict[tuple[str, str, str], ClaimRow]:
-        """The claims of the study that speaks for each task and scale."""
-        return {row.key: row for row in self.claims if row.run is self.speakers[row.key[:2]]}
+        """The claims of the study that speaks for each task and scale, without those that no task makes any more."""
+        return {row.key: row for row in self.claims if row.run is self.speakers[row.key[:2]] and row.line.outdated != GONE}
 
     @cached_property
     def speakers(self) -> Mapping[tuple[str, str], Run]:
@@ -101,7 +107,8 @@ class Gathered:
 def gather(stores: Sequence[str]) -> Gathered:
     """Read the studies of folders that hold studies, and studies named themselves. UsageError where one of these is neither."""
     folders = list(dict.fromkeys(folder for store in stores for folder in _folders(store)))
-    runs, claims, methods, unread = [], [], [], []
+    runs, methods, unread = [], [], []
+    kept: list[tuple[Run, Line]] = []
     for store in folders:
         try:
             run, judged, rows = _read(store)
@@ -109,8 +116,10 @@ def gather(stores: Sequence[str]) -> Gathered:
             unread.append(Unread(store.name, f"{type(error).__name__}: {error}"[:200]))
             continue
         runs.append(run)
-        claims += [ClaimRow(run, line) for line in judged]
+        kept += [(run, line) for line in judged]
         methods += [MethodRow(run, cells) for cells in rows]
+    today = of_today([line for _, line in kept], loaded({line.task for _, line in kept}))
+    claims = [ClaimRow(run, line) for (run, _), line in zip(kept, today, strict=True)]
     place = {id(run): (run.started, run.study) for run in runs}
     claims.sort(key=lambda row: place[id(row.run)])
     found = Gathered([], sorted(runs, key=lambda run: (run.started, run.study)), claims, methods, unread)
