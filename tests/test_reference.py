@@ -29,7 +29,7 @@ def _assert_same(found: str, committed: Path) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         for name in ("verdict", "claim", "experiment", "method", "statistic", "cell", "n", "scale", "data_kind"):
             assert mine.get(name) == other.get(name)
-        for name in ("kind", "group", "primary"):
+        for name in ("kind", "group", "primary", "version", "asks"):
             assert name not in other or mine[name] == other[name], f"{name} of {other.get('claim')}"
         for name in ("estimate", "low", "high"):
             if other[name]:
