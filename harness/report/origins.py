@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.causes import cause
 from harness.durations import duration
 from harness.kinds import text
 from harness.plan import versions
-from harness.shown import sentence
 from harness.tally import of_version
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Failure:
     params: str
     status: str
     error: str
-    """The first line."""
+    """What it says, in a sentence."""
     traceback: str
     """All of it, bounded."""
 
@@ -92,11 +92,10 @@ def failures(study: Study) -> tuple[list[Failure], int]:
 
 def _failure(row: Mapping[Any, Any], given: Mapping[str, Any]) -> Failure:
     params = ", ".join(f"{name} = {text(value)}" for name, value in given.items())
-    first = sentence(str(row["error"]).strip().split("\n", 1)[0]) if row["error"] else ""
-    whole = str(row["error"]).strip() if row["error"] else ""
+    whole = str(row["error"] or "").strip()
     traceback = whole if len(whole) <= LONGEST_TRACEBACK else f"...\n{whole[-LONGEST_TRACEBACK:]}"
     place = f"{row['task']}, {row['experiment']}"
-    return Failure(row["trial_id"], place, row["method"], int(row["seed"]), params, row["status"], first, traceback)
+    return Failure(row["trial_id"], place, row["method"], int(row["seed"]), params, row["status"], cause(whole), traceback)
 
 
 def _distinct(frame: pd.DataFrame, column: str) -> list[str]:

@@ -319,7 +319,7 @@ def test_provenance_names_data_code_and_cost(study: Study) -> None:
     assert json.loads(study.frame["versions"].iloc[0])["torch"] in facts["versions"]
 
 
-def test_failed_trials_show_their_first_line(study: Study) -> None:
+def test_failed_trials_show_what_they_said(study: Study) -> None:
     found, count = failures(study)
     assert count == 2
     assert [(f.status, f.seed, f.params, f.error) for f in found] == [
@@ -333,6 +333,10 @@ def test_an_error_of_many_words_does_not_fill_the_page(study: Study) -> None:
     found, _ = failures(study)
     assert len(found[1].error) < 800
     assert found[1].error.endswith("long ...")
+    study.frame.loc[study.frame["status"] == "oom", "error"] = "SaidError: run returned no loss\nTraceback (most recent call last):\n  x"
+    found, _ = failures(study)
+    assert found[1].error == "run returned no loss"
+    assert found[1].traceback.endswith("  x")
 
 
 def test_the_terminal_shows_the_paper_beside_ours(study: Study) -> None:
