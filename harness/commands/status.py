@@ -14,7 +14,7 @@ from harness import looks as looking
 from harness.causes import endings
 from harness.console import console as make_console
 from harness.console import emit, warn
-from harness.durations import duration
+from harness.durations import span
 from harness.errors import StoreError
 from harness.looks import Look
 from harness.plans import plan_if_readable, read_outline
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     of = f"of {len(plan)} trials recorded, {left} left" if plan or not done else "trials recorded, without a plan that can be read"
     console.print(f"{len(done)} {of}")
     if rate:
-        console.print(f"about {duration(left / rate)} left at {rate:.3g} trials a second")
+        console.print(f"{span(left / rate, left / rate)} left at {rate:.3g} trials a second")
     for sentence in standings:
         console.print(sentence, markup=False, soft_wrap=True)
     for line in undone:
