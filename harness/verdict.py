@@ -218,9 +218,14 @@ def _reason(why: Why, claim: Claim, found: SeedValues, sample: Sample | None, in
         "no seed": "No seed has all the records that this claim needs yet.",
         "one seed": "One seed gives no interval; at least two are needed.",
         "no spread": f"All {len(values)} seeds give {number(interval.estimate)}: without spread only an exact claim is decided.",
-        "inside": f"The whole interval lies where the claim holds ({claim.holds}).",
-        "outside": f"The whole interval lies where the claim does not hold ({claim.holds}).",
+        "inside": f"The whole interval lies where the claim holds ({claim.holds}).{_of_points(sample, interval)}",
+        "outside": f"The whole interval lies where the claim does not hold ({claim.holds}).{_of_points(sample, interval)}",
     }[why]
+
+
+def _of_points(sample: Sample | None, interval: Interval) -> str:
+    """Over what the interval is, where it is not over seeds."""
+    return f" It is an interval over {interval.n} of what is compared, not over seeds." if sample is None else ""
 
 
 def _exactly(claim: Claim, values: list[float]) -> str:
@@ -234,7 +239,7 @@ def _exactly(claim: Claim, values: list[float]) -> str:
 def _more_seeds(claim: Claim, sample: Sample | None, interval: Interval) -> str:
     """How many seeds would decide with 80 % power, were the effect as large as the interval's far end or as its middle."""
     if sample is None:
-        return f"It is an interval over {interval.n} of what is compared, not over seeds: more seeds alone do not decide."
+        return f"{_of_points(sample, interval).strip()} More seeds alone do not decide."
     middle = sample.seeds(claim.holds)
     ends = [sample.seeds(claim.holds, at=end) for end in (interval.low, interval.high)]
     fewest = min((n for n in (*ends, middle) if n is not None), default=None)
@@ -317,7 +322,7 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         verdict=finding.outcome,
         interval=finding.interval,
         holds=str(claim.holds),
-        n=finding.interval.n,
+        n=len(finding.found.values),
         lost=len(finding.found.lost),
         scale=evidence.scale,
         data_kind=kind,

@@ -226,7 +226,8 @@ def _lines(board: Board, row: Row) -> Iterator[tuple[Any, ...]]:
         for cell, entry in entries.items():
             yield (
                 *(board.task, board.scale, board.experiment, row.method, row.role, name, cell),
-                *(*interval_cells(entry.interval), entry.lost, bound(entry.interval), entry.censored, statistic.unit, statistic.better),
+                *(*interval_cells(entry.interval), entry.interval.n, entry.lost, bound(entry.interval), entry.censored),
+                *(statistic.unit, statistic.better),
                 *_standing_cells(row if not cell else None, ranks=name == board.ranked_by),
                 *(blank(row.cost.seconds), blank(row.cost.memory), blank(row.cost.energy), blank(row.cost.tuning)),
                 *(row.trials_ok, row.trials_failed, board.data_kind, entry.note),
@@ -247,9 +248,9 @@ def blank(value: float) -> float | str:
     return "" if math.isnan(value) else value
 
 
-def interval_cells(interval: Interval) -> tuple[float, float, float, int]:
-    """Estimate, low, high, n."""
-    return interval.estimate, interval.low, interval.high, interval.n
+def interval_cells(interval: Interval) -> tuple[float, float, float]:
+    """Estimate, low, high."""
+    return interval.estimate, interval.low, interval.high
 
 
 def bound(interval: Interval) -> str:

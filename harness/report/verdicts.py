@@ -171,7 +171,7 @@ def verdicts_csv(verdicts: Sequence[Verdict]) -> str:
         VERDICT_COLUMNS,
         (
             (
-                *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.lost),
+                *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.n, v.lost),
                 *(bound(v.interval), v.censored, v.confidence, blank(v.p), blank(v.effect), v.by_chance, v.scale, v.data_kind),
                 *("" if v.published is None else v.published, blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
                 *(v.source, v.reason, v.statement, v.note, v.version, v.asks),

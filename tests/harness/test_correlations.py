@@ -14,6 +14,8 @@ from harness.bounds import CORRELATION
 from harness.correlations import Correlation, CorrelationGap
 from harness.fisher import correlation_interval, gap_interval
 from harness.plan import TrialSpec
+from harness.report.verdicts import verdicts_csv
+from harness.tally import lines
 from harness.task import Above, Claim, Method, Metric
 from harness.verdict import Verdict
 from tests.harness.fabricated import experiment_of, noise, study_of, task_of, verdicts_of
@@ -142,10 +144,11 @@ def test_a_correlation_over_six_methods_is_not_decided_by_more_seeds(tmp_path: P
         return {"x": place + 0.1 * noise(trial), "other": [3, 1, 4, 1, 5, 9][place] * 1.0, "y": y}
 
     loose = judged(tmp_path, lambda trial: outcome(trial, 1.5), seeds=12)
-    assert loose["r"].interval.n == 6
+    assert (loose["r"].interval.n, loose["r"].n) == (6, 12)
+    assert {line.n for line in lines(verdicts_csv([*loose.values()]))} == {12}, "a table's n are seeds"
     assert loose["r"].interval.estimate == pytest.approx(0.67, abs=0.05)
     assert loose["r"].verdict == "inconclusive"
-    assert "more seeds alone do not decide" in loose["r"].reason
+    assert "over 6 of what is compared, not over seeds. More seeds alone do not decide" in loose["r"].reason
     tight = judged(tmp_path, lambda trial: outcome(trial, 0.1), seeds=5)
     assert tight["r"].verdict == "reproduced"
     assert 0 < tight["r"].p < 0.05
