@@ -39,7 +39,7 @@ from harness.report import tables
 from harness.report.verdicts import caution, region, verdicts_csv
 from harness.shown import plain, sentence
 from harness.stats import Interval, seed_interval
-from harness.tally import sentences, tally
+from harness.tally import outcome, sentences, tally
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,17 +178,17 @@ def verdict_table(ruling: Ruling) -> dict[str, list[Any]]:
         [
             {
                 "claim": v.claim,
-                "verdict": v.verdict,
+                "verdict": outcome(v.kind, v.verdict),
+                "estimate": v.interval.estimate,
+                "low": v.interval.low,
+                "high": v.interval.high,
+                "unit": v.unit,
+                "paper": v.published,
+                "holds": region(v.holds, v.unit),
+                "seeds": v.n,
                 "whose": v.kind,
                 "primary": v.primary,
                 "statement": plain(v.statement),
-                "low": v.interval.low,
-                "estimate": v.interval.estimate,
-                "high": v.interval.high,
-                "unit": v.unit,
-                "holds": region(v.holds, v.unit),
-                "paper": v.published,
-                "seeds": v.n,
                 "scale": v.scale,
                 "data": v.data_kind,
                 "version": v.version,

@@ -25,7 +25,7 @@ from harness.mlflow_leaderboard import gain
 from harness.ranking import Contender
 from harness.tally import sentences
 from harness.task import Above, Metric
-from tests.harness.fabricated import difference_claim, realistic_study, study_of, task_of
+from tests.harness.fabricated import difference_claim, noise, realistic_study, study_of, task_of
 
 KEPT = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
 
@@ -208,6 +208,13 @@ def test_the_tables_of_a_study_are_read_back_as_they_are(study: Judgement, uri: 
     (ours,) = study.boards
     assert list(board["method"]) == [row.method for row in ours.rows]
     assert list(board["rank"]) == [str(row.standing) for row in ours.rows]
+
+
+def test_the_table_of_verdicts_says_of_a_control_whether_it_holds(tmp_path: Path) -> None:
+    claims = [difference_claim(id=kind, kind=kind, holds=Above(-9.0)) for kind in ("paper", "control")]
+    (ruling,) = judge(study_of(tmp_path, task_of(claims=claims), lambda trial: {"loss": noise(trial)})).rulings
+    table = mlflow_study.verdict_table(ruling)
+    assert dict(zip(table["claim"], table["verdict"], strict=True)) == {"paper": "reproduced", "control": "holds"}
 
 
 def test_the_table_of_verdicts_says_a_region_of_a_logarithm_as_a_ratio(tmp_path: Path) -> None:
