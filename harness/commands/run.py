@@ -34,6 +34,9 @@ from harness.store import StudyStore
 from harness.study import load, save_env
 from harness.task import Hardware
 
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""A variable that Ray sets for the command of a submitted job."""
+
 
 @dataclass
 class _Known:
@@ -59,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     _check_memory(selection, machine, options)
     store.check_writable()
     stop = Stop(
-        f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {again(options.words)}",
+        f"stopping; what was recorded is safe in {store.uri}, and this goes on from it: {_go_on(options.words)}",
         f"left before the tables were written; `papertrial report {store.uri}` writes them",
         budget_s=budget_s,
     )
@@ -191,14 +194,19 @@ def _tell(
     troubles = endings(record.status for record in found)
     if result.stopped:
         console.print(
-            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {again(words)}", soft_wrap=True
+            f"stopped with {missing} trials to go; everything measured is safe in {store.uri}; go on with: {_go_on(words)}", soft_wrap=True
         )
     elif troubles:
         warn(console, f"{troubles} of {len(trials)} trials; only --retry runs them again: {_retry(words)}")
     if missing and not result.stopped:
         lost = f"{missing} of {len(trials)} trials have no record in {store.uri}: their nodes or their records were lost"
-        console.print(f"{lost}; go on with: {again(words)}", style="yellow", soft_wrap=True)
+        console.print(f"{lost}; go on with: {_go_on(words)}", style="yellow", soft_wrap=True)
     return 0 if states["ok"] == len(trials) else 1
+
+
+def _go_on(words: Sequence[str]) -> str:
+    """The command again; in a submitted job the submission, of which only its own command is known here."""
+    return f"the same `ray job submit`, of {again(words)}" if _JOB in os.environ else again(words)
 
 
 def _retry(words: Sequence[str]) -> str:

@@ -53,7 +53,8 @@ def test_a_job_that_is_stopped_says_that_its_records_are_safe_and_how_to_go_on(h
     _assert_exit(head.job("stop", "to-be-stopped"), 0)
     said = head.job("logs", "to-be-stopped").stdout
     (study,) = tmp_path.iterdir()
-    assert f"stopping; what was recorded is safe in {study}, and this goes on from it: papertrial run misbehaving" in said
+    goes_on = "and this goes on from it: the same `ray job submit`, of papertrial run misbehaving"
+    assert f"stopping; what was recorded is safe in {study}, {goes_on}" in said
     assert 3 <= len(_states(tmp_path)) < 240
 
 
