@@ -19,12 +19,13 @@ from scipy import special
 from harness.bounds import SHARE, UNBOUNDED, Bounds
 from harness.coverage import Need, needs
 from harness.estimates import Mean, Reading
-from harness.evidence import Cell, Evidence
+from harness.evidence import Evidence
 from harness.kinds import cell as cell_of
 from harness.leaderboard import Board
 from harness.pooling import DATA, averages
 from harness.stats import CONFIDENCE, Interval
 from harness.task import Better, Statistic
+from harness.trial_rows import Cell
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 4000

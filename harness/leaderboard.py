@@ -12,11 +12,12 @@ from harness.cost import Cost, cost, unequal_tuning
 from harness.coverage import needs
 from harness.errors import TaskError
 from harness.estimates import Estimate, In, Of, select
-from harness.evidence import Cell, Evidence, SeedValues
+from harness.evidence import Evidence, SeedValues
 from harness.pooling import MOST, Pool, pool
 from harness.ranking import Contender, Standing, standings
 from harness.stats import Interval
 from harness.task import Experiment, Method, Role, Statistic
+from harness.trial_rows import Cell
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from harness.claims import All
 from harness.coverage import needs, parts
 from harness.ends import Ends, ends_of, reads_bounds
 from harness.estimates import Estimate, Replicated, Vectorised, values_of
-from harness.evidence import counted, trials_frame
+from harness.evidence import counted
 from harness.fitted import Fitted
 from harness.partial import Partial, ruling
 from harness.plan import Overrides, expand, placeholders
@@ -30,6 +30,7 @@ from harness.rule import NOT_TESTED, REPRODUCED, WHYS, Decisions, Outcomes, deci
 from harness.stats import CONFIDENCE, Samples, smallest_error
 from harness.table import Floats, Source, Table
 from harness.task import Claim, Experiment, Metric, Task
+from harness.trial_rows import trials_frame
 
 if TYPE_CHECKING:
     import pandas as pd

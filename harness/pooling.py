@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.coverage import needs
 from harness.estimates import Difference, Estimate, In, Mean, Of, Reading
-from harness.evidence import Cell, Evidence
+from harness.evidence import Evidence
 from harness.kinds import text
 from harness.task import Experiment, Statistic
+from harness.trial_rows import Cell
 
 if TYPE_CHECKING:
     import pandas as pd
