@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from dataclasses import field as default
@@ -40,13 +40,16 @@ class OnTrial:
     in_short: str = ""
     own: tuple[Line, ...] = ()
     """The paper's own claims as the task makes them today, none of them tested."""
+    scales: Mapping[str, Collection[str]] = default(default_factory=dict)
+    """Claim -> the scales that hold what it needs."""
     verdicts: Mapping[str, Sequence[Line]] = default(default_factory=dict)
     """Scale -> the verdicts of the study that speaks for it, see `of_today`."""
 
     def judged(self, scale: str) -> list[Line]:
         """The paper's own claims with their verdicts at that scale: what the study does not have is not tested."""
         found = {line.claim: line for line in self.verdicts.get(scale, ())}
-        return [found.get(claim.claim, replace(claim, scale=scale)) for claim in self.own]
+        untested = {own.claim: replace(own, scale=scale, missed=scale in self.scales.get(own.claim, ())) for own in self.own}
+        return [found.get(claim, own) for claim, own in untested.items()]
 
     def counts(self, scale: str) -> dict[str, int]:
         """How many of the paper's own sentences have each verdict at that scale."""
@@ -74,8 +77,10 @@ class Unread:
 def on_trial(entry: registry.Entry, verdicts: Mapping[str, Mapping[str, Sequence[Line]]]) -> OnTrial:
     """The paper of a task. TaskError where the task cannot be loaded or its README cannot be read."""
     task = registry.task_at(entry)
-    own = tuple(Line(task.id, "", claim.id, "not tested", claim.kind, claim.group, 0.0) for claim in task.claims if claim.kind == "paper")
-    return OnTrial(task.id, entry.field, task.paper, entry.folder, _in_short(entry), own, verdicts.get(task.id, {}))
+    claims = [claim for claim in task.claims if claim.kind == "paper"]
+    own = tuple(Line(task.id, "", claim.id, "not tested", claim.kind, claim.group) for claim in claims)
+    scales = {claim.id: claim.scales for claim in claims}
+    return OnTrial(task.id, entry.field, task.paper, entry.folder, _in_short(entry), own, scales, verdicts.get(task.id, {}))
 
 
 def in_short(task: str) -> str:
@@ -128,7 +133,7 @@ def _of_today(line: Line, task: Task) -> Line:
     said |= {"task": task.id, "scale": line.scale, "claim": claim.id, "kind": claim.kind, "primary": str(claim.primary)}
     said |= {"published": published, "n": "0", "data_kind": "", "reason": reason, "version": line.cells.get("version", "")}
     named = (line.task, line.scale, line.claim, "not tested", claim.kind, claim.group)
-    return Line(*named, reason=reason, cells=said, outdated=why, before=line)
+    return Line(*named, missed=line.scale in claim.scales, reason=reason, cells=said, outdated=why, before=line)
 
 
 def _difference(kept: Mapping[str, str], task: Task, claim: Claim) -> str:

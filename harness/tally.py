@@ -45,6 +45,8 @@ class Judged(Protocol):
     def n(self) -> int: ...  # noqa: D102
     @property
     def lost(self) -> int: ...  # noqa: D102
+    @property
+    def missed(self) -> bool: ...  # noqa: D102
 
 
 J = TypeVar("J", bound=Judged)
@@ -63,6 +65,8 @@ class Line:
     by_chance: float = 0.0
     n: int = 0
     lost: int = 0
+    missed: bool = False
+    """Not tested, although the scale holds what it needs: not asked for, nothing left of it, or it stands on what fails."""
     reason: str = ""
     cells: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The whole row, by heading."""
@@ -81,13 +85,14 @@ class Line:
     def of(cls, row: Mapping[str, str]) -> Line:
         """The line from its cells by heading. KeyError without one that every table has.
 
-        Tables of before call a claim inconclusive that lost every seed: it is not tested.
+        Tables of before call a claim inconclusive that lost every seed: it is not tested. They tell what was missed by its seeds alone.
         """
         kind, group, chance_alone = (row.get(name) for name in ("kind", "group", "by_chance"))
         n, lost = (int(float(row.get(name) or 0)) for name in ("n", "lost"))
         verdict = "not tested" if row["verdict"] == "inconclusive" and lost and not n else row["verdict"]
+        missed = verdict == "not tested" and (n + lost > 0 if row.get("missed") is None else row["missed"] == "True")
         named = row["task"], row["scale"], row["claim"], verdict
-        return cls(*named, kind or "paper", group or "", float(chance_alone or 0.0), n, lost, row.get("reason") or "", row)
+        return cls(*named, kind or "paper", group or "", float(chance_alone or 0.0), n, lost, missed, row.get("reason") or "", row)
 
 
 def number_or_none(text: str) -> float | None:
@@ -131,7 +136,7 @@ def was_tried(judged: Judged) -> bool:
 def sentences(verdicts: Sequence[Judged]) -> list[str]:
     """The verdict of each sentence: claims of one group count once, as the one that serves the sentence least.
 
-    A part that the scale does not test is passed over. One that lost every seed leaves the sentence undecided at best.
+    A part that the scale does not test is passed over. One that it tests and this study does not leaves the sentence undecided at best.
     """
     return [verdict for verdict, _ in by_sentence(verdicts)]
 
@@ -143,7 +148,7 @@ def by_sentence(verdicts: Sequence[J]) -> list[tuple[str, list[J]]]:
 
 def _of(parts: Sequence[Judged]) -> str:
     found = min((v.verdict for v in parts if v.verdict in _ORDER), key=_ORDER.index, default="not tested")
-    return "inconclusive" if found == "reproduced" and any(map(lost_every_seed, parts)) else found
+    return "inconclusive" if found == "reproduced" and any(part.missed for part in parts) else found
 
 
 def chance(verdicts: Sequence[Judged]) -> float:

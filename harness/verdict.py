@@ -77,10 +77,17 @@ class Verdict:
     """Seeds whose value is only a bound; the interval says on which side."""
     seeds: Mapping[int, float] = field(default_factory=dict)
     """What each seed gave: of a claim over several comparisons, of the one that is shown."""
+    of_scale: bool = True
+    """Whether the scale holds what the claim needs."""
     version: str = ""
     """Of the task, as its trials have it: `2`; `1, 2` where they are of several."""
     asks: str = ""
     """A digest of what the claim asks, see `harness.asked`."""
+
+    @property
+    def missed(self) -> bool:
+        """Whether it is not tested although the scale holds what it needs."""
+        return self.verdict == "not tested" and self.of_scale
 
 
 @dataclass(frozen=True)
@@ -301,9 +308,10 @@ def _on_ground(claim: Claim, verdict: Verdict, stand: Mapping[str, Outcome], ver
             fallen = next(other.claim for other in under if stand[other.claim] == "not tested")
             why = f"{fallen}, which decides nothing here"
         return replace(verdict, verdict=stand[claim.id], reason=f"It stands on {why}. Judged alone: {verdict.verdict}.")
-    open_ = [other.claim for other in under if other.verdict != "reproduced"]
-    if open_ and verdict.verdict in ("reproduced", "not reproduced"):
-        return replace(verdict, reason=f"{verdict.reason} It stands on {', '.join(open_)}, undecided here.")
+    if verdict.verdict in ("reproduced", "not reproduced"):
+        for word, of in (("undecided", "inconclusive"), ("not tested", "not tested")):
+            if open_ := [other.claim for other in under if other.verdict == of]:
+                verdict = replace(verdict, reason=f"{verdict.reason} It stands on {', '.join(open_)}, {word} here.")
     return verdict
 
 
@@ -344,6 +352,7 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         confidence=evidence.confidence,
         censored=len(finding.found.ranges),
         seeds=finding.found.values,
+        of_scale=evidence.scale in claim.scales,
         version=evidence.versions(claim.estimate),
         asks=asks(claim),
         by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,

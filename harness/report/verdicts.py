@@ -16,7 +16,7 @@ VERDICT_COLUMNS = (
     *("task", "claim", "kind", "group", "primary", "verdict", "estimate", "low", "high", "n", "lost"),
     *("bound", "censored", "confidence", "p", "effect_sd"),
     *("by_chance", "scale", "data_kind", "published", "ratio", "size", "unit", "holds", "aim", "margin_source", "decides"),
-    *("source", "reason", "statement", "note", "version", "asks"),
+    *("source", "reason", "statement", "note", "version", "asks", "missed"),
 )
 HEADINGS = {
     "paper": "The paper's claims",
@@ -26,7 +26,8 @@ HEADINGS = {
 }
 RULE = (
     "Reproduced: the whole 95 % interval over seeds lies where the claim holds. Not reproduced: all of it lies outside. A sentence that is "
-    "tested in several parts counts once, as the part that serves it least."
+    "tested in several parts counts once, as the part that serves it least, and is undecided at best where a part that the scale holds is "
+    "not tested."
 )
 """What stands beside counts."""
 CHANCE = "By chance alone: so many of the tested sentences would be called reproduced, at most, were there no effect behind any of them."
@@ -174,7 +175,7 @@ def verdicts_csv(verdicts: Sequence[Verdict]) -> str:
                 *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.n, v.lost),
                 *(bound(v.interval), v.censored, v.confidence, blank(v.p), blank(v.effect), v.by_chance, v.scale, v.data_kind),
                 *("" if v.published is None else v.published, blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
-                *(v.source, v.reason, v.statement, v.note, v.version, v.asks),
+                *(v.source, v.reason, v.statement, v.note, v.version, v.asks, v.missed),
             )
             for v in verdicts
         ),

@@ -157,12 +157,14 @@ def test_a_claim_that_is_gone_counts_nowhere_and_stays_in_the_flat_table(papertr
     assert "C1-shift" not in Path("out/claims.html").read_text()
 
 
-def test_a_claim_that_is_new_leaves_its_sentence_to_the_part_that_was_judged() -> None:
+def test_a_claim_that_is_new_leaves_its_sentence_open_where_the_scale_tests_it() -> None:
     own = tuple(Line("toy", "", id, "not tested", group="C") for id in ("a", "b"))
     judged = {"laptop": [Line("toy", "laptop", "a", "reproduced", group="C")]}
     paper = OnTrial("toy", "demo", PAPER, None, own=own, verdicts=judged)
     assert [line.verdict for line in paper.judged("laptop")] == ["reproduced", "not tested"]
-    assert paper.counts("laptop") == DECIDED
+    assert paper.counts("laptop") == DECIDED, "laptop does not test it"
+    found = replace(paper, scales={"a": ["laptop"], "b": ["laptop", "paper"]}).counts("laptop")
+    assert (found["inconclusive"], sum(found.values())) == (1, 1)
 
 
 def test_a_line_is_of_the_versions_that_it_says() -> None:

@@ -52,13 +52,24 @@ def test_the_papers_claims_are_counted_apart_from_ours() -> None:
 
 
 def test_a_claim_that_lost_every_seed_is_not_tested_and_named() -> None:
-    gone = replace(line("C2", NONE, group="C"), n=0, lost=5)
+    gone = replace(line("C2", NONE, group="C"), n=0, lost=5, missed=True)
     assert lost_every_seed(gone)
     assert not lost_every_seed(line("C2", NONE))
     assert not lost_every_seed(replace(gone, n=3)), "a control that failed took it down, its seeds are there"
     others = {verdict: line("C1", verdict, group="C") for verdict in (GOOD, BAD, OPEN, NONE)}
     assert {verdict: sentences([other, gone])[0] for verdict, other in others.items()} == {GOOD: OPEN, BAD: BAD, OPEN: OPEN, NONE: NONE}
     assert counts("paper", [line("C1", GOOD), replace(gone, group="")]) == "1 of 2 tested, 1 reproduced; every seed was lost of C2"
+
+
+def test_a_sentence_is_no_better_than_a_part_that_was_missed() -> None:
+    missed = replace(line("C2", NONE, group="C"), missed=True)
+    others = {verdict: line("C1", verdict, group="C") for verdict in (GOOD, BAD, OPEN, NONE)}
+    assert {verdict: sentences([other, missed])[0] for verdict, other in others.items()} == {GOOD: OPEN, BAD: BAD, OPEN: OPEN, NONE: NONE}
+    head = "task,scale,claim,verdict,n,lost"
+    kept = f"{head},missed\ntoy,laptop,C1,not tested,0,0,True\ntoy,laptop,C2,not tested,0,0,False\ntoy,laptop,C3,reproduced,5,0,False\n"
+    assert [found.missed for found in lines(kept)] == [True, False, False]
+    before = f"{head}\ntoy,laptop,C1,not tested,5,0\ntoy,laptop,C2,not tested,0,0\ntoy,laptop,C3,reproduced,5,0\n"
+    assert [found.missed for found in lines(before)] == [True, False, False], "a control that failed left its seeds"
 
 
 def test_a_table_of_before_calls_no_claim_tested_that_lost_every_seed() -> None:
