@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
+ROUNDING = 2.0**-20
+"""Of the larger end, or of 1 where that is 0: as far as eight roundings of single precision may take a number beyond an end."""
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -34,6 +37,17 @@ class Bounds:
     def bounded(self) -> bool:
         """Whether the range has an end."""
         return math.isfinite(self.low) or math.isfinite(self.high)
+
+    def outside(self, value: float) -> bool:
+        """Whether a number lies beyond an end by more than the rounding of what it was computed from; never NaN."""
+        ends = [abs(end) for end in (self.low, self.high) if math.isfinite(end)]
+        beyond = ROUNDING * (max(ends, default=0.0) or 1.0)
+        return value < self.low - beyond or value > self.high + beyond
+
+    def __str__(self) -> str:
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return f"{self.low:g} to {self.high:g}"
+        return f"at least {self.low:g}" if math.isfinite(self.low) else f"at most {self.high:g}" if self.bounded else "any number"
 
     def scaled(self, values: Floats | float) -> Floats:
         """Numbers of the range on its scale, any shape: infinite at an end, and beyond it."""

@@ -49,9 +49,10 @@ def number(value: Any, what: str) -> float:
 
 
 def metrics(experiment: Experiment, method: str, returned: Any) -> dict[str, float]:
-    """What `run` returned, as floats. SaidError for an undeclared name, a value that is no number, a declared metric that is missing.
+    """What `run` returned, as floats.
 
-    A trial that diverged, with a metric that is NaN or infinite, may leave others out. A censored metric comes with its companion, 0 or 1.
+    SaidError for an undeclared name, a value that is no number, a declared metric that is missing, and one outside its bounds. A trial that
+    diverged, with a metric that is NaN or infinite, may leave others out. A censored metric comes with its companion, 0 or 1.
     """
     if not isinstance(returned, Mapping) or not returned:
         raise SaidError(f"run must return a mapping of metrics to numbers, not {_shown(returned)}")
@@ -67,6 +68,10 @@ def metrics(experiment: Experiment, method: str, returned: Any) -> dict[str, flo
     missing = [metric.name for metric in experiment.metrics if metric.returned_by(method) and metric.name not in kept]
     if missing and all(math.isfinite(value) for value in kept.values()):
         raise SaidError(f"run returned no {', '.join(missing)}, which experiment {experiment.name} declares for {method}")
+    for metric in experiment.metrics:
+        value = kept.get(metric.name, math.nan)
+        if math.isfinite(value) and metric.bounds.outside(value):
+            raise SaidError(f"metric {metric.name} is {value:.9g}, outside the bounds that it declares ({metric.bounds})")
     for name, beside in companions.items():
         _check_companion(name, beside, kept)
     return kept

@@ -111,7 +111,8 @@ class Metric:
     """Whether it may be a lower bound, such as a time that was not reached: a trial returns `<name>_censored` beside it, 1 where it is.
     `harness.censoring.reached` makes both. The companion is not declared."""
     bounds: Bounds = UNBOUNDED
-    """The range that it cannot leave: `POSITIVE` (times, errors, ratios), `SHARE`, `PERCENT`, `CORRELATION`."""
+    """The range that it cannot leave: `POSITIVE` (times, errors, ratios), `SHARE`, `PERCENT`, `CORRELATION`. A trial that leaves it has
+    failed."""
 
     @property
     def measured_on(self) -> Split:

@@ -14,10 +14,11 @@ from harness import contract, registry
 from tests.harness.conftest import Command
 
 TASK = """
+from harness.bounds import POSITIVE
 from harness.claims import better
 from harness.task import Experiment, Grid, Method, Metric, Paper, Scale, Task
 
-locate = Experiment("locate", metrics=[Metric("error", unit="", better="lower")], run="@ROOT@.demo.@NAME@.experiment:run")
+locate = Experiment("locate", metrics=[Metric("error", unit="", better="lower", bounds=POSITIVE)], run="@ROOT@.demo.@NAME@.experiment:run")
 TASK = Task(
     id="@NAME@",
     version=1,
@@ -101,6 +102,7 @@ def test_a_sound_task_keeps_the_contract(broken: Broken) -> None:
         ),
         ("task", "seeds=2", "seeds=1", "scale smoke: one seed decides nothing"),
         ("experiment", '{"error": ', '{"eror": ', "median: failed, run returned metric 'eror'"),
+        ("experiment", '"error": total', '"error": -total', "median: failed, metric error is -"),
         ("experiment", "return {", "total = float('nan')\n    return {", "median: diverged"),
         (
             "experiment",

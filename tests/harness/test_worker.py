@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from harness import gate, registry
 from harness.artifacts import Artifacts, packed
+from harness.bounds import CORRELATION, PERCENT, POSITIVE, UNBOUNDED, Bounds
 from harness.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from harness.checksums import seal_zip
 from harness.errors import StoreError, UsageError
@@ -86,6 +88,30 @@ def test_a_metric_that_is_declared_and_not_returned_fails_the_trial() -> None:
     assert gate.metrics(experiment, "shifted", {"value": math.nan}) == pytest.approx({"value": math.nan}, nan_ok=True), "a divergence"
     with pytest.raises(gate.SaidError, match="run returned no rank, which experiment behave declares for shifted"):
         gate.metrics(experiment, "shifted", {"value": 1.0, "late": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "inside", "beyond", "said"),
+    [
+        (PERCENT, (0.0, 100.0, 100.00001, -1e-5), (1000.0, 100.001, -0.001), "0 to 100"),
+        (CORRELATION, (-1.0, 1.0000002), (1.0001, -1.0001), "-1 to 1"),
+        (POSITIVE, (0.0, 1e30, -1e-7), (-1e-3,), "at least 0"),
+        (Bounds(high=-50.0), (-50.00001, -49.99999), (-49.9, 0.0), "at most -50"),
+        (Bounds(0.0, 1e-9), (1e-9,), (1.1e-9, -1e-10), "0 to 1e-09"),
+        (UNBOUNDED, (-1e300, 1e300), (), ""),
+    ],
+)
+def test_a_metric_outside_its_bounds_does_not_pass(bounds: Bounds, inside: Sequence[float], beyond: Sequence[float], said: str) -> None:
+    behave = registry.task("misbehaving").experiments[0]
+    behave = dataclasses.replace(behave, metrics=[Metric("value", "", "lower", bounds=bounds), Metric("loss", "", "lower")])
+    for value in inside:
+        assert gate.metrics(behave, "plain", {"value": value, "loss": 1.0})["value"] == value
+    for value in beyond:
+        with pytest.raises(gate.SaidError) as problem:
+            gate.metrics(behave, "plain", {"value": value, "loss": 1.0})
+        assert str(problem.value) == f"metric value is {value:.9g}, outside the bounds that it declares ({said})"
+    diverged = gate.metrics(behave, "plain", {"value": math.nan, "loss": math.inf})
+    assert math.isnan(diverged["value"]), "a divergence has left no range"
 
 
 def test_a_divergence_keeps_its_nan(worker: Worker) -> None:
