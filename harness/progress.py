@@ -20,7 +20,8 @@ LINE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.5
 """How often a bar says anew what is left: it takes a step for every cell of the plan."""
 FORESEEN = 0.02
-"""Share of the work from which on a time left is shown: before, workers start and programs are probed."""
+"""Share of the work from which on a time left is shown, where workers have been there for half of the run, too: before, they start and
+programs are probed."""
 
 
 class RunProgress:
@@ -46,7 +47,7 @@ class RunProgress:
         self._worked_s = 0.0
         """Seconds of trials that ended in this run."""
         self._idle_s = 0.0
-        """What the run took beyond these, were all workers at work ever since: the start of workers at most."""
+        """The start of workers at most: what the run took before a trial that ended, and beyond all, were all workers at work since."""
         self._started = self._printed = self._looked = clock()
         self._bar: Progress | None = None
         self._row = TaskID(0)
@@ -77,7 +78,8 @@ class RunProgress:
         self._timings.learn(record)
         self._left[self._timings.cell(record.trial_id)] -= 1
         self._worked_s += record.seconds
-        self._idle_s = min(self._idle_s, max(0.0, now - self._started - self._worked_s / self._slots))
+        busy_s = max(record.seconds, self._worked_s / self._slots)
+        self._idle_s = min(self._idle_s, max(0.0, now - self._started - busy_s))
         finished = self._states.total() == self._total
         if self._bar:
             self._bar.update(self._row, advance=1)
@@ -93,7 +95,7 @@ class RunProgress:
         return ", ".join(filter(None, [f"{self._states.total() / elapsed:.3g}/s", self._time_left(elapsed), endings(self._states)]))
 
     def _time_left(self, elapsed: float) -> str:
-        """Between two paces; nothing where none can be said.
+        """Between two paces; nothing where none can be said. What the run took beyond the seconds of its trials goes on trial by trial.
 
         The slow one is that of what has ended since the run began. The fast one takes the start of workers out, and counts what trials
         under way have done, which is what workers had time for and nothing has come of yet.
@@ -101,13 +103,19 @@ class RunProgress:
         left = Cost()
         for cell, count in self._left.items():
             left += self._timings.cost(cell) * count
-        if not left.expected_s or self._worked_s < FORESEEN * (self._worked_s + left.expected_s):
+        worked, ended = self._worked_s, self._states.total()
+        busy_s, waiting = elapsed - self._idle_s, self._total - ended
+        if not left.expected_s or worked < FORESEEN * (worked + left.expected_s) or busy_s < self._idle_s:
             return ""
-        worked, waiting = self._worked_s, self._total - self._states.total()
         running = min(self._slots, waiting)
-        busy_s = elapsed - self._idle_s
         under_way = min(max(0.0, self._slots * busy_s - worked), left.expected_s * running / waiting)
         # The last trials leave workers without any.
         share = running / self._slots
-        fast = (left.low_s - under_way * left.low_s / left.expected_s) * busy_s / (worked + under_way) / share
-        return f"{span(fast, left.high_s * elapsed / worked / share)} left"
+        coming = left.low_s * (1 - under_way / left.expected_s)
+        fast = self._paced(coming, waiting - running, busy_s - (worked + under_way) / self._slots, ended + running) / share
+        slow = self._paced(left.high_s, waiting, elapsed - worked / self._slots, ended) / share
+        return f"{span(fast, max(fast, slow))} left"
+
+    def _paced(self, work_s: float, trials: int, beyond_s: float, of: int) -> float:
+        """Seconds of all workers for the work of some trials, where the run took `beyond_s` more than its work over `of` trials."""
+        return max(0.0, work_s / self._slots + trials * beyond_s / of)
