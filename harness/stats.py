@@ -121,14 +121,19 @@ class Sample:
         """
         return float(self._alone.p(region)[0])
 
+    def hides(self, region: Region, at: float | None = None) -> bool:
+        """Whether `at` (None: the estimate) lies within half a step of an edge, or on it: no number of seeds tells on which side."""
+        value = self.estimate if at is None else at
+        return any(abs(value - edge) <= self.step / 2 for edge in (region.low, region.high))
+
     def seeds(self, region: Region, *, at: float | None = None, power: float = POWER) -> int | None:
         """Smallest n that decides with probability `power` where the estimate is truly `at` (None: as it stands), by the non-central t.
 
-        None when no n up to MOST_SEEDS does: `at` lies on an edge or within half a step of it, or the spread is unknown.
+        None when no n up to MOST_SEEDS does: `at` is hidden by an edge (see `hides`), or the spread is unknown.
         """
         value = self.estimate if at is None else at
         edges = self._edges(region)
-        if not self.decidable or not edges or any(abs(value - edge) <= self.step / 2 for edge in (region.low, region.high)):
+        if not self.decidable or not edges or self.hides(region, at):
             return None
         place, spread = float(self.bounds.scaled(value)), max(self.spread, np.finfo(float).tiny)
         distances = [abs(place - edge) / spread for edge in edges]

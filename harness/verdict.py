@@ -252,10 +252,20 @@ def _more_seeds(claim: Claim, sample: Sample | None, interval: Interval) -> str:
     fewest = min((n for n in (*ends, middle) if n is not None), default=None)
     if fewest is None:
         return f"No number of seeds up to {MOST_SEEDS:,} would decide at the present mean and spread."
-    size = f"{middle:,} seeds" if middle is not None else f"more than {MOST_SEEDS:,} seeds"
-    words = f"With 80 % power it takes {size} at the present effect, and {fewest:,} to never by the ends of the interval"
+    words = f"With 80 % power it takes {_seeds(middle)} at the present effect, and {fewest:,} to never by the ends of the interval"
+    if sample.step and sample.hides(claim.holds):
+        alone = replace(sample, step=0.0).seeds(claim.holds)
+        words = (
+            f"The estimate lies within {sample.step / 2:.3g} of the edge, half a step of what is counted, where no number of seeds "
+            f"decides; with 80 % power mean and spread alone would take {_seeds(alone)}. "
+            f"By the ends of the interval it takes {fewest:,} to never"
+        )
     null = claim.null is not None and interval.low <= claim.null <= interval.high
     return words + ("; it is also compatible with no effect." if null else ".")
+
+
+def _seeds(count: int | None) -> str:
+    return f"{count:,} seeds" if count is not None else f"more than {MOST_SEEDS:,} seeds"
 
 
 def _lost_reason(found: SeedValues) -> str:
