@@ -97,7 +97,8 @@ def _row(ruling: Ruling, field: str, board: Board, row: Row, ranking: Statistic 
         "seeds_lost": entry.lost if entry else 0,
     }
     return {
-        "paper": task.paper.arxiv,
+        # A bare id would be read back from the table as a number, without its last zeros.
+        "paper": f"arXiv:{task.paper.arxiv}",
         "task": task.id,
         "field": field,
         "scale": board.scale,

@@ -154,6 +154,8 @@ def test_one_table_holds_the_leaderboards_of_all_studies(study: Judgement, uri: 
             assert row.standing is not None
             assert rows.loc[(board.task, row.method), "rank"] == row.standing.low
             assert rows.loc[(board.task, row.method), "primary"] == pytest.approx(row.entries[board.ranked_by].interval.estimate)
+    papers = {ruling.evidence.task.id: ruling.evidence.task.paper.arxiv for judged in (study, other) for ruling in judged.rulings}
+    assert [f"arXiv:{papers[task]}" for task in frame["task"]] == list(frame["paper"]), "as text: an id has zeros at its end"
     runs_of = {run.info.run_name: run.data for run in gathered(uri)}
     assert len(runs_of) == len(frame), "published again, nothing is there twice"
     assert {data.params["statistic"] for data in runs_of.values()} == {board.ranked_by for board in boards}
