@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def asks(claim: Claim) -> str:
-    """12 hexadecimal digits over a claim's estimate, region and unit, and whether it is exact. Its statement is not in it.
+    """12 hexadecimal digits over a claim's estimate, region and unit, whether it is exact, and the ids of what it stands on.
 
-    A field that has its default says nothing, so that an estimate which learns another option asks the same as before. Of a function
-    only the name counts.
+    Its statement is not in it. A field that has its default says nothing, so that an estimate which learns another option asks the same as
+    before. Of a function only the name counts.
     """
-    text = json.dumps(_plain([claim.estimate, claim.holds, claim.unit, claim.exact]))
+    stands_on = [set(claim.stands_on)] if claim.stands_on else []
+    text = json.dumps(_plain([claim.estimate, claim.holds, claim.unit, claim.exact, *stands_on]))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

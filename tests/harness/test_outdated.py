@@ -100,8 +100,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"holds": Below(-5.0)}, "of another claim: it held where the estimate is < 0"),
     ({"holds": Below(-1e-9)}, "of another claim: it held where the estimate is < 0"),
     ({"unit": "m"}, "of another claim: its unit was ''"),
-    ({"exact": True}, "of another claim: its estimate was declared otherwise"),
-    ({"estimate": Of("plain", Mean("value"))}, "of another claim: its estimate was declared otherwise"),
+    ({"exact": True}, "of another claim: its estimate, or what it stands on, was declared otherwise"),
+    ({"estimate": Of("plain", Mean("value"))}, "of another claim: its estimate, or what it stands on, was declared otherwise"),
 ]
 
 
@@ -121,6 +121,18 @@ def test_a_verdict_on_a_claim_that_was_edited_is_not_its_own(
     (told,) = json.loads(papertrial(*SHOW, "--json").out)["verdicts"]
     assert (told["outdated"], told["before"]) == ("", None)
     assert "says otherwise" not in papertrial("report", "misbehaving-smoke").out
+
+
+def test_a_verdict_whose_ground_is_another_is_not_its_own(papertrial: Command, smoke: Command, edit: Edit) -> None:
+    control = replace(registry.task("misbehaving").claims[0], id="control", kind="control", primary=False, group="", holds=Above(0.0))
+    edit(claims=[*registry.task("misbehaving").claims, control])
+    assert smoke("--local").code == 0
+    assert _counts(papertrial) == DECIDED
+    edit(claims=[replace(own, stands_on=() if own.id == "control" else ("control",)) for own in registry.task("misbehaving").claims])
+    assert _counts(papertrial) == UNTESTED
+    assert "is of another claim: its estimate, or what it stands on, was declared otherwise." in _words(papertrial(*SHOW).out)
+    assert papertrial("report", "results/misbehaving-smoke", "--tables").code == 0
+    assert "It stands on control, which does not hold" in _words(papertrial(*SHOW).out)
 
 
 def test_a_table_of_before_is_told_by_what_it_holds(papertrial: Command, smoke: Command, edit: Edit) -> None:
@@ -180,11 +192,14 @@ def test_what_a_claim_asks_is_its_estimate_its_region_and_its_unit() -> None:
     first = difference_claim()
     assert asks(first) == asks(replace(first, statement="other words", note="n", source="s", group="g", published=3.0, id="i"))
     assert asks(first) == asks(difference_claim(Above(0)))
+    assert asks(replace(first, stands_on=("floor", "control"))) == asks(replace(first, stands_on=["control", "floor"]))
     others: list[Claim] = [
         replace(first, holds=Above(1e-12)),
         replace(first, holds=Below(0.0)),
         replace(first, unit="nats"),
         replace(first, exact=True),
+        replace(first, stands_on=("control",)),
+        replace(first, stands_on=("control", "floor")),
         replace(first, estimate=Difference(Of("right", Mean("loss")), Of("left", Mean("loss")))),
         replace(first, estimate=Difference(Of("left", Mean("loss", {"width": 64})), Of("right", Mean("loss")))),
         replace(first, estimate=Transformed(abs, first.estimate)),
