@@ -9,7 +9,10 @@ import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from numbers import Real
+from types import MethodType
 from typing import TYPE_CHECKING, Any
+
+from harness.computed import digest
 
 if TYPE_CHECKING:
     from harness.task import Claim
@@ -19,7 +22,7 @@ def asks(claim: Claim) -> str:
     """12 hexadecimal digits over a claim's estimate, region and unit, whether it is exact, and the ids of what it stands on.
 
     Its statement is not in it. A field that has its default says nothing, so that an estimate which learns another option asks the same as
-    before. Of a function only the name counts.
+    before. Of a function or a class that a task declares counts what it computes (`harness.computed`), of others the name.
     """
     stands_on = [set(claim.stands_on)] if claim.stands_on else []
     text = json.dumps(_plain([claim.estimate, claim.holds, claim.unit, claim.exact, *stands_on]))
@@ -42,8 +45,18 @@ def _plain(value: Any) -> Any:
         return {"partial": _plain([value.func, value.args, value.keywords])}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = {f.name: (_plain(getattr(value, f.name)), _default(f)) for f in dataclasses.fields(value) if f.compare}
-        return {type(value).__qualname__: [[name, said] for name, (said, usual) in own.items() if said != usual]}
-    return getattr(value, "__qualname__", type(value).__qualname__)
+        return {_called(type(value)): [[name, said] for name, (said, usual) in own.items() if said != usual]}
+    if isinstance(value, MethodType):
+        return {"method": _plain([value.__func__, value.__self__])}
+    named: Any = value if hasattr(value, "__qualname__") else type(value)
+    return _called(named)
+
+
+@functools.cache
+def _called(value: Any) -> str:
+    """The name of a function or class, with a digest of what it computes where a task declares it."""
+    computed = digest(value, _plain)
+    return f"{value.__qualname__}:{computed}" if computed else value.__qualname__
 
 
 _NONE = object()

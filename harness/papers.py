@@ -145,7 +145,7 @@ def _difference(kept: Mapping[str, str], task: Task, claim: Claim) -> str:
         ("statement", claim.statement, "'{}'"),
         ("holds", str(claim.holds), "it held where the estimate is {}"),
         ("unit", claim.unit, "its unit was '{}'"),
-        ("asks", asks(claim), "its estimate, or what it stands on, was declared otherwise"),
+        ("asks", asks(claim), "its estimate, or what it stands on, was another"),
     ]
     for name, now, words in said:
         before = kept.get(name)

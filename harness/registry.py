@@ -95,6 +95,14 @@ def root_of(task_id: str) -> Path | None:
     return folder.parent.parent if folder else None
 
 
+def declares(module: str) -> bool:
+    """Whether a module is of a package that declares tasks."""
+    package = module.partition(".")[0]
+    return package in (name for name, _ in _roots()) or package in (
+        entry.module.partition(".")[0] for entry in _entry_points("papertrial.tasks").values()
+    )
+
+
 def _entry(what: str, name: str, entries: Mapping[str, Entry], listed_by: str, near: Sequence[str] = ()) -> Entry:
     if name not in entries:
         raise unknown(what, name, near or list(entries), listed_by=listed_by)

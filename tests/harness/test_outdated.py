@@ -100,8 +100,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"holds": Below(-5.0)}, "of another claim: it held where the estimate is < 0"),
     ({"holds": Below(-1e-9)}, "of another claim: it held where the estimate is < 0"),
     ({"unit": "m"}, "of another claim: its unit was ''"),
-    ({"exact": True}, "of another claim: its estimate, or what it stands on, was declared otherwise"),
-    ({"estimate": Of("plain", Mean("value"))}, "of another claim: its estimate, or what it stands on, was declared otherwise"),
+    ({"exact": True}, "of another claim: its estimate, or what it stands on, was another"),
+    ({"estimate": Of("plain", Mean("value"))}, "of another claim: its estimate, or what it stands on, was another"),
 ]
 
 
@@ -130,7 +130,7 @@ def test_a_verdict_whose_ground_is_another_is_not_its_own(papertrial: Command, s
     assert _counts(papertrial) == DECIDED
     edit(claims=[replace(own, stands_on=() if own.id == "control" else ("control",)) for own in registry.task("misbehaving").claims])
     assert _counts(papertrial) == UNTESTED
-    assert "is of another claim: its estimate, or what it stands on, was declared otherwise." in _words(papertrial(*SHOW).out)
+    assert "is of another claim: its estimate, or what it stands on, was another." in _words(papertrial(*SHOW).out)
     assert papertrial("report", "results/misbehaving-smoke", "--tables").code == 0
     assert "It stands on control, which does not hold" in _words(papertrial(*SHOW).out)
 
