@@ -21,10 +21,11 @@ from harness.tally import Line, lines, of_version, outcome, sentences
 if TYPE_CHECKING:
     from harness.task import Claim, Paper, Task
 
-IN_SHORT = re.compile(r"^## In short\n+(.+?)\n*(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+IN_SHORT = re.compile(r"^## In short\n+(.*?)\n*(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 """The section of a paper's README whose statements each cite the claims behind them, as `<sub>C1, C2-*</sub>`."""
 IN_SHORT_SCALE = "laptop"
 """The scale whose committed study that section speaks of."""
+_HTML_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 COUNTED = ("reproduced", "not reproduced", "inconclusive", "not tested")
 GONE = "the task makes no such claim any more"
 
@@ -38,6 +39,8 @@ class OnTrial:
     paper: Paper
     folder: Path | None
     in_short: str = ""
+    committed: bool = False
+    """Whether a committed study is what that is about."""
     own: tuple[Line, ...] = ()
     """The paper's own claims as the task makes them today, none of them tested."""
     scales: Mapping[str, Collection[str]] = default(default_factory=dict)
@@ -80,7 +83,9 @@ def on_trial(entry: registry.Entry, verdicts: Mapping[str, Mapping[str, Sequence
     claims = [claim for claim in task.claims if claim.kind == "paper"]
     own = tuple(Line(task.id, "", claim.id, "not tested", claim.kind, claim.group) for claim in claims)
     scales = {claim.id: claim.scales for claim in claims}
-    return OnTrial(task.id, entry.field, task.paper, entry.folder, _in_short(entry), own, scales, verdicts.get(task.id, {}))
+    return OnTrial(
+        task.id, entry.field, task.paper, entry.folder, _in_short(entry), entry.committed, own, scales, verdicts.get(task.id, {})
+    )
 
 
 def in_short(task: str) -> str:
@@ -89,12 +94,18 @@ def in_short(task: str) -> str:
     return _in_short(entries[task]) if task in entries else ""
 
 
+def committed(task: str) -> bool:
+    """Whether what a task's README says in short is about a committed study."""
+    entries = registry.tasks()
+    return task in entries and entries[task].committed
+
+
 def _in_short(entry: registry.Entry) -> str:
     readme = entry.folder / "README.md" if entry.folder else None
     if readme is None or not readme.exists():
         return ""
     try:
-        found = IN_SHORT.search(readme.read_text())
+        found = IN_SHORT.search(_HTML_COMMENT.sub("", readme.read_text()))
     except (OSError, ValueError) as error:
         raise TaskError(f"{readme} cannot be read: {error}") from None
     return " ".join(found[1].split()) if found else ""

@@ -38,6 +38,11 @@ class Entry:
     attribute: str
     folder: Path | None = None
 
+    @property
+    def committed(self) -> bool:
+        """Whether it is of the installed `tasks`, whose studies are committed."""
+        return self.module.startswith("tasks.")
+
 
 def tasks() -> dict[str, Entry]:
     """Every task by id, none of them imported."""

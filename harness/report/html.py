@@ -14,7 +14,7 @@ from harness.judgement import Judgement, Ruling
 from harness.kinds import text
 from harness.leaderboard import Board
 from harness.masking import again
-from harness.papers import IN_SHORT_SCALE, in_short
+from harness.papers import IN_SHORT_SCALE, committed, in_short
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
 from harness.report.logarithms import interval_undone, number_undone
@@ -118,7 +118,9 @@ class Section:
     one_again: str
     """The command that runs a trial ID again."""
     in_short: str
-    """What the task's README says in short, of its own reference study."""
+    """What the task's README says in short."""
+    committed: bool
+    """Whether it says so of a committed study, at one scale."""
 
     @property
     def cards(self) -> list[Card]:
@@ -182,9 +184,9 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     ]
     places = {method.name: i for i, method in enumerate(task.methods)}
     colours = {name: i % len(COLOURS) for name, i in places.items()}
-    return Section(
-        task, scale, anchor, _kinds(ruling, anchor, rerun), parts, colours, places, rerun.whole(), rerun.any_trial(), in_short(task.id)
-    )
+    said, of_committed = in_short(task.id), committed(task.id)
+    kinds = _kinds(ruling, anchor, rerun)
+    return Section(task, scale, anchor, kinds, parts, colours, places, rerun.whole(), rerun.any_trial(), said, of_committed)
 
 
 def _kinds(ruling: Ruling, anchor: str, rerun: Rerun) -> list[OfKind]:

@@ -118,6 +118,20 @@ def test_what_the_skeletons_measure_is_what_they_say(papertrial: Command, tmp_pa
     assert accuracy["mlp"] > 0.9
     assert 0.3 < accuracy["linear"] < 0.6
     assert 0.3 < accuracy["shuffled-labels"] < 0.7
+    readme = tmp_path / "papertrial_tasks" / "demo" / "theorem_paper" / "README.md"
+    readme.write_text(readme.read_text().replace("<!--", "Both sides agree <sub>C1-identity</sub>. <!--"))
+    for words in (["site", "results", "--out", "out"], ["report", "all"]):
+        done = subprocess.run([sys.executable, "-m", "harness", *words], cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+    pages = {name: (tmp_path / "out" / "papers" / f"{name}-paper.html").read_text() for name in ("custom", "theorem")}
+    report = (tmp_path / "results" / "all" / "report.html").read_text()
+    for text in (report, *pages.values()):
+        assert "committed" not in text
+        assert "undecided<sub>C1" not in text
+    assert "in short" not in pages["custom"]
+    assert pages["theorem"].index("What its README says in short") < pages["theorem"].index("Both sides agree")
+    assert "What the README of theorem-paper says in short" in report
+    assert "What the README of custom-paper" not in report
 
 
 def test_an_unknown_kind_is_one_sentence(papertrial: Command) -> None:

@@ -116,6 +116,10 @@ def test_what_chance_alone_gives_is_explained_where_it_stands(tmp_path: Path) ->
 
 def test_a_smoke_study_does_not_look_as_if_it_had_found_what_another_one_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.report.html.in_short", lambda _: "It works <sub>gap</sub>.")
+    own = paged(tmp_path / "own", [difference_claim()], "smoke")
+    assert own.index("What the README of toy says in short") < own.index("It works") < own.index('id="glance"')
+    assert "committed" not in own
+    monkeypatch.setattr("harness.report.html.committed", lambda _: True)
     laptop, smoke = (paged(tmp_path / scale, [difference_claim()], scale) for scale in ("laptop", "smoke"))
     assert laptop.index("What is known of this paper at scale laptop") < laptop.index("It works") < laptop.index('id="glance"')
     assert "What is known" not in smoke
