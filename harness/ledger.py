@@ -131,6 +131,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     status: Status
     started: str
     source_digest: str = ""
+    version: int = 0
 
 
 def states(store: StudyStore) -> tuple[dict[str, State | Record], list[str]]:

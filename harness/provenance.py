@@ -8,12 +8,13 @@ import os
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from harness import registry
+from harness.errors import PapertrialError
 from harness.masking import mask
 from harness.shown import visible
 
@@ -89,25 +90,51 @@ class Measured(Protocol):
     @property
     def task(self) -> str: ...  # noqa: D102 - the fields of a record
     @property
+    def version(self) -> int: ...  # noqa: D102
+    @property
     def source_digest(self) -> str: ...  # noqa: D102
 
 
 def of_other_sources(records: Iterable[Measured]) -> list[str]:
-    """A sentence for each task of whose records some were measured by another source than today's, and how to measure again."""
-    found: dict[str, Counter[str]] = {}
-    for (task, digest), count in Counter((record.task, record.source_digest) for record in records).items():
-        found.setdefault(task, Counter())[digest] = count
+    """`other_sources` of some records."""
+    return other_sources(Counter((record.task, record.version, record.source_digest) for record in records))
+
+
+def other_sources(counted: Mapping[tuple[str, int, str], int]) -> list[str]:
+    """Sentences on the records that another version or another source than today's measured, and how to measure again.
+
+    `counted` says how many records are of a task, a version of it and the digest of a source.
+    """
+    found: dict[str, Counter[tuple[int, str]]] = {}
+    for (task, version, digest), count in counted.items():
+        found.setdefault(task, Counter())[version, digest] += count
     installed, sentences = registry.tasks(), []
     for task, counts in found.items():
+        now = _version(installed[task]) if task in installed else None
+        older = sorted({own for own, _ in counts if now and own not in (0, now)})
+        if older:
+            count = sum(counts[own] for own in counts if own[0] in older)
+            sentences.append(
+                f"{count:,} of {counts.total():,} records of {task} are of version{'s' if older[1:] else ''} {', '.join(map(str, older))}; "
+                f"the task is at version {now}: `papertrial run` measures again"
+            )
         today = source_digest(task) if task in installed else ""
-        others = [digest for digest in counts if digest and today and digest != today]
+        others = [own for own in counts if own[1] and today and own[1] != today and own[0] not in older]
         if others:
             sentences.append(
-                f"{sum(counts[digest] for digest in others):,} of {counts.total():,} records of {task} were measured by another source "
-                f"of the task than today's ({', '.join(others)}, now {today}) and stay as they are: to measure again, raise the task's "
-                "version, or name another study with --study"
+                f"{sum(counts[own] for own in others):,} of {counts.total():,} records of {task} were measured by another source "
+                f"of the task than today's ({', '.join(digest for _, digest in others)}, now {today}) and stay as they are: to measure "
+                "again, raise the task's version, or name another study with --study"
             )
     return sentences
+
+
+def _version(entry: registry.Entry) -> int | None:
+    """The version that a task is at; None where it cannot be loaded."""
+    try:
+        return registry.task_at(entry).version
+    except PapertrialError:
+        return None
 
 
 @cache

@@ -15,6 +15,7 @@ from harness.kinds import text
 from harness.leaderboard import Board
 from harness.masking import again
 from harness.papers import IN_SHORT_SCALE, committed, in_short
+from harness.plan import versions
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
 from harness.report.logarithms import interval_undone, number_undone
@@ -119,6 +120,8 @@ class Section:
     """The command that runs a trial ID again."""
     in_short: str
     """What the task's README says in short."""
+    version: str
+    """The task's version that its trials are of, and today's where that is another."""
     committed: bool
     """Whether it says so of a committed study, at one scale."""
 
@@ -186,7 +189,15 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
     colours = {name: i % len(COLOURS) for name, i in places.items()}
     said, of_committed = in_short(task.id), committed(task.id)
     kinds = _kinds(ruling, anchor, rerun)
-    return Section(task, scale, anchor, kinds, parts, colours, places, rerun.whole(), rerun.any_trial(), said, of_committed)
+    return Section(
+        task, scale, anchor, kinds, parts, colours, places, rerun.whole(), rerun.any_trial(), said, _version(ruling), of_committed
+    )
+
+
+def _version(ruling: Ruling) -> str:
+    task = ruling.evidence.task
+    version = versions(first for first in ruling.evidence.study.cells.firsts if first.task == task.id)
+    return version if version == str(task.version) else f"{version} (the task is at version {task.version})"
 
 
 def _kinds(ruling: Ruling, anchor: str, rerun: Rerun) -> list[OfKind]:

@@ -93,6 +93,10 @@ def test_a_verdict_of_an_older_version_is_not_todays_wherever_it_is_shown(papert
     for said in (papertrial("report", "misbehaving-smoke"), papertrial("verdicts", "misbehaving-smoke", "--claim", "C1-shift")):
         assert f"Its trials are {why}." in _words(said.out)
     assert f"mind: The trials of misbehaving are {why}." in _words(papertrial("verdicts", "misbehaving-smoke").out)
+    status = _words(papertrial("status", "misbehaving-smoke").out)
+    assert "18 of 18 records of misbehaving are of version 1; the task is at version 2: `papertrial run` measures again" in status
+    assert "raise the task's version" not in status
+    assert "Task version 1 (the task is at version 2), scale smoke" in Path("results/misbehaving-smoke/report.html").read_text()
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
