@@ -30,8 +30,10 @@ class Turn:
     p: float = math.nan
     """Two-sided, of the claim's estimates seed by seed being the same in both studies, after Holm's correction over the claims that were
     reproduced before; NaN: not tested."""
+    weakened: bool = False
+    """Whether it was reproduced and is not now, whatever it is, and its estimates differ beyond chance."""
     fell: bool = False
-    """Whether a gate stops for it."""
+    """Whether a gate stops for that."""
 
     @property
     def turned(self) -> bool:
@@ -42,15 +44,18 @@ class Turn:
 def turns(pairs: Sequence[Pair], level: float, *, strict: bool = False) -> list[Turn]:
     """Every claim that both studies of a pair try.
 
-    A claim fell when it was reproduced, is refuted now (with `strict`: or is inconclusive, or lost every seed), and its estimates differ
-    beyond chance.
+    A claim is weakened when it was reproduced, is not now, and its estimates differ beyond chance. It fell when it is refuted now (with
+    `strict`: or is inconclusive, or lost every seed).
     """
     found = [turn for pair in pairs for turn in _decided(pair)]
     held = [place for place, turn in enumerate(found) if turn.before == "reproduced" and not turn.exact]
     for place, p in zip(held, adjusted([found[place].p for place in held]), strict=True):
         found[place] = replace(found[place], p=p)
     falls: tuple[Outcome, ...] = ("not reproduced", "inconclusive", "not tested") if strict else ("not reproduced",)
-    return [replace(turn, fell=turn.before == "reproduced" and turn.after in falls and (turn.exact or turn.p <= level)) for turn in found]
+    for place, turn in enumerate(found):
+        weakened = turn.before == "reproduced" and turn.turned and (turn.exact or turn.p <= level)
+        found[place] = replace(turn, weakened=weakened, fell=weakened and turn.after in falls)
+    return found
 
 
 def _decided(pair: Pair) -> list[Turn]:

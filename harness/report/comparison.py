@@ -41,7 +41,10 @@ def show(found: Comparison, console: Console) -> None:
         )
     if found.turns:
         _show_turns(found.turns, console)
-    console.print(f"{len(found.turns)} of {len(found.claims)} verdicts changed, {len(found.fallen)} for the worse beyond chance")
+    weakened = sum(turn.weakened for turn in found.turns)
+    console.print(f"{len(found.turns)} of {len(found.claims)} verdicts changed, {weakened} for the worse beyond chance")
+    if passed := weakened - len(found.fallen):
+        console.print(f"of these {passed} {'is' if passed == 1 else 'are'} not refuted: only --strict may stop a gate for that")
     for remark in found.remarks:
         console.print(f"mind: {remark}", style="yellow")
     for obstacle in found.obstacles:
@@ -104,7 +107,7 @@ def _show_turns(turns: Sequence[Turn], console: Console) -> None:
             f"{turn.task} ({turn.scale})",
             turn.claim,
             turn.before,
-            Text(turn.after, style="red" if turn.fell else ""),
+            Text(turn.after, style="red" if turn.weakened else ""),
             "exact" if turn.exact else number(turn.p),
         ]
         for turn in turns

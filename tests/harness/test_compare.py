@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from harness.cli import main
@@ -20,6 +22,7 @@ from harness.compare.contrasts import detectable, p_above, p_apart
 from harness.errors import UsageError
 from harness.judgement import Judgement, judge
 from harness.plan import TrialSpec
+from harness.report.comparison import show
 from harness.stats import adjusted
 from harness.task import Below, Experiment, Grid, Metric, Scale, param
 from tests.harness.conftest import Command, Said
@@ -243,6 +246,22 @@ def test_a_fall_to_inconclusive_stops_a_strict_gate_and_only_beyond_chance(tmp_p
     assert compare(before, faded, strict=True).level == LEVEL / 2, "numbers and claims share the level"
     assert compare(before, shaken, strict=True).fallen == [], "the verdict turned, its estimate did not"
     assert len(compare(before, shaken, strict=True).turns) == 1
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_changed_for_the_worse_is_counted_whether_or_not_a_gate_stops_for_it(tmp_path: Path, strict: bool) -> None:
+    task = {"claims": [difference_claim()]}
+    before = study(tmp_path / "a", gap(1.0), **task)
+    faded, shaken = study(tmp_path / "b", gap(0.0, key="x"), **task), study(tmp_path / "c", gap(1.0, spread=2.0, key="x"), **task)
+    said = {}
+    for name, after in (("faded", faded), ("shaken", shaken)):
+        screen = io.StringIO()
+        show(compare(before, after, strict=strict), Console(file=screen, width=200))
+        said[name] = screen.getvalue()
+    assert "1 of 1 verdicts changed, 1 for the worse beyond chance" in said["faded"]
+    assert ("of these 1 is not refuted: only --strict may stop a gate for that" in said["faded"]) is not strict
+    assert "1 of 1 verdicts changed, 0 for the worse beyond chance" in said["shaken"]
+    assert "--strict" not in said["shaken"]
 
 
 def test_a_claim_that_lost_every_seed_is_a_loss_of_seeds_and_no_obstacle(tmp_path: Path) -> None:
