@@ -112,6 +112,7 @@ class _Behind:
             "claim": verdict.claim,
             "statement": verdict.statement,
             "kind": verdict.kind,
+            "group": verdict.group,
             "primary": verdict.primary,
             "verdict": verdict.verdict,
             "estimate": verdict.interval.estimate,

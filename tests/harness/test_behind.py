@@ -45,6 +45,7 @@ def test_what_a_chosen_trial_needs_comes_with_it() -> None:
 def test_a_claim_run_again_alone_gives_its_number_again(papertrial: Command, smoke: Command) -> None:
     assert smoke("--local").code == 0
     whole = {row["claim"]: row for row in json.loads(papertrial("verdicts", "misbehaving-smoke", "--json").out)}
+    assert {name: row["group"] for name, row in whole.items()} == {own.id: own.group for own in registry.task("misbehaving").claims}
     claim = whole["C1-shift"]
     words = claim["again"].split()
     assert words[:2] == ["papertrial", "run"]
