@@ -162,11 +162,25 @@ def progress(board: Board, laid: Layout | None = None) -> str:
         f"data: {board.data_kind}",
         f"ranked by {board.ranked_by}" if board.ranked_by else "not ranked",
         pooled_text(board.pools),
+        below_for_lost_seeds(board),
         board.unequal_tuning,
         "methods were planned at different parameters, so that their means do not compare" if unequal else "",
         laid.left_out if laid else "",
     ]
     return "; ".join(filter(None, parts))
+
+
+def below_for_lost_seeds(board: Board) -> str:
+    """Which methods have a better number than one above them, since they lost seeds; empty where none has."""
+    ranking = next((column for column in board.statistics if column.name == board.ranked_by), None)
+    if ranking is None:
+        return ""
+    merits = {
+        row.method: (own.merit(ranking.better)[0], own.lost) for row in board.rows if (own := row.entries[ranking.name].seeds) is not None
+    }
+    least = min((merit for merit, lost in merits.values() if not lost and not math.isnan(merit)), default=math.inf)
+    below = [f"{method} ({lost} lost)" for method, (merit, lost) in merits.items() if lost and merit > least]
+    return f"below all that lost no seed, whatever the number: {', '.join(below)}" if below else ""
 
 
 def explained(headings: Iterable[str]) -> list[str]:

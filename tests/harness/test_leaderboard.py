@@ -14,6 +14,7 @@ from harness.estimates import Mean, Slope
 from harness.judgement import judge
 from harness.leaderboard import UNEQUAL, Board
 from harness.plan import TrialSpec
+from harness.report.tables import progress
 from harness.sweeps import Sweep
 from harness.task import Experiment, Grid, Method, Metric, Scale, Statistic
 from tests.harness.fabricated import experiment_of, study_of, task_of
@@ -97,6 +98,9 @@ def test_a_method_that_lost_seeds_does_not_win_by_failing(tmp_path: Path) -> Non
     assert ranks(found)[-1] == ("3", "b")
     assert (last.trials_ok, last.trials_failed) == (3, 1)
     assert last.entries["loss"].text.endswith("(3/4 seeds)")
+    assert "below all that lost no seed, whatever the number: b (1 lost)" in progress(found), "its mean is the best"
+    worst = board_of(tmp_path / "worst", lambda t: "diverged" if (t.method, t.seed) == ("a", 3) else level(t))
+    assert "below all" not in progress(worst), "where its number puts it"
 
 
 def test_a_method_with_no_number_has_no_rank(tmp_path: Path) -> None:
