@@ -76,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
 
     shown = verb("show", "show", "methods, parameters with units, scales with cost, claims with sources")
     shown.add_argument("task", metavar="TASK")
-    shown.add_argument("--claim", help="only this claim, with its newest verdicts and the command that runs it again")
+    of_which = "at each scale of the study that tests most claims, of these has most seeds, of these is the newest"
+    shown.add_argument("--claim", help=f"only this claim, with its verdicts ({of_which}) and the command that runs it again")
     _json(shown)
     add_store(shown)
 

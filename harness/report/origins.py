@@ -11,6 +11,7 @@ from harness.causes import cause
 from harness.durations import duration
 from harness.kinds import text
 from harness.plan import versions
+from harness.provenance import other_sources
 from harness.tally import of_version
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def provenance(study: Study) -> Provenance:
         ("total trial time", duration(float(frame["seconds"].sum()))),
         ("commit", ", ".join(_commits(frame))),
         ("source digest", "; ".join(f"{task}: {', '.join(found)}" for task, found in _digests(frame).items())),
+        ("measured by another source", " ".join(f"{sentence}." for sentence in of_other_sources(study))),
         ("versions", "; ".join(_versions(frame))),
         ("device", ", ".join(_distinct(frame, "device"))),
         ("host", ", ".join(_distinct(frame, "host"))),
@@ -110,6 +112,13 @@ def _commits(frame: pd.DataFrame) -> list[str]:
 def _digests(frame: pd.DataFrame) -> dict[str, list[str]]:
     found = frame[frame["source_digest"] != ""].groupby("task", observed=True)["source_digest"].unique()
     return {str(task): sorted(digests) for task, digests in found.items()}
+
+
+def of_other_sources(study: Study) -> list[str]:
+    """A sentence for each task of whose records at today's version some were measured by another source than today's."""
+    counted = study.frame.groupby(["task", "version", "source_digest"], observed=True).size().reset_index(name="count")
+    rows = counted.itertuples(index=False, name=None)
+    return other_sources({(task, version, digest): n for task, version, digest, n in rows if version == study.tasks[task].version})
 
 
 def _versions(frame: pd.DataFrame) -> list[str]:

@@ -13,7 +13,7 @@ from harness.judgement import Judgement, Ruling
 from harness.report import tables
 from harness.report import verdicts as verdict_text
 from harness.report.board import BoardView, view
-from harness.report.origins import warnings
+from harness.report.origins import of_other_sources, warnings
 from harness.tabular import INDENT, Column, Row, below_each_other, enumerated, print_cards, print_title, whole
 from harness.tally import tally, was_tried
 from harness.verdict import Verdict
@@ -52,6 +52,8 @@ def _conclude(judgement: Judgement, console: Console) -> None:
     console.print(Text.assemble("\n", styled(tally(judgement.verdicts), "bold"), styled(f". {verdict_text.caution(judgement.verdicts)}")))
     for warning in warnings(judgement.study):
         console.print(Text.assemble(("mind", "yellow"), styled(f": {warning}")))
+    for sentence in of_other_sources(judgement.study):
+        console.print(styled(f"{sentence}.", "dim"))
 
 
 def show_verdicts(judgement: Judgement, console: Console) -> None:

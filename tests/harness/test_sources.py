@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +41,16 @@ def test_records_of_another_source_are_counted_and_stay(papertrial: Command, smo
         assert words in _words(papertrial(*command).out)
         (told,) = json.loads(papertrial(*command, "--json").out)["other_sources"]
         assert told.startswith(words)
+    said = _words(papertrial("verdicts", "misbehaving-smoke").out)
+    assert (words in said, f"mind: {words}" in said) == (True, False)
+    assert papertrial("report", "misbehaving-smoke").code == 0
+    page = Path("results/misbehaving-smoke/report.html").read_text()
+    (cell,) = re.findall(r'measured by another source</th><td class="mono">([^<]*)', page)
+    assert html.unescape(cell).startswith(words)
+    assert "raise the task" in cell
+    assert "Mind:</b> 18 of 18" not in page
     source("aaaa")
+    assert "another source" not in papertrial("verdicts", "misbehaving-smoke").out
     assert json.loads(papertrial("status", "misbehaving-smoke", "--json").out)["other_sources"] == []
     source("")
     assert "another source" not in smoke("--local").out, "of a task without sources nobody knows"
