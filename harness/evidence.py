@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness import params
 from harness.cells import Cells
 from harness.censoring import SUFFIX
 from harness.coverage import Need, needs
@@ -21,6 +22,7 @@ from harness.estimates import Estimate, Replicated, select
 from harness.looks import Look, reached
 from harness.plan import TrialSpec, today, versions
 from harness.rounding import resolution
+from harness.settings import nearest, written
 from harness.stats import CONFIDENCE, Interval
 from harness.sweeps import edges
 from harness.table import Index, Table
@@ -168,6 +170,21 @@ class Evidence(Rows):
         seeds, counts = np.unique(self._seeds_of(self._trials)[own], return_counts=True)
         return {seed: count for seed, count in zip(seeds.tolist(), counts.tolist(), strict=True) if count < len(scale)}
 
+    def settings(self, estimate: Estimate) -> str:
+        """With which values the trials that `estimate` reads are not those of the scale, such as `inputs=3`; empty where they are."""
+        read = self.rows_read(estimate, self.cells).index.tolist() if self._apart else []
+        names = [name for row in read for name in self._apart.get(row, ())]
+        return "; ".join(written(names, [self._firsts[row] for row in read]))
+
+    @cached_property
+    def _apart(self) -> dict[int, list[str]]:
+        """By row of `cells` whose trials the scale does not plan: the parameters in which they differ, see `settings.nearest`."""
+        usual, keys = today(self.task, self.scale), {*self._scale["key"]}
+        defaults = {own.name: params.resolve(own, {}) for own in self.task.experiments}
+        others = [row for row, key in enumerate(self._keys) if key not in keys] if usual else []
+        found = {row: nearest(self._firsts[row], usual, defaults.get(self._firsts[row].experiment, {})) for row in others}
+        return {row: names for row, names in found.items() if names}
+
     def _of_scale(self, estimate: Estimate, method: str | None = None, experiment: str = "", cell: Cell = WHOLE) -> pd.DataFrame:
         """The rows of `_scale` that `estimate` reads, narrowed down as `per_seed` is."""
         return self.rows_read(estimate, within(select(self._scale, {}, experiment=experiment, method=method), cell))
@@ -181,7 +198,12 @@ class Evidence(Rows):
     @cached_property
     def _keys(self) -> list[str]:
         """The key of the trials in each row of `cells`."""
-        return [_key(self.study.cells.firsts[cell]) for cell in self._numbering[1].tolist()]
+        return [_key(first) for first in self._firsts]
+
+    @cached_property
+    def _firsts(self) -> list[TrialSpec]:
+        """The first of the trials in each row of `cells`."""
+        return [self.study.cells.firsts[cell] for cell in self._numbering[1].tolist()]
 
     @cached_property
     def _is_whole(self) -> bool:
@@ -194,9 +216,8 @@ class Evidence(Rows):
 
     def versions(self, estimate: Estimate) -> str:
         """Versions of the task, of the planned trials that `estimate` reads: `2`, or `1, 2`. Of all trials where it reads none."""
-        firsts = [self.study.cells.firsts[cell] for cell in self._numbering[1].tolist()]
-        whole = versions(firsts)
-        return versions(firsts[row] for row in self.rows_read(estimate, self.cells).index) or whole if "," in whole else whole
+        whole = versions(self._firsts)
+        return versions(self._firsts[row] for row in self.rows_read(estimate, self.cells).index) or whole if "," in whole else whole
 
     def sources(self, estimate: Estimate) -> list[str]:
         """Digests of the sources of the task that measured what `estimate` reads."""

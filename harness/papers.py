@@ -16,7 +16,7 @@ from harness import registry
 from harness.asked import asks
 from harness.errors import PapertrialError, TaskError
 from harness.store import studies
-from harness.tally import Line, lines, of_version, outcome, sentences
+from harness.tally import Line, lines, of_settings, of_version, outcome, sentences, was_tried
 
 if TYPE_CHECKING:
     from harness.task import Claim, Paper, Task
@@ -67,6 +67,8 @@ class Judged:
     study: str
     folder: str
     lines: Sequence[Line]
+    others: Sequence[Judged] = ()
+    """The studies of that task and scale that do not speak for it, see `speaking`."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def loaded(names: Iterable[str]) -> dict[str, Task]:
 def of_today(judged: Sequence[Line], tasks: Mapping[str, Task]) -> list[Line]:
     """A study's verdicts as verdicts on what the tasks claim now; of a task that is not given as they are.
 
-    A claim whose trials were of another version, or that has changed since, is not tested by them, and its reason says what they found.
+    A claim whose trials were of another version or with other values than the scale's, or that has changed since, is not tested by them,
+    and its reason says what they found.
     One that the task does not make any more is `GONE`. Kind and group are always those that the task says.
     """
     return [_of_today(line, tasks[line.task]) if line.task in tasks else line for line in judged]
@@ -134,21 +137,28 @@ def _of_today(line: Line, task: Task) -> Line:
     claim = next((own for own in task.claims if own.id == line.claim), None)
     if claim is None:
         return replace(line, verdict="not tested", n=0, lost=0, outdated=GONE, before=line)
-    why = _difference(line.cells, task, claim)
+    why = _difference(line, task, claim)
     if not why:
         return replace(line, kind=claim.kind, group=claim.group)
-    numbers = f", {line.estimate}" if line.n else ""
-    reason = f"What the study found ({outcome(line.kind, line.verdict)}{numbers}) is {why}."
+    reason = f"What the study {found_by(line)} is {why}."
     published = "" if claim.published is None else str(claim.published)
     said = {"unit": claim.unit, "holds": str(claim.holds), "source": claim.source, "statement": claim.statement, "note": claim.note}
     said |= {"task": task.id, "scale": line.scale, "claim": claim.id, "kind": claim.kind, "primary": str(claim.primary)}
-    said |= {"published": published, "n": "0", "data_kind": "", "reason": reason, "version": line.cells.get("version", "")}
+    said |= {"published": published, "n": "0", "data_kind": "", "reason": reason}
+    said |= {"version": line.cells.get("version", ""), "settings": line.settings}
     named = (line.task, line.scale, line.claim, "not tested", claim.kind, claim.group)
     return Line(*named, missed=line.scale in claim.scales, reason=reason, cells=said, outdated=why, before=line)
 
 
-def _difference(kept: Mapping[str, str], task: Task, claim: Claim) -> str:
+def found_by(line: Line) -> str:
+    """What a study says in its own table, such as `found (reproduced, 0.3 [0.2, 0.4])`."""
+    numbers = f", {line.estimate}" if line.n else ""
+    return f"found ({outcome(line.kind, line.verdict)}{numbers})"
+
+
+def _difference(line: Line, task: Task, claim: Claim) -> str:
     """What a row of `verdicts.csv` is of, where that is not what the task claims now; tables of before hold less to tell it by."""
+    kept = line.cells
     version = kept.get("version")
     if version and version != str(task.version):
         return of_version(version, task)
@@ -162,7 +172,7 @@ def _difference(kept: Mapping[str, str], task: Task, claim: Claim) -> str:
         before = kept.get(name)
         if before is not None and before != now:
             return f"of another claim: {words.format(before)}"
-    return ""
+    return of_settings(line.settings, line.scale) if line.settings and was_tried(line) else ""
 
 
 def speaking(judged: Sequence[Sequence[Line]]) -> int:
@@ -194,7 +204,8 @@ def verdicts_in(store: str, tasks: Mapping[str, Task]) -> tuple[dict[str, dict[s
             found.setdefault(key, []).append(Judged(folder.name, str(folder), own))
     chosen: dict[str, dict[str, Judged]] = {}
     for (task, scale), judged in found.items():
-        chosen.setdefault(task, {})[scale] = judged[speaking([own.lines for own in judged])]
+        place = speaking([own.lines for own in judged])
+        chosen.setdefault(task, {})[scale] = replace(judged[place], others=[*judged[:place], *judged[place + 1 :]])
     return chosen, unread
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from harness import given_files, registry
 from harness.data import parse_replacements
 from harness.errors import PapertrialError
-from harness.kinds import text
 from harness.looks import CAP, Look
 from harness.masking import again
 from harness.options import recorded, study_name, values
 from harness.plan import Overrides, TrialSpec, data_names, expand, placeholder
+from harness.settings import nearest, written
 from harness.store import store_words
 from harness.task import SCALES, Task
 
@@ -190,16 +190,7 @@ def _set(task: Task, scale: str, firsts: Sequence[TrialSpec]) -> list[str]:
         usual = expand(task, scale, Overrides(seeds=1), {name: placeholder(name) for name in data_names(task, scale)})
     except PapertrialError:
         return []
-    names: dict[str, None] = {}
-    for trial in firsts:
-        differing = [
-            [name for name, value in trial.params.items() if other.params.get(name) != value]
-            for other in usual
-            if (other.experiment, other.method) == (trial.experiment, trial.method)
-        ]
-        names |= dict.fromkeys(min(differing, key=len, default=()))
-    found = {name: dict.fromkeys(text(trial.params[name]) for trial in firsts if name in trial.params) for name in names}
-    return [f"{name}={','.join(texts)}" for name, texts in found.items()]
+    return written([name for trial in firsts for name in nearest(trial, usual, {})], firsts)
 
 
 def _cell(trial: TrialSpec) -> _Cell:

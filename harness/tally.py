@@ -81,6 +81,11 @@ class Line:
         interval = interval_of(self.cells)
         return "–" if interval is None else f"{interval} {self.cells.get('unit', '')}".strip()
 
+    @property
+    def settings(self) -> str:
+        """With which values its trials are not those of the scale; empty where they are, and in tables of before."""
+        return self.cells.get("settings") or ""
+
     @classmethod
     def of(cls, row: Mapping[str, str]) -> Line:
         """The line from its cells by heading. KeyError without one that every table has.
@@ -176,6 +181,11 @@ def outdated(lines: Sequence[Line]) -> str:
 def of_version(version: str, task: Task) -> str:
     """`of version 1; the task is at version 2`: of trials, or of what was found by them, where the task has gone on."""
     return f"of version{'s' if ',' in version else ''} {version}; the task is at version {task.version}"
+
+
+def of_settings(settings: str, scale: str) -> str:
+    """`with inputs=3 (--set), which scale smoke does not have`: of trials, or of what was found by them."""
+    return f"with {settings} (--set), which scale {scale} does not have"
 
 
 def listed(claims: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from harness.pooling import chosen_values
 from harness.rule import INCONCLUSIVE, OUTCOMES, WHYS, Decisions, Outcome, Why, decided, held, standing, together
 from harness.sequential import at_looks
 from harness.stats import CONFIDENCE, MOST_SEEDS, Interval, Sample, number, smallest_error
-from harness.tally import of_version, was_tried
+from harness.tally import of_settings, of_version, was_tried
 from harness.task import Aim, Claim, ClaimKind
 
 __all__ = ["OUTCOMES", "Outcome", "Size", "Verdict", "decide"]
@@ -83,6 +83,8 @@ class Verdict:
     """Of the task, as its trials have it: `2`; `1, 2` where they are of several."""
     asks: str = ""
     """A digest of what the claim asks, see `harness.asked`."""
+    settings: str = ""
+    """With which values its trials are not those of the scale, such as `inputs=3`; empty where they are."""
 
     @property
     def missed(self) -> bool:
@@ -365,6 +367,7 @@ def _verdict(evidence: Evidence, claim: Claim, finding: _Finding) -> Verdict:
         of_scale=evidence.scale in claim.scales,
         version=evidence.versions(claim.estimate),
         asks=asks(claim),
+        settings=evidence.settings(claim.estimate),
         by_chance=(1 - CONFIDENCE) / 2 if claim.null in (claim.holds.low, claim.holds.high) and not claim.exact else 0.0,
     )
 
@@ -374,6 +377,8 @@ def _reservations(evidence: Evidence, claim: Claim, finding: _Finding, edges: Se
     version, sources = evidence.versions(claim.estimate), evidence.sources(claim.estimate)
     if version != str(evidence.task.version):
         yield f"Its trials are {of_version(version, evidence.task)}."
+    if settings := evidence.settings(claim.estimate):
+        yield f"Its trials are {of_settings(settings, evidence.scale)}."
     if len(sources) > 1:
         yield f"Its trials ran on {len(sources)} different versions of the task's source ({', '.join(sources)})."
     if finding.found.values and (part := evidence.part_asked(claim.estimate)):

@@ -48,4 +48,5 @@ def _otherwise(judgement: Judgement) -> list[str]:
 
 def _differ(kept: Mapping[str, str], now: Mapping[str, str]) -> bool:
     """Whether two rows on a claim say different things of it, as far as an older one goes."""
-    return any(name in kept and kept[name] != now[name] for name in ("verdict", "statement", "holds", "unit", "version", "asks"))
+    says = ("verdict", "statement", "holds", "unit", "version", "asks", "settings")
+    return any(name in kept and kept[name] != now[name] for name in says)

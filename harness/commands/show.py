@@ -18,7 +18,7 @@ from harness.console import emit, styled, warn
 from harness.durations import span
 from harness.errors import quiet
 from harness.kinds import text
-from harness.papers import Judged, verdicts_in
+from harness.papers import Judged, found_by, verdicts_in
 from harness.plan import Overrides, TrialSpec, data_names, expand, placeholders
 from harness.rerun import Rerun, of_plan, usual
 from harness.store import StudyStore
@@ -58,12 +58,14 @@ def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
     judged, unread = verdicts_in(options.store, {task.id: task})
     of_scale = judged.get(task.id, {})
     found = [(of_scale[scale], line) for scale in SCALES if scale in of_scale for line in of_scale[scale].lines if line.claim == claim.id]
-    tried = [_rerun(task, study, line.scale) for study, line in found if line.scale in claim.scales]
+    beside = [(other, line) for study, own in found for other in study.others for line in other.lines if _has_other_values(line, own)]
+    tried = [_rerun(task, study, line) for study, line in found if line.scale in claim.scales]
     scales = task.tested_at(claim)
     untried = [Rerun(task, usual(scales), "", options.store)] if scales else []
     again = [rerun.claim(claim.id) for rerun in tried or untried]
     if options.json:
-        emit(_claim_fields(task, claim) | {"verdicts": [_verdict_fields(*own) for own in found], "again": again})
+        told = {"verdicts": [_verdict_fields(*own) for own in found], "beside": [_verdict_fields(*own) for own in beside], "again": again}
+        emit(_claim_fields(task, claim) | told)
         return
     console = make_console()
     for file in unread:
@@ -71,18 +73,31 @@ def _one_claim(task: Task, claim: Claim, options: argparse.Namespace) -> None:
     _claim(console, task, claim)
     for study, line in found:
         console.print(Text.assemble(styled("    "), styled(outcome(line.kind, line.verdict), "bold"), styled(_decided(study, line))))
+    for study, line in beside:
+        words = f"    What study {study.study} {found_by(line.before or line)} is {line.outdated}."
+        console.print(words, markup=False, soft_wrap=True)
     if not found:
         console.print(f"    no study in {options.store} has a verdict on it", markup=False, soft_wrap=True)
     for study, line in found:
-        if line.outdated and line.cells["version"] in ("", str(task.version)):
+        if line.outdated and not line.settings and line.cells["version"] in ("", str(task.version)):
             words = f"    judge its trials by what is claimed now: papertrial report {study.folder} --tables"
             console.print(words, markup=False, soft_wrap=True)
     for command in again:
         console.print(f"    again: {command}" if found else f"    run it: {command}", markup=False, soft_wrap=True)
 
 
-def _rerun(task: Task, judged: Judged, scale: str) -> Rerun:
-    """How a study's own trials of a task run again; what is read of it is not a task's declaration, and imported where it is needed."""
+def _has_other_values(line: Line, own: Line) -> bool:
+    """Whether a line of another study is on the same claim, with other values than the scale's."""
+    return line.claim == own.claim and bool(line.outdated and line.settings)
+
+
+def _rerun(task: Task, judged: Judged, line: Line) -> Rerun:
+    """How the trials behind a study's verdict run again; those that the scale plans, where it is on other values than these.
+
+    What is read of a study is not a task's declaration, and imported where it is needed.
+    """
+    if line.outdated and line.settings:
+        return Rerun(task, line.scale, "", str(Path(judged.folder).parent))
     from harness.cells import Cells
     from harness.plans import plan_if_readable
     from harness.study import load_env
@@ -90,7 +105,7 @@ def _rerun(task: Task, judged: Judged, scale: str) -> Rerun:
     folder = Path(judged.folder)
     study = StudyStore(str(folder.parent), folder.name)
     plan, env = plan_if_readable(study, quiet), load_env(study)
-    return of_plan(study.name, study.parent_uri, Cells.of(plan.trials), task, scale, env.get("command", ()), plan.looks)
+    return of_plan(study.name, study.parent_uri, Cells.of(plan.trials), task, line.scale, env.get("command", ()), plan.looks)
 
 
 def _decided(study: Judged, line: Line) -> str:
@@ -109,6 +124,7 @@ def _verdict_fields(study: Judged, line: Line) -> dict[str, Any]:
     named = {"scale": line.scale, "study": study.study, "folder": study.folder, "verdict": line.verdict}
     found = {"n": line.n, "lost": line.lost, "data_kind": cells.get("data_kind", ""), "reason": line.reason}
     of = {"version": cells.get("version", ""), "statement": cells.get("statement", ""), "outdated": line.outdated}
+    of |= {"settings": line.settings}
     return named | numbers | found | of | {"before": line.before and _verdict_fields(study, line.before)}
 
 

@@ -16,7 +16,7 @@ VERDICT_COLUMNS = (
     *("task", "claim", "kind", "group", "primary", "verdict", "estimate", "low", "high", "n", "lost"),
     *("bound", "censored", "confidence", "p", "effect_sd"),
     *("by_chance", "scale", "data_kind", "published", "ratio", "size", "unit", "holds", "aim", "margin_source", "decides"),
-    *("source", "reason", "statement", "note", "version", "asks", "missed"),
+    *("source", "reason", "statement", "note", "version", "asks", "missed", "settings"),
 )
 HEADINGS = {
     "paper": "The paper's claims",
@@ -175,7 +175,7 @@ def verdicts_csv(verdicts: Sequence[Verdict]) -> str:
                 *(v.task, v.claim, v.kind, v.group, v.primary, v.verdict, *interval_cells(v.interval), v.n, v.lost),
                 *(bound(v.interval), v.censored, v.confidence, blank(v.p), blank(v.effect), v.by_chance, v.scale, v.data_kind),
                 *("" if v.published is None else v.published, blank(v.ratio), v.size, v.unit, v.holds, v.aim, v.margin_source, v.decides),
-                *(v.source, v.reason, v.statement, v.note, v.version, v.asks, v.missed),
+                *(v.source, v.reason, v.statement, v.note, v.version, v.asks, v.missed, v.settings),
             )
             for v in verdicts
         ),

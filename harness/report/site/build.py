@@ -37,6 +37,7 @@ FLAT = (
         "reason",
         "version",
         "outdated",
+        "settings",
     ),
 )
 """Columns of the flat table over everything."""
