@@ -110,12 +110,7 @@ class Rerun:
         return ["run", self.task.id, "--scale", self.scale, *self.choice.words(), *seeds, *narrowed, *store_words(self.store)]
 
     def _seeds(self) -> list[str]:
-        """From the first one to the last: a command has no other way to name several."""
-        if not self.seeds:
-            return []
-        first, count = min(self.seeds), max(self.seeds) - min(self.seeds) + 1
-        own = ["--seeds", str(count)] if count != self.task.scale(self.scale).seeds else []
-        return [*(["--first-seed", str(first)] if first else []), *own]
+        return seed_words(self.task, self.scale, self.seeds)
 
     def _looks(self) -> list[str]:
         cap = ["--cap", str(self.looks[-1].seeds)] if self.looks[-1].seeds != CAP else []
@@ -127,6 +122,15 @@ class Rerun:
         data = [*self.choice.data, self.choice.data_kind]
         usual = study_name([self.task], self.scale, overrides, data, [narrowed])
         return ["--study", f"{self.study}-again"] if usual == self.study else []
+
+
+def seed_words(task: Task, scale: str, seeds: Collection[int]) -> list[str]:
+    """The options that ask for these seeds, from the first one to the last: a command has no other way to name several."""
+    if not seeds:
+        return []
+    first, count = min(seeds), max(seeds) - min(seeds) + 1
+    own = ["--seeds", str(count)] if count != task.scale(scale).seeds else []
+    return [*(["--first-seed", str(first)] if first else []), *own]
 
 
 def usual(scales: Collection[str]) -> str:

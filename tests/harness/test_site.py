@@ -117,6 +117,22 @@ def test_primary_claims_are_marked_and_each_claim_has_its_command(pages: Path) -
             assert (command in said) == (line["verdict"] != "not tested"), line["claim"]
 
 
+def test_a_study_says_how_many_of_its_trials_there_are_and_which_seeds_run_it_again(tmp_path: Path) -> None:
+    shutil.copytree(REFERENCE / "crrelu-laptop", tmp_path / "store" / "crrelu-laptop")
+    file = tmp_path / "store" / "crrelu-laptop" / "plan.json"
+    plan = json.loads(file.read_text())
+    plan["trials"] = [trial for trial in plan["trials"] if trial["seed"] in (2, 3)]
+    file.write_text(json.dumps(plan))
+    found = site.gather([str(tmp_path / "store")])
+    (run,) = found.runs
+    assert (run.seeds, run.recorded) == ({2, 3}, run.trials), "records of trials that are not planned any more are not counted"
+    assert run.trials == len(plan["trials"])
+    site.build(found, tmp_path / "out")
+    said = re.sub(r"</?(code|span)[^>]*>", "", (tmp_path / "out" / "papers" / "crrelu.html").read_text())
+    assert "All of it again: papertrial run crrelu --scale laptop --first-seed 2 --seeds 2<" in said
+    assert "again: papertrial run crrelu --scale laptop --first-seed 2 --seeds 2 --claim C1-relu<" in said
+
+
 def test_what_the_readme_says_names_its_scale_and_does_not_top_another_ones_page(store: Path, pages: Path, tmp_path: Path) -> None:
     text = (pages / "papers" / "mup-weight-decay-transfer.html").read_text()
     assert text.index("<h2>In short, at scale laptop</h2>") < text.index('id="laptop"')

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import registry
 from harness.papers import COUNTED, IN_SHORT_SCALE, OnTrial
 from harness.report.logarithms import interval_undone
 from harness.report.pages import SHADES, environment
 from harness.report.site.gather import ClaimRow, Gathered, Run
 from harness.report.tables import csv_text, heading
 from harness.report.verdicts import CHANCE, HEADINGS, HOW, RULE, published_number, region
+from harness.rerun import seed_words
 from harness.store import write_file
 from harness.tally import KINDS, by_sentence, counts, interval_of, number_or_none, outcome, plural, sentences, was_tried
 from harness.task import SCALES
@@ -197,7 +200,9 @@ def _parts(found: Gathered, paper: OnTrial, latest: Mapping[tuple[str, str, str]
                 kinds.append((kind, counts(kind, own), shown))
         runs: dict[int, Run] = {id(other.run): other.run for row in rows.values() for other in found.histories[row.key]}
         oldest_first = sorted(runs.values(), key=lambda run: run.started)
-        parts.append({"scale": scale, "kinds": kinds, "runs": oldest_first})
+        task, speaker = registry.task(paper.task), found.speakers[paper.task, scale]
+        again = ["papertrial", "run", paper.task, "--scale", scale, *seed_words(task, scale, speaker.seeds)]
+        parts.append({"scale": scale, "kinds": kinds, "runs": oldest_first, "again": shlex.join(again)})
     return parts
 
 

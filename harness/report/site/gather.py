@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from harness.papers import GONE, OnTrial, Unread, loaded, of_today, on_trial, sp
 from harness.store import ENV, PLAN, StudyStore, open_study, studies
 from harness.tally import Line, lines
 
-_RECORD_COLUMNS = ["started", "git_commit", "git_dirty", "device", "seconds"]
+_RECORD_COLUMNS = ["trial_id", "started", "git_commit", "git_dirty", "device", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Run:
     device: str
     commit: str
     dirty: bool
+    seeds: frozenset[int]
+    """Of all its trials."""
     trials: int
     recorded: int
+    """Of these trials: records of others, such as of an older version, are not counted."""
     seconds: float
     command: str
 
@@ -142,23 +145,23 @@ def _read(store: StudyStore) -> tuple[Run, list[Line], list[dict[str, str]]]:
     rows = list(csv.DictReader(io.StringIO(store.read_bytes("leaderboard.csv").decode())))
     plan = json.loads(store.read_bytes(PLAN))
     env = json.loads(store.read_bytes(ENV)) if store.exists(ENV) else {}
-    facts = _facts(store)
     folder = store.local("")
     return (
         Run(
             study=store.name,
             folder=str(folder) if folder else store.uri,
+            seeds=frozenset(trial["seed"] for trial in plan["trials"]),
             trials=len(plan["trials"]),
             command=" ".join(env.get("command", [])),
-            **facts,
+            **_facts(store, {trial["id"] for trial in plan["trials"]}),
         ),
         judged,
         rows,
     )
 
 
-def _facts(store: StudyStore) -> dict[str, Any]:
-    """Dates, hardware and code, of the tables of records."""
+def _facts(store: StudyStore, planned: Set[str]) -> dict[str, Any]:
+    """Dates, hardware and code, of the tables of records, and how many of the `planned` trials are there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -171,7 +174,7 @@ def _facts(store: StudyStore) -> dict[str, Any]:
         "device": ", ".join(devices),
         "commit": max(set(commits), key=commits.count) if commits else "",
         "dirty": any(rows["git_dirty"]),
-        "recorded": len(rows["started"]),
+        "recorded": sum(id in planned for id in rows["trial_id"]),
         "seconds": float(sum(seconds for seconds in rows["seconds"] if seconds is not None and seconds == seconds)),
     }
 
