@@ -176,6 +176,10 @@ class Evidence(Rows):
         names = [name for row in read for name in self._apart.get(row, ())]
         return "; ".join(written(names, [self._firsts[row] for row in read]))
 
+    def all_settings(self) -> list[str]:
+        """The same of all trials, as `--set` takes them."""
+        return written([name for names in self._apart.values() for name in names], [self._firsts[row] for row in self._apart])
+
     @cached_property
     def _apart(self) -> dict[int, list[str]]:
         """By row of `cells` whose trials the scale does not plan: the parameters in which they differ, see `settings.nearest`."""

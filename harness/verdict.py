@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ import numpy as np
 
 from harness.asked import asks
 from harness.claims import All
+from harness.coverage import needs
 from harness.estimates import Estimate
 from harness.evidence import Evidence, SeedValues
 from harness.looks import added
@@ -138,14 +140,18 @@ def _find(evidence: Evidence, claim: Claim) -> _Finding:
     absent = evidence.absent(claim.estimate)
     if absent:
         no_trial = f"no trial of {absent[0]}"
-        return _unasked(evidence, claim, no_trial) if evidence.part_asked(claim.estimate) else _untested(f"The plan holds {no_trial}.")
+        asked_for_less = evidence.part_asked(claim.estimate) or evidence.all_settings()
+        return _unasked(evidence, claim, no_trial) if asked_for_less else _untested(f"The plan holds {no_trial}.")
     if isinstance(claim.estimate, All):
         return _together(evidence, claim, claim.estimate)
     return _one(evidence, claim, claim.estimate)
 
 
 def _unasked(evidence: Evidence, claim: Claim, held: str) -> _Finding:
-    command = f"papertrial run {evidence.task.id} --scale {evidence.scale} --claim {claim.id}"
+    fixed = {name for need in needs(claim.estimate) for name in need.where}
+    settings = [setting for setting in evidence.all_settings() if setting.partition("=")[0] not in fixed]
+    chosen = [word for setting in settings for word in ("--set", setting)]
+    command = shlex.join(["papertrial", "run", evidence.task.id, "--scale", evidence.scale, *chosen, "--claim", claim.id])
     return _untested(f"This study's plan does not ask for it (`{command}` does): it holds {held}.")
 
 

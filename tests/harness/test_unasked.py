@@ -113,6 +113,12 @@ def test_what_other_values_left_no_trial_of_is_not_asked_for(tmp_path: Path) -> 
     assert found.reason.endswith("--claim C1` does): it holds no trial of method left with width = 1.")
 
 
+def test_the_command_that_asks_for_it_keeps_the_values_that_were_set(papertrial: Command, smoke: Command) -> None:
+    assert smoke("--local", "--study", "wide", "--set", "size=3", "--method", "plain").code == 0
+    (row,) = json.loads(papertrial("verdicts", "wide", "--json").out)
+    assert "`papertrial run misbehaving --scale smoke --set size=3 --claim C1-shift` does" in row["reason"]
+
+
 def test_a_set_that_stands_in_for_another_is_asked_for_whole(tmp_path: Path) -> None:
     """`--data letters=runes`: the grids name the one, the trials read the other; of two sets one is a part."""
     sets = {name: DataRef("runes", "runes.txt", "stand-in", name) for name in ("letters", "numbers")}
