@@ -225,7 +225,8 @@ def test_a_claim_that_lost_every_seed_is_not_tested_wherever_it_is_shown(papertr
     ran = papertrial(*RUN, "--set", "behaviour=nan", "--study", "s")
     (verdict,) = csv.DictReader((tmp_path / "results" / "s" / "verdicts.csv").open())
     assert verdict["verdict"] == "not tested"
-    why = "Every seed with records was lost, 3 of them (trials that did not end ok: 18 diverged)."
+    apart = "with behaviour=nan (--set), which scale smoke does not have"
+    why = f"Every seed with records was lost, 3 of them (trials that did not end ok: 18 diverged). Its trials are {apart}."
     assert verdict["reason"] == why
     (told,) = json.loads(papertrial("verdicts", "s", "--json").out)
     assert (told["verdict"], told["reason"], told["lost"], told["n"]) == ("not tested", why, 3, 0)
@@ -233,10 +234,10 @@ def test_a_claim_that_lost_every_seed_is_not_tested_wherever_it_is_shown(papertr
     (untested,) = json.loads(papertrial("status", "s", "--json").out)["lost_every_seed"]
     assert (untested["claim"], untested["reason"]) == (verdict["claim"], why)
     counted = f"0 of 1 tested; every seed was lost of {verdict['claim']}"
-    assert json.loads(papertrial("ls", "--json").out)[0]["verdicts"] == counted
+    assert json.loads(papertrial("ls", "--json").out)[0]["verdicts"] == f"0 of 1 tested ({verdict['claim']}: {apart})"
     listed = {row["task"]: row for row in json.loads(papertrial("list", "--json", "--field", "demo").out)}
     assert listed["misbehaving"]["verdicts"]["smoke"] == {"reproduced": 0, "not reproduced": 0, "inconclusive": 0, "not tested": 1}
-    assert counted in " ".join(papertrial("list", "--field", "demo").out.split())
+    assert f"0 of 1 tested ({verdict['claim']}: {apart})" in " ".join(papertrial("list", "--field", "demo").out.split())
     for said in (ran, papertrial("report", "s")):
         assert counted in " ".join(said.out.split())
         assert why in " ".join(said.out.split())
@@ -244,7 +245,7 @@ def test_a_claim_that_lost_every_seed_is_not_tested_wherever_it_is_shown(papertr
     assert counted in page
     assert why in page
     papertrial("site", "results", "--out", "out")
-    assert why in (tmp_path / "out" / "papers" / "misbehaving.html").read_text()
+    assert f"What the study found (not tested) is {apart}." in (tmp_path / "out" / "papers" / "misbehaving.html").read_text()
     assert '"not tested","–"' in (tmp_path / "out" / "claims.html").read_text()
 
 

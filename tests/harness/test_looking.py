@@ -80,7 +80,7 @@ def test_what_is_printed_as_json_is_what_the_tables_say(papertrial: Command, com
     assert shown["scales"]["smoke"]["trials"] == planned["trials"] == planned["left"] == sum(row["left"] for row in planned["rows"])
     assert {claim["id"] for claim in shown["claims"]} >= {"C1-shift"}
     claim = json.loads(papertrial("show", "misbehaving", "--claim", "C1-shift", "--json").out)
-    assert {name: value for name, value in claim.items() if name not in ("verdicts", "again")} in shown["claims"]
+    assert {name: value for name, value in claim.items() if name not in ("verdicts", "beside", "again")} in shown["claims"]
     assert {p["name"] for experiment in shown["experiments"] for p in experiment["parameters"]} >= {"size", "behaviour"}
 
 

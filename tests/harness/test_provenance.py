@@ -23,7 +23,7 @@ def git(folder: Path, *words: str) -> None:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two committed tasks that share a field, in a repository of their own."""
-    root = tmp_path / "own_tasks"
+    root = tmp_path / "tasks_in_git"
     for name in ("one", "two"):
         (root / "field" / name).mkdir(parents=True)
         (root / "field" / name / "task.py").write_text(TASK.format(name))

@@ -161,7 +161,7 @@ def test_no_page_and_no_table_shows_nan(tmp_path: Path) -> None:
         texts["terminal"] = said.getvalue()
         for path in report.write(study.store, report.files(judgement)):
             assert path
-        study.store.write_text("plan.json", json.dumps({"trials": [trial.id for trial in study.plan]}))
+        study.store.write_text("plan.json", json.dumps({"trials": [{"id": trial.id, "seed": trial.seed} for trial in study.plan]}))
         site.build(site.gather([study.store.uri]), tmp_path / name / "out")
         texts |= {path.name: path.read_text() for path in (tmp_path / name / "out").rglob("*.html")}
         shown = {file: text for file, text in texts.items() if not file.endswith((".csv", ".js", ".css"))}
