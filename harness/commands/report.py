@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from harness.console import console as make_console
 from harness.console import warn
 from harness.errors import StoreError
-from harness.judgement import Judgement, judge
-from harness.store import open_study
+from harness.judgement import judge
+from harness.store import StudyStore, open_study
 from harness.study import load
 from harness.tally import lines, listed
 
@@ -22,9 +22,10 @@ def run(options: argparse.Namespace) -> int:
 
     judgement = judge(load(open_study(options.study, options.store)))
     console = make_console()
-    files = report.write(judgement.study.store, report.files(judgement), tables=options.tables)
+    texts = report.files(judgement)
+    files = report.write(judgement.study.store, texts, tables=options.tables)
     report.terminal(judgement, console, full=options.full)
-    if not options.tables and (changed := _otherwise(judgement)):
+    if not options.tables and (changed := _otherwise(judgement.study.store, texts["verdicts.csv"])):
         warn(console, f"verdicts.csv says otherwise of {len(changed)} claims ({listed(changed)}): --tables writes the tables again")
     console.print(f"{'report':<15} {files['report.html']}", soft_wrap=True)
     if options.open:
@@ -34,13 +35,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _otherwise(judgement: Judgement) -> list[str]:
-    """The claims on which the study's own table says something else than today's code, or nothing; all where it cannot be read."""
-    from harness.report.verdicts import verdicts_csv
-
-    now = {(line.task, line.scale, line.claim): line for line in lines(verdicts_csv(judgement.verdicts))}
+def _otherwise(store: StudyStore, table: str) -> list[str]:
+    """The claims on which the study's own table says something else than today's, or nothing; all where it cannot be read."""
+    now = {(line.task, line.scale, line.claim): line for line in lines(table)}
     try:
-        kept = {(line.task, line.scale, line.claim): line for line in lines(judgement.study.store.read_bytes("verdicts.csv").decode())}
+        kept = {(line.task, line.scale, line.claim): line for line in lines(store.read_bytes("verdicts.csv").decode())}
     except (FileNotFoundError, StoreError, ValueError, KeyError, csv.Error):
         kept = {}
     return [key[-1] for key, line in now.items() if key not in kept or _differ(kept[key].cells, line.cells)]
