@@ -183,7 +183,7 @@ class Evidence(Rows):
     @cached_property
     def _apart(self) -> dict[int, list[str]]:
         """By row of `cells` whose trials the scale does not plan: the parameters in which they differ, see `settings.nearest`."""
-        usual, keys = today(self.task, self.scale), {*self._scale["key"]}
+        usual, keys = self._usual, {*self._scale["key"]}
         defaults = {own.name: params.resolve(own, {}) for own in self.task.experiments}
         others = [row for row, key in enumerate(self._keys) if key not in keys] if usual else []
         found = {row: nearest(self._firsts[row], usual, defaults.get(self._firsts[row].experiment, {})) for row in others}
@@ -194,9 +194,14 @@ class Evidence(Rows):
         return self.rows_read(estimate, within(select(self._scale, {}, experiment=experiment, method=method), cell))
 
     @cached_property
+    def _usual(self) -> list[TrialSpec]:
+        """One seed of what the scale plans today."""
+        return today(self.task, self.scale)
+
+    @cached_property
     def _scale(self) -> pd.DataFrame:
         """What the scale plans today: columns of `cells`, and what trials that ask for the same have in common, `key`."""
-        cells = Cells.of(today(self.task, self.scale))
+        cells = Cells.of(self._usual)
         return cells.frame().assign(key=[_key(first) for first in cells.firsts])
 
     @cached_property
