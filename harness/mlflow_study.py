@@ -259,7 +259,7 @@ def parent_tags(ruling: Ruling) -> dict[str, str]:
     tags = {
         "papertrial.study": study.name,
         "papertrial.store": study.store.uri,
-        "papertrial.task_version": versions(first for first in study.cells.firsts if first.task == evidence.task.id),
+        "papertrial.task_version": study.versions(evidence.task.id),
         "papertrial.scale": evidence.scale,
         "papertrial.data_kind": evidence.data_kind(),
         "papertrial.git_dirty": str(bool((frame["git_dirty"] == True).any())).lower(),  # noqa: E712 - an object column after a mixed read

@@ -18,7 +18,7 @@ from harness.errors import Say, StoreError, quiet
 from harness.frames import read_curves, read_trials, records_frame, stacked
 from harness.kinds import cell
 from harness.looks import Look
-from harness.plan import TrialSpec
+from harness.plan import TrialSpec, versions
 from harness.plans import Plan, read_plan
 from harness.record import FIRST_WITH_CHECKSUMS, SCHEMA_VERSION
 from harness.store import ENV, PLAN, StudyStore
@@ -60,6 +60,10 @@ class Study:
     def cells(self) -> Cells:
         """The plan by its cells."""
         return Cells.of(self.plan)
+
+    def versions(self, task: str) -> str:
+        """The versions of a task that its planned trials are of: `2`, or `1, 2`."""
+        return versions(first for first in self.cells.firsts if first.task == task)
 
     @cached_property
     def places(self) -> Index:

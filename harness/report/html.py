@@ -15,7 +15,6 @@ from harness.kinds import text
 from harness.leaderboard import Board
 from harness.masking import again
 from harness.papers import IN_SHORT_SCALE, committed, in_short
-from harness.plan import versions
 from harness.report import tables, verdicts
 from harness.report.board import BoardView, view
 from harness.report.logarithms import interval_undone, number_undone
@@ -196,7 +195,7 @@ def _section(ruling: Ruling, plots: Mapping[str, Sequence[Plot]]) -> Section:
 
 def _version(ruling: Ruling) -> str:
     task = ruling.evidence.task
-    version = versions(first for first in ruling.evidence.study.cells.firsts if first.task == task.id)
+    version = ruling.evidence.study.versions(task.id)
     return version if version == str(task.version) else f"{version} (the task is at version {task.version})"
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from harness.causes import cause
 from harness.durations import duration
 from harness.kinds import text
-from harness.plan import versions
 from harness.provenance import other_sources
 from harness.tally import of_version
 
@@ -142,7 +141,7 @@ def warnings(study: Study) -> list[str]:
     for note, count in frame.loc[frame["notes"] != "", "notes"].value_counts().items():
         found.append(f"{count} of the trials {str(note).replace(chr(10), '; ')}.")
     for id, own in study.tasks.items():
-        if (version := versions(first for first in study.cells.firsts if first.task == id)) != str(own.version):
+        if (version := study.versions(id)) != str(own.version):
             found.append(f"The trials of {id} are {of_version(version, own)}.")
     for task, digests in _digests(frame).items():
         if len(digests) > 1:
