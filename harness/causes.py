@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from harness.masking import again
 from harness.shown import sentence
 
 _TRACE = re.compile(r"\n(?=[ |+]*(?:Exception Group )?Traceback \(most recent call last\):|\(no traceback:)")
@@ -30,6 +31,11 @@ def endings(statuses: Iterable[str] | Mapping[str, int]) -> str:
     """`3 failed, 1 oom` of statuses or of their counts; empty where all are ok."""
     found = Counter(statuses)
     return ", ".join(f"{count:,} {status}" for status, count in sorted(found.items()) if status != "ok" and count)
+
+
+def traced(bad: Sequence[tuple[str, str]], trials: int, words: Sequence[str]) -> str:
+    """What `told` says, with the command that shows tracebacks: `papertrial trials WORDS --failed`."""
+    return f"{told(bad, trials)} (with the traceback: {again(['trials', *words, '--failed'])})"
 
 
 def told(bad: Sequence[tuple[str, str]], trials: int) -> str:

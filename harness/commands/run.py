@@ -12,7 +12,7 @@ from functools import partial
 from rich.console import Console
 
 from harness import engine, ledger, lock, memory, provenance
-from harness.causes import endings, told
+from harness.causes import endings, traced
 from harness.commands.publish import check, publish
 from harness.commands.selection import Selection, select
 from harness.commands.until_decided import until_decided
@@ -181,7 +181,7 @@ def _finish(
 def _tell_why(found: Sequence[Record], trials: int, store: StudyStore, console: Console) -> None:
     """How many did not end ok, and what most of these said: before the tables, which hold little then."""
     if bad := [(record.status, record.error) for record in found if record.status != "ok"]:
-        warn(console, f"{told(bad, trials)} (with the traceback: {again(['trials', *store.words, '--failed'])})")
+        warn(console, traced(bad, trials, store.words))
 
 
 def _tell(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.behind import check_names
-from harness.causes import endings, told
+from harness.causes import endings, traced
 from harness.console import console as make_console
 from harness.console import emit, styled, warn
 from harness.judgement import Judgement, judge
@@ -82,8 +82,7 @@ class _Behind:
         named = [*study.store.words, "--claim", verdict.claim]
         ended = self._ended()
         if bad := [(str(status), str(error or "")) for status, error in zip(ended["status"], ended["error"], strict=True)]:
-            said = told(bad, len(self.trials))
-            warn(console, f"{said} (with the traceback: {again(['trials', *named, '--failed'])})")
+            warn(console, traced(bad, len(self.trials), named))
         console.print(f"{len(self.trials):,} trials behind it: {again(['trials', *named])}", soft_wrap=True)
         if self.again:
             console.print(f"again: {self.again}", soft_wrap=True)
